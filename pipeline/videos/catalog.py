@@ -1,0 +1,282 @@
+"""The table of videos: where each file is, what it shows and to which split and group it belongs."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+
+from pipeline.errors import UserError, VideoError
+from pipeline.videos.reader import open_video
+from pipeline.videos.tables import natural_key, plural, read_table, write_table
+
+VIDEO_EXTENSIONS = frozenset(
+    (".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg")
+    + (".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob")
+    + (".webm", ".wmv")
+)
+SPLITS = ("train", "val", "test")
+_SPLIT_FOLDERS = {"train": "train", "training": "train", "test": "test", "testing": "test"} | dict.fromkeys(
+    ("val", "valid", "validation"), "val"
+)
+_COLUMN_NAMES = {
+    "path": ("path", "video_name", "video_path", "file", "filename"),
+    "video": ("video",),
+    "label": ("label", "tag", "class"),
+    "split": ("split", "subset", "set"),
+    "group": ("group",),
+}
+
+
+@dataclass(frozen=True)
+class Video:
+    """One row of the catalog."""
+
+    name: str
+    """What the video is called in this catalog: its path below the catalog's folder, with forward slashes."""
+    path: Path
+    """Where the file is."""
+    label: str = ""
+    """Its class; empty where it is not known."""
+    split: str = ""
+    """train, val or test; empty where nothing was said."""
+    group: str = ""
+    """Videos of one group come from one source and never stand on both sides of a split."""
+    frames: int | None = None
+    """Counted frames; None where the video was not opened."""
+    fps: float | None = None
+    width: int | None = None
+    height: int | None = None
+    duration: float | None = None
+    """Seconds."""
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Videos in natural order, and what was left out on the way."""
+
+    root: Path
+    """The folder that names are relative to."""
+    videos: tuple[Video, ...]
+    skipped: Counter[str] = field(default_factory=Counter)
+    """How many files were left out, by reason."""
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def __iter__(self) -> Iterator[Video]:
+        return iter(self.videos)
+
+    @property
+    def classes(self) -> list[str]:
+        """The labels, in natural order."""
+        return sorted({video.label for video in self.videos if video.label}, key=natural_key)
+
+    def summary(self) -> str:
+        """One line: how many videos, classes and skipped files."""
+        parts = [plural(len(self), "video"), plural(len(self.classes), "class", "classes")]
+        for split in SPLITS:
+            count = sum(video.split == split for video in self.videos)
+            if count:
+                parts.append(f"{split} {count}")
+        parts += [f"skipped {count} {reason}" for reason, count in sorted(self.skipped.items())]
+        return ", ".join(parts)
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+def open_catalog(source: str | Path) -> Catalog:
+    """List the videos of a folder, a CSV file or a single video file.
+
+    Raises:
+        UserError: there is no such thing, or it holds no videos.
+    """
+    source = Path(source)
+    if source.is_dir():
+        catalog = scan_folder(source)
+        if not catalog.videos:
+            left_out = ", ".join(f"{count} {reason}" for reason, count in catalog.skipped.items()) or "it is empty"
+            raise UserError(f"no videos in {source} ({left_out}); expected {source}/<Class>/*.mp4 or similar")
+        return catalog
+    if not source.exists():
+        raise UserError(f"{source} does not exist; expected a folder of videos, a video file or a CSV file")
+    if source.suffix.lower() in (".csv", ".tsv"):
+        return read_catalog(source)
+    return Catalog(source.parent, (Video(source.name, source),))
+
+
+def scan_folder(root: Path) -> Catalog:
+    """Find the videos of ``root/{train,val,test}/<Class>/...`` or ``root/<Class>/...``.
+
+    Hidden files and files that are no videos are counted and left out. Linked folders are followed,
+    each folder once. A video right in ``root`` has no label.
+    """
+    found: list[tuple[str, ...]] = []
+    skipped: Counter[str] = Counter()
+    for parts in _walk(root, skipped):
+        if parts[-1].startswith("."):
+            skipped["hidden"] += 1
+        elif os.path.splitext(parts[-1])[1].lower() not in VIDEO_EXTENSIONS:
+            skipped["not videos"] += 1
+        else:
+            found.append(parts)
+    # A folder called "train" is a split if it holds class folders; if it holds videos it is the class of trains.
+    split_folders = {parts[0] for parts in found if len(parts) > 2 and parts[0].lower() in _SPLIT_FOLDERS}
+    videos = []
+    for parts in found:
+        if not split_folders:
+            split, label = "", parts[0] if len(parts) > 1 else ""
+        elif parts[0] in split_folders:
+            split, label = _SPLIT_FOLDERS[parts[0].lower()], parts[1] if len(parts) > 2 else ""
+        else:
+            skipped["outside the split folders"] += 1
+            continue
+        videos.append(Video("/".join(parts), root.joinpath(*parts).absolute(), label, split))
+    return Catalog(root, _in_order(videos), skipped)
+
+
+def _walk(root: Path, skipped: Counter[str]) -> Iterator[tuple[str, ...]]:
+    """Yield every file below ``root`` as path parts; a loop of links is entered once."""
+    seen: set[tuple[int, int]] = set()
+    pending: list[tuple[str, ...]] = [()]
+    while pending:
+        here = pending.pop()
+        try:
+            status = os.stat(root.joinpath(*here))
+            if (status.st_dev, status.st_ino) in seen:
+                skipped["linked a second time"] += 1
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            entries = list(os.scandir(root.joinpath(*here)))
+        except OSError as error:
+            if not here:
+                raise UserError(f"cannot read {root}: {error.strerror}") from None
+            skipped["unreadable folders"] += 1
+            continue
+        for entry in entries:
+            if entry.is_dir():
+                if entry.name.startswith("."):
+                    skipped["hidden"] += 1
+                else:
+                    pending.append((*here, entry.name))
+            else:
+                yield (*here, entry.name)
+
+
+def read_catalog(path: str | Path) -> Catalog:
+    """Read a CSV with ``path`` (or ``video_name``), ``label`` (or ``tag``), and optionally ``split`` and ``group``.
+
+    Paths are relative to the CSV file. A name without folder or extension is also looked for in
+    ``<split>/<label>/``, ``<split>/`` and ``<label>/`` beside it.
+
+    Raises:
+        UserError: no such column, no rows, or a file listed twice with different labels.
+    """
+    path = Path(path)
+    rows = read_table(path)
+    columns = {
+        key: next((name for name in names if rows and name in rows[0]), None) for key, names in _COLUMN_NAMES.items()
+    }
+    column = columns["path"] or columns["video"]
+    if column is None:
+        raise UserError(f"{path} has no rows or no column 'path' (or 'video_name'); its first line names the columns")
+    videos: dict[str, Video] = {}
+    for line, row in enumerate(rows, 2):
+        if not row[column]:
+            raise UserError(f"{path}, row {line}: the column '{column}' is empty")
+        label, split, group = (row.get(columns[key] or "", "") for key in ("label", "split", "group"))
+        split = _SPLIT_FOLDERS.get(split.lower(), split)
+        if split not in ("", *SPLITS):
+            raise UserError(f"{path}, row {line}: split {split!r} is unknown; expected train, val or test")
+        file = _find(path.parent, row[column], label, split)
+        name = row.get(columns["video"] or "", "") or Path(row[column]).as_posix()
+        video = Video(name, file.absolute(), label, split, group, **_facts(row))
+        if name in videos and videos[name] != video:
+            raise UserError(f"{path}, row {line}: {name} is listed twice with different entries")
+        videos[name] = video
+    return Catalog(path.parent, _in_order(videos.values()))
+
+
+def _find(folder: Path, name: str, label: str, split: str) -> Path:
+    """The file that a row means; where none is found, the plain path, which fails when it is opened."""
+    for place in dict.fromkeys((folder, folder / split / label, folder / split, folder / label)):
+        if (place / name).is_file():
+            return place / name
+        if not Path(name).suffix:
+            for extension in sorted(VIDEO_EXTENSIONS):
+                if (place / (name + extension)).is_file():
+                    return place / (name + extension)
+    return folder / name
+
+
+def _facts(row: dict[str, str]) -> dict:
+    """Counted facts that an earlier run wrote into a catalog; what is no number is left out."""
+    facts: dict[str, float | None] = {}
+    for key, kind in (("frames", int), ("fps", float), ("width", int), ("height", int), ("duration", float)):
+        try:
+            facts[key] = kind(row[key])
+        except (KeyError, ValueError):
+            facts[key] = None
+    return facts
+
+
+def _in_order(videos: Iterable[Video]) -> tuple[Video, ...]:
+    return tuple(sorted(videos, key=lambda video: natural_key(video.name)))
+
+
+# -- writing ---------------------------------------------------------------------------------------
+
+_COLUMNS = ("split", "label", "path", "video") + tuple(
+    item.name for item in fields(Video) if item.name not in ("split", "label", "path", "name")
+)
+
+
+def write_catalog(videos: Sequence[Video], path: str | Path) -> None:
+    """Write ``data_file.csv``; files below its folder are named relative to it, others by their full path."""
+    path = Path(path)
+    folder = path.parent.absolute()
+    rows = []
+    for video in videos:
+        try:
+            place = video.path.relative_to(folder).as_posix()
+        except ValueError:
+            place = str(video.path)
+        row = {name: getattr(video, name) for name in _COLUMNS if name not in ("path", "video")}
+        row |= {"path": place, "video": video.name}
+        for key in ("fps", "duration"):
+            if row[key] is not None:
+                row[key] = f"{row[key]:.6g}"
+        rows.append(row)
+    write_table(rows, _COLUMNS, path)
+
+
+def count_videos(
+    videos: Sequence[Video], failed: Callable[[Video, VideoError], None], *, decode: bool = False
+) -> Iterator[Video]:
+    """Open each video and yield it with its frames counted; those that cannot be read go to ``failed``.
+
+    Args:
+        videos: rows of a catalog.
+        failed: called with the video and the reason.
+        decode: count by decoding every frame instead of reading packets only; slow, and sees all damage.
+    """
+    for video in videos:
+        try:
+            with open_video(video.path) as reader:
+                if decode:
+                    reader.scan()
+                info = reader.info()
+        except VideoError as error:
+            failed(video, error)
+            continue
+        yield replace(
+            video,
+            frames=info.frames,
+            fps=info.fps,
+            width=info.width,
+            height=info.height,
+            duration=info.duration,
+        )

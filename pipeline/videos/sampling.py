@@ -1,0 +1,123 @@
+"""Which frames of a video are used: pure functions from frame times to frame indices.
+
+    uniform:20   20 frames spread over the whole video, the first and the last among them
+    first:20     the first 20 frames
+    every:5      frames 0, 5, 10, ...
+    fps:2        two frames a second of the video's own time, whatever its frame rate
+    all          every frame
+
+A video with fewer frames than were asked for gives each of its frames once; nothing is repeated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from pipeline.errors import UserError
+
+Kind = Literal["uniform", "first", "every", "fps", "all"]
+FORMS = "uniform:N, first:N, every:N, fps:F or all"
+
+
+def uniform(times: np.ndarray, count: int) -> np.ndarray:
+    """``count`` indices spread evenly, first and last included: 5 of 9 frames are 0 2 4 6 8."""
+    if len(times) <= count:
+        return np.arange(len(times))
+    if count == 1:
+        return np.array([(len(times) - 1) // 2])
+    # count < len(times), so neighbours are more than one apart before rounding and stay distinct.
+    return np.round(np.linspace(0, len(times) - 1, count)).astype(np.int64)
+
+
+def first(times: np.ndarray, count: int) -> np.ndarray:
+    """The indices 0, 1, ... of the first ``count`` frames."""
+    return np.arange(min(count, len(times)))
+
+
+def every(times: np.ndarray, step: int) -> np.ndarray:
+    """Each ``step``-th index, from 0."""
+    return np.arange(0, len(times), step)
+
+
+def at_rate(times: np.ndarray, rate: float) -> np.ndarray:
+    """The frames on screen at 0, 1/rate, 2/rate, ... seconds after the first frame, each once.
+
+    ``times`` are seconds and need not be evenly spaced. A frame is on screen from its own time until
+    the next frame's, so the last frame at or before each tick is taken.
+    """
+    if len(times) == 0:
+        return np.arange(0)
+    elapsed = np.asarray(times, np.float64) - times[0]
+    # A rounding error of a stored time must not hand a tick to the frame before.
+    slack = min(1e-3, 0.01 / rate)
+    ticks = np.arange(math.floor((elapsed[-1] + slack) * rate) + 1) / rate
+    return np.unique(np.searchsorted(elapsed, ticks + slack, side="right") - 1)
+
+
+_PICK: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
+    "uniform": lambda times, n: uniform(times, int(n)),
+    "first": lambda times, n: first(times, int(n)),
+    "every": lambda times, n: every(times, int(n)),
+    "fps": at_rate,
+    "all": lambda times, _: np.arange(len(times)),
+}
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """A rule that picks frames; written and read as text such as ``uniform:20``."""
+
+    kind: Kind
+    """One of uniform, first, every, fps, all."""
+    amount: float = 0
+    """A number of frames (uniform, first), a step in frames (every), frames per second (fps); 0 for all."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in _PICK:
+            raise UserError(f"sampling {self.kind!r} is unknown; expected {FORMS}")
+        if self.kind == "all":
+            if self.amount:
+                raise UserError(f"sampling 'all' takes no number; expected {FORMS}")
+            return
+        if not (math.isfinite(self.amount) and self.amount > 0):
+            raise UserError(f"sampling '{self.kind}' needs a number above 0; expected {FORMS}")
+        if self.kind != "fps" and self.amount != int(self.amount):
+            raise UserError(f"sampling '{self.kind}' needs a whole number of frames, not {self.amount:g}")
+
+    @classmethod
+    def parse(cls, text: str) -> Sampling:
+        """Read ``uniform:20``, ``first:20``, ``every:5``, ``fps:2.5`` or ``all``.
+
+        Raises:
+            UserError: the text is none of these.
+        """
+        kind, colon, number = text.strip().lower().partition(":")
+        try:
+            amount = float(number) if colon else 0.0
+        except ValueError:
+            raise UserError(f"sampling {text!r}: {number!r} is no number; expected {FORMS}") from None
+        return cls(kind, amount)  # type: ignore[arg-type]
+
+    def __str__(self) -> str:
+        return self.kind if self.kind == "all" else f"{self.kind}:{self.amount:.12g}"
+
+    @property
+    def by_count(self) -> bool:
+        """Whether the time between two picked frames depends on the length of the video."""
+        return self.kind == "uniform"
+
+    def indices(self, times: np.ndarray) -> np.ndarray:
+        """Indices of the frames to use, rising, each at most once.
+
+        Args:
+            times: ``(n,)`` seconds of every frame of the video, in the order they are shown.
+
+        Returns:
+            ``(k,)`` int64, ``k <= n``; empty only where ``times`` is.
+        """
+        return _PICK[self.kind](np.asarray(times), self.amount).astype(np.int64)

@@ -1,0 +1,48 @@
+"""List the videos of a folder (or CSV file) with their labels, and count their frames.
+
+Folders: DATA/<Class>/... or DATA/{train,val,test}/<Class>/...
+CSV: columns path (or video_name) and label (or tag), optionally split and group.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline import command
+from pipeline.errors import VideoError
+from pipeline.videos.catalog import Video, count_videos, open_catalog, write_catalog
+from pipeline.videos.tables import plural
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = command.parser(__doc__, "python scripts/list_videos.py data --out data/data_file.csv")
+    parser.add_argument("source", metavar="DATA", help="folder of videos, or a CSV file")
+    parser.add_argument("--out", type=Path, help="the table to write (default: data_file.csv in the folder)")
+    parser.add_argument(
+        "--decode", action="store_true", help="count by decoding every frame (slow, sees all damage), not by packets"
+    )
+    args = parser.parse_args(argv)
+    say = command.say(args.quiet)
+
+    catalog = open_catalog(args.source)
+    out = args.out or catalog.root / "data_file.csv"
+    failures: list[str] = []
+
+    def failed(video: Video, error: VideoError) -> None:
+        failures.append(video.name)
+        print(f"failed: {video.name}: {error}", file=sys.stderr)
+
+    with command.progress(len(catalog), "video", args.quiet) as bar:
+        videos = []
+        for video in count_videos(catalog.videos, failed, decode=args.decode):
+            videos.append(video)
+            bar.update(len(videos) + len(failures) - bar.n)
+    write_catalog(videos, out)
+    say(f"{out}: {catalog.summary()}" + (f"; {plural(len(failures), 'video')} cannot be read" if failures else ""))
+    return command.SOME_FAILED if failures else command.OK
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))
