@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import re
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pipeline.errors import UserError
+from pipeline.videos.files import write_whole
 
 
 def plural(count: int, one: str, many: str = "") -> str:
@@ -30,10 +29,20 @@ def read_table(path: Path) -> list[dict[str, str]]:
     Raises:
         UserError: not UTF-8 text, or no header line.
     """
+    return [row for _, row in read_numbered(path)]
+
+
+def read_numbered(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """Rows of a CSV file as `read_table` gives them, each with the number of the line on which it ends."""
     try:
-        text = path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
+        data = path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
+    try:
+        # Spreadsheets save "Unicode text" as UTF-16. Names of files may be any bytes, and those are kept.
+        text = data.decode("utf-16") if data[:2] in (b"\xff\xfe", b"\xfe\xff") else _utf8(data)
+    except UnicodeDecodeError:
+        text = "\0"
     if "\0" in text:
         raise UserError(f"{path} is no CSV text (UTF-8 with a header line is expected)")
     header = text.split("\n", 1)[0]
@@ -42,28 +51,25 @@ def read_table(path: Path) -> list[dict[str, str]]:
     if not reader.fieldnames:
         raise UserError(f"{path} is empty; expected a CSV file with a header line")
     reader.fieldnames = [(name or "").strip().lower() for name in reader.fieldnames]
-    return [{key: (value or "").strip() for key, value in row.items() if isinstance(key, str)} for row in reader]
+    try:
+        return [
+            (reader.line_num, {key: (value or "").strip() for key, value in row.items() if isinstance(key, str)})
+            for row in reader
+        ]
+    except csv.Error as error:
+        raise UserError(f"{path}, line {reader.line_num}: {error}; expected CSV text") from None
+
+
+def _utf8(data: bytes) -> str:
+    return data.decode("utf-8-sig", errors="surrogateescape")
 
 
 def write_table(rows: Iterable[dict], columns: Sequence[str], path: Path) -> None:
     """Write a CSV file whole or not at all: under a temporary name, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with open(handle, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            writer = csv.DictWriter(file, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    with (
+        write_whole(path) as temporary,
+        open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

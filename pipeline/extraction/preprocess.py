@@ -1,0 +1,47 @@
+"""The one way from a video frame to the network's input, shared by extraction and inference."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from pipeline.extraction.recipe import Recipe
+
+_INTERPOLATION = {
+    "bilinear": cv2.INTER_LINEAR,
+    "bicubic": cv2.INTER_CUBIC,
+    "area": cv2.INTER_AREA,
+    "nearest": cv2.INTER_NEAREST,
+}
+
+
+class Preprocessor:
+    """Crops and resizes; the network's own scaling of pixel values is part of the network's function.
+
+    Args:
+        recipe: gives crop, size and interpolation.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.size = (recipe.height, recipe.width)
+        self._crop = recipe.crop == "center"
+        self._interpolation = _INTERPOLATION[recipe.interpolation]
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """``(h, w, 3)`` uint8 of any size to ``(height, width, 3)`` uint8, contiguous."""
+        if self._crop:
+            image = center_crop(image, *self.size)
+        height, width = self.size
+        if image.shape[:2] != (height, width):
+            image = cv2.resize(image, (width, height), interpolation=self._interpolation)
+        return np.ascontiguousarray(image)
+
+
+def center_crop(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The largest centred region with the shape height : width; a view, not a copy."""
+    rows, columns = image.shape[:2]
+    wide = columns * height > rows * width
+    keep_rows = rows if wide else max(1, columns * height // width)
+    keep_columns = max(1, rows * width // height) if wide else columns
+    top, left = (rows - keep_rows) // 2, (columns - keep_columns) // 2
+    return image[top : top + keep_rows, left : left + keep_columns]

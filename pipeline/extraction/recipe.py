@@ -1,0 +1,98 @@
+"""All that decides the features of a video, in one frozen record with a fingerprint.
+
+Two stores with the same fingerprint hold interchangeable features. What changes only the speed
+(precision, batch size, workers, engine) is no part of the recipe; it is kept as provenance.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass, fields
+from typing import Literal
+
+from pipeline.errors import UserError
+from pipeline.videos.sampling import Sampling
+
+CROPS = ("center", "none")
+INTERPOLATIONS = ("bilinear", "bicubic", "area", "nearest")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a video becomes a sequence."""
+
+    sampling: str
+    """Which frames: ``uniform:20``, ``fps:2``, ... in the canonical spelling of `Sampling`."""
+    backbone: str
+    """Name of the frozen network."""
+    weights_digest: str
+    """SHA-256 of the network's weights, whatever file or download they came from."""
+    height: int
+    width: int
+    """Pixels of the network's input."""
+    crop: Literal["center", "none"] = "center"
+    """``center`` cuts the largest centred region of the input's shape, ``none`` squeezes the whole picture."""
+    interpolation: Literal["bilinear", "bicubic", "area", "nearest"] = "bilinear"
+    """How the picture is resized."""
+    layer: str = "avg_pool"
+    """Which output of the network is the feature."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sampling", str(Sampling.parse(self.sampling)))
+        if self.crop not in CROPS:
+            raise UserError(f"crop {self.crop!r} is unknown; expected {' or '.join(CROPS)}")
+        if self.interpolation not in INTERPOLATIONS:
+            raise UserError(f"interpolation {self.interpolation!r} is unknown; expected {', '.join(INTERPOLATIONS)}")
+        if min(self.height, self.width) < 1:
+            raise UserError(f"size {self.height}x{self.width} is no picture size")
+
+    @property
+    def canonical(self) -> str:
+        """JSON with sorted keys and no spaces: what is hashed and stored."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the canonical JSON, 64 hexadecimal digits."""
+        return hashlib.sha256(self.canonical.encode()).hexdigest()
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        """Read the canonical JSON.
+
+        Raises:
+            UserError: keys are missing or unknown, as in files of a newer version.
+        """
+        try:
+            values = json.loads(text)
+            return cls(**values)
+        except (json.JSONDecodeError, TypeError) as error:
+            raise UserError(f"the recipe cannot be read ({error}); was it written by a newer version?") from None
+
+    def differences(self, other: Recipe) -> str:
+        """What differs, in words: ``size 299x299 here, 224x224 there``; empty where nothing does."""
+        parts = []
+        if (self.height, self.width) != (other.height, other.width):
+            parts.append(f"size {self.height}x{self.width}, not {other.height}x{other.width}")
+        for item in fields(self):
+            mine, theirs = getattr(self, item.name), getattr(other, item.name)
+            if item.name in ("height", "width") or mine == theirs:
+                continue
+            if item.name == "weights_digest":
+                mine, theirs = f"{mine[:12]}…", f"{theirs[:12]}…"
+            parts.append(f"{item.name.replace('_', ' ')} {mine}, not {theirs}")
+        return "; ".join(parts)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """``299`` is a square of that side, ``720x1280`` is height x width.
+
+    Returns:
+        (height, width) in pixels.
+    """
+    match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text.strip().lower())
+    if not match:
+        raise UserError(f"size {text!r} is not understood; expected one side such as 299, or HEIGHTxWIDTH")
+    return int(match[1]), int(match[2] or match[1])

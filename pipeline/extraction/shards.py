@@ -1,0 +1,312 @@
+"""Writing a feature store: sequences collect in a shard, and a shard gets its name when it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, fields
+from importlib import metadata
+from pathlib import Path
+from typing import IO, Any
+
+import h5py
+import numpy as np
+
+from pipeline.errors import UserError, VideoError
+from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.store import FORMAT, RECIPE_FILE, SHARDS, Source, read_recipe_file
+from pipeline.extraction.weights import WeightsSource
+from pipeline.videos.files import remove_abandoned, write_whole
+
+SHARD_SECONDS = 30.0  # the most work that a power cut can cost
+SHARD_BYTES = 256 << 20
+SPILL_BYTES = 32 << 20
+_FREE_BYTES = 16 << 20  # what a disk must keep free, so that a shard can always be closed
+
+
+class SequenceBuffer:
+    """The features of one video while they arrive: in memory, and beyond 32 MiB in an unnamed file.
+
+    Args:
+        dtype: float16 or float32, as stored.
+        folder: where the unnamed file goes.
+    """
+
+    def __init__(self, dtype: str, folder: Path) -> None:
+        self._dtype = np.dtype(dtype)
+        self._folder = folder
+        self._blocks: list[np.ndarray] = []
+        self._spilled: list[tuple[int, ...]] = []
+        self._file: IO[bytes] | None = None
+        self.times: list[float] = []
+        self.frames: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def append(self, features: np.ndarray, times: list[float], frames: list[int]) -> None:
+        """Add steps: ``(k, D)`` features with the times in seconds and numbers of their frames.
+
+        Raises:
+            VideoError: a feature is not finite, or too large for float16.
+        """
+        with np.errstate(over="ignore"):
+            block = features.astype(self._dtype)
+        if not np.isfinite(block).all():
+            cause = "too large for float16; use --dtype float32" if np.isfinite(features).all() else "not finite"
+            raise VideoError("network", f"features are {cause}")
+        self._blocks.append(block)
+        self.times += times
+        self.frames += frames
+        if sum(block.nbytes for block in self._blocks) > SPILL_BYTES:
+            self._spill()
+
+    def _spill(self) -> None:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed with the buffer
+        for block in self._blocks:
+            self._file.write(block.tobytes())
+            self._spilled.append(block.shape)
+        self._blocks = []
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """The features again, in order and in pieces ``(k, D)``."""
+        if self._file is not None:
+            self._file.seek(0)
+            for shape in self._spilled:
+                data = self._file.read(int(np.prod(shape)) * self._dtype.itemsize)
+                yield np.frombuffer(data, self._dtype).reshape(shape)
+        yield from self._blocks
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._blocks = []
+        if self._file is not None:
+            self._file.close()
+
+
+class StoreWriter:
+    """Adds sequences to a store, which is made where there is none; use it in a ``with`` block.
+
+    On leaving the block, also after an error or Ctrl-C, what was added is committed. Several writers, on one
+    or many machines, may write into one store at a time: they never share a file.
+
+    Args:
+        folder: the store.
+        recipe: what makes the features.
+        dtype: ``float16`` or ``float32``.
+        provenance: further facts to keep with each shard, such as the precision.
+        weights: where the weights with the recipe's digest came from; None for imported sequences.
+
+    Raises:
+        UserError: the store has another recipe; the line says what differs.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        recipe: Recipe,
+        *,
+        dtype: str = "float16",
+        provenance: dict[str, str] | None = None,
+        weights: WeightsSource | None = None,
+    ) -> None:
+        self.folder = Path(folder)
+        self.recipe = recipe
+        self.dtype = dtype
+        self._provenance = provenance or {}
+        self._shard: _Shard | None = None
+        prepare_store(self.folder, recipe, weights)
+
+    def __enter__(self) -> StoreWriter:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.commit()
+
+    def buffer(self) -> SequenceBuffer:
+        """An empty buffer to collect one video in."""
+        return SequenceBuffer(self.dtype, self.folder)
+
+    def add(self, video: str, sequence: SequenceBuffer, source: Source) -> None:
+        """Add the sequence of a video; it is safe on disk after the next commit, at most 30 seconds later.
+
+        Raises:
+            OSError: the disk is full or fails; what was committed before stays.
+        """
+        if self._shard is None:
+            self._shard = _Shard(self.folder, self.recipe, self.dtype, self._provenance)
+        self._shard.add(video, sequence, source)
+        self.commit_if_due()
+
+    def commit_if_due(self) -> None:
+        """Commit where the open shard is old or large enough; cheap, call it often."""
+        if self._shard is not None and self._shard.is_due():
+            self.commit()
+
+    def commit(self) -> None:
+        """Give the open shard its name."""
+        shard, self._shard = self._shard, None
+        if shard is not None:
+            shard.commit()
+
+
+class _Shard:
+    """One shard while it is written, under a temporary name."""
+
+    def __init__(self, folder: Path, recipe: Recipe, dtype: str, provenance: dict[str, str]) -> None:
+        created = time.time_ns()
+        self._folder = folder
+        self._born = time.monotonic()
+        self._bytes = 0
+        self._rows: list[tuple[str, Source]] = []
+        self._steps: list[tuple[list[float], list[int]]] = []
+        self._dtype = dtype
+        # Times first: names sort in the order of creation. The rest keeps writers apart.
+        path = folder / f"shard-{created // 1_000_000:014d}-{uuid.uuid4().hex[:8]}.h5"
+        self._whole = write_whole(path)
+        self._temporary = self._whole.__enter__()
+        try:
+            self._file = h5py.File(self._temporary, "w", libver=("v108", "v110"))
+        except BaseException as error:
+            self._whole.__exit__(type(error), error, error.__traceback__)
+            raise
+        self._file.attrs.update(
+            {
+                "format": FORMAT,
+                "recipe": recipe.canonical,
+                "fingerprint": recipe.fingerprint,
+                "created": created,
+                "versions": json.dumps(versions(), sort_keys=True),
+                **provenance,
+            }
+        )
+
+    def is_due(self) -> bool:
+        return time.monotonic() - self._born > SHARD_SECONDS or self._bytes > SHARD_BYTES
+
+    def add(self, video: str, sequence: SequenceBuffer, source: Source) -> None:
+        steps, row, at = len(sequence), len(self._rows), 0
+        try:
+            for block in sequence.blocks():
+                self._need(block.nbytes)
+                features = self._features(block.shape[1], steps)
+                if at == 0:
+                    features.resize((row + 1, max(features.shape[1], steps), block.shape[1]))
+                features[row, at : at + len(block)] = block
+                at += len(block)
+                self._bytes += block.nbytes
+        except BaseException:
+            # Rows before this one are good; committing them needs the shape they had.
+            if "features" in self._file:
+                self._file["features"].resize(row, axis=0)
+            raise
+        self._rows.append((video, source))
+        self._steps.append((sequence.times, sequence.frames))
+
+    def _features(self, dimensions: int, steps: int) -> h5py.Dataset:
+        if "features" not in self._file:
+            # One video by a few steps: padding that was never written takes no room, and a row reads in one go.
+            chunk = (1, min(steps, 32), dimensions)
+            self._file.create_dataset(
+                "features", (0, steps, dimensions), self._dtype, maxshape=(None, None, dimensions), chunks=chunk
+            )
+        return self._file["features"]
+
+    def _need(self, size: int) -> None:
+        """Refuse to write onto a full disk: HDF5 does not survive running out of space in the middle."""
+        if hasattr(os, "statvfs"):
+            status = os.statvfs(self._folder)
+            if status.f_bavail * status.f_frsize < size + _FREE_BYTES:
+                raise OSError(28, f"no space left on the disk of {self._folder}")
+
+    def commit(self) -> None:
+        """Write the small tables, close, sync, rename; an empty shard vanishes."""
+        try:
+            if not self._rows:
+                raise _Empty
+            self._write_tables()
+            self._file.close()
+        except BaseException as error:
+            with contextlib.suppress(OSError, RuntimeError):
+                self._file.close()
+            with contextlib.suppress(_Empty):
+                if not self._whole.__exit__(type(error), error, error.__traceback__):
+                    raise
+            return
+        self._whole.__exit__(None, None, None)
+
+    def _write_tables(self) -> None:
+        longest = self._file["features"].shape[1]
+        count = len(self._rows)
+        mask = np.zeros((count, longest), bool)
+        times = np.zeros((count, longest), np.float64)
+        frames = np.zeros((count, longest), np.int64)
+        for row, (seconds, numbers) in enumerate(self._steps):
+            mask[row, : len(seconds)] = True
+            times[row, : len(seconds)] = seconds
+            frames[row, : len(seconds)] = numbers
+        for name, values in (("mask", mask), ("times", times), ("frames", frames)):
+            self._file.create_dataset(name, data=values, chunks=(1, max(1, longest)), compression="gzip", shuffle=True)
+        self._file.create_dataset("steps", data=mask.sum(axis=1))
+        text = h5py.string_dtype("utf-8")
+        names = [video.encode("utf-8", "surrogateescape") for video, _ in self._rows]
+        self._file.create_dataset("video", data=np.array(names, dtype=object), dtype=text)
+        for item in fields(Source):
+            facts = [getattr(source, item.name) for _, source in self._rows]
+            kind = text if item.type == "str" else None
+            self._file.create_dataset(f"source/{item.name}", data=facts, dtype=kind)
+
+
+class _Empty(Exception):
+    """Nothing was added to a shard, so it gets no name."""
+
+
+def prepare_store(folder: Path, recipe: Recipe, weights: WeightsSource | None = None) -> None:
+    """Make the folder with its ``recipe.json``, or check that what is there has the same recipe.
+
+    Raises:
+        UserError: another recipe, or the folder cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(folder)
+        content: dict[str, Any] = {
+            "format": FORMAT,
+            "fingerprint": recipe.fingerprint,
+            "recipe": asdict(recipe),
+            "weights": {},
+        }
+        if (folder / RECIPE_FILE).exists():
+            content = read_recipe_file(folder)
+            there = Recipe.from_json(json.dumps(content["recipe"]))
+            if there != recipe:
+                raise UserError(
+                    f"{folder} holds features of another recipe: {recipe.differences(there)}; use another --out"
+                )
+        elif any(folder.glob(SHARDS)):
+            raise UserError(f"{folder} has shards but no {RECIPE_FILE}; put that file back or use another --out")
+        known = content["weights"]
+        if not (folder / RECIPE_FILE).exists() or (weights and weights.key() not in known):
+            if weights:
+                # A later run finds the digest of a source here and need not load the network to know it.
+                known[weights.key()] = {"digest": recipe.weights_digest, "source": weights.absolute()}
+            with write_whole(folder / RECIPE_FILE) as temporary:
+                temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror or error}") from None
+
+
+def versions() -> dict[str, str]:
+    """Versions of what takes part in making features."""
+    found = {"python": platform.python_version()}
+    for package in ("keras", "tensorflow", "jax", "torch", "av", "opencv-python-headless", "numpy", "h5py"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found

@@ -1,0 +1,213 @@
+"""A folder of features made by one recipe: shards that are written whole or not at all.
+
+Each shard is one HDF5 file that never changes once it has its name:
+
+    features (n, T, D)   float16 or float32; rows padded with zeros at the end
+    mask     (n, T)      bool, True where a step is real
+    times    (n, T)      float64, seconds after the first frame of the video
+    frames   (n, T)      int64, frame numbers
+    video    (n,)        the name of each video in the catalog
+    source/* (n,)        the video file as it was: size, mtime_ns, sha256, frames, header_frames, fps, ...
+    attributes           format, recipe, fingerprint, created, versions, precision
+
+There is no index beside the shards that could disagree with them: a store holds what its shards hold.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.extraction.recipe import Recipe
+from pipeline.videos.catalog import Catalog, read_catalog
+
+FORMAT = 1
+RECIPE_FILE, CATALOG_FILE, FAILURES_FILE = "recipe.json", "catalog.csv", "failures.csv"
+SHARDS = "shard-*.h5"
+
+
+@dataclass(frozen=True)
+class Source:
+    """The video file that a sequence was made from, as it was then."""
+
+    size: int
+    """Bytes."""
+    mtime_ns: int
+    """Modification time in nanoseconds."""
+    sha256: str
+    """Of the whole file; empty for imported sequences."""
+    frames: int = 0
+    """Frames of the video, counted."""
+    header_frames: int = 0
+    """Frames that the file's header claims; 0 where it claims nothing."""
+    fps: float = 0.0
+    width: int = 0
+    height: int = 0
+    duration: float = 0.0
+    """Seconds."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where the sequence of one video lies."""
+
+    video: str
+    shard: Path
+    row: int
+    steps: int
+    """Real steps, without padding."""
+    source: Source
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """The features of one video."""
+
+    video: str
+    features: np.ndarray
+    """``(T, D)`` float16 or float32, real steps only."""
+    times: np.ndarray
+    """``(T,)`` float64, seconds after the first frame of the video."""
+    frames: np.ndarray
+    """``(T,)`` int64, frame numbers."""
+
+    def __repr__(self) -> str:
+        return f"Sequence({self.video!r}, features{self.features.shape} {self.features.dtype})"
+
+
+class FeatureStore:
+    """An existing store, opened for reading; nothing of it is locked.
+
+    Args:
+        folder: the store.
+
+    Raises:
+        UserError: the folder is no store, or it was written by a newer version.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.recipe = read_recipe(self.folder)
+
+    def __repr__(self) -> str:
+        return f"FeatureStore({str(self.folder)!r}, {len(self.entries)} videos, {self.recipe.sampling})"
+
+    @functools.cached_property
+    def entries(self) -> dict[str, Entry]:
+        """The newest sequence of every video, by name."""
+        newest: dict[str, tuple[int, Entry]] = {}
+        for path in sorted(self.folder.glob(SHARDS)):
+            for created, entry in read_entries(path, self.recipe):
+                if entry.video not in newest or newest[entry.video][0] <= created:
+                    newest[entry.video] = (created, entry)
+        return {video: entry for video, (_, entry) in newest.items()}
+
+    @property
+    def weights_source(self) -> str:
+        """What the user named as ``--weights``: ``imagenet``, ``random:0`` or the path of a file; '' if imported."""
+        known = read_recipe_file(self.folder).get("weights", {})
+        return next((weights["source"] for weights in known.values()), "")
+
+    @functools.cached_property
+    def catalog(self) -> Catalog:
+        """The videos as they were listed when they were extracted: labels, splits, groups and paths."""
+        path = self.folder / CATALOG_FILE
+        if not path.exists():
+            raise UserError(f"{path} is missing; run the extraction again, it will not repeat what is done")
+        return read_catalog(path)
+
+    @functools.cached_property
+    def dimensions(self) -> int:
+        """Length D of a feature vector.
+
+        Raises:
+            UserError: the store is empty.
+        """
+        for entry in self.entries.values():
+            with h5py.File(entry.shard, "r") as shard:
+                return int(shard["features"].shape[2])
+        raise UserError(f"{self.folder} holds no sequences yet; extract features first")
+
+    def read(self, video: str) -> Sequence:
+        """The sequence of one video.
+
+        Raises:
+            KeyError: the store has no such video.
+        """
+        return next(self.sequences([video]))
+
+    def sequences(self, videos: Iterable[str]) -> Iterator[Sequence]:
+        """Read the sequences of ``videos``, shard by shard: each file is opened once, the order is the store's."""
+        by_shard: dict[Path, list[Entry]] = defaultdict(list)
+        for video in videos:
+            entry = self.entries[video]
+            by_shard[entry.shard].append(entry)
+        for path, entries in by_shard.items():
+            with h5py.File(path, "r") as shard:
+                for entry in sorted(entries, key=lambda entry: entry.row):
+                    here = np.s_[entry.row, : entry.steps]
+                    yield Sequence(entry.video, shard["features"][here], shard["times"][here], shard["frames"][here])
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """The recipe of the store in ``folder``.
+
+    Raises:
+        UserError: there is no store, or one of a newer format.
+    """
+    return Recipe.from_json(json.dumps(read_recipe_file(folder)["recipe"]))
+
+
+def read_recipe_file(folder: Path) -> dict:
+    """All of ``recipe.json``: format, fingerprint, recipe and the weights that gave its digest."""
+    path = folder / RECIPE_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        found = content["format"]
+    except FileNotFoundError:
+        raise UserError(f"{folder} is no feature store ({RECIPE_FILE} is missing)") from None
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise UserError(f"{path} cannot be read ({' '.join(str(error).split())})") from None
+    if found != FORMAT:
+        raise UserError(f"{folder} has store format {found}; this version reads format {FORMAT}, so update it")
+    return content
+
+
+def read_entries(path: Path, recipe: Recipe) -> Iterator[tuple[int, Entry]]:
+    """Yield (time of creation, entry) for each row of a shard.
+
+    Raises:
+        UserError: the shard is damaged or was made by another recipe.
+    """
+    try:
+        with h5py.File(path, "r") as shard:
+            if shard.attrs["fingerprint"] != recipe.fingerprint:
+                raise UserError(f"{path} was made by another recipe than its store; move it away")
+            created = int(shard.attrs["created"])
+            videos = [_text(name) for name in shard["video"][:]]
+            steps = shard["steps"][:]
+            columns = {item.name: shard["source"][item.name][:] for item in fields(Source)}
+    except (OSError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is damaged ({reason}); move it away and extract again") from None
+    for row, video in enumerate(videos):
+        values = {name: _plain(column[row]) for name, column in columns.items()}
+        yield created, Entry(video, path, row, int(steps[row]), Source(**values))
+
+
+def _plain(value: Any) -> Any:
+    return _text(value) if isinstance(value, bytes) else value.item()
+
+
+def _text(value: bytes | str) -> str:
+    # File names need not be UTF-8; surrogates carry the odd bytes, as everywhere in Python.
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value

@@ -1,0 +1,103 @@
+"""Weights of a frozen network: where they come from, and a digest that does not depend on it."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    import keras
+
+EXPECTED = "expected 'imagenet' (downloaded once), a local .h5 file of weights, or 'random' (random:SEED)"
+
+
+@dataclass(frozen=True)
+class WeightsSource:
+    """What the user said: ``imagenet``, ``random``, ``random:SEED`` or the path of a file."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        if self.is_random:
+            _, _, seed = self.text.partition(":")
+            if seed and not seed.isdecimal():
+                raise UserError(f"--weights {self.text}: the seed {seed!r} is no whole number")
+        elif self.text != "imagenet" and not Path(self.text).is_file():
+            raise UserError(f"--weights {self.text}: there is no such file; {EXPECTED}")
+
+    @property
+    def is_random(self) -> bool:
+        return self.text == "random" or self.text.startswith("random:")
+
+    @property
+    def seed(self) -> int:
+        """The seed of random weights."""
+        return int(self.text.partition(":")[2] or 0)
+
+    def absolute(self) -> str:
+        """The same source for a reader in another folder."""
+        if self.is_random:
+            return f"random:{self.seed}"
+        return self.text if self.text == "imagenet" else str(Path(self.text).absolute())
+
+    def key(self) -> str:
+        """A name that changes when the weights do: a file is named by its content.
+
+        With it a store remembers which source had which digest, so that nothing has to be loaded to
+        see that a store is complete.
+        """
+        if self.is_random:
+            return f"random:{self.seed}"
+        if self.text == "imagenet":
+            return "imagenet"
+        with open(self.text, "rb") as file:
+            return "file:" + hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of(model: keras.Model) -> str:
+    """SHA-256 over the shapes and float32 values of all weights, in the model's order."""
+    digest = hashlib.sha256()
+    for variable in model.weights:
+        values = np.ascontiguousarray(variable.numpy(), np.float32)
+        digest.update(repr(values.shape).encode())
+        digest.update(values.data)
+    return digest.hexdigest()
+
+
+def set_random_weights(model: keras.Model, seed: int) -> None:
+    """Fill every kernel with He-normal numbers from NumPy, the same on every Keras backend and version.
+
+    Biases and normalisation keep the values that Keras constructs them with.
+    Source: He et al. 2015, https://arxiv.org/abs/1502.01852
+    """
+    generator = np.random.Generator(np.random.PCG64(seed))
+    for variable in model.weights:
+        if not variable.path.endswith("kernel"):
+            continue
+        shape = tuple(variable.shape)
+        inputs = int(np.prod(shape[:2] if "depthwise" in variable.path else shape[:-1]))
+        variable.assign(generator.standard_normal(shape, np.float32) * np.sqrt(2 / max(1, inputs)))
+
+
+def load_file(model: keras.Model, path: str) -> None:
+    """Load a weights file (``.weights.h5`` of Keras 3, or a legacy ``.h5``) into ``model``.
+
+    Raises:
+        UserError: the file is damaged, or holds the weights of another network.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a line for every layer that does not fit, before the error that counts
+            model.load_weights(path)
+    except (ValueError, KeyError, OSError, IndexError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise UserError(
+            f"--weights {path}: these are no weights of {model.name} without its classification layer ({reason})"
+        ) from None
