@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from pipeline.errors import UserError, VideoError
+from pipeline.videos import provenance
 from pipeline.videos.reader import open_video
 from pipeline.videos.tables import natural_key, plural, read_table, write_table
 
@@ -18,7 +19,7 @@ VIDEO_EXTENSIONS = frozenset(
     + (".webm", ".wmv")
 )
 SPLITS = ("train", "val", "test")
-_SPLIT_FOLDERS = {"train": "train", "training": "train", "test": "test", "testing": "test"} | dict.fromkeys(
+SPLIT_FOLDERS = {"train": "train", "training": "train", "test": "test", "testing": "test"} | dict.fromkeys(
     ("val", "valid", "validation"), "val"
 )
 _COLUMN_NAMES = {
@@ -112,30 +113,42 @@ def scan_folder(root: Path) -> Catalog:
     """Find the videos of ``root/{train,val,test}/<Class>/...`` or ``root/<Class>/...``.
 
     Hidden files and files that are no videos are counted and left out. Linked folders are followed,
-    each folder once. A video right in ``root`` has no label.
+    each folder once. A video right in ``root`` has no label. Clips have the group that the ``clips.csv``
+    beside them gives.
     """
     found: list[tuple[str, ...]] = []
     skipped: Counter[str] = Counter()
     for parts in _walk(root, skipped):
         if parts[-1].startswith("."):
             skipped["hidden"] += 1
+        elif parts[-1] == provenance.TABLE:
+            continue
         elif os.path.splitext(parts[-1])[1].lower() not in VIDEO_EXTENSIONS:
             skipped["not videos"] += 1
         else:
             found.append(parts)
+    groups: dict[Path, dict[str, str]] = {}
     # A folder called "train" is a split if it holds class folders; if it holds videos it is the class of trains.
-    split_folders = {parts[0] for parts in found if len(parts) > 2 and parts[0].lower() in _SPLIT_FOLDERS}
+    split_folders = {parts[0] for parts in found if len(parts) > 2 and parts[0].lower() in SPLIT_FOLDERS}
     videos = []
     for parts in found:
         if not split_folders:
             split, label = "", parts[0] if len(parts) > 1 else ""
         elif parts[0] in split_folders:
-            split, label = _SPLIT_FOLDERS[parts[0].lower()], parts[1] if len(parts) > 2 else ""
+            split, label = SPLIT_FOLDERS[parts[0].lower()], parts[1] if len(parts) > 2 else ""
         else:
             skipped["outside the split folders"] += 1
             continue
-        videos.append(Video("/".join(parts), root.joinpath(*parts).absolute(), label, split))
+        path = root.joinpath(*parts).absolute()
+        videos.append(Video("/".join(parts), path, label, split, _group_beside(path, groups)))
     return Catalog(root, _in_order(videos), skipped)
+
+
+def _group_beside(path: Path, groups: dict[Path, dict[str, str]]) -> str:
+    """The group that a ``clips.csv`` beside a clip gives it; ``groups`` keeps what was read of each folder."""
+    if path.parent not in groups:
+        groups[path.parent] = provenance.groups_in(path.parent)
+    return groups[path.parent].get(path.name, "")
 
 
 def _walk(root: Path, skipped: Counter[str]) -> Iterator[tuple[str, ...]]:
@@ -184,15 +197,17 @@ def read_catalog(path: str | Path) -> Catalog:
     if column is None:
         raise UserError(f"{path} has no rows or no column 'path' (or 'video_name'); its first line names the columns")
     videos: dict[str, Video] = {}
+    groups: dict[Path, dict[str, str]] = {}
     for line, row in enumerate(rows, 2):
         if not row[column]:
             raise UserError(f"{path}, row {line}: the column '{column}' is empty")
         label, split, group = (row.get(columns[key] or "", "") for key in ("label", "split", "group"))
-        split = _SPLIT_FOLDERS.get(split.lower(), split)
+        split = SPLIT_FOLDERS.get(split.lower(), split)
         if split not in ("", *SPLITS):
             raise UserError(f"{path}, row {line}: split {split!r} is unknown; expected train, val or test")
         file = _find(path.parent, row[column], label, split)
         name = row.get(columns["video"] or "", "") or Path(row[column]).as_posix()
+        group = group or _group_beside(file.absolute(), groups)
         video = Video(name, file.absolute(), label, split, group, **_facts(row))
         if name in videos and videos[name] != video:
             raise UserError(f"{path}, row {line}: {name} is listed twice with different entries")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import socket
 import tempfile
 import time
@@ -42,11 +43,23 @@ def write_whole(path: str | Path) -> Iterator[Path]:
         raise
 
 
+@contextlib.contextmanager
+def unfinished_folder(parent: str | Path) -> Iterator[Path]:
+    """Yield a new hidden folder in ``parent`` for unfinished work; it is removed at the end, whatever happens."""
+    parent = Path(parent)
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=parent, prefix=f"{_PREFIX}{_host()}-pid-{os.getpid()}-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def remove_abandoned(folder: Path) -> int:
     """Delete what killed writers left unfinished in ``folder``; files of living writers stay.
 
     Returns:
-        How many files were deleted.
+        How many files and folders were deleted.
     """
     removed = 0
     for path in folder.glob(f"{_PREFIX}*"):
@@ -54,7 +67,7 @@ def remove_abandoned(folder: Path) -> int:
         dead = writer is not None and writer[1] == _host() and not _alive(int(writer[2]))
         with contextlib.suppress(OSError):
             if dead or time.time() - path.stat().st_mtime > _ABANDONED_AFTER:
-                path.unlink()
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
                 removed += 1
     return removed
 

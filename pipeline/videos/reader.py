@@ -152,6 +152,29 @@ class VideoReader:
             self.scan()
         return self.index.pts if self._counted is None else self._counted
 
+    @property
+    def clock_start(self) -> float:
+        """The time that the file itself gives its first frame, in seconds; `times` count from there."""
+        pts = self._pts()
+        return float(pts[0]) * self._unit if len(pts) else 0.0
+
+    @property
+    def container_start(self) -> float:
+        """The time on the file's clock at which its first stream begins, in seconds."""
+        return (self._container.start_time or 0) / 1e6
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether there is an audio stream."""
+        return bool(self._container.streams.audio)
+
+    def seek_points(self) -> np.ndarray:
+        """``(n,)`` float64: for each frame the file's own time of the keyframe that its decoding starts at."""
+        index = self.index
+        if not index.trusted or self._counted is not None:
+            return np.full(len(self._pts()), self.clock_start)
+        return index.key_pts[np.maximum(np.searchsorted(index.key_pts, index.pts, side="right") - 1, 0)] * self._unit
+
     def scan(self) -> int:
         """Decode the whole file once without keeping a picture; afterwards only frames that decode count.
 

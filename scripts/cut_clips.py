@@ -1,0 +1,117 @@
+"""Cut recordings into clips with ffmpeg, exact to the frame.
+
+Equal pieces of one or more videos, or of a folder of them:
+    cut_clips.py Match.mp4 --every 3 --out data/train/Football
+    cut_clips.py recordings --every 3 --out data      (keeps the folders recordings/[split]/<Class>)
+Segments from a CSV file with the columns video,start,end,label and optionally split,group:
+    cut_clips.py --segments segments.csv --out data   (makes data/[split]/<label>/...)
+Times are seconds, MM:SS or HH:MM:SS.mmm. Where each clip comes from stands in clips.csv beside it.
+A run that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline import command
+from pipeline.errors import UserError, VideoError
+from pipeline.videos.catalog import open_catalog
+from pipeline.videos.clips import Clip, Recording, Segment, equal_pieces, open_recording, plan_clips, read_segments
+from pipeline.videos.cutting import Encoding, claim, cut_clips, left_to_cut, parse_size
+from pipeline.videos.files import remove_abandoned
+from pipeline.videos.tables import plural, write_table
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = command.parser(__doc__, "python scripts/cut_clips.py Match.mp4 --every 3 --out data/train/Football")
+    parser.add_argument("videos", nargs="*", type=Path, metavar="VIDEO", help="videos, or folders of videos")
+    parser.add_argument("--out", type=Path, required=True, help="the folder for the clips")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--every", type=float, metavar="SECONDS", help="cut into equal pieces of this length")
+    what.add_argument("--segments", type=Path, metavar="CSV", help="cut the segments that a CSV file lists")
+    parser.add_argument("--overlap", type=float, default=0.0, metavar="SECONDS", help="what neighbouring pieces share")
+    parser.add_argument("--drop-last", action="store_true", help="leave out a last piece that is shorter than --every")
+    parser.add_argument("--clamp", action="store_true", help="shorten segments that reach past the end of their video")
+    parser.add_argument("--size", metavar="HxW", help="scale the clips to this height and width, such as 240x320")
+    parser.add_argument("--fps", type=float, help="give the clips this frame rate")
+    parser.add_argument("--no-sound", action="store_true", help="leave out the sound")
+    parser.add_argument("--quality", type=int, default=18, help="CRF of x264, 0 (lossless) to 51")
+    parser.add_argument("--preset", default="veryfast", help="preset of x264: slower ones make smaller files")
+    parser.add_argument("--workers", type=int, default=2, help="ffmpeg processes at a time")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are other clips of the same name")
+    args = parser.parse_args(argv)
+    say = command.say(args.quiet)
+    encoding = Encoding(
+        parse_size(args.size) if args.size else None, args.fps, not args.no_sound, args.quality, args.preset
+    )
+    if bool(args.videos) == bool(args.segments):
+        raise UserError("expected either videos and --every, or --segments, which names its videos itself")
+
+    failures: list[dict] = []
+
+    def failed(video: Path, error: VideoError, clip: Clip | None = None) -> None:
+        start, end = (f"{clip.start_time:.3f}", f"{clip.end_time:.3f}") if clip else ("", "")
+        failures.append({"video": video, "start": start, "end": end, "stage": error.stage, "reason": error.reason})
+        print(f"failed: {video}{f' from {start} to {end} s' if clip else ''}: {error}", file=sys.stderr)
+
+    wanted = read_segments(args.segments) if args.segments else _pieces(args)
+    clips: list[Clip] = []
+    taken: set[Path] = set()
+    for video in dict.fromkeys(segment.video for segment in wanted):
+        try:
+            recording = open_recording(video)
+            segments = [segment for segment in wanted if segment.video == video]
+            if args.every is not None:
+                segments = _cut_up(segments[0], recording, args)
+            clips += plan_clips(recording, segments, args.out, clamp=args.clamp, taken=taken)
+        except VideoError as error:
+            failed(video, error)
+    todo = left_to_cut(clips, str(encoding), overwrite=args.overwrite)
+    claim(todo, str(encoding))
+    remove_abandoned(args.out)
+    frames = made = 0
+    with command.progress(len(todo), "clip", args.quiet) as bar:
+        for cut in cut_clips(todo, args.out, encoding, workers=args.workers):
+            bar.update()
+            if cut.error is None:
+                made, frames = made + 1, frames + cut.clip.frames
+            else:
+                failed(cut.clip.recording.path, cut.error, cut.clip)
+    there = len(clips) - len(todo)
+    table = args.out / "failures.csv"
+    if failures:
+        write_table(failures, ("video", "start", "end", "stage", "reason"), table)
+    else:
+        table.unlink(missing_ok=True)
+    say(
+        f"{args.out}: {plural(made, 'clip')} cut ({plural(frames, 'frame')})"
+        + (f", {there:,} there already" if there else "")
+        + (f", {len(failures):,} failed (see {table})" if failures else "")
+    )
+    return command.SOME_FAILED if failures else command.OK
+
+
+def _pieces(args) -> list[Segment]:
+    """One segment for each video, without times: how long it is will be seen when it is opened."""
+    found: list[Segment] = []
+    for source in args.videos:
+        if source.is_dir():
+            inside = args.out.absolute().resolve()
+            if inside.is_relative_to(source.resolve()):
+                raise UserError(f"the output {args.out} lies inside the input {source}, where clips would become input")
+            catalog = open_catalog(source)
+            found += [Segment(v.path, 0, 0, v.label, v.split, v.group) for v in catalog]
+        else:
+            found.append(Segment(source, 0, 0))
+    return found
+
+
+def _cut_up(whole: Segment, recording: Recording, args) -> list[Segment]:
+    pieces = equal_pieces(recording.duration, args.every, overlap=args.overlap, keep_last=not args.drop_last)
+    return [Segment(whole.video, start, end, whole.label, whole.split, whole.group) for start, end in pieces]
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))
