@@ -12,7 +12,8 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
-from pipeline.errors import UserError, VideoError
+from pipeline.errors import StoppedEarly, UserError, VideoError
+from pipeline.quiet import quieten
 
 OK, SOME_FAILED, CALLED_WRONGLY, INTERRUPTED = 0, 1, 2, 130
 
@@ -53,14 +54,16 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
 def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
     """Call ``main(argv)`` and turn what goes wrong into one line and an exit status."""
-    verbose = "--verbose" in (sys.argv[1:] if argv is None else argv)
-    _quieten(verbose)
+    if "--verbose" not in (sys.argv[1:] if argv is None else argv):
+        quieten()
     if sys.platform != "win32":
         signal.signal(signal.SIGTERM, _terminate)
     try:
         return main(argv)
     except (UserError, VideoError) as error:
         status, line = CALLED_WRONGLY, f"error: {error}"
+    except StoppedEarly as error:
+        status, line = SOME_FAILED, f"stopped: {error}"
     except Terminated:
         status, line = 143, "stopped by a termination signal"
     except KeyboardInterrupt:
@@ -83,16 +86,6 @@ def os_reason(error: OSError) -> str:
 
 def _terminate(signum: int, frame: object) -> None:
     raise Terminated
-
-
-def _quieten(verbose: bool) -> None:
-    """Keep the start-up messages of TensorFlow and OpenCV off the terminal unless they were asked for."""
-    if not verbose:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        os.environ.setdefault("ABSL_MIN_LOG_LEVEL", "3")
-        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-        os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-        os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 
 def say(quiet: bool) -> Callable[[str], None]:

@@ -41,7 +41,7 @@ class Backbone:
         precision: str = "float32",
     ) -> None:
         self.network = find_network(name)
-        self.size = check_size(self.network, size)
+        self.size = self.network.check_size(size)
         self.batch = batch
         self.precision = precision
         self._model = _build(self.network, weights, self.size, policy_for(precision))
@@ -79,21 +79,6 @@ class Backbone:
             else:
                 features[start : start + self.batch] = self._function(part)
         return features
-
-
-def check_size(network: Network, size: tuple[int, int] | None) -> tuple[int, int]:
-    """The size to use; the network's own if ``size`` is None.
-
-    Raises:
-        UserError: a side is smaller than the network takes.
-    """
-    height, width = size or (network.size, network.size)
-    if min(height, width) < network.smallest:
-        raise UserError(
-            f"size {height}x{width} is too small for {network.name}: "
-            f"each side needs at least {network.smallest} pixels (its own size is {network.size})"
-        )
-    return height, width
 
 
 def _build(network: Network, source: WeightsSource, size: tuple[int, int], policy: str) -> keras.Model:

@@ -22,6 +22,20 @@ class Network:
     smallest: int
     """The smallest side it takes."""
 
+    def check_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
+        """(height, width) to use: the network's own if ``size`` is None.
+
+        Raises:
+            UserError: a side is smaller than the network takes.
+        """
+        height, width = size or (self.size, self.size)
+        if min(height, width) < self.smallest:
+            raise UserError(
+                f"size {height}x{width} is too small for {self.name}: each side needs at least "
+                f"{self.smallest} pixels (its own size is {self.size})"
+            )
+        return height, width
+
 
 def _family(module: str, smallest: int, **sizes: int) -> dict[str, Network]:
     return {name.lower(): Network(name.lower(), name, module, size, smallest) for name, size in sizes.items()}

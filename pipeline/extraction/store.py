@@ -28,6 +28,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.weights import WeightsSource
 from pipeline.videos.catalog import Catalog, read_catalog
 
 FORMAT = 1
@@ -180,6 +181,14 @@ def read_recipe_file(folder: Path) -> dict:
     if found != FORMAT:
         raise UserError(f"{folder} has store format {found}; this version reads format {FORMAT}, so update it")
     return content
+
+
+def known_digest(folder: Path, weights: WeightsSource) -> str:
+    """The digest that a store remembers for a source of weights; empty where there is no store or no memory."""
+    if not (folder / RECIPE_FILE).exists():
+        return ""
+    known = read_recipe_file(folder).get("weights", {})
+    return known.get(weights.key(), {}).get("digest", "")
 
 
 def read_entries(path: Path, recipe: Recipe) -> Iterator[tuple[int, Entry]]:

@@ -7,6 +7,7 @@ going forward or seeking is the shorter way to a frame.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import av
@@ -48,10 +49,12 @@ class PacketIndex:
         return max(0, int(np.searchsorted(self.key_pts, pts, side="right")) - 1)
 
 
-def read_packets(container: av.container.InputContainer, stream: av.VideoStream) -> PacketIndex:
+def read_packets(
+    container: av.container.InputContainer, stream: av.VideoStream, alive: Callable[[], None]
+) -> PacketIndex:
     """Read through a freshly opened container and index the packets of ``stream``.
 
-    A file that is cut off ends the index where the file ends.
+    A file that is cut off ends the index where the file ends. ``alive`` is called for every packet.
     """
     pts: list[int | None] = []
     keys: list[tuple[int, int, int]] = []
@@ -60,6 +63,7 @@ def read_packets(container: av.container.InputContainer, stream: av.VideoStream)
     last = None
     try:
         for packet in container.demux(stream):
+            alive()
             if not packet.size:
                 continue
             if packet.is_discard:

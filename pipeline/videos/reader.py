@@ -9,7 +9,7 @@ with open_video("match.mp4") as video:
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,13 +76,15 @@ class VideoReader:
         path: a media file.
         threads: threads of the decoder; 0 leaves the number to FFmpeg. Where several videos are read
             at a time, 1 is best.
+        alive: called for every packet that is read, so that somebody who waits sees progress.
 
     Raises:
         VideoError: stage ``open``, where the file is missing, empty, no media or has no picture.
     """
 
-    def __init__(self, path: str | Path, *, threads: int = 0) -> None:
+    def __init__(self, path: str | Path, *, threads: int = 0, alive: Callable[[], None] = lambda: None) -> None:
         self.path = Path(path)
+        self._alive = alive
         self._threads = threads
         self._reformatter = VideoReformatter()
         self._index: PacketIndex | None = None
@@ -122,6 +124,7 @@ class VideoReader:
         if context is None:
             self._container.close()
             raise VideoError("open", "no decoder for this codec")
+        self._begun = False  # whether packets were taken out of this container
         self._unit = float(self._stream.time_base or 1)  # seconds of one tick of its timestamps
         context.thread_type = "AUTO"
         context.thread_count = self._threads
@@ -136,7 +139,9 @@ class VideoReader:
     def index(self) -> PacketIndex:
         """The packet index, read on first use."""
         if self._index is None:
-            self._index = read_packets(self._container, self._stream)
+            if self._begun:
+                self._restart()
+            self._index = read_packets(self._container, self._stream, self._alive)
             self._restart()
         return self._index
 
@@ -344,8 +349,10 @@ class VideoReader:
                 return
 
     def _demux(self) -> Iterator[av.Packet]:
+        self._begun = True
         try:
             for packet in self._container.demux(self._stream):
+                self._alive()
                 if packet.size:
                     yield packet
         except av.error.FFmpegError:
@@ -373,6 +380,6 @@ def _decode(packet: av.Packet | None, context: av.VideoCodecContext | None = Non
         raise VideoError("decode", error.strerror or str(error)) from None
 
 
-def open_video(path: str | Path, *, threads: int = 0) -> VideoReader:
+def open_video(path: str | Path, *, threads: int = 0, alive: Callable[[], None] = lambda: None) -> VideoReader:
     """Open a media file for reading; see `VideoReader`."""
-    return VideoReader(path, threads=threads)
+    return VideoReader(path, threads=threads, alive=alive)

@@ -1,0 +1,173 @@
+"""Stage one: run a frozen network over every video once and keep the feature sequences.
+
+The store can be interrupted and resumed at any time: the same command goes on where it stopped, looks at
+new and changed videos only, and refuses to mix features of different recipes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline import command
+from pipeline.errors import UserError
+from pipeline.extraction.extract import Extraction, ExtractionSpec, Progress
+from pipeline.extraction.networks import Network, find_network
+from pipeline.extraction.recipe import CROPS, INTERPOLATIONS, Recipe, parse_size
+from pipeline.extraction.store import RECIPE_FILE, SHARDS, known_digest
+from pipeline.extraction.weights import WeightsSource
+from pipeline.videos.catalog import open_catalog
+from pipeline.videos.sampling import FORMS, Sampling
+from pipeline.videos.tables import plural
+
+if TYPE_CHECKING:
+    from pipeline.extraction.backbones import Backbone
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    say = command.say(args.quiet)
+    spec = ExtractionSpec(
+        batch=args.batch,
+        dtype=args.dtype,
+        workers=args.workers,
+        timeout=args.timeout,
+        retry_failed=args.retry_failed,
+        part=_part(args.shard),
+    )
+    network = find_network(args.backbone)
+    weights = WeightsSource(args.weights)
+    sampling = Sampling.parse(args.sampling)
+    catalog = open_catalog(args.source)
+    say(f"{args.source}: {catalog.summary()}")
+    if args.overwrite:
+        _remove_store(args.out)
+
+    loader = _Loader(network, weights, args, say)
+    height, width = loader.size
+    digest = known_digest(args.out, weights) or loader.backbone().digest
+    recipe = Recipe(str(sampling), network.name, digest, height, width, args.crop, args.interpolation)
+    extraction = Extraction(catalog, args.out, recipe, weights, spec)
+    plan = extraction.look()
+    if plan.extract:
+        with extraction.decode() as pool, _Bar(extraction.progress, args.quiet) as bar:
+            # Decoding has begun; the network is loaded meanwhile.
+            backbone = loader.backbone(recipe)
+            extraction.run(pool, backbone, {"precision": backbone.precision}, bar.show)
+    else:
+        extraction.copy_known()
+    _report(extraction, args.out, say)
+    return command.SOME_FAILED if extraction.failures() else command.OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = command.parser(__doc__, "python scripts/extract_features.py data --out features/match")
+    parser.add_argument("source", metavar="DATA", help="folder of videos, CSV file, or one video")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the feature store")
+    recipe = parser.add_argument_group("recipe: what decides the features")
+    recipe.add_argument("--sampling", default="uniform:20", help=f"which frames: {FORMS}")
+    recipe.add_argument("--backbone", default="inceptionv3", help="a network of keras.applications, by name")
+    recipe.add_argument(
+        "--weights", default="imagenet", help="imagenet (downloaded once), a local .h5 file, or random[:SEED]"
+    )
+    recipe.add_argument("--size", help="side in pixels, or HEIGHTxWIDTH (default: the network's own)")
+    recipe.add_argument("--crop", choices=CROPS, default="center", help="cut the centre out, or squeeze all of it")
+    recipe.add_argument("--interpolation", choices=INTERPOLATIONS, default="bilinear", help="how frames are resized")
+    run = parser.add_argument_group("run: what decides the speed")
+    run.add_argument(
+        "--precision", choices=("auto", "float32", "bfloat16", "float16"), default="auto", help="of the arithmetic"
+    )
+    run.add_argument("--dtype", choices=("float16", "float32"), default="float16", help="of the stored features")
+    run.add_argument("--batch", type=int, default=32, help="pictures in one call of the network")
+    run.add_argument("--workers", type=int, default=0, help="decoder processes; 0: one per processor")
+    run.add_argument("--timeout", type=float, default=60, help="seconds without a sign of life that a video may take")
+    run.add_argument("--retry-failed", action="store_true", help="try again what failed before")
+    run.add_argument("--shard", metavar="I/N", default="1/1", help="do the I-th of N parts, one per machine")
+    run.add_argument("--overwrite", action="store_true", help="throw away what the store holds and begin anew")
+    return parser
+
+
+class _Loader:
+    """Loads the network when it is needed, once: a finished store needs none."""
+
+    def __init__(self, network: Network, weights: WeightsSource, args: argparse.Namespace, say) -> None:
+        self._network, self._weights, self._args, self._say = network, weights, args, say
+        self._backbone: Backbone | None = None
+        self.size = network.check_size(parse_size(args.size) if args.size else None)
+
+    def backbone(self, recipe: Recipe | None = None) -> Backbone:
+        if self._backbone is None:
+            from pipeline.extraction.backbones import Backbone
+            from pipeline.extraction.compiled import choose_precision
+
+            precision, why = choose_precision(self._args.precision)
+            self._backbone = Backbone(
+                self._network.name, weights=self._weights, size=self.size, batch=self._args.batch, precision=precision
+            )
+            self._say(f"{self._network.name}, {self._weights.text} weights, {precision} ({why})")
+        if recipe is not None and recipe.weights_digest != self._backbone.digest:
+            raise UserError(
+                f"--weights {self._weights.text}: these are not the weights that {self._args.out} was made with; "
+                "use another --out"
+            )
+        return self._backbone
+
+
+class _Bar:
+    """A progress bar of videos, with frames per second and the side that is waited for."""
+
+    def __init__(self, progress: Progress, quiet: bool) -> None:
+        self._bar = command.progress(progress.videos, "video", quiet)
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._bar.close()
+
+    def show(self, progress: Progress) -> None:
+        rate = progress.frames / max(1e-9, progress.seconds)
+        text = f"{rate:.1f} frames/s, waits for {progress.bottleneck}"
+        if progress.failed:
+            text += f", {progress.failed} failed"
+        self._bar.set_postfix_str(text, refresh=False)
+        self._bar.update(progress.done + progress.copied - self._bar.n)
+
+
+def _report(extraction: Extraction, out: Path, say) -> None:
+    progress, plan, failures = extraction.progress, extraction.plan, extraction.failures()
+    for video, reason in failures.items():
+        print(f"failed: {video}: {reason}", file=sys.stderr)
+    parts = [f"{out}: {plural(progress.done, 'video')} extracted"]
+    if progress.frames:
+        rate = progress.frames / max(1e-9, progress.seconds)
+        parts.append(f"{progress.frames:,} frames in {progress.seconds:.1f} s ({rate:.1f} frames/s)")
+    parts += [f"{len(plan.done):,} were there"] if plan.done else []
+    parts += [f"{progress.copied:,} copied (same content under another name)"] if progress.copied else []
+    parts += [f"{len(failures):,} failed (see {out}/failures*.csv; --retry-failed tries again)"] if failures else []
+    say("; ".join(parts))
+
+
+def _part(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not match:
+        raise UserError(f"--shard {text}: expected I/N, such as 1/4")
+    return int(match[1]), int(match[2])
+
+
+def _remove_store(folder: Path) -> None:
+    if folder.exists() and not (folder / RECIPE_FILE).exists() and any(folder.iterdir()):
+        raise UserError(f"--overwrite: {folder} is no feature store, so it is left alone")
+    for path in [*folder.glob(SHARDS), *folder.glob("failures*.csv"), *folder.glob(".unfinished-*")]:
+        path.unlink()
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))
