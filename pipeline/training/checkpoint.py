@@ -1,0 +1,261 @@
+"""A checkpoint: a folder that holds all that inference needs.
+
+    model.keras        the head's weights (and its structure, for other tools)
+    checkpoint.json    format, classes, recipe, window, head, time scale, temperature, versions
+    results.json       accuracy and log loss of each split, seconds, epochs, parameters, seed
+    history.csv  predictions.csv  curves.png  confusion_matrix.png
+
+Loading rebuilds the head from its spec and reads numbers from ``model.keras``; nothing in the folder can run code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.extraction.recipe import Recipe
+from pipeline.training.windows import WindowSpec
+
+if TYPE_CHECKING:
+    import keras
+
+    from pipeline.training.heads import HeadSpec
+
+FORMAT = 1
+CHECKPOINT_FILE, MODEL_FILE, RESULTS_FILE = "checkpoint.json", "model.keras", "results.json"
+BATCH = 32  # rows in one call of the compiled function
+
+
+@dataclass(frozen=True)
+class TimeScale:
+    """How the training clips lay in time, all in seconds; 0 where it is not known (imported sequences)."""
+
+    median: float
+    """Median duration of the training clips."""
+    shortest: float
+    longest: float
+    step: float | None = None
+    """Time from one step to the next for recipes by rate; None where it depends on the clip's length."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained head with all that is needed to use it."""
+
+    folder: Path
+    classes: tuple[str, ...]
+    """Names of the classes, in the order of the probabilities."""
+    recipe: Recipe
+    """What made the features."""
+    window: WindowSpec
+    """The windows it was trained on."""
+    head: HeadSpec
+    dimensions: int
+    """Length D of a feature vector."""
+    weights_source: str
+    """What was named as ``--weights`` of the backbone; see `FeatureStore.weights_source`."""
+    time_scale: TimeScale
+    temperature: float = 1.0
+    """Logits are divided by it before the softmax."""
+    threshold: float = 0.0
+    """Below this probability the answer is "not sure"; 0 always answers."""
+    versions: dict[str, str] = field(default_factory=dict)
+    format: int = FORMAT
+
+    def __repr__(self) -> str:
+        return (
+            f"Checkpoint({str(self.folder)!r}, {len(self.classes)} classes, head {self.head.name}, "
+            f"window {self.window.length}x{self.dimensions})"
+        )
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Checkpoint:
+        """Open a checkpoint folder; the model itself is read when it is first used.
+
+        Raises:
+            UserError: no checkpoint, a damaged one, or one of a newer format.
+        """
+        from pipeline.training.heads import HeadSpec
+
+        folder = Path(folder)
+        path = folder / CHECKPOINT_FILE
+        try:
+            values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            found = values["format"]
+        except (FileNotFoundError, NotADirectoryError):
+            raise UserError(f"{folder} is no checkpoint ({CHECKPOINT_FILE} is missing); train one first") from None
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise UserError(f"{path} cannot be read ({' '.join(str(error).split())})") from None
+        if found != FORMAT:
+            raise UserError(
+                f"{folder} has checkpoint format {found}; this version reads format {FORMAT}, so update the project"
+            )
+        try:
+            return cls(
+                folder=folder,
+                classes=tuple(values["classes"]),
+                recipe=Recipe.from_json(json.dumps(values["recipe"])),
+                window=WindowSpec(**values["window"]),
+                head=HeadSpec(**values["head"]),
+                dimensions=int(values["dimensions"]),
+                weights_source=values["weights_source"],
+                time_scale=TimeScale(**values["time_scale"]),
+                temperature=float(values["temperature"]),
+                threshold=float(values["threshold"]),
+                versions=values["versions"],
+                format=found,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, UserError):
+                raise
+            raise UserError(f"{path} is damaged ({' '.join(str(error).split())}); train again") from None
+
+    def to_json(self) -> str:
+        """The content of ``checkpoint.json``."""
+        values = asdict(self)
+        del values["folder"]
+        return json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+    @functools.cached_property
+    def metrics(self) -> dict[str, Any]:
+        """``results.json``: accuracy and log loss of each split and how the training went."""
+        path = self.folder / RESULTS_FILE
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} cannot be read ({' '.join(str(error).split())})") from None
+
+    @functools.cached_property
+    def model(self) -> keras.Model:
+        """The head with its trained weights.
+
+        Raises:
+            UserError: ``model.keras`` is missing, damaged or of another head.
+        """
+        from pipeline.training.heads import build_model
+
+        nothing = np.zeros(self.dimensions, np.float32)
+        model = build_model(
+            self.head,
+            length=self.window.length,
+            dimensions=self.dimensions,
+            classes=len(self.classes),
+            mean=nothing,
+            variance=nothing + 1,
+        )
+        path = self.folder / MODEL_FILE
+        try:
+            model.load_weights(path)
+        except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+            reason = " ".join(str(error).split())[:120]
+            raise UserError(f"{path} cannot be loaded ({reason}); train again") from None
+        return model
+
+    @functools.cached_property
+    def _function(self):
+        from pipeline.training.compiled import compile_head
+
+        return compile_head(self.model)
+
+    def logits(self, features: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """As `predict`, before temperature and softmax."""
+        features, mask = np.asarray(features), np.asarray(mask, bool)
+        shape = (self.window.length, self.dimensions)
+        if features.ndim != 3 or features.shape[1:] != shape or mask.shape != features.shape[:2]:
+            raise UserError(
+                f"features {features.shape} with mask {mask.shape} do not fit this checkpoint; "
+                f"expected (n, {shape[0]}, {shape[1]}) with (n, {shape[0]})"
+            )
+        if not mask.any(axis=1).all():
+            raise UserError(f"row {int(np.argmin(mask.any(axis=1)))} has no real step; leave out videos without frames")
+        return run_in_batches(self._function, features, mask, len(self.classes))
+
+    def predict(self, features: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Probabilities of the classes for some windows, by one compiled function of fixed shape.
+
+        Args:
+            features: ``(n, L, D)`` float16 or float32, right padded.
+            mask: ``(n, L)`` bool, True where a step is real; at least one in each row.
+
+        Returns:
+            ``(n, C)`` float32; each row sums to 1.
+
+        Raises:
+            UserError: another shape, or a row without a real step.
+        """
+        from pipeline.training.heads import softmax
+
+        return softmax(self.logits(features, mask), self.temperature)
+
+
+def run_in_batches(function, features: np.ndarray, mask: np.ndarray, outputs: int, batch: int = BATCH) -> np.ndarray:
+    """Call a function of `compiled.compile_head` on any number of rows, always ``batch`` at a time.
+
+    Returns:
+        ``(n, outputs)`` float32.
+    """
+    result = np.empty((len(features), outputs), np.float32)
+    for start in range(0, len(features), batch):
+        rows = slice(start, start + batch)
+        part, real = features[rows].astype(np.float32), mask[rows]
+        if len(part) < batch:
+            # What fills the batch up is thrown away; its mask is True because a row without a real step is undefined.
+            filled, filled_mask = np.zeros((batch, *part.shape[1:]), np.float32), np.ones((batch, part.shape[1]), bool)
+            filled[: len(part)], filled_mask[: len(part)] = part, real
+            result[rows] = function(filled, filled_mask)[: len(part)]
+        else:
+            result[rows] = function(part, real)
+    return result
+
+
+# -- writing ---------------------------------------------------------------------------------------
+
+
+def check_free(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that is in use, before anything is computed.
+
+    Raises:
+        UserError: it exists and ``overwrite`` is False, or it holds something other than a checkpoint.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not overwrite:
+        raise UserError(f"{folder} exists; add --overwrite to replace it, or choose another --out")
+    if not (folder / CHECKPOINT_FILE).is_file():
+        raise UserError(f"{folder} exists and is no checkpoint; it is not replaced, choose another --out")
+
+
+@contextlib.contextmanager
+def write_folder(folder: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Yield a temporary folder beside ``folder``; on success it takes the name, after a failure it is removed.
+
+    Raises:
+        UserError: see `check_free`.
+    """
+    check_free(folder, overwrite=overwrite)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.parent / f".unfinished-{folder.name}-pid-{os.getpid()}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        replaced = folder.parent / f".replaced-{folder.name}-pid-{os.getpid()}"
+        if folder.exists():
+            # Folders cannot be swapped in one step; the old one keeps a name until the new one is in place.
+            os.replace(folder, replaced)
+        os.replace(temporary, folder)
+        shutil.rmtree(replaced, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
