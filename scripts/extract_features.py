@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         workers=args.workers,
         timeout=args.timeout,
         retry_failed=args.retry_failed,
+        commit_every=args.commit_every,
         part=_part(args.shard),
     )
     network = find_network(args.backbone)
@@ -86,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--batch", type=int, default=32, help="pictures in one call of the network")
     run.add_argument("--workers", type=int, default=0, help="decoder processes; 0: one per processor")
     run.add_argument("--timeout", type=float, default=60, help="seconds without a sign of life that a video may take")
+    run.add_argument("--commit-every", type=float, default=30, help="seconds of work that a power cut may cost")
     run.add_argument("--retry-failed", action="store_true", help="try again what failed before")
     run.add_argument("--shard", metavar="I/N", default="1/1", help="do the I-th of N parts, one per machine")
     run.add_argument("--overwrite", action="store_true", help="throw away what the store holds and begin anew")

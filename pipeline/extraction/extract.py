@@ -21,7 +21,7 @@ from pipeline.extraction.decoding import DecoderPool, Frames, Restart
 from pipeline.extraction.failures import FailureLog
 from pipeline.extraction.plan import Plan, make_plan
 from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.shards import SequenceBuffer, StoreWriter
+from pipeline.extraction.shards import SHARD_SECONDS, SequenceBuffer, StoreWriter
 from pipeline.extraction.store import CATALOG_FILE, FAILURES_FILE, FeatureStore, Source
 from pipeline.extraction.weights import WeightsSource
 from pipeline.videos.catalog import Catalog, Video, write_catalog
@@ -46,6 +46,8 @@ class ExtractionSpec:
     """Seconds of silence after which a decoder is taken for hanging."""
     retry_failed: bool = False
     """Try again what failed before."""
+    commit_every: float = SHARD_SECONDS
+    """Seconds of work that a power cut may cost."""
     part: tuple[int, int] = (1, 1)
     """(i, n): the i-th of n machines that share the work, from 1."""
 
@@ -56,6 +58,8 @@ class ExtractionSpec:
             raise UserError(f"--workers {self.workers}: expected 1 or more, or 0 for one per processor")
         if not self.timeout > 0:
             raise UserError(f"--timeout {self.timeout:g}: expected seconds above 0")
+        if not self.commit_every >= 0:
+            raise UserError(f"--commit-every {self.commit_every:g}: expected seconds, 0 or more")
         i, n = self.part
         if not 1 <= i <= n:
             raise UserError(f"--shard {i}/{n}: expected i/n with i from 1 to n, such as 1/{max(n, 2)}")
@@ -167,7 +171,11 @@ class Extraction:
         self.progress.began = time.monotonic()
         try:
             with StoreWriter(
-                self.folder, self.recipe, dtype=self.spec.dtype, provenance=provenance, weights=self._weights
+                self.folder,
+                self.recipe,
+                dtype=self.spec.dtype,
+                provenance=provenance,
+                commit_every=self.spec.commit_every,
             ) as writer:
                 _Collector(self, writer, network, show).collect(pool)
             self.copy_known(show)

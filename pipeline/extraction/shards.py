@@ -103,6 +103,7 @@ class StoreWriter:
         dtype: ``float16`` or ``float32``.
         provenance: further facts to keep with each shard, such as the precision.
         weights: where the weights with the recipe's digest came from; None for imported sequences.
+        commit_every: seconds after which what was added is committed, at the latest.
 
     Raises:
         UserError: the store has another recipe; the line says what differs.
@@ -116,11 +117,13 @@ class StoreWriter:
         dtype: str = "float16",
         provenance: dict[str, str] | None = None,
         weights: WeightsSource | None = None,
+        commit_every: float = SHARD_SECONDS,
     ) -> None:
         self.folder = Path(folder)
         self.recipe = recipe
         self.dtype = dtype
         self._provenance = provenance or {}
+        self._commit_every = commit_every
         self._shard: _Shard | None = None
         prepare_store(self.folder, recipe, weights)
 
@@ -135,7 +138,7 @@ class StoreWriter:
         return SequenceBuffer(self.dtype, self.folder)
 
     def add(self, video: str, sequence: SequenceBuffer, source: Source) -> None:
-        """Add the sequence of a video; it is safe on disk after the next commit, at most 30 seconds later.
+        """Add the sequence of a video; it is safe on disk after the next commit, see ``commit_every``.
 
         Raises:
             OSError: the disk is full or fails; what was committed before stays.
@@ -147,7 +150,7 @@ class StoreWriter:
 
     def commit_if_due(self) -> None:
         """Commit where the open shard is old or large enough; cheap, call it often."""
-        if self._shard is not None and self._shard.is_due():
+        if self._shard is not None and self._shard.is_due(self._commit_every):
             self.commit()
 
     def commit(self) -> None:
@@ -188,8 +191,8 @@ class _Shard:
             }
         )
 
-    def is_due(self) -> bool:
-        return time.monotonic() - self._born > SHARD_SECONDS or self._bytes > SHARD_BYTES
+    def is_due(self, seconds: float) -> bool:
+        return time.monotonic() - self._born > seconds or self._bytes > SHARD_BYTES
 
     def add(self, video: str, sequence: SequenceBuffer, source: Source) -> None:
         steps, row, at = len(sequence), len(self._rows), 0
