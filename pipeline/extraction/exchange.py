@@ -96,7 +96,6 @@ def import_features(
                 continue
             source = Source(status.st_size, status.st_mtime_ns, hash_file(video.path), frames=len(sequence))
             writer.add(video.name, buffer, source)
-            buffer.close()
             added += 1
     write_catalog(videos, out / CATALOG_FILE)
     return Imported(added, present, failed)

@@ -277,6 +277,13 @@ class _Collector:
 
     def collect(self, pool: DecoderPool) -> None:
         """Work until every video has ended."""
+        try:
+            self._collect(pool)
+        finally:
+            for video in list(self._pending):
+                self._drop(video)
+
+    def _collect(self, pool: DecoderPool) -> None:
         with ThreadPoolExecutor(1, "network") as self._executor:
             asked = time.monotonic()
             for arrived in pool.messages(_PATIENCE):
@@ -375,6 +382,5 @@ class _Collector:
             return
         del self._pending[video]
         self._writer.add(video.name, pending.buffer, pending.source)
-        pending.buffer.close()
         self._progress.done += 1
         self._show(self._progress)

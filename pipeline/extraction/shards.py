@@ -138,14 +138,15 @@ class StoreWriter:
         return SequenceBuffer(self.dtype, self.folder)
 
     def add(self, video: str, sequence: SequenceBuffer, source: Source) -> None:
-        """Add the sequence of a video; it is safe on disk after the next commit, see ``commit_every``.
+        """Add the sequence of a video and empty its buffer; it is safe on disk after the next commit.
 
         Raises:
             OSError: the disk is full or fails; what was committed before stays.
         """
         if self._shard is None:
             self._shard = _Shard(self.folder, self.recipe, self.dtype, self._provenance)
-        self._shard.add(video, sequence, source)
+        with contextlib.closing(sequence):
+            self._shard.add(video, sequence, source)
         self.commit_if_due()
 
     def commit_if_due(self) -> None:

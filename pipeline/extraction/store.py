@@ -174,6 +174,8 @@ def read_recipe_file(folder: Path) -> dict:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         found = content["format"]
+        if found == FORMAT:
+            content["recipe"], content["weights"]  # noqa: B018 - a file without them is as good as damaged
     except FileNotFoundError:
         raise UserError(f"{folder} is no feature store ({RECIPE_FILE} is missing)") from None
     except (ValueError, KeyError, TypeError, OSError) as error:

@@ -1,0 +1,31 @@
+"""An extraction to be killed by tests: ``python -m tests.extraction.killable DATA STORE SECONDS_PER_BATCH``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.extraction.extract import Extraction, ExtractionSpec
+from pipeline.extraction.weights import WeightsSource
+from pipeline.videos.catalog import open_catalog
+from tests.extraction.conftest import RECIPE, column_means
+
+
+def main(data: str, store: str, pause: str) -> None:
+    def network(images: np.ndarray) -> np.ndarray:
+        time.sleep(float(pause))
+        return column_means(images)
+
+    spec = ExtractionSpec(batch=8, workers=2, commit_every=0.05)
+    extraction = Extraction(open_catalog(data), Path(store), RECIPE, WeightsSource("random"), spec)
+    extraction.look()
+    if extraction.plan.extract:
+        with extraction.decode() as pool:
+            extraction.run(pool, network, {"precision": "float32"})
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
