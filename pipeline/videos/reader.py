@@ -21,7 +21,9 @@ from av.video.reformatter import VideoReformatter
 from pipeline.errors import VideoError
 from pipeline.videos.index import PacketIndex, read_packets
 
-av.logging.set_level(av.logging.PANIC)  # Damage is reported by us, once per video, not by FFmpeg line by line.
+# Damage is reported by us, once per video. Any level but None sends FFmpeg's errors through Python, and a decoder
+# thread that waits for the interpreter while the interpreter waits for the thread hangs for ever.
+av.logging.set_level(None)
 
 # Seeking empties the decoder and its threads; going forward over fewer packets than this is quicker.
 _SEEK_FROM = 12
@@ -284,11 +286,12 @@ class VideoReader:
         """Decode only what the wanted frames need: whole groups of pictures are passed over by seeking,
         and frames that no other needs are left out by the decoder."""
         index = self.index
-        numbers = {int(index.pts[i]): int(i) for i in wanted}
         start = index.pts[0]
         self._restart()
         for stretch in self._stretches(wanted):
             found = 0
+            # A seek may land early and show frames of the stretch before once more, so only this one's count.
+            numbers = {int(index.pts[i]): i for i in stretch}
             for frame in self._decode_stretch(stretch, numbers):
                 number = None if frame.pts is None else numbers.get(frame.pts)
                 if number is None or frame.pts is None:
@@ -330,7 +333,8 @@ class VideoReader:
         """Yield (place, packet) from keyframe number ``key`` on, or from an earlier one where seeking is inexact."""
         index = self.index
         for attempt in (key, max(0, key - 1), None):
-            if attempt is None or index.key_order[attempt] == 0:
+            # An MPEG program stream stamps few packets, and after a seek the times of the others are guesses.
+            if attempt is None or index.key_order[attempt] == 0 or self._container.format.name == "mpeg":
                 self._restart()
                 place = 0
             else:
@@ -345,7 +349,12 @@ class VideoReader:
                     place = int(index.key_order[at])
             if first is not None and place >= 0:
                 yield place, first
-                yield from enumerate(packets, place + 1)
+                for packet in packets:
+                    # After a seek some demuxers give a packet twice or in two parts, so times tell and not counting.
+                    at = int(np.searchsorted(index.pts, packet.pts)) if packet.pts is not None else len(index.pts)
+                    known = at < len(index.pts) and index.pts[at] == packet.pts
+                    place = int(index.order[at]) if known else place + 1
+                    yield place, packet
                 return
 
     def _demux(self) -> Iterator[av.Packet]:
