@@ -1,0 +1,279 @@
+"""A checkpoint applied to one video.
+
+classifier = Classifier.load("checkpoints/match")
+answer = classifier.classify("Match.mp4")
+answer.segments          # [Segment(start=0.0, end=12.4, label='Football', probability=0.97, ...), ...]
+answer.probabilities     # (frames, classes) float32
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.extraction.exchange import IMPORTED
+from pipeline.extraction.preprocess import Preprocessor
+from pipeline.extraction.weights import EXPECTED, WeightsSource
+from pipeline.inference.ahead import ahead
+from pipeline.inference.grid import Grid, lay_grid
+from pipeline.inference.segments import Segment, find_segments
+from pipeline.inference.smoothing import Smoothing, choose_labels, drop_short
+from pipeline.inference.windows import WindowRunner, frame_means
+from pipeline.training.checkpoint import Checkpoint
+from pipeline.videos.reader import FramesMissing, VideoInfo, VideoReader, open_video
+from pipeline.videos.sampling import Sampling
+
+if TYPE_CHECKING:
+    from pipeline.extraction.backbones import Backbone
+
+Show = Callable[[int, int], None]
+"""Called with how many steps have gone through the network, and how many there are."""
+
+_AHEAD = 3  # batches that may wait for the network
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a video is read and its answer is made."""
+
+    stride: int | None = None
+    """Steps from one window to the next; a quarter of a window if None."""
+    clip_seconds: float | None = None
+    """For recipes by count: read long videos as clips of this length, not of the training clips' median."""
+    smoothing: Smoothing = field(default_factory=Smoothing)
+    min_duration: float = 0.0
+    """Seconds; shorter segments go to a neighbour."""
+    abstain: float | None = None
+    """Below this probability a frame is "unknown"; the checkpoint's own threshold if None."""
+
+    def __post_init__(self) -> None:
+        if self.stride is not None and self.stride < 1:
+            raise UserError(f"--stride {self.stride}: expected 1 or more steps")
+        if not 0 <= self.min_duration < float("inf"):
+            raise UserError(f"--min-duration {self.min_duration:g}: expected seconds, 0 or more")
+        if self.abstain is not None and not 0 <= self.abstain <= 1:
+            raise UserError(f"--abstain {self.abstain:g}: expected a probability from 0 to 1")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a checkpoint says of a video."""
+
+    video: Path
+    classes: tuple[str, ...]
+    info: VideoInfo
+    grid: Grid
+    times: np.ndarray
+    """``(n,)`` float64: seconds of every frame after the first one."""
+    windows: np.ndarray
+    """``(w, C)`` float32: probabilities of each window, as the head gave them."""
+    probabilities: np.ndarray
+    """``(n, C)`` float32: probabilities of each frame, smoothed."""
+    labels: np.ndarray
+    """``(n,)`` int64: class of each frame, -1 where it is unknown."""
+    segments: list[Segment]
+
+    def __repr__(self) -> str:
+        return (
+            f"Answer({str(self.video)!r}, {self.label!r} {self.mean.max():.2f}, {len(self.times)} frames, "
+            f"{len(self.windows)} windows, {len(self.segments)} segments)"
+        )
+
+    @property
+    def mean(self) -> np.ndarray:
+        """``(C,)`` float32: probabilities of the whole video, the mean over its frames as they were before smoothing.
+
+        A video that is one window has that window's probabilities.
+        """
+        spans = self.grid.spans()
+        return frame_means(self.windows, spans, len(self.times)).mean(axis=0, dtype=np.float64).astype(np.float32)
+
+    @property
+    def label(self) -> str:
+        """The most probable class of the whole video."""
+        return self.classes[int(self.mean.argmax())]
+
+
+class Classifier:
+    """A checkpoint with the frozen network that its features come from.
+
+    Args:
+        checkpoint: the trained head.
+        backbone: the network.
+
+    Raises:
+        UserError: the network's weights are not those of the checkpoint's recipe.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, backbone: Backbone) -> None:
+        wanted = checkpoint.recipe.weights_digest
+        if backbone.digest != wanted:
+            raise UserError(
+                f"{checkpoint.folder} was trained on features of {checkpoint.recipe.backbone} with other weights "
+                f"(digest {wanted[:12]}…, these have {backbone.digest[:12]}…); name the right ones by --weights"
+            )
+        self.checkpoint = checkpoint
+        self.backbone = backbone
+        self.sampling = Sampling.parse(checkpoint.recipe.sampling)
+        self.preprocessor = Preprocessor(checkpoint.recipe)
+
+    def __repr__(self) -> str:
+        return f"Classifier({self.checkpoint!r}, {self.backbone.network.name} {self.backbone.precision})"
+
+    @classmethod
+    def load(
+        cls, folder: str | Path, *, weights: str | None = None, precision: str = "auto", batch: int = 32
+    ) -> Classifier:
+        """Load a checkpoint and its backbone.
+
+        Args:
+            folder: the checkpoint.
+            weights: ``imagenet``, ``random:SEED`` or a file; where the training had them from if None.
+            precision: ``auto``, ``float32``, ``bfloat16`` or ``float16`` arithmetic of the backbone.
+            batch: pictures in one call of it.
+
+        Raises:
+            UserError: no checkpoint, one of imported features, or weights that are missing or other ones.
+        """
+        checkpoint = Checkpoint.load(folder)
+        source = weights_of(checkpoint, weights)
+        # Loading Keras takes seconds; whoever named a wrong folder is told before.
+        from pipeline.extraction.backbones import Backbone
+        from pipeline.extraction.compiled import choose_precision
+
+        recipe = checkpoint.recipe
+        backbone = Backbone(
+            recipe.backbone,
+            weights=source,
+            size=(recipe.height, recipe.width),
+            batch=batch,
+            precision=choose_precision(precision)[0],
+        )
+        return cls(checkpoint, backbone)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.checkpoint.classes
+
+    @property
+    def precision_note(self) -> str:
+        """One line where the backbone computes in another precision than in training; else empty."""
+        trained = self.checkpoint.versions.get("precision", "")
+        if trained in ("", self.backbone.precision):
+            return ""
+        return f"the features are computed in {self.backbone.precision}; those of the training were in {trained}"
+
+    def grid(self, video: VideoReader, reading: Reading | None = None) -> Grid:
+        """How a video is read: its steps and windows.
+
+        Raises:
+            VideoError: it has no frames.
+        """
+        reading = reading or Reading()
+        return lay_grid(
+            video.times(),
+            video.info().duration,
+            self.sampling,
+            length=self.checkpoint.window.length,
+            time_scale=self.checkpoint.time_scale,
+            stride=reading.stride,
+            clip_seconds=reading.clip_seconds,
+        )
+
+    def classify(
+        self, video: str | Path, reading: Reading | None = None, *, show: Show = lambda done, total: None
+    ) -> Answer:
+        """Classify a video file over time.
+
+        Every frame that the grid holds goes through the network once. Memory holds the features of one window's
+        length and a few batches, and a few numbers for each frame, whatever the length of the video.
+
+        Args:
+            video: the file.
+            reading: how to read it.
+            show: called with the progress.
+
+        Raises:
+            VideoError: the file cannot be read or has no frames.
+            UserError: settings that do not fit the checkpoint.
+        """
+        with open_video(video) as reader:
+            return self.classify_reader(reader, reading, show=show)
+
+    def classify_reader(
+        self, reader: VideoReader, reading: Reading | None = None, *, show: Show = lambda done, total: None
+    ) -> Answer:
+        """As `classify`, for a video that is open."""
+        reading = reading or Reading()
+        info = reader.info()
+        grid = self.grid(reader, reading)
+        try:
+            windows = self._windows(reader, grid, show)
+        except FramesMissing:
+            # A damaged stretch: from now on only frames that decode are counted, as in training.
+            reader.scan()
+            info = reader.info()
+            grid = self.grid(reader, reading)
+            windows = self._windows(reader, grid, show)
+        return self.answer(reader.path, info, reader.times(), grid, windows, reading)
+
+    def _windows(self, reader: VideoReader, grid: Grid, show: Show) -> np.ndarray:
+        runner = WindowRunner(self.backbone, self.checkpoint, grid)
+        # Decoding goes on in a thread while the network computes.
+        with ahead(self._batches(reader, grid), _AHEAD) as batches:
+            for images in batches:
+                runner.push(images)
+                show(runner.done, len(grid.frames))
+        return runner.finish()
+
+    def _batches(self, reader: VideoReader, grid: Grid) -> Iterator[np.ndarray]:
+        """The pictures of the grid's steps, ``(k, height, width, 3)`` uint8, as many as the network takes at once."""
+        pictures = []
+        for frame in reader.frames(grid.frames):
+            pictures.append(self.preprocessor(frame.image))
+            if len(pictures) == self.backbone.batch:
+                yield np.stack(pictures)
+                pictures = []
+        if pictures:
+            yield np.stack(pictures)
+
+    def answer(
+        self, video: Path, info: VideoInfo, times: np.ndarray, grid: Grid, windows: np.ndarray, reading: Reading
+    ) -> Answer:
+        """From the windows' probabilities to labels and segments."""
+        raw = frame_means(windows, grid.spans(), len(times))
+        probabilities = reading.smoothing(raw)
+        abstain = self.checkpoint.threshold if reading.abstain is None else reading.abstain
+        labels = choose_labels(probabilities, abstain)
+        end = max(info.duration, float(times[-1]))
+        if reading.min_duration:
+            labels = drop_short(labels, probabilities, times, end, reading.min_duration)
+        segments = find_segments(labels, probabilities, times, end, self.classes)
+        return Answer(video, self.classes, info, grid, times, windows, probabilities, labels, segments)
+
+
+def weights_of(checkpoint: Checkpoint, weights: str | None) -> WeightsSource:
+    """The weights to use: those asked for, else where the training had them from.
+
+    Raises:
+        UserError: the checkpoint is of imported features, or the file is no longer there.
+    """
+    if checkpoint.recipe.backbone == IMPORTED:
+        raise UserError(
+            f"{checkpoint.folder} was trained on imported features, and what made them is not known; "
+            "classify needs a checkpoint of features that extract_features.py made"
+        )
+    if weights is not None:
+        return WeightsSource(weights)
+    try:
+        return WeightsSource(checkpoint.weights_source)
+    except UserError:
+        raise UserError(
+            f"the weights of {checkpoint.folder} came from {checkpoint.weights_source}, which is not there any more; "
+            f"name them by --weights: {EXPECTED.removeprefix('expected ')}"
+        ) from None

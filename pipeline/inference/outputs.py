@@ -1,0 +1,86 @@
+"""Which files are written for one answer: checked before the work, written after it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import UserError
+from pipeline.inference.classifier import Answer
+from pipeline.inference.overlay import STYLES, Style
+from pipeline.inference.render import render
+from pipeline.inference.segments import write_segments, write_srt
+from pipeline.inference.tables import write_frames, write_json
+from pipeline.videos.writer import check_output, check_writable
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Files to write; those that are None are not written."""
+
+    video: Path | None = None
+    """The video with its labels drawn."""
+    json: Path | None = None
+    csv: Path | None = None
+    """A row for each frame."""
+    segments: Path | None = None
+    srt: Path | None = None
+    style: Style = "bars"
+    """What is drawn on the video."""
+    fps: float | None = None
+    """Frame rate of the video; the input's if None."""
+    codec: str = "xvid"
+    """Of AVI files."""
+
+    def __post_init__(self) -> None:
+        if self.style not in STYLES:
+            raise UserError(f"--style {self.style!r} is unknown; expected one of {', '.join(STYLES)}")
+        if self.fps is not None and not 0 < self.fps <= 1000:
+            raise UserError(f"--fps {self.fps:g}: expected more than 0, up to 1000 frames per second")
+
+    def check(self, source: Path) -> None:
+        """Find out whether all files can be written, before anything is computed.
+
+        Raises:
+            UserError: an unknown extension, a folder that cannot be written to, two outputs of one name, or one that
+                would replace the video itself.
+        """
+        paths = [path for path in (self.video, self.json, self.csv, self.segments, self.srt) if path is not None]
+        for path in paths:
+            if source.exists() and path.exists() and os.path.samefile(source, path):
+                raise UserError(f"{path} is the video itself; choose another name for the output")
+            if sum(path.absolute() == other.absolute() for other in paths) > 1:
+                raise UserError(f"{path} is named for two outputs; choose different names")
+            if path is not self.video:
+                check_writable(path)
+        if self.video is not None:
+            check_output(self.video, codec=self.codec)
+
+    def write(
+        self, answer: Answer, checkpoint: Path, show: Callable[[int, int], None] = lambda done, total: None
+    ) -> tuple[list[Path], list[str]]:
+        """Write all files, the video last.
+
+        Returns:
+            The files, and lines for the user.
+        """
+        written: list[Path] = []
+        notes: list[str] = []
+        if self.json is not None:
+            write_json(answer, checkpoint, self.json)
+            written.append(self.json)
+        if self.csv is not None:
+            write_frames(answer, self.csv)
+            written.append(self.csv)
+        if self.segments is not None:
+            write_segments(answer.segments, self.segments)
+            written.append(self.segments)
+        if self.srt is not None:
+            write_srt(answer.segments, self.srt)
+            written.append(self.srt)
+        if self.video is not None:
+            _, notes = render(answer, self.video, style=self.style, fps=self.fps, codec=self.codec, show=show)
+            written.append(self.video)
+        return written, notes

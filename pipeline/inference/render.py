@@ -1,0 +1,104 @@
+"""The second pass over a video: every frame again, with its labels drawn on it, into a new file."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.inference.ahead import ahead
+from pipeline.inference.classifier import Answer
+from pipeline.inference.overlay import Overlay, Style
+from pipeline.videos.reader import open_video
+from pipeline.videos.writer import VideoWriter
+
+_AHEAD = 4  # decoded frames that may wait
+_BEHIND = 4  # drawn frames that may wait for the encoder
+_FALLBACK_FPS = 25.0  # of a video with one frame
+
+
+def render(
+    answer: Answer,
+    output: Path,
+    *,
+    style: Style = "bars",
+    fps: float | None = None,
+    codec: str = "xvid",
+    show: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[int, list[str]]:
+    """Write the classified video with its labels drawn on it.
+
+    The output has the frames of the input, its size as shown and its frame rate; formats that can keep the time of
+    each frame. Decoding, drawing and encoding go on side by side, with a few frames in memory.
+
+    Args:
+        answer: what was found.
+        output: the file to write; see `VideoWriter` for its extensions.
+        style: what is drawn.
+        fps: another frame rate for the same frames; the sound is left out then, as it would no longer fit.
+        codec: of AVI files.
+        show: called with frames done and frames in all.
+
+    Returns:
+        The number of frames written, and lines for the user.
+
+    Raises:
+        UserError: the output cannot be written.
+        VideoError: the video can no longer be read.
+    """
+    info = answer.info
+    size = (info.width, info.height)
+    rate = fps or info.fps or _FALLBACK_FPS
+    notes = []
+    overlay = Overlay(
+        answer.classes, size, style=style, labels=answer.labels, important=answer.probabilities.max(axis=0)
+    )
+    uneven = is_uneven(answer.times)
+    if uneven and fps is None and output.suffix.lower() == ".avi":
+        notes.append(
+            f"the frame rate varies and AVI has one rate: {output.name} shows all frames at the mean, {rate:.4g} "
+            "frames/s; an .mp4 keeps the time of each"
+        )
+    sound = answer.video if fps is None or abs(fps - info.fps) < 0.01 * info.fps else None
+    with (
+        VideoWriter(output, fps=rate, size=size, codec=codec, sound=sound) as writer,
+        open_video(answer.video) as reader,
+        ahead(reader, _AHEAD) as frames,
+        ThreadPoolExecutor(1, "encode") as encoder,
+    ):
+        waiting: deque[Future[None]] = deque()
+        for frame in frames:
+            place = frame_at(answer.times, frame.time)
+            image = frame.image
+            if image.shape[:2] != (info.height, info.width):  # a stream may change its size on the way
+                image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+            drawn = overlay.draw(image, answer.probabilities[place], int(answer.labels[place]), place)
+            waiting.append(encoder.submit(writer.write, drawn, None if fps else frame.time))
+            if len(waiting) > _BEHIND:
+                waiting.popleft().result()
+            show(frame.index + 1, len(answer.times))
+        for future in waiting:
+            future.result()
+        if not waiting:
+            raise UserError(f"{answer.video} changed while it was read: no frame of it can be decoded any more")
+    if writer.note:
+        notes.append(writer.note)
+    return writer.frames, notes
+
+
+def frame_at(times: np.ndarray, time: float) -> int:
+    """The number of the frame that is shown at ``time`` seconds; ``times`` are ``(n,)`` rising seconds."""
+    return max(0, int(np.searchsorted(times, time + 1e-4, side="right")) - 1)
+
+
+def is_uneven(times: np.ndarray) -> bool:
+    """Whether frames are off their even places by more than a frame's duration."""
+    if len(times) < 3:
+        return False
+    even = np.linspace(times[0], times[-1], len(times))
+    return bool(np.abs(times - even).max() > (times[-1] - times[0]) / (len(times) - 1))
