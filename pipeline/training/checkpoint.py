@@ -145,14 +145,11 @@ class Checkpoint:
         """
         from pipeline.training.heads import build_model
 
-        nothing = np.zeros(self.dimensions, np.float32)
         model = build_model(
             self.head,
             length=self.window.length,
             dimensions=self.dimensions,
             classes=len(self.classes),
-            mean=nothing,
-            variance=nothing + 1,
         )
         path = self.folder / MODEL_FILE
         try:

@@ -1,6 +1,6 @@
 """Heads: masked sequence classifiers. A new one is one function and one line in `HEADS`.
 
-A head's function takes the normalised features ``(batch, L, D)``, the mask ``(batch, L)``, its `HeadSpec` and the
+A head's function takes the features ``(batch, L, D)``, the mask ``(batch, L)``, its `HeadSpec` and the
 number of classes, and returns logits ``(batch, classes)``. Everything in it is a Keras layer or operation, so that
 a saved model holds no code. The mask goes to every layer that takes one: Keras before 3.11 dropped it after the
 first recurrent layer (https://github.com/keras-team/keras/issues/21449).
@@ -14,10 +14,13 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
 from pipeline.errors import UserError
+from pipeline.training.dataset import Windows
 
+FRAMES, POOLED = "frames", "pooled"  # names of the normalisation layers
+Statistics = dict[str, tuple[np.ndarray, np.ndarray]]  # mean and variance by the layer's name
 Build = Callable[[Any, Any, "HeadSpec", int], Any]
 
 
@@ -29,10 +32,10 @@ class Head:
     units: int = 128
     layers: int = 1
     dropout: float = 0.5
-    normalised: bool = True
-    """Whether features are normalised before they reach the function; published heads see raw features."""
-    rate: float = 1e-3
+    rate: float = 3e-4
     """Learning rate of Adam."""
+    jit: bool = False
+    """Whether XLA compiles it for TensorFlow: faster for narrow recurrent layers, far slower for wide ones."""
 
 
 @dataclass(frozen=True)
@@ -79,15 +82,30 @@ def head_spec(
 # -- the heads -------------------------------------------------------------------------------------
 
 
+def pooled(x: Any, mask: Any) -> Any:
+    """The mean of a window and its motion, the mean of ``|x[t] - x[t-1]|``, side by side: ``(batch, 2 D)``.
+
+    What changes from frame to frame, and by how much, tells actions apart that look alike on average.
+    """
+    real = ops.expand_dims(ops.cast(mask, "float32"), -1)
+    mean = ops.sum(x * real, axis=1) / ops.maximum(ops.sum(real, axis=1), 1.0)
+    # Padding is on the right: a pair of steps is real where its second one is.
+    pair = real[:, 1:]
+    motion = ops.sum(ops.absolute(x[:, 1:] - x[:, :-1]) * pair, axis=1) / ops.maximum(ops.sum(pair, axis=1), 1.0)
+    return ops.concatenate([mean, motion], axis=-1)
+
+
 def _recurrent(x: Any, mask: Any, spec: HeadSpec, classes: int, layer: type) -> Any:
-    """Project, read the sequence in both directions, average the states of the real steps."""
-    x = layers.Dropout(spec.dropout)(x)
-    x = layers.Dense(spec.units, activation="relu")(x)
+    """Read the sequence in both directions; beside it stands what does not depend on the order."""
+    whole = layers.Normalization(name=POOLED)(pooled(x, mask))
+    whole = layers.Dense(spec.units)(layers.Dropout(spec.dropout)(whole))
+    x = layers.Normalization(name=FRAMES)(x)
+    x = layers.Dense(spec.units, activation="relu")(layers.SpatialDropout1D(spec.dropout)(x))
     for _ in range(spec.layers):
-        x = layers.Dropout(spec.dropout)(x)
-        x = layers.Bidirectional(layer(spec.units // 2 or 1, return_sequences=True))(x, mask=mask)
+        x = layers.Bidirectional(layer(max(1, spec.units // 2), return_sequences=True))(x, mask=mask)
     x = layers.GlobalAveragePooling1D()(x, mask=mask)
-    return layers.Dense(classes)(layers.Dropout(spec.dropout)(x))
+    x = layers.Dropout(spec.dropout)(layers.Concatenate()([x, whole]))
+    return layers.Dense(classes)(x)
 
 
 def gru(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
@@ -110,7 +128,7 @@ HEADS: dict[str, Head] = {
 
 
 def build_model(
-    spec: HeadSpec, *, length: int, dimensions: int, classes: int, mean: np.ndarray, variance: np.ndarray
+    spec: HeadSpec, *, length: int, dimensions: int, classes: int, statistics: Statistics | None = None
 ) -> keras.Model:
     """A model from features and mask to logits.
 
@@ -119,8 +137,7 @@ def build_model(
         length: steps in a window.
         dimensions: length D of a feature vector.
         classes: how many.
-        mean: ``(D,)`` of the training windows' real steps.
-        variance: ``(D,)`` likewise, above 0; see `statistics`.
+        statistics: of the training windows, kept in the model; None where weights are loaded afterwards.
 
     Returns:
         A model of inputs ``features (batch, length, D)`` float32 and ``mask (batch, length)`` bool, and of output
@@ -128,14 +145,14 @@ def build_model(
     """
     features = keras.Input((length, dimensions), name="features", dtype="float32")
     mask = keras.Input((length,), name="mask", dtype="bool")
-    x: Any = features
-    if HEADS[spec.name].normalised:
-        normalisation = layers.Normalization(axis=-1)
-        x = normalisation(x)
-        normalisation.set_weights([mean.astype(np.float32), variance.astype(np.float32), np.zeros((), "int32")])
-        normalisation.finalize_state()
-    logits = HEADS[spec.name].build(x, mask, spec, classes)
-    return keras.Model([features, mask], logits, name=spec.name.replace("-", "_"))
+    logits = HEADS[spec.name].build(features, mask, spec, classes)
+    model = keras.Model([features, mask], logits, name=spec.name.replace("-", "_"))
+    for layer in model.layers:
+        if isinstance(layer, layers.Normalization) and statistics is not None:
+            mean, variance = statistics[layer.name]
+            layer.set_weights([mean, variance, np.zeros((), "int32")])
+            layer.finalize_state()
+    return model
 
 
 def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
@@ -146,27 +163,39 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     return (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
 
 
-def statistics(features: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of every feature over the real steps.
-
-    Args:
-        features: ``(n, L, D)``.
-        mask: ``(n, L)`` bool.
+def statistics_of(windows: Windows) -> Statistics:
+    """Mean and variance of the training windows: of their real steps, and of what `pooled` makes of them.
 
     Returns:
-        Two arrays ``(D,)`` float32. The variance is kept off zero: a feature that is constant in training
-        would otherwise turn the rounding errors of float16 into values of thousands at inference.
+        Arrays ``(D,)`` and ``(2 D,)`` float32. A variance is kept off zero: a feature that is constant in
+        training would otherwise turn the rounding errors of float16 into values of thousands at inference.
     """
-    total = np.zeros(features.shape[2], np.float64)
-    squares = np.zeros_like(total)
-    steps = 0
-    for start in range(0, len(features), 256):
-        real = features[start : start + 256][mask[start : start + 256]].astype(np.float64)
-        total += real.sum(axis=0)
-        squares += np.square(real).sum(axis=0)
-        steps += len(real)
-    mean = total / max(1, steps)
-    return mean.astype(np.float32), floor_variance(squares / max(1, steps) - np.square(mean), mean)
+    frames, whole = _Moments(windows.data.dimensions), _Moments(2 * windows.data.dimensions)
+    for start in range(0, len(windows), 64):
+        features, mask = windows.gather(np.arange(start, min(start + 64, len(windows))))
+        frames.add(features[mask])
+        pairs = np.abs(features[:, 1:] - features[:, :-1]) * mask[:, 1:, None]
+        count = mask.sum(axis=1, keepdims=True)
+        whole.add(np.hstack([features.sum(axis=1) / count, pairs.sum(axis=1) / np.maximum(1, count - 1)]))
+    return {FRAMES: frames.result(), POOLED: whole.result()}
+
+
+class _Moments:
+    """Mean and variance of rows that arrive in pieces."""
+
+    def __init__(self, dimensions: int) -> None:
+        self._count = 0
+        self._sum, self._squares = np.zeros(dimensions), np.zeros(dimensions)
+
+    def add(self, rows: np.ndarray) -> None:
+        self._count += len(rows)
+        self._sum += rows.sum(axis=0, dtype=np.float64)
+        self._squares += np.square(rows, dtype=np.float64).sum(axis=0)
+
+    def result(self) -> tuple[np.ndarray, np.ndarray]:
+        mean = self._sum / max(1, self._count)
+        variance = self._squares / max(1, self._count) - np.square(mean)
+        return mean.astype(np.float32), floor_variance(variance, mean)
 
 
 def floor_variance(variance: np.ndarray, mean: np.ndarray) -> np.ndarray:

@@ -1,0 +1,206 @@
+"""Labelled sequences of a store, and the windows over them that a head is trained on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.store import FeatureStore
+from pipeline.training.checkpoint import TimeScale
+from pipeline.training.windows import WindowSpec, default_window
+from pipeline.videos.catalog import Video
+from pipeline.videos.sampling import Sampling
+from pipeline.videos.tables import natural_key, plural
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The labelled videos of a store with their sequences, in the order of the catalog."""
+
+    folder: Path
+    """The store."""
+    recipe: Recipe
+    weights_source: str
+    classes: tuple[str, ...]
+    videos: tuple[Video, ...]
+    labels: np.ndarray
+    """``(n,)`` int64, index of the class of each video."""
+    steps: np.ndarray
+    """``(n,)`` int64, real steps of each sequence."""
+    durations: np.ndarray
+    """``(n,)`` float64 seconds; 0 where it is not known."""
+    step_seconds: np.ndarray
+    """``(n,)`` float64, median time between the steps of each sequence; nan where there is one step only."""
+    features: np.ndarray
+    """``(sum of steps, D)``, all sequences one after the other, in the dtype of the store."""
+    offsets: np.ndarray
+    """``(n,)`` int64, where each sequence begins in ``features``."""
+    left_out: Counter[str]
+    """How many videos of the catalog are not used, by reason."""
+
+    def __repr__(self) -> str:
+        return (
+            f"Dataset({str(self.folder)!r}, {plural(len(self), 'video')}, "
+            f"{plural(len(self.classes), 'class', 'classes')}, features{self.features.shape})"
+        )
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    @property
+    def dimensions(self) -> int:
+        """Length D of a feature vector."""
+        return self.features.shape[1]
+
+    @property
+    def names(self) -> list[str]:
+        """What the videos are called."""
+        return [video.name for video in self.videos]
+
+    def time_scale(self, rows: np.ndarray) -> TimeScale:
+        """How the clips ``rows`` lie in time."""
+        known = self.durations[rows][self.durations[rows] > 0]
+        steps = self.step_seconds[rows][np.isfinite(self.step_seconds[rows])]
+        by_rate = not Sampling.parse(self.recipe.sampling).by_count
+        return TimeScale(
+            median=float(np.median(known)) if len(known) else 0.0,
+            shortest=float(known.min()) if len(known) else 0.0,
+            longest=float(known.max()) if len(known) else 0.0,
+            step=(float(np.median(steps)) if len(steps) else 0.0) if by_rate else None,
+        )
+
+    def default_window(self, rows: np.ndarray) -> WindowSpec:
+        """The window for the clips ``rows`` where the user names none."""
+        by_count = Sampling.parse(self.recipe.sampling).by_count
+        return default_window([int(steps) for steps in self.steps[rows]], by_count=by_count)
+
+
+def open_dataset(folder: str | Path, *, classes: tuple[str, ...] | None = None) -> Dataset:
+    """Read the labelled sequences of a store into memory.
+
+    Args:
+        folder: the store.
+        classes: of a checkpoint, in its order; by default those that occur, in natural order.
+
+    Raises:
+        UserError: no store, no labelled videos in it, all of one class, or a class that is not in ``classes``.
+    """
+    store = FeatureStore(folder)
+    left_out: Counter[str] = Counter()
+    videos = []
+    for video in store.catalog:
+        if video.name not in store.entries:
+            left_out["without features"] += 1
+        elif not video.label:
+            left_out["without a label"] += 1
+        elif store.entries[video.name].steps < 1:
+            left_out["without frames"] += 1
+        else:
+            videos.append(video)
+    found = tuple(sorted({video.label for video in videos}, key=natural_key))
+    classes = _check_classes(store.folder, found, classes)
+
+    entries = [store.entries[video.name] for video in videos]
+    steps = np.array([entry.steps for entry in entries], np.int64)
+    offsets = np.concatenate([[0], np.cumsum(steps)[:-1]]).astype(np.int64)
+    row_of = {video.name: row for row, video in enumerate(videos)}
+    features: np.ndarray | None = None
+    step_seconds = np.full(len(videos), np.nan)
+    for sequence in store.sequences(row_of):
+        row = row_of[sequence.video]
+        if features is None:
+            features = np.empty((int(steps.sum()), store.dimensions), sequence.features.dtype)
+        elif sequence.features.dtype.itemsize > features.dtype.itemsize:
+            features = features.astype(sequence.features.dtype)
+        features[offsets[row] : offsets[row] + steps[row]] = sequence.features
+        if len(sequence.times) > 1:
+            step_seconds[row] = np.median(np.diff(sequence.times))
+    assert features is not None
+    return Dataset(
+        folder=store.folder,
+        recipe=store.recipe,
+        weights_source=store.weights_source,
+        classes=classes,
+        videos=tuple(videos),
+        labels=np.array([classes.index(video.label) for video in videos], np.int64),
+        steps=steps,
+        durations=np.array([entry.source.duration for entry in entries], np.float64),
+        step_seconds=step_seconds,
+        features=features,
+        offsets=offsets,
+        left_out=left_out,
+    )
+
+
+def _check_classes(folder: Path, found: tuple[str, ...], wanted: tuple[str, ...] | None) -> tuple[str, ...]:
+    if not found:
+        raise UserError(f"{folder} has no labelled videos with features; label them by folder or in a CSV catalog")
+    if wanted is None and len(found) < 2:
+        raise UserError(f"{folder} has only the class {found[0]!r}; training needs videos of at least two classes")
+    if wanted is not None and (unknown := [name for name in found if name not in wanted]):
+        raise UserError(
+            f"{folder} has videos of {', '.join(map(repr, unknown[:5]))}, which the checkpoint does not know; "
+            f"its classes are {', '.join(map(repr, wanted[:20]))}"
+        )
+    return found if wanted is None else wanted
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows over some videos of a dataset; features are gathered when a batch asks for them."""
+
+    data: Dataset
+    length: int
+    video: np.ndarray
+    """``(m,)`` int64, row of the dataset that each window is of."""
+    start: np.ndarray
+    """``(m,)`` int64, its first step."""
+    labels: np.ndarray
+    """``(m,)`` int64, index of its class."""
+
+    def __len__(self) -> int:
+        return len(self.video)
+
+    def gather(self, rows: np.ndarray, starts: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Features ``(b, L, D)`` float32 and mask ``(b, L)`` bool of the windows ``rows``.
+
+        Args:
+            rows: ``(b,)`` indices of windows.
+            starts: ``(b,)`` other first steps than the windows' own.
+        """
+        videos = self.video[rows]
+        starts = self.start[rows] if starts is None else starts
+        steps = starts[:, None] + np.arange(self.length)
+        mask = steps < self.data.steps[videos][:, None]
+        places = self.data.offsets[videos][:, None] + np.where(mask, steps, 0)
+        features = self.data.features[places].astype(np.float32)
+        features[~mask] = 0
+        return features, mask
+
+
+def windows_of(data: Dataset, rows: np.ndarray, spec: WindowSpec) -> Windows:
+    """The windows over the videos ``rows``, in that order."""
+    starts = [spec.starts(int(data.steps[row])) for row in rows]
+    counts = [len(of_one) for of_one in starts]
+    video = np.repeat(np.asarray(rows, np.int64), counts)
+    start = np.concatenate(starts) if starts else np.zeros(0, np.int64)
+    return Windows(data, spec.length, video, start.astype(np.int64), data.labels[video])
+
+
+def check_window(data: Dataset, spec: WindowSpec) -> None:
+    """Refuse a window that no video fills.
+
+    Raises:
+        UserError: it is longer than every sequence.
+    """
+    longest = int(data.steps.max())
+    if spec.length > longest:
+        raise UserError(
+            f"a window of {spec.length} steps is longer than every video of {data.folder} (the longest has "
+            f"{longest}); use --window {longest} or less"
+        )

@@ -1,0 +1,226 @@
+"""What a head gets right and how sure it is: metrics, calibration and the table of predictions.
+
+Probabilities of a video are the mean over its windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn import metrics
+
+from pipeline.errors import UserError
+from pipeline.training.dataset import Dataset, Windows
+from pipeline.training.heads import softmax
+from pipeline.videos.tables import write_table
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Probabilities of the videos of one part, and of their windows."""
+
+    part: str
+    """train, val or test."""
+    classes: tuple[str, ...]
+    windows: Windows
+    window_logits: np.ndarray
+    """``(m, C)`` float32."""
+    temperature: float
+    videos: np.ndarray
+    """``(n,)`` int64, rows of the dataset, rising."""
+    labels: np.ndarray
+    """``(n,)`` int64."""
+    probabilities: np.ndarray
+    """``(n, C)`` float32, per video."""
+
+    def __repr__(self) -> str:
+        return f"Predictions({self.part}, {len(self.videos)} videos, {len(self.windows)} windows)"
+
+    @property
+    def window_probabilities(self) -> np.ndarray:
+        """``(m, C)`` float32."""
+        return softmax(self.window_logits, self.temperature)
+
+    @property
+    def answers(self) -> np.ndarray:
+        """``(n,)`` the most probable class of each video."""
+        return self.probabilities.argmax(axis=1)
+
+    @property
+    def confidences(self) -> np.ndarray:
+        """``(n,)`` the probability of the answers."""
+        return self.probabilities.max(axis=1)
+
+
+def predictions_of(
+    part: str, data: Dataset, windows: Windows, logits: np.ndarray, *, temperature: float = 1.0
+) -> Predictions:
+    """Bring the windows of a part together into videos.
+
+    Args:
+        part: its name.
+        data: what the windows are over.
+        windows: the windows of all videos of the part.
+        logits: ``(m, C)`` of those windows.
+        temperature: divides the logits.
+    """
+    videos, of_window = np.unique(windows.video, return_inverse=True)
+    probabilities = np.zeros((len(videos), logits.shape[1]), np.float64)
+    np.add.at(probabilities, of_window, softmax(logits, temperature))
+    probabilities /= np.maximum(1, np.bincount(of_window, minlength=len(videos)))[:, None]
+    return Predictions(
+        part,
+        data.classes,
+        windows,
+        logits,
+        temperature,
+        videos,
+        data.labels[videos],
+        probabilities.astype(np.float32),
+    )
+
+
+# -- metrics ---------------------------------------------------------------------------------------
+
+
+def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Mean negative logarithm of the true class's probability."""
+    return float(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12)).mean())
+
+
+def calibration(probabilities: np.ndarray, labels: np.ndarray, bins: int = 10) -> list[dict[str, float]]:
+    """The reliability diagram: for each bin of confidence, how many videos, their mean confidence and accuracy."""
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
+    return [
+        {
+            "from": index / bins,
+            "to": (index + 1) / bins,
+            "count": int((bin_of == index).sum()),
+            "confidence": float(confidence[bin_of == index].mean()),
+            "accuracy": float(right[bin_of == index].mean()),
+        }
+        for index in range(bins)
+        if (bin_of == index).any()
+    ]
+
+
+def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 10) -> float:
+    """Mean distance of confidence and accuracy over the bins, weighted by their size.
+
+    Source: Guo et al. 2017, https://arxiv.org/abs/1706.04599
+    """
+    table = calibration(probabilities, labels, bins)
+    return float(sum(row["count"] * abs(row["confidence"] - row["accuracy"]) for row in table) / len(labels))
+
+
+def top_k(probabilities: np.ndarray, labels: np.ndarray, k: int) -> float:
+    """Share of videos whose class is among the ``k`` most probable."""
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
+    return float((best == labels[:, None]).any(axis=1).mean())
+
+
+def measure(predictions: Predictions) -> dict[str, Any]:
+    """All figures of one part.
+
+    Raises:
+        UserError: the part has no videos.
+    """
+    if not len(predictions.videos):
+        raise UserError(f"there are no {predictions.part} videos to evaluate; choose another --split")
+    labels, probabilities, answers = predictions.labels, predictions.probabilities, predictions.answers
+    present = np.unique(labels)
+    recalls = [float((answers[labels == label] == label).mean()) for label in present]
+    return {
+        "videos": len(labels),
+        "windows": len(predictions.windows),
+        "accuracy": float((answers == labels).mean()),
+        # The mean recall over the classes that occur; scikit-learn's warns where an answer never occurs as a label.
+        "balanced_accuracy": float(np.mean(recalls)),
+        "log_loss": log_loss(probabilities, labels),
+        "top_k": {str(k): top_k(probabilities, labels, k) for k in (1, 2, 3, 5) if k < len(predictions.classes)},
+        "ece": expected_calibration_error(probabilities, labels),
+        "per_class": per_class(predictions),
+    }
+
+
+def per_class(predictions: Predictions) -> list[dict[str, Any]]:
+    """Precision, recall, F1 and the number of videos of each class."""
+    indices = range(len(predictions.classes))
+    values = metrics.precision_recall_fscore_support(
+        predictions.labels, predictions.answers, labels=list(indices), zero_division=0.0
+    )
+    return [
+        {
+            "class": predictions.classes[index],
+            "precision": float(values[0][index]),
+            "recall": float(values[1][index]),
+            "f1": float(values[2][index]),
+            "videos": int(values[3][index]),
+        }
+        for index in indices
+    ]
+
+
+def report_text(predictions: Predictions) -> str:
+    """The classification report for the terminal, by scikit-learn."""
+    return metrics.classification_report(
+        predictions.labels,
+        predictions.answers,
+        labels=list(range(len(predictions.classes))),
+        target_names=list(predictions.classes),
+        zero_division=0.0,
+        digits=3,
+    ).rstrip()
+
+
+def confusion(predictions: Predictions) -> np.ndarray:
+    """``(C, C)`` int64: row is the true class, column the answer."""
+    return metrics.confusion_matrix(
+        predictions.labels, predictions.answers, labels=list(range(len(predictions.classes)))
+    )
+
+
+# -- tables ----------------------------------------------------------------------------------------
+
+
+def write_predictions(parts: Sequence[Predictions], path: Path) -> None:
+    """Write ``predictions.csv``: one row per video, and one per window where a video has several.
+
+    Columns: level (video or window), split, video, start (first step of a window), label, prediction,
+    confidence, right (1 or 0), and a probability per class.
+    """
+    rows: list[dict[str, Any]] = []
+    classes: tuple[str, ...] = parts[0].classes
+    for part in parts:
+        names = part.windows.data.names
+        for row, probabilities in zip(part.videos, part.probabilities, strict=True):
+            rows.append(_row("video", part, names[row], "", part.windows.data.labels[row], probabilities))
+        if len(part.windows) > len(part.videos):
+            for row, start, label, probabilities in zip(
+                part.windows.video, part.windows.start, part.windows.labels, part.window_probabilities, strict=True
+            ):
+                rows.append(_row("window", part, names[row], int(start), label, probabilities))
+    columns = ["level", "split", "video", "start", "label", "prediction", "confidence", "right"]
+    write_table(rows, [*columns, *(f"p({name})" for name in classes)], path)
+
+
+def _row(
+    level: str, part: Predictions, video: str, start: int | str, label: int, probabilities: np.ndarray
+) -> dict[str, Any]:
+    best = int(probabilities.argmax())
+    return {
+        "level": level,
+        "split": part.part,
+        "video": video,
+        "start": start,
+        "label": part.classes[label],
+        "prediction": part.classes[best],
+        "confidence": f"{probabilities[best]:.6f}",
+        "right": int(best == label),
+        **{f"p({name})": f"{value:.6f}" for name, value in zip(part.classes, probabilities, strict=True)},
+    }

@@ -1,0 +1,153 @@
+"""One training from store to checkpoint folder: split, windows, fit, evaluation, files."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import pipeline
+from pipeline.training import plots
+from pipeline.training.checkpoint import (
+    CHECKPOINT_FILE,
+    MODEL_FILE,
+    RESULTS_FILE,
+    Checkpoint,
+    write_folder,
+)
+from pipeline.training.dataset import Dataset, check_window, windows_of
+from pipeline.training.evaluate import Predictions, confusion, measure, predictions_of, write_predictions
+from pipeline.training.heads import HeadSpec
+from pipeline.training.splits import Split
+from pipeline.training.train import Epoch, Trained, TrainSpec, fit
+from pipeline.training.windows import WindowSpec
+from pipeline.videos.tables import write_table
+
+HISTORY_FILE, PREDICTIONS_FILE = "history.csv", "predictions.csv"
+CURVES_FILE, CONFUSION_FILE = "curves.png", "confusion_matrix.png"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained head and what it answers on each part of its split."""
+
+    data: Dataset
+    split: Split
+    window: WindowSpec
+    head: HeadSpec
+    trained: Trained
+    predictions: dict[str, Predictions]
+    """By part; parts without videos are missing."""
+    results: dict[str, Any]
+    """The content of ``results.json``."""
+
+    def __repr__(self) -> str:
+        return f"Run({self.head.name}, accuracy {self.results['accuracy']})"
+
+
+def train(
+    data: Dataset,
+    split: Split,
+    *,
+    head: HeadSpec,
+    window: WindowSpec | None = None,
+    spec: TrainSpec | None = None,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> Run:
+    """Train on the train part, choose by the val part, then look at the test part for the first time.
+
+    Args:
+        data: the videos.
+        split: which of them are for what.
+        head: what to train.
+        window: how sequences are cut; by default as `Dataset.default_window` says.
+        spec: how to train.
+        on_epoch: called after each epoch.
+
+    Raises:
+        UserError: see `fit` and `check_window`.
+    """
+    spec = spec or TrainSpec()
+    window = window or data.default_window(split.train)
+    check_window(data, window)
+    windows = {name: windows_of(data, rows, window) for name, rows in split.parts().items()}
+    trained = fit(data, windows["train"], windows["val"], head, spec, on_epoch=on_epoch)
+    predictions = {
+        name: predictions_of(name, data, part, trained.logits(part)) for name, part in windows.items() if len(part)
+    }
+    measured = {name: measure(part) for name, part in predictions.items()}
+    results: dict[str, Any] = {
+        "accuracy": {name: figures["accuracy"] for name, figures in measured.items()},
+        "log_loss": {name: figures["log_loss"] for name, figures in measured.items()},
+        "seconds": trained.seconds,
+        "epochs": len(trained.progress.history),
+        "best_epoch": trained.progress.best_epoch,
+        "parameters": int(trained.model.count_params()),
+        "seed": spec.seed,
+        "interrupted": trained.interrupted,
+        "head": asdict(head),
+        "window": asdict(window),
+        "training": asdict(spec),
+        "store": str(data.folder),
+        "split": {name: data_names(data, rows) for name, rows in split.parts().items()},
+        "notes": list(split.notes),
+        "measured": measured,
+    }
+    return Run(data, split, window, head, trained, predictions, results)
+
+
+def data_names(data: Dataset, rows: np.ndarray) -> list[str]:
+    """The names of the videos ``rows``."""
+    return [data.videos[row].name for row in rows]
+
+
+def save(run: Run, folder: Path, *, overwrite: bool = False) -> Checkpoint:
+    """Write the checkpoint folder whole or not at all.
+
+    Raises:
+        UserError: the folder exists and ``overwrite`` is False.
+    """
+    data = run.data
+    checkpoint = Checkpoint(
+        folder=folder,
+        classes=data.classes,
+        recipe=data.recipe,
+        window=run.window,
+        head=run.head,
+        dimensions=data.dimensions,
+        weights_source=data.weights_source,
+        time_scale=data.time_scale(run.split.train),
+        versions=versions(),
+    )
+    with write_folder(folder, overwrite=overwrite) as temporary:
+        run.trained.model.save(temporary / MODEL_FILE)
+        (temporary / CHECKPOINT_FILE).write_text(checkpoint.to_json(), encoding="utf-8")
+        text = json.dumps(run.results, indent=2, ensure_ascii=False, allow_nan=False)
+        (temporary / RESULTS_FILE).write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
+        history = run.trained.progress.history
+        write_table([epoch.row() for epoch in history], list(history[0].row()), temporary / HISTORY_FILE)
+        write_predictions(list(run.predictions.values()), temporary / PREDICTIONS_FILE)
+        plots.save(plots.curves(history, run.trained.progress.best_epoch), temporary / CURVES_FILE)
+        shown = run.predictions.get("test") or run.predictions["val"]
+        title = f"{shown.part}: accuracy {run.results['accuracy'][shown.part]:.3f}, {len(shown.videos)} videos"
+        plots.save(
+            plots.confusion_matrix(confusion(shown), data.classes, title),
+            temporary / CONFUSION_FILE,
+        )
+    return Checkpoint.load(folder)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what takes part in training."""
+    found = {"python": platform.python_version(), "pipeline": pipeline.__version__}
+    for package in ("keras", "tensorflow", "jax", "numpy", "scikit-learn"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found

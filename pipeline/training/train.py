@@ -1,0 +1,232 @@
+"""Training a head: one loop over windows, watched by the validation loss only."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+
+import keras
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.training.checkpoint import run_in_batches
+from pipeline.training.compiled import Function, compile_head, compile_step
+from pipeline.training.dataset import Dataset, Windows
+from pipeline.training.heads import HEADS, HeadSpec, build_model, statistics_of
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """How a head is trained; the defaults were chosen by validation on several data sets, see the README."""
+
+    epochs: int = 100
+    """The most epochs."""
+    batch: int = 32
+    """Windows in a step."""
+    rate: float | None = None
+    """Learning rate of Adam at the start; the head's own if None."""
+    patience: int = 12
+    """Epochs without a lower validation loss after which training stops."""
+    plateau: int = 5
+    """Epochs without a lower validation loss after which the learning rate is halved."""
+    weight_decay: float = 0.01
+    """Decoupled weight decay (Loshchilov and Hutter 2017, https://arxiv.org/abs/1711.05101)."""
+    label_smoothing: float = 0.05
+    """Share of the target that is spread over all classes."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("batch", 1), ("patience", 1), ("plateau", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise UserError(f"--{name} {getattr(self, name)}: expected {least} or more")
+        if self.rate is not None and not 0 < self.rate < math.inf:
+            raise UserError(f"--learning-rate {self.rate:g}: expected more than 0")
+        if not 0 <= self.weight_decay < 1:
+            raise UserError(f"--weight-decay {self.weight_decay:g}: expected 0 or more and less than 1")
+        if not 0 <= self.label_smoothing < 1:
+            raise UserError(f"--label-smoothing {self.label_smoothing:g}: expected 0 or more and less than 1")
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One row of ``history.csv``."""
+
+    epoch: int
+    """From 1."""
+    loss: float
+    """Mean cross entropy of the training windows, with dropout and label smoothing."""
+    accuracy: float
+    val_loss: float
+    """Mean cross entropy of the validation windows, without either."""
+    val_accuracy: float
+    learning_rate: float
+    seconds: float
+
+    def row(self) -> dict[str, float | int]:
+        """The values by name."""
+        return asdict(self)
+
+
+@dataclass
+class Progress:
+    """What the rules of stopping know; all of it can be written as JSON."""
+
+    rate: float
+    best_loss: float = math.inf
+    best_epoch: int = 0
+    since_best: int = 0
+    since_cut: int = 0
+    history: list[Epoch] = field(default_factory=list)
+
+    def add(self, epoch: Epoch, spec: TrainSpec) -> bool:
+        """Take note of an epoch; True if it is the best so far."""
+        self.history.append(epoch)
+        if epoch.val_loss < self.best_loss - 1e-5:
+            self.best_loss, self.best_epoch = epoch.val_loss, epoch.epoch
+            self.since_best = self.since_cut = 0
+            return True
+        self.since_best += 1
+        self.since_cut += 1
+        if self.since_cut >= spec.plateau:
+            self.rate, self.since_cut = self.rate / 2, 0
+        return False
+
+    def finished(self, spec: TrainSpec) -> bool:
+        """Whether to stop after the epochs so far."""
+        return len(self.history) >= spec.epochs or self.since_best >= spec.patience
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A head with the weights of its best epoch."""
+
+    model: keras.Model
+    function: Function
+    """The model, compiled; see `compiled.compile_head`."""
+    spec: TrainSpec
+    progress: Progress
+    seconds: float
+    interrupted: bool = False
+
+    def logits(self, windows: Windows) -> np.ndarray:
+        """``(m, C)`` float32 of all windows."""
+        return logits_of(self.function, windows, self.model.output_shape[-1])
+
+
+def fit(
+    data: Dataset,
+    train: Windows,
+    val: Windows,
+    head: HeadSpec,
+    spec: TrainSpec,
+    *,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> Trained:
+    """Train a head on windows and keep the weights with the lowest validation loss.
+
+    The same arguments give the same weights on the same machine. Ctrl-C after the first epoch ends the
+    training and keeps the best so far.
+
+    Args:
+        data: what the windows are over.
+        train: windows to learn from.
+        val: windows that choose the epoch and the learning rate.
+        head: what to train.
+        spec: how.
+        on_epoch: called after each epoch.
+
+    Raises:
+        UserError: the loss is no number any more, or there is nothing to learn from.
+    """
+    if not len(train) or not len(val):
+        raise UserError("training needs at least one window for training and one for validation")
+    begun = time.perf_counter()
+    keras.utils.set_random_seed(spec.seed)
+    model = build_model(
+        head,
+        length=train.length,
+        dimensions=data.dimensions,
+        classes=len(data.classes),
+        statistics=statistics_of(train),
+    )
+    rate = spec.rate or HEADS[head.name].rate
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=spec.weight_decay)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    optimizer.build(model.trainable_variables)
+    step = compile_step(model, optimizer, jit=HEADS[head.name].jit)
+    function = compile_head(model)
+
+    random = np.random.default_rng(spec.seed)
+    progress = Progress(rate)
+    best = model.get_weights()
+    interrupted = False
+    try:
+        while not progress.finished(spec):
+            since = time.perf_counter()
+            optimizer.learning_rate = progress.rate
+            step.restart()
+            sums = [step(*batch) for batch in _batches(train, len(data.classes), spec, random)]
+            step.sync()
+            loss, weight, right = np.sum([np.asarray(part) for part in sums], axis=0)
+            if not math.isfinite(loss):
+                raise UserError(
+                    f"the loss is no number any more in epoch {len(progress.history) + 1}; lower --learning-rate "
+                    f"(now {progress.rate:g}), or look for damaged features with check_features.py"
+                )
+            val_loss, val_accuracy = _measure(function, val, len(data.classes))
+            epoch = Epoch(
+                epoch=len(progress.history) + 1,
+                loss=float(loss / weight),
+                accuracy=float(right / weight),
+                val_loss=val_loss,
+                val_accuracy=val_accuracy,
+                learning_rate=progress.rate,
+                seconds=time.perf_counter() - since,
+            )
+            if progress.add(epoch, spec):
+                best = model.get_weights()
+            on_epoch(epoch)
+    except KeyboardInterrupt:
+        if not progress.best_epoch:
+            raise
+        interrupted = True
+    model.set_weights(best)
+    return Trained(model, function, spec, progress, time.perf_counter() - begun, interrupted)
+
+
+def _batches(train: Windows, classes: int, spec: TrainSpec, random: np.random.Generator):
+    """Yield shuffled batches of one size: features, mask, targets, weights."""
+    order = random.permutation(len(train))
+    # A small set is one small batch, not one that is mostly filling.
+    size = min(spec.batch, len(train))
+    smooth = spec.label_smoothing
+    for start in range(0, len(order), size):
+        rows = order[start : start + size]
+        weights = np.zeros(size, np.float32)
+        weights[: len(rows)] = 1
+        # The compiled step takes one shape; rows that fill the last batch up weigh nothing.
+        rows = np.resize(rows, size)
+        features, mask = train.gather(rows)
+        targets = np.eye(classes, dtype=np.float32)[train.labels[rows]] * (1 - smooth) + smooth / classes
+        yield features, mask, targets, weights
+
+
+def _measure(function: Function, windows: Windows, classes: int) -> tuple[float, float]:
+    """Mean cross entropy and accuracy."""
+    logits = logits_of(function, windows, classes).astype(np.float64)
+    logits -= logits.max(axis=1, keepdims=True)
+    logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    right = logs.argmax(axis=1) == windows.labels
+    return float(-logs[np.arange(len(logs)), windows.labels].mean()), float(right.mean())
+
+
+def logits_of(function: Function, windows: Windows, classes: int) -> np.ndarray:
+    """``(m, C)`` float32 logits of all windows."""
+    result = np.empty((len(windows), classes), np.float32)
+    size = min(128, max(32, len(windows)))  # one compiled shape for validation and test alike, few calls
+    for start in range(0, len(windows), 1024):
+        rows = np.arange(start, min(start + 1024, len(windows)))
+        result[rows] = run_in_batches(function, *windows.gather(rows), classes, batch=size)
+    return result

@@ -1,0 +1,55 @@
+"""Evaluate a checkpoint on the videos of a feature store.
+
+--split test are the videos that were kept apart when the checkpoint was trained; for a store that took no part
+in the training it is the catalog's own split, and --split all are all labelled videos.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline import command
+from pipeline.videos.files import write_whole
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = command.parser(__doc__, "python scripts/evaluate.py checkpoints/match features/match --split test")
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, help="checkpoint folder of train.py")
+    parser.add_argument("store", metavar="STORE", type=Path, help="feature store of the same recipe")
+    parser.add_argument("--split", choices=("train", "val", "test", "all"), default="test", help="which videos")
+    parser.add_argument("--out", type=Path, help="folder for predictions.csv, confusion_matrix.png and results.json")
+    args = parser.parse_args(argv)
+    say = command.say(args.quiet)
+
+    # Keras takes seconds to import; --help must not wait for it.
+    from pipeline.training import plots
+    from pipeline.training.apply import predict, rows_of_part
+    from pipeline.training.checkpoint import Checkpoint
+    from pipeline.training.dataset import open_dataset
+    from pipeline.training.evaluate import confusion, measure, report_text, write_predictions
+
+    checkpoint = Checkpoint.load(args.checkpoint)
+    data = open_dataset(args.store, classes=checkpoint.classes)
+    predictions = predict(checkpoint, data, rows_of_part(checkpoint, data, args.split), args.split)
+    figures = measure(predictions)
+    say(report_text(predictions))
+    if args.out is not None:
+        write_predictions([predictions], args.out / "predictions.csv")
+        title = f"{args.split}: accuracy {figures['accuracy']:.3f}, {figures['videos']} videos"
+        plots.save(
+            plots.confusion_matrix(confusion(predictions), data.classes, title), args.out / "confusion_matrix.png"
+        )
+        with write_whole(args.out / "results.json") as temporary:
+            temporary.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    say(
+        f"{args.checkpoint} on {figures['videos']} {args.split} videos: accuracy {figures['accuracy']:.3f}, "
+        f"balanced {figures['balanced_accuracy']:.3f}, log loss {figures['log_loss']:.3f}, ECE {figures['ece']:.3f}"
+    )
+    return command.OK
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))

@@ -1,0 +1,164 @@
+"""Train a head on a feature store and write a checkpoint folder.
+
+The split is the catalog's (folders train, val, test) where it has one; otherwise it is drawn: shuffled,
+stratified by class, and no group of videos on two sides. The test part is not looked at before the end.
+With --folds K each video is tested once by a head that never saw its group, and no checkpoint is written
+unless --out is given too, which then holds one folder per fold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline import command
+from pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    from pipeline.training.dataset import Dataset
+    from pipeline.training.splits import Split
+    from pipeline.training.train import Epoch
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    if args.folds is None and args.out is None:
+        raise UserError("name the checkpoint folder by --out, for example --out checkpoints/match")
+    say = command.say(args.quiet)
+
+    # Keras takes seconds to import; --help and mistakes above must not wait for it.
+    from pipeline.training.checkpoint import check_free
+    from pipeline.training.dataset import open_dataset
+    from pipeline.training.splits import groups_of, make_folds, make_split
+
+    if args.out is not None:
+        check_free(args.out, overwrite=args.overwrite)
+    data = open_dataset(args.store)
+    groups, notes = groups_of(data.videos, args.group)
+    for note in (*notes, *(f"{count} videos {reason} are left out" for reason, count in data.left_out.items())):
+        say(f"note: {note}")
+    if args.folds is not None:
+        return _folds(args, data, make_folds(data, groups, args.folds, seed=args.seed, val=args.val))
+    split = make_split(data, groups, seed=args.seed, val=args.val, test=args.test, ignore=args.resplit)
+    return _one(args, data, split)
+
+
+def _one(args: argparse.Namespace, data: Dataset, split: Split) -> int:
+    from pipeline.training.evaluate import report_text
+    from pipeline.training.run import save
+
+    say = command.say(args.quiet)
+    for note in split.notes:
+        say(f"note: {note}")
+    say(f"{args.store}: {len(data.classes)} classes, {split.summary()}")
+    run = _train(args, data, split)
+    checkpoint = save(run, args.out, overwrite=args.overwrite)
+    results = run.results
+    for name, part in run.predictions.items():
+        if name == "test":
+            say(report_text(part))
+    figures = ", ".join(f"{name} {value:.3f}" for name, value in results["accuracy"].items())
+    stopped = "stopped by Ctrl-C, best so far kept; " if results["interrupted"] else ""
+    say(
+        f"{checkpoint.folder}: {stopped}accuracy {figures}; epoch {results['best_epoch']} of {results['epochs']}, "
+        f"{results['parameters']:,} parameters, {results['seconds']:.1f} s"
+    )
+    return command.INTERRUPTED if results["interrupted"] else command.OK
+
+
+def _folds(args: argparse.Namespace, data: Dataset, splits: list[Split]) -> int:
+    import numpy as np
+
+    from pipeline.training.run import save
+
+    say = command.say(args.quiet)
+    accuracies, losses = [], []
+    for number, split in enumerate(splits, 1):
+        run = _train(args, data, split, f"fold {number} ")
+        if run.results["interrupted"]:
+            raise KeyboardInterrupt
+        accuracies.append(run.results["accuracy"]["test"])
+        losses.append(run.results["log_loss"]["test"])
+        say(
+            f"fold {number}: test accuracy {accuracies[-1]:.3f}, log loss {losses[-1]:.3f} "
+            f"({split.summary()}, epoch {run.results['best_epoch']} of {run.results['epochs']})"
+        )
+        for note in split.notes:
+            say(f"  note: {note}")
+        if args.out is not None:
+            save(run, args.out / f"fold{number}", overwrite=args.overwrite)
+    say(
+        f"{len(splits)} folds: test accuracy {np.mean(accuracies):.3f} ± {np.std(accuracies):.3f}, "
+        f"lowest {min(accuracies):.3f}, log loss {np.mean(losses):.3f}"
+    )
+    return command.OK
+
+
+def _train(args: argparse.Namespace, data: Dataset, split: Split, prefix: str = ""):
+    from pipeline.training.heads import head_spec
+    from pipeline.training.run import train
+    from pipeline.training.train import TrainSpec
+    from pipeline.training.windows import WindowSpec
+
+    head = head_spec(args.head, units=args.units, layers=args.layers, dropout=args.dropout)
+    window = data.default_window(split.train)
+    if args.window is not None or args.stride is not None:
+        window = WindowSpec(args.window or window.length, args.stride or 0)
+    spec = TrainSpec(
+        **{
+            name: getattr(args, name)
+            for name in ("epochs", "batch", "rate", "patience", "weight_decay", "seed")
+            if getattr(args, name) is not None
+        }
+    )
+    with command.progress(spec.epochs, "epoch", args.quiet, desc=prefix + head.name, leave=False) as bar:
+
+        def on_epoch(epoch: Epoch) -> None:
+            bar.set_postfix_str(f"val loss {epoch.val_loss:.3f}, val accuracy {epoch.val_accuracy:.3f}", refresh=False)
+            bar.update()
+
+        return train(data, split, head=head, window=window, spec=spec, on_epoch=on_epoch)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = command.parser(__doc__, "python scripts/train.py features/match --out checkpoints/match")
+    parser.add_argument("store", metavar="STORE", type=Path, help="feature store of extract_features.py")
+    parser.add_argument("--out", type=Path, help="checkpoint folder to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace the checkpoint folder if it exists")
+    parser.add_argument("--seed", type=int, default=0, help="of split, weights and shuffling")
+
+    head = parser.add_argument_group("head (defaults are the head's own)")
+    head.add_argument("--head", default="gru", help="gru, lstm, ... (a wrong name lists all)")
+    head.add_argument("--units", type=int, help="width of the hidden layers")
+    head.add_argument("--layers", type=int, help="stacked layers, 1 to 4")
+    head.add_argument("--dropout", type=float, help="share of values dropped in training")
+
+    windows = parser.add_argument_group("windows")
+    windows.add_argument("--window", type=int, help="steps in a window (default: the whole sequence where it is short)")
+    windows.add_argument("--stride", type=int, help="steps between the starts of windows (default: no overlap)")
+
+    split = parser.add_argument_group("split")
+    split.add_argument(
+        "--group",
+        help="videos of one group stay on one side: a regular expression on the name such as 'person\\d+', 'column' "
+        "for the catalog's column, 'auto', or 'none' (default: the catalog's column where it is filled)",
+    )
+    split.add_argument("--folds", type=int, help="cross-validation by groups instead of one split")
+    split.add_argument("--val", type=float, default=0.2, help="share of the training videos that choose the epoch")
+    split.add_argument("--test", type=float, default=0.2, help="share of the videos to test, where a split is drawn")
+    split.add_argument("--resplit", action="store_true", help="draw a split although the catalog has one")
+
+    fit = parser.add_argument_group("training")
+    fit.add_argument("--epochs", type=int, help="the most epochs (default: 100)")
+    fit.add_argument("--patience", type=int, help="epochs without a better validation loss before stopping")
+    fit.add_argument("--batch", type=int, help="windows in a step")
+    fit.add_argument("--learning-rate", dest="rate", type=float, help="of Adam at the start")
+    fit.add_argument("--weight-decay", type=float, help="decoupled weight decay")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))
