@@ -49,6 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if bool(args.videos) == bool(args.segments):
         raise UserError("expected either videos and --every, or --segments, which names its videos itself")
 
+    if args.workers < 1:
+        raise UserError(f"--workers {args.workers} cannot work; expected at least 1")
+
     failures: list[dict] = []
 
     def failed(video: Path, error: VideoError, clip: Clip | None = None) -> None:

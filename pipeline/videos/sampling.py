@@ -53,8 +53,8 @@ def at_rate(times: np.ndarray, rate: float) -> np.ndarray:
     if len(times) == 0:
         return np.arange(0)
     elapsed = np.asarray(times, np.float64) - times[0]
-    # A rounding error of a stored time must not hand a tick to the frame before.
-    slack = min(1e-3, 0.01 / rate)
+    # A rounding error of a stored time must not hand a tick to the frame before; Matroska rounds to milliseconds.
+    slack = min(1e-3, 0.1 / rate)
     ticks = np.arange(math.floor((elapsed[-1] + slack) * rate) + 1) / rate
     return np.unique(np.searchsorted(elapsed, ticks + slack, side="right") - 1)
 

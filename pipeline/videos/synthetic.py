@@ -8,7 +8,6 @@ same recordings.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +17,7 @@ import cv2
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.videos.files import write_whole
 from pipeline.videos.writer import VideoWriter
 
 _SIZES = ((320, 240), (256, 256), (240, 320), (360, 240))
@@ -201,19 +201,14 @@ def _draw(path: Path, rng: np.random.Generator, label: str, seconds: float) -> N
 
 
 def _write_mp4(path: Path, fps: float, size: tuple[int, int], images: Iterable[np.ndarray]) -> None:
-    """Encode H.264 under a temporary name, then rename."""
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    """Encode H.264, quickly rather than small."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with av.open(f"file:{temporary}", "w") as container:
+        with write_whole(path) as temporary, av.open(f"file:{temporary}", "w") as container:
             stream = container.add_stream("libx264", rate=Fraction(fps), options={"preset": "ultrafast", "crf": "30"})
             stream.width, stream.height = size
             stream.pix_fmt = "yuv420p"
             for image in images:
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
             container.mux(stream.encode())
-        os.replace(temporary, path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
