@@ -20,6 +20,7 @@ from pipeline.errors import UserError
 from pipeline.training.dataset import Windows
 
 FRAMES, POOLED = "frames", "pooled"  # names of the normalisation layers
+POSITIONS = 1024  # rows of the transformer's table; steps beyond share the last one
 Statistics = dict[str, tuple[np.ndarray, np.ndarray]]  # mean and variance by the layer's name
 Build = Callable[[Any, Any, "HeadSpec", int], Any]
 
@@ -29,11 +30,17 @@ class Head:
     """One line of the registry: a function and the settings that are used where none are given."""
 
     build: Build
-    units: int = 128
+    units: int = 64
     layers: int = 1
     dropout: float = 0.5
-    rate: float = 3e-4
+    rate: float = 5e-4
     """Learning rate of Adam."""
+    weight_decay: float = 0.01
+    label_smoothing: float = 0.05
+    fixed: bool = False
+    """Whether it is a published head, whose settings cannot be changed."""
+    any_length: bool = True
+    """Whether its weights do not depend on the length of the window."""
     jit: bool = False
     """Whether XLA compiles it for TensorFlow: faster for narrow recurrent layers, far slower for wide ones."""
 
@@ -48,6 +55,8 @@ class HeadSpec:
     layers: int
     """How many layers are stacked."""
     dropout: float
+    bidirectional: bool = True
+    """Whether recurrent layers read the window from both ends."""
 
     def __post_init__(self) -> None:
         if self.name not in HEADS:
@@ -61,25 +70,33 @@ class HeadSpec:
 
 
 def head_spec(
-    name: str = "gru", *, units: int | None = None, layers: int | None = None, dropout: float | None = None
+    name: str = "gru",
+    *,
+    units: int | None = None,
+    layers: int | None = None,
+    dropout: float | None = None,
+    bidirectional: bool = True,
 ) -> HeadSpec:
     """A spec whose missing settings are the head's own.
 
     Raises:
-        UserError: there is no such head, or a setting is out of range.
+        UserError: there is no such head, or a setting is out of range or not the user's to choose.
     """
     head = HEADS.get(name)
     if head is None:
         raise UserError(f"head {name!r} is unknown; expected one of {', '.join(HEADS)}")
+    if head.fixed and (units, layers, dropout, bidirectional) != (None, None, None, True):
+        raise UserError(f"head {name} is as published; leave out --units, --layers, --dropout and --one-way")
     return HeadSpec(
         name,
         head.units if units is None else units,
         head.layers if layers is None else layers,
         head.dropout if dropout is None else dropout,
+        bidirectional,
     )
 
 
-# -- the heads -------------------------------------------------------------------------------------
+# -- parts -----------------------------------------------------------------------------------------
 
 
 def pooled(x: Any, mask: Any) -> Any:
@@ -87,40 +104,156 @@ def pooled(x: Any, mask: Any) -> Any:
 
     What changes from frame to frame, and by how much, tells actions apart that look alike on average.
     """
-    real = ops.expand_dims(ops.cast(mask, "float32"), -1)
-    mean = ops.sum(x * real, axis=1) / ops.maximum(ops.sum(real, axis=1), 1.0)
     # Padding is on the right: a pair of steps is real where its second one is.
-    pair = real[:, 1:]
-    motion = ops.sum(ops.absolute(x[:, 1:] - x[:, :-1]) * pair, axis=1) / ops.maximum(ops.sum(pair, axis=1), 1.0)
-    return ops.concatenate([mean, motion], axis=-1)
+    motion = masked_mean(ops.absolute(x[:, 1:] - x[:, :-1]), mask[:, 1:])
+    return ops.concatenate([masked_mean(x, mask), motion], axis=-1)
+
+
+def masked_mean(x: Any, mask: Any) -> Any:
+    """Mean over the real steps of ``(batch, L, D)``; zeros where there are none."""
+    real = _real(mask)
+    return ops.sum(x * real, axis=1) / ops.maximum(ops.sum(real, axis=1), 1.0)
+
+
+def _real(mask: Any) -> Any:
+    """The mask as ``(batch, L, 1)`` of 1.0 and 0.0."""
+    return ops.expand_dims(ops.cast(mask, "float32"), -1)
+
+
+def _project(x: Any, spec: HeadSpec) -> Any:
+    """Normalised features, some of them dropped for the whole window, brought down to the width of the head."""
+    x = layers.SpatialDropout1D(spec.dropout)(layers.Normalization(name=FRAMES)(x))
+    return layers.Dense(spec.units, activation="relu")(x)
+
+
+def _logits(x: Any, spec: HeadSpec, classes: int) -> Any:
+    return layers.Dense(classes)(layers.Dropout(spec.dropout)(x))
+
+
+# -- heads -----------------------------------------------------------------------------------------
+
+
+def mean(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
+    """Logistic regression on the mean of the window."""
+    return _logits(masked_mean(layers.Normalization(name=FRAMES)(x), mask), spec, classes)
+
+
+def motion(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
+    """Logistic regression on the mean and the motion of the window; see `pooled`."""
+    return _logits(layers.Normalization(name=POOLED)(pooled(x, mask)), spec, classes)
+
+
+def mlp(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
+    """A classifier of single frames, whose probabilities are averaged over the real ones."""
+    x = _project(x, spec)
+    for _ in range(spec.layers - 1):
+        x = layers.Dense(spec.units, activation="relu")(layers.Dropout(spec.dropout)(x))
+    probabilities = masked_mean(layers.Softmax()(_logits(x, spec, classes)), mask)
+    return ops.log(ops.maximum(probabilities, 1e-7))
+
+
+def concat(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
+    """A classifier of all frames side by side."""
+    x = layers.Flatten()(_project(x, spec) * _real(mask))
+    for _ in range(spec.layers):
+        x = layers.Dense(spec.units, activation="relu")(layers.Dropout(spec.dropout)(x))
+    return _logits(x, spec, classes)
 
 
 def _recurrent(x: Any, mask: Any, spec: HeadSpec, classes: int, layer: type) -> Any:
-    """Read the sequence in both directions; beside it stands what does not depend on the order."""
+    """Read the sequence; beside it stands what does not depend on the order."""
     whole = layers.Normalization(name=POOLED)(pooled(x, mask))
     whole = layers.Dense(spec.units)(layers.Dropout(spec.dropout)(whole))
-    x = layers.Normalization(name=FRAMES)(x)
-    x = layers.Dense(spec.units, activation="relu")(layers.SpatialDropout1D(spec.dropout)(x))
+    x = _project(x, spec)
     for _ in range(spec.layers):
-        x = layers.Bidirectional(layer(max(1, spec.units // 2), return_sequences=True))(x, mask=mask)
-    x = layers.GlobalAveragePooling1D()(x, mask=mask)
-    x = layers.Dropout(spec.dropout)(layers.Concatenate()([x, whole]))
-    return layers.Dense(classes)(x)
+        if spec.bidirectional:
+            x = layers.Bidirectional(layer(max(1, spec.units // 2), return_sequences=True))(x, mask=mask)
+        else:
+            x = layer(spec.units, return_sequences=True)(x, mask=mask)
+    return _logits(layers.Concatenate()([masked_mean(x, mask), whole]), spec, classes)
 
 
 def gru(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
-    """Bidirectional gated recurrent units. Source: Cho et al. 2014, https://arxiv.org/abs/1406.1078"""
+    """Gated recurrent units. Source: Cho et al. 2014, https://arxiv.org/abs/1406.1078"""
     return _recurrent(x, mask, spec, classes, layers.GRU)
 
 
 def lstm(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
-    """Bidirectional long short-term memory. Source: Hochreiter and Schmidhuber 1997."""
+    """Long short-term memory. Source: Hochreiter and Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735"""
     return _recurrent(x, mask, spec, classes, layers.LSTM)
 
 
+def rnn(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
+    """Plain recurrent units. Source: Elman 1990, doi:10.1207/s15516709cog1402_1"""
+    return _recurrent(x, mask, spec, classes, layers.SimpleRNN)
+
+
+def conv1d(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
+    """Convolutions over time, three steps wide; padding is zeroed before each, as beyond the ends of a window."""
+    x = _project(x, spec)
+    for _ in range(spec.layers):
+        x = layers.Conv1D(spec.units, 3, padding="same", activation="relu")(x * _real(mask))
+        x = layers.Dropout(spec.dropout)(x)
+    return _logits(masked_mean(x, mask), spec, classes)
+
+
+def attention(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
+    """A weighted mean of the frames, with weights that are learnt. Source: Ilse et al. 2018,
+    https://arxiv.org/abs/1802.04712"""
+    x = _project(x, spec)
+    for _ in range(spec.layers - 1):
+        x = layers.Dense(spec.units, activation="relu")(layers.Dropout(spec.dropout)(x))
+    scores = layers.Dense(1)(layers.Dense(spec.units, activation="tanh")(x))
+    weights = layers.Softmax(axis=1)(scores, mask=ops.expand_dims(mask, -1))
+    return _logits(ops.sum(x * weights, axis=1), spec, classes)
+
+
+def transformer(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
+    """Encoder blocks with the normalisation first. Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762;
+    Xiong et al. 2020, https://arxiv.org/abs/2002.04745"""
+    x = _project(x, spec)
+    # Positions count the real steps; a table of their embeddings is learnt.
+    positions = ops.cumsum(ops.cast(mask, "int32"), axis=1)
+    x = x + layers.Embedding(POSITIONS, spec.units)(ops.minimum(positions, POSITIONS - 1))
+    heads = max(1, spec.units // 32)
+    sees = ops.expand_dims(mask, 1)
+    for _ in range(spec.layers):
+        y = layers.LayerNormalization(epsilon=1e-6)(x)
+        attend = layers.MultiHeadAttention(heads, max(1, spec.units // heads), dropout=spec.dropout)
+        x = x + attend(y, y, attention_mask=sees)
+        y = layers.Dense(2 * spec.units, activation="gelu")(layers.LayerNormalization(epsilon=1e-6)(x))
+        x = x + layers.Dense(spec.units)(layers.Dropout(spec.dropout)(y))
+    return _logits(masked_mean(layers.LayerNormalization(epsilon=1e-6)(x), mask), spec, classes)
+
+
+def keras_example(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
+    """As published, with the mask for both layers. Source: https://keras.io/examples/vision/video_classification/"""
+    x = layers.GRU(16, return_sequences=True)(x, mask=mask)
+    x = layers.Dropout(0.4)(layers.GRU(8)(x, mask=mask))
+    return layers.Dense(classes)(layers.Dense(8, activation="relu")(x))
+
+
+def apriorit(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
+    """As published. Source: https://github.com/harvitronix/five-video-classification-methods"""
+    x = layers.Dropout(0.5)(layers.LSTM(2048)(x, mask=mask))
+    return layers.Dense(classes)(layers.Dropout(0.5)(layers.Dense(512, activation="relu")(x)))
+
+
 HEADS: dict[str, Head] = {
-    "gru": Head(gru),
-    "lstm": Head(lstm),
+    "gru": Head(gru, dropout=0.7),
+    "lstm": Head(lstm, dropout=0.7),
+    "rnn": Head(rnn, dropout=0.7),
+    "mean": Head(mean),
+    "motion": Head(motion),
+    "mlp": Head(mlp),
+    "concat": Head(concat, any_length=False),
+    "conv1d": Head(conv1d),
+    "attention": Head(attention),
+    "transformer": Head(transformer, dropout=0.3),
+    "keras-example": Head(
+        keras_example, 16, 2, 0.4, rate=1e-3, weight_decay=0, label_smoothing=0, fixed=True, jit=True
+    ),
+    "apriorit": Head(apriorit, 2048, 1, 0.5, rate=1e-5, weight_decay=0, label_smoothing=0, fixed=True),
 }
 
 

@@ -94,7 +94,7 @@ def train(
         "interrupted": trained.interrupted,
         "head": asdict(head),
         "window": asdict(window),
-        "training": asdict(spec),
+        "training": asdict(trained.spec),
         "store": str(data.folder),
         "split": {name: data_names(data, rows) for name, rows in split.parts().items()},
         "notes": list(split.notes),

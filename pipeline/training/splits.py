@@ -167,6 +167,11 @@ def _drawn(data: Dataset, groups: Sequence[str], seed: int, val: float, test: fl
     kept_groups = {group for group, label in zip(groups, data.labels, strict=True) if label in lone}
     kept = np.array([group in kept_groups for group in groups])
     free = np.flatnonzero(~kept)
+    if not len(free):
+        raise UserError(
+            f"each class has one group only ({plural(len(kept_groups), 'group')} in all), so nothing can be held out "
+            "for validation and test; add videos, or check --group"
+        )
     rest, tested = _carve(data.labels, groups, free, test, seed)
     train, held = _carve(data.labels, groups, rest, val, seed)
     return _checked(data, groups, np.sort(np.concatenate([train, np.flatnonzero(kept)])), held, tested, notes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import keras
 import numpy as np
@@ -26,14 +26,14 @@ class TrainSpec:
     batch: int = 32
     """Windows in a step."""
     rate: float | None = None
-    """Learning rate of Adam at the start; the head's own if None."""
+    """Learning rate of Adam at the start. For this and the next two None means the head's own."""
     patience: int = 12
     """Epochs without a lower validation loss after which training stops."""
     plateau: int = 5
     """Epochs without a lower validation loss after which the learning rate is halved."""
-    weight_decay: float = 0.01
+    weight_decay: float | None = None
     """Decoupled weight decay (Loshchilov and Hutter 2017, https://arxiv.org/abs/1711.05101)."""
-    label_smoothing: float = 0.05
+    label_smoothing: float | None = None
     """Share of the target that is spread over all classes."""
     seed: int = 0
 
@@ -43,10 +43,14 @@ class TrainSpec:
                 raise UserError(f"--{name} {getattr(self, name)}: expected {least} or more")
         if self.rate is not None and not 0 < self.rate < math.inf:
             raise UserError(f"--learning-rate {self.rate:g}: expected more than 0")
-        if not 0 <= self.weight_decay < 1:
-            raise UserError(f"--weight-decay {self.weight_decay:g}: expected 0 or more and less than 1")
-        if not 0 <= self.label_smoothing < 1:
-            raise UserError(f"--label-smoothing {self.label_smoothing:g}: expected 0 or more and less than 1")
+        for name, share in (("weight-decay", self.weight_decay), ("label-smoothing", self.label_smoothing)):
+            if share is not None and not 0 <= share < 1:
+                raise UserError(f"--{name} {share:g}: expected 0 or more and less than 1")
+
+    def resolved(self, head: HeadSpec) -> TrainSpec:
+        """The same with the head's own settings in the place of None."""
+        own = {name: getattr(HEADS[head.name], name) for name in ("rate", "weight_decay", "label_smoothing")}
+        return replace(self, **{name: value for name, value in own.items() if getattr(self, name) is None})
 
 
 @dataclass(frozen=True)
@@ -151,15 +155,16 @@ def fit(
         classes=len(data.classes),
         statistics=statistics_of(train),
     )
-    rate = spec.rate or HEADS[head.name].rate
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=spec.weight_decay)
+    spec = spec.resolved(head)
+    assert spec.rate is not None
+    optimizer = keras.optimizers.AdamW(spec.rate, weight_decay=spec.weight_decay or None)
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     optimizer.build(model.trainable_variables)
     step = compile_step(model, optimizer, jit=HEADS[head.name].jit)
     function = compile_head(model)
 
     random = np.random.default_rng(spec.seed)
-    progress = Progress(rate)
+    progress = Progress(spec.rate)
     best = model.get_weights()
     interrupted = False
     try:
@@ -201,7 +206,7 @@ def _batches(train: Windows, classes: int, spec: TrainSpec, random: np.random.Ge
     order = random.permutation(len(train))
     # A small set is one small batch, not one that is mostly filling.
     size = min(spec.batch, len(train))
-    smooth = spec.label_smoothing
+    smooth = spec.label_smoothing or 0.0
     for start in range(0, len(order), size):
         rows = order[start : start + size]
         weights = np.zeros(size, np.float32)

@@ -1,0 +1,146 @@
+"""Training: it learns, repeats exactly, stops by its rules and says when it cannot go on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.training.dataset import open_dataset, windows_of
+from pipeline.training.heads import head_spec
+from pipeline.training.splits import groups_of, make_split
+from pipeline.training.train import Epoch, Progress, TrainSpec, fit
+from pipeline.training.windows import WindowSpec
+
+SPEC = TrainSpec(epochs=4, batch=8, rate=0.01)
+
+
+def parts(data, length=6, stride=6):
+    split = make_split(data, groups_of(data.videos, r"g\d")[0])
+    return [windows_of(data, rows, WindowSpec(length, stride)) for rows in (split.train, split.val, split.test)]
+
+
+def without_seconds(history):
+    return [replace(epoch, seconds=0) for epoch in history]
+
+
+def test_it_learns_classes_that_differ(data):
+    train, val, test = parts(data)
+    trained = fit(data, train, val, head_spec(units=16), TrainSpec(epochs=30, rate=0.01, batch=8))
+    assert (trained.logits(test).argmax(axis=1) == test.labels).mean() > 0.9
+    history = trained.progress.history
+    assert history[-1].loss < history[0].loss / 2
+
+
+def test_the_same_seed_repeats_a_run_exactly_and_another_does_not(data):
+    train, val, _ = parts(data)
+    first, again, other = (fit(data, train, val, head_spec(units=8), replace(SPEC, seed=seed)) for seed in (1, 1, 2))
+    assert without_seconds(first.progress.history) == without_seconds(again.progress.history)
+    for mine, theirs in zip(first.model.get_weights(), again.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert without_seconds(first.progress.history) != without_seconds(other.progress.history)
+
+
+def test_the_best_epoch_is_kept(data):
+    train, val, _ = parts(data)
+    trained = fit(data, train, val, head_spec("mean"), replace(SPEC, epochs=8, rate=0.5))
+    logits = trained.logits(val).astype(np.float64)
+    logs = logits - np.log(np.exp(logits - logits.max(1, keepdims=True)).sum(1, keepdims=True)) - logits.max(1)[:, None]
+    loss = -logs[np.arange(len(logs)), val.labels].mean()
+    assert loss == pytest.approx(min(epoch.val_loss for epoch in trained.progress.history), abs=1e-5)
+    assert trained.progress.best_loss == pytest.approx(loss, abs=1e-5)
+
+
+def test_the_test_part_takes_no_part(data):
+    """Changing the test videos changes nothing about the training."""
+    train, val, test = parts(data)
+    changed = data.features.copy()
+    for row in test.video:
+        changed[data.offsets[row] : data.offsets[row] + data.steps[row]] = 99
+    other = replace(data, features=changed)
+    first = fit(data, train, val, head_spec(units=8), SPEC)
+    second = fit(other, replace(train, data=other), replace(val, data=other), head_spec(units=8), SPEC)
+    assert without_seconds(first.progress.history) == without_seconds(second.progress.history)
+
+
+def epoch(number: int, loss: float) -> Epoch:
+    return Epoch(number, 0, 0, loss, 0, 0, 0)
+
+
+def test_stopping_and_the_learning_rate_follow_the_validation_loss():
+    spec = TrainSpec(epochs=100, patience=5, plateau=2)
+    progress = Progress(rate=1.0)
+    assert progress.add(epoch(1, 3.0), spec)
+    assert progress.add(epoch(2, 2.0), spec)
+    for number in range(3, 7):
+        assert not progress.add(epoch(number, 2.5), spec)
+        assert not progress.finished(spec)
+    assert progress.rate == 0.25, "halved after each two epochs without progress"
+    progress.add(epoch(7, 2.1), spec)
+    assert progress.finished(spec)
+    assert progress.best_epoch == 2
+
+
+def test_a_loss_that_is_no_number_is_one_clear_line(data):
+    train, val, _ = parts(data)
+    broken = replace(data, features=np.full_like(data.features, np.nan))
+    with pytest.raises(UserError, match="no number any more in epoch 1") as error:
+        fit(broken, replace(train, data=broken), val, head_spec(units=8), SPEC)
+    assert "\n" not in str(error.value)
+
+
+def test_ctrl_c_keeps_the_best_so_far_and_before_the_first_epoch_nothing(data):
+    train, val, _ = parts(data)
+
+    def stop(epoch: Epoch) -> None:
+        if epoch.epoch == 2:
+            raise KeyboardInterrupt
+
+    trained = fit(data, train, val, head_spec(units=8), SPEC, on_epoch=stop)
+    assert trained.interrupted
+    assert len(trained.progress.history) == 2
+    undisturbed = fit(data, train, val, head_spec(units=8), replace(SPEC, epochs=2))
+    for mine, theirs in zip(trained.model.get_weights(), undisturbed.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_windows_are_gathered_as_they_were_cut(data):
+    windows = parts(data, 3, 2)[0]
+    features, mask = windows.gather(np.arange(len(windows)))
+    for row in range(len(windows)):
+        video = windows.video[row]
+        sequence = data.features[data.offsets[video] : data.offsets[video] + data.steps[video]]
+        real = sequence[windows.start[row] : windows.start[row] + 3]
+        assert mask[row].sum() == len(real)
+        np.testing.assert_array_equal(features[row, : len(real)], real)
+        assert not features[row, len(real) :].any()
+
+
+def test_a_window_longer_than_every_video_is_refused(data):
+    from pipeline.training.run import train
+
+    split = make_split(data, groups_of(data.videos, None)[0])
+    with pytest.raises(UserError, match="longer than every video"):
+        train(data, split, head=head_spec(), window=WindowSpec(7))
+
+
+def test_file_order_does_not_matter(make_store):
+    """The same videos under a catalog in another order give the same split and features."""
+    store = make_store()
+    first = open_dataset(store)
+    lines = (store / "catalog.csv").read_text().splitlines(keepends=True)
+    (store / "catalog.csv").write_text("".join([lines[0], *reversed(lines[1:])]))
+    second = open_dataset(store)
+    assert first.names == second.names
+    np.testing.assert_array_equal(first.features, second.features)
+
+
+@pytest.mark.parametrize(
+    "options", [{"epochs": 0}, {"batch": 0}, {"rate": -1.0}, {"rate": math.nan}, {"weight_decay": 2.0}]
+)
+def test_impossible_settings_are_refused(options):
+    with pytest.raises(UserError, match="expected"):
+        TrainSpec(**options)
