@@ -267,6 +267,7 @@ class _Collector:
         self._network = network
         self._show = show
         self._pending: dict[Video, _Pending] = {}
+        self._given_up: set[Video] = set()
         self._shape = (extraction.spec.batch, extraction.recipe.height, extraction.recipe.width, 3)
         self._new_batch()
         self._computing: tuple[Future[np.ndarray], list[tuple[_Pending, Video, float, int]]] | None = None
@@ -299,6 +300,8 @@ class _Collector:
             self._receive_batch()
 
     def _take(self, video: Video, message: object) -> None:
+        if video in self._given_up:
+            return  # its features were unusable, and the rest of it is still coming
         if isinstance(message, Frames):
             self._take_frames(video, message)
         elif isinstance(message, Source):
@@ -372,6 +375,7 @@ class _Collector:
             pending.buffer.append(features, [owner[2] for owner in owners], [owner[3] for owner in owners])
         except VideoError as error:
             self._drop(video)
+            self._given_up.add(video)
             self._extraction.fail(video, error)
             return
         pending.on_the_way -= len(owners)

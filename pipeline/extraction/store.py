@@ -19,7 +19,7 @@ import functools
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from pipeline.errors import UserError
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.weights import WeightsSource
 from pipeline.videos.catalog import Catalog, read_catalog
+from pipeline.videos.sampling import Sampling
 
 FORMAT = 1
 RECIPE_FILE, CATALOG_FILE, FAILURES_FILE = "recipe.json", "catalog.csv", "failures.csv"
@@ -90,14 +91,24 @@ class FeatureStore:
 
     Args:
         folder: the store.
+        sampling: read it as if it had been extracted by this sparser sampling; no video is touched for it.
 
     Raises:
-        UserError: the folder is no store, or it was written by a newer version.
+        UserError: the folder is no store, was written by a newer version, or does not hold the frames that
+            ``sampling`` picks.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, *, sampling: Sampling | None = None) -> None:
         self.folder = Path(folder)
-        self.recipe = read_recipe(self.folder)
+        self._stored = read_recipe(self.folder)
+        self._dense = Sampling.parse(self._stored.sampling)
+        self._sampling = sampling or self._dense
+        if not self._dense.contains(self._sampling):
+            raise UserError(
+                f"{folder} was sampled by {self._dense}, which need not hold the frames of {self._sampling}; "
+                "extract it by that sampling, or by 'all' to be thinned to any"
+            )
+        self.recipe = replace(self._stored, sampling=str(self._sampling))
 
     def __repr__(self) -> str:
         return f"FeatureStore({str(self.folder)!r}, {len(self.entries)} videos, {self.recipe.sampling})"
@@ -107,10 +118,23 @@ class FeatureStore:
         """The newest sequence of every video, by name."""
         newest: dict[str, tuple[int, Entry]] = {}
         for path in sorted(self.folder.glob(SHARDS)):
-            for created, entry in read_entries(path, self.recipe):
+            for created, entry in self._entries_of(path):
                 if entry.video not in newest or newest[entry.video][0] <= created:
                     newest[entry.video] = (created, entry)
         return {video: entry for video, (_, entry) in newest.items()}
+
+    def _entries_of(self, path: Path) -> Iterator[tuple[int, Entry]]:
+        """The entries of a shard, with the steps that are left of each sequence after thinning."""
+        if self._sampling == self._dense:
+            yield from read_entries(path, self._stored)
+            return
+        with h5py.File(path, "r") as shard:
+            for created, entry in read_entries(path, self._stored):
+                yield created, replace(entry, steps=len(self._places(shard, entry.row, entry.steps)))
+
+    def _places(self, shard: h5py.File, row: int, steps: int) -> np.ndarray:
+        """Which of the stored steps of a row the sampling of this store picks."""
+        return self._sampling.thin(shard["times"][row, :steps], shard["frames"][row, :steps], self._dense)
 
     @property
     def weights_source(self) -> str:
@@ -155,8 +179,14 @@ class FeatureStore:
         for path, entries in by_shard.items():
             with h5py.File(path, "r") as shard:
                 for entry in sorted(entries, key=lambda entry: entry.row):
-                    here = np.s_[entry.row, : entry.steps]
-                    yield Sequence(entry.video, shard["features"][here], shard["times"][here], shard["frames"][here])
+                    yield self._read(shard, entry)
+
+    def _read(self, shard: h5py.File, entry: Entry) -> Sequence:
+        steps: slice | np.ndarray = slice(entry.steps)
+        if self._sampling != self._dense:
+            steps = self._places(shard, entry.row, int(shard["steps"][entry.row]))
+        features, times, frames = (shard[name][entry.row, steps] for name in ("features", "times", "frames"))
+        return Sequence(entry.video, features, times, frames)
 
 
 def read_recipe(folder: Path) -> Recipe:
@@ -175,7 +205,7 @@ def read_recipe_file(folder: Path) -> dict:
         content = json.loads(path.read_text(encoding="utf-8"))
         found = content["format"]
         if found == FORMAT:
-            content["recipe"], content["weights"]  # noqa: B018 - a file without them is as good as damaged
+            content["recipe"], content["weights"]
     except FileNotFoundError:
         raise UserError(f"{folder} is no feature store ({RECIPE_FILE} is missing)") from None
     except (ValueError, KeyError, TypeError, OSError) as error:

@@ -111,6 +111,36 @@ class Sampling:
         """Whether the time between two picked frames depends on the length of the video."""
         return self.kind == "uniform"
 
+    def contains(self, other: Sampling) -> bool:
+        """Whether the frames that ``other`` picks are among those this one picks, for every video.
+
+        Then ``other.indices`` of the picked frames' times finds them without the video: ``all`` contains
+        everything, ``every:2`` contains ``every:6``, ``first:20`` contains ``first:5``.
+        """
+        if self.kind == "all" or self == other:
+            return True
+        # Two rates share their ticks at best: where the video ends is lost after the first thinning.
+        if (self.kind, other.kind) == ("first", "first"):
+            return other.amount <= self.amount
+        return (self.kind, other.kind) == ("every", "every") and other.amount % self.amount == 0
+
+    def thin(self, times: np.ndarray, frames: np.ndarray, dense: Sampling) -> np.ndarray:
+        """Which of the frames that ``dense`` picked this sampling picks; ``dense`` must contain it.
+
+        Args:
+            times: ``(n,)`` seconds of the frames that ``dense`` picked.
+            frames: ``(n,)`` their frame numbers.
+            dense: the sampling they were picked by.
+
+        Returns:
+            ``(k,)`` places among them, rising.
+        """
+        if self == dense:
+            return np.arange(len(times))
+        if self.kind == "every":
+            return np.flatnonzero(np.asarray(frames) % int(self.amount) == 0)
+        return self.indices(times)
+
     def indices(self, times: np.ndarray) -> np.ndarray:
         """Indices of the frames to use, rising, each at most once.
 

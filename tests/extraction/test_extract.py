@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -231,6 +232,28 @@ def test_a_full_disk_stops_cleanly(videos, extract, tmp_path, monkeypatch):
 def test_bad_choices_are_refused(bad):
     with pytest.raises(UserError, match="expected"):
         ExtractionSpec(**bad)
+
+
+@pytest.mark.parametrize("sparse", ["uniform:6", "first:3", "every:4", "fps:10", "all"])
+def test_a_thinned_dense_store_is_the_sparse_store(videos, extract, tmp_path, sparse):
+    """What was extracted by 'all' gives any sparser sampling without the videos."""
+    extract(videos, tmp_path / "dense", replace(RECIPE, sampling="all"))
+    extract(videos, tmp_path / "sparse", replace(RECIPE, sampling=sparse))
+    thinned = FeatureStore(tmp_path / "dense", sampling=Sampling.parse(sparse))
+    direct = FeatureStore(tmp_path / "sparse")
+    assert thinned.recipe == direct.recipe
+    for video in direct.entries:
+        assert thinned.entries[video].steps == direct.entries[video].steps
+        one, other = thinned.read(video), direct.read(video)
+        np.testing.assert_array_equal(one.features, other.features)
+        np.testing.assert_array_equal(one.times, other.times)
+        np.testing.assert_array_equal(one.frames, other.frames)
+
+
+def test_a_sparse_store_cannot_become_another(videos, extract, tmp_path):
+    extract(videos)
+    with pytest.raises(UserError, match="sampled by uniform:6, which need not hold the frames of fps:2"):
+        FeatureStore(tmp_path / "store", sampling=Sampling.parse("fps:2"))
 
 
 # -- kills -----------------------------------------------------------------------------------------

@@ -82,3 +82,31 @@ def test_text_is_read_back(rule):
 def test_what_is_no_rule_is_refused(text):
     with pytest.raises(UserError, match="sampling"):
         Sampling.parse(text)
+
+
+@given(RULES, RULES, TIMES)
+def test_thinning_picks_what_the_sparser_rule_would_have_picked(dense, sparse, times):
+    dense, sparse = Sampling.parse(dense), Sampling.parse(sparse)
+    if not dense.contains(sparse):
+        return
+    picked = dense.indices(times)
+    thinned = picked[sparse.thin(times[picked], picked, dense)]
+    assert thinned.tolist() == sparse.indices(times).tolist()
+
+
+@pytest.mark.parametrize(
+    ("dense", "sparse", "contained"),
+    [
+        ("all", "uniform:7", True),
+        ("all", "fps:3", True),
+        ("every:2", "every:6", True),
+        ("every:2", "every:3", False),
+        ("first:9", "first:4", True),
+        ("first:4", "first:9", False),
+        ("uniform:20", "uniform:10", False),
+        ("uniform:20", "uniform:20", True),
+        ("fps:10", "fps:2", False),
+    ],
+)
+def test_which_samplings_contain_which(dense, sparse, contained):
+    assert Sampling.parse(dense).contains(Sampling.parse(sparse)) is contained
