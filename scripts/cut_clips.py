@@ -3,8 +3,10 @@
 Equal pieces of one or more videos, or of a folder of them:
     cut_clips.py Match.mp4 --every 3 --out data/train/Football
     cut_clips.py recordings --every 3 --out data      (keeps the folders recordings/[split]/<Class>)
-Segments from a CSV file with the columns video,start,end,label and optionally split,group:
+Segments from a CSV file with the columns video,start,end,label and optionally split,group, or from an export of
+ELAN (tab-delimited text), VIA 3 (CSV), BORIS (CSV) or subtitles (.srt, .vtt):
     cut_clips.py --segments segments.csv --out data   (makes data/[split]/<label>/...)
+    cut_clips.py Match.mp4 --segments Match.srt --out data
 Times are seconds, MM:SS or HH:MM:SS.mmm. Where each clip comes from stands in clips.csv beside it.
 A run that was stopped goes on where it was.
 """
@@ -12,13 +14,15 @@ A run that was stopped goes on where it was.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline import command
 from pipeline.errors import UserError, VideoError
+from pipeline.videos.annotations import read_annotations
 from pipeline.videos.catalog import open_catalog
-from pipeline.videos.clips import Clip, Recording, Segment, equal_pieces, open_recording, plan_clips, read_segments
+from pipeline.videos.clips import Clip, Recording, Segment, equal_pieces, open_recording, plan_clips
+from pipeline.videos.copying import SETTINGS, Miss, copy_clips, snap
 from pipeline.videos.cutting import Encoding, claim, cut_clips, left_to_cut, parse_size
 from pipeline.videos.files import remove_abandoned
 from pipeline.videos.tables import plural, write_table
@@ -30,10 +34,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="the folder for the clips")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--every", type=float, metavar="SECONDS", help="cut into equal pieces of this length")
-    what.add_argument("--segments", type=Path, metavar="CSV", help="cut the segments that a CSV file lists")
+    what.add_argument("--segments", type=Path, metavar="FILE", help="cut the segments that a file lists")
     parser.add_argument("--overlap", type=float, default=0.0, metavar="SECONDS", help="what neighbouring pieces share")
     parser.add_argument("--drop-last", action="store_true", help="leave out a last piece that is shorter than --every")
     parser.add_argument("--clamp", action="store_true", help="shorten segments that reach past the end of their video")
+    parser.add_argument("--tier", default="", help="take this tier (ELAN) or attribute (VIA) only")
+    parser.add_argument(
+        "--fast",
+        action="store_true",
+        help="copy instead of encoding: clips start at keyframes, and how far off is said",
+    )
     parser.add_argument("--size", metavar="HxW", help="scale the clips to this height and width, such as 240x320")
     parser.add_argument("--fps", type=float, help="give the clips this frame rate")
     parser.add_argument("--no-sound", action="store_true", help="leave out the sound")
@@ -46,8 +56,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     encoding = Encoding(
         parse_size(args.size) if args.size else None, args.fps, not args.no_sound, args.quality, args.preset
     )
-    if bool(args.videos) == bool(args.segments):
-        raise UserError("expected either videos and --every, or --segments, which names its videos itself")
+    if args.every is not None and not args.videos:
+        raise UserError(
+            "--every cuts videos, and none was given; expected: cut_clips.py Match.mp4 --every 3 --out clips"
+        )
+    if args.segments and len(args.videos) > 1:
+        raise UserError(f"--segments goes with one video or with none, not with {len(args.videos)}")
+    if args.fast and (args.size or args.fps or args.no_sound):
+        raise UserError("--fast copies what is there; --size, --fps and --no-sound need encoding, so leave --fast out")
 
     if args.workers < 1:
         raise UserError(f"--workers {args.workers} cannot work; expected at least 1")
@@ -59,7 +75,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         failures.append({"video": video, "start": start, "end": end, "stage": error.stage, "reason": error.reason})
         print(f"failed: {video}{f' from {start} to {end} s' if clip else ''}: {error}", file=sys.stderr)
 
-    wanted = read_segments(args.segments) if args.segments else _pieces(args)
+    wanted = _pieces(args)
+    if args.segments:
+        annotations = read_annotations(args.segments, video=next(iter(args.videos), None), tier=args.tier)
+        wanted = annotations.segments
+        if annotations.left_out:
+            say(f"{args.segments}: left out {plural(annotations.left_out, 'event')} without a duration")
     clips: list[Clip] = []
     taken: set[Path] = set()
     for video in dict.fromkeys(segment.video for segment in wanted):
@@ -71,18 +92,28 @@ def main(argv: Sequence[str] | None = None) -> int:
             clips += plan_clips(recording, segments, args.out, clamp=args.clamp, taken=taken)
         except VideoError as error:
             failed(video, error)
-    todo = left_to_cut(clips, str(encoding), overwrite=args.overwrite)
-    claim(todo, str(encoding))
+    settings = SETTINGS if args.fast else str(encoding)
+    if args.fast:
+        clips, misses = _snapped(clips, failed)
+    todo = left_to_cut(clips, settings, overwrite=args.overwrite)
+    claim(todo, settings)
     remove_abandoned(args.out)
     frames = made = 0
     with command.progress(len(todo), "clip", args.quiet) as bar:
-        for cut in cut_clips(todo, args.out, encoding, workers=args.workers):
+        cuts = copy_clips(todo, args.out) if args.fast else cut_clips(todo, args.out, encoding, workers=args.workers)
+        for cut in cuts:
             bar.update()
             if cut.error is None:
                 made, frames = made + 1, frames + cut.clip.frames
             else:
                 failed(cut.clip.recording.path, cut.error, cut.clip)
     there = len(clips) - len(todo)
+    if args.fast and misses:
+        early, late = [miss.early for miss in misses], [miss.late for miss in misses]
+        say(
+            f"copied at keyframes: clips start {sum(early) / len(early):.2f} s early (at most {max(early):.2f} s) "
+            f"and end {sum(late) / len(late):.2f} s late (at most {max(late):.2f} s)"
+        )
     table = args.out / "failures.csv"
     if failures:
         write_table(failures, ("video", "start", "end", "stage", "reason"), table)
@@ -109,6 +140,21 @@ def _pieces(args) -> list[Segment]:
         else:
             found.append(Segment(source, 0, 0))
     return found
+
+
+def _snapped(
+    clips: list[Clip], failed: Callable[[Path, VideoError, Clip | None], None]
+) -> tuple[list[Clip], list[Miss]]:
+    moved, misses = [], []
+    for clip in clips:
+        try:
+            there, miss = snap(clip)
+        except VideoError as error:
+            failed(clip.recording.path, error, clip)
+            continue
+        moved.append(there)
+        misses.append(miss)
+    return moved, misses
 
 
 def _cut_up(whole: Segment, recording: Recording, args) -> list[Segment]:

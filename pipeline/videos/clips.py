@@ -15,6 +15,7 @@ import numpy as np
 
 from pipeline.errors import UserError, VideoError
 from pipeline.videos.catalog import SPLIT_FOLDERS, SPLITS
+from pipeline.videos.index import PacketIndex
 from pipeline.videos.provenance import Origin, read_origins, recording_id
 from pipeline.videos.reader import open_video
 from pipeline.videos.tables import read_numbered
@@ -56,6 +57,8 @@ class Recording:
     """``(n,)`` for each frame the time on the file's clock of the keyframe that its decoding starts at."""
     origin: float
     """The time on the file's clock that ffmpeg counts a seek from."""
+    index: PacketIndex
+    """Where its frames are in the file."""
     by_time: bool
     """Whether frames can be told by their times alone; if not, they are counted."""
     width: int
@@ -126,6 +129,7 @@ def open_recording(path: Path) -> Recording:
             clock=video.clock_start,
             seek_points=video.seek_points(),
             origin=video.container_start,
+            index=video.index,
             by_time=video.index.trusted,
             width=info.width,
             height=info.height,
@@ -198,7 +202,7 @@ def read_segments(path: str | Path) -> list[Segment]:
         split = SPLIT_FOLDERS.get(split.lower(), split)
         if split not in ("", *SPLITS):
             raise UserError(f"{where}: split {split!r} is unknown; expected train, val or test")
-        _check_label(label, where)
+        check_label(label, where)
         start, end = parse_time(row["start"], where), parse_time(row["end"], where)
         if end <= start:
             raise UserError(f"{where}: the end {row['end']} is not after the start {row['start']}")
@@ -211,8 +215,12 @@ def read_segments(path: str | Path) -> list[Segment]:
     return segments
 
 
-def _check_label(label: str, where: str) -> None:
-    """A label becomes a folder."""
+def check_label(label: str, where: str) -> None:
+    """Refuse a label that cannot be a folder.
+
+    Raises:
+        UserError: it has slashes, a leading dot or signs that cannot be printed.
+    """
     if label in (".", "..") or label.startswith(".") or any(sign in label for sign in "/\\\0"):
         raise UserError(f"{where}: the label {label!r} cannot name a folder; leave out slashes and leading dots")
     if not label.isprintable():

@@ -34,17 +34,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 def read_numbered(path: Path) -> list[tuple[int, dict[str, str]]]:
     """Rows of a CSV file as `read_table` gives them, each with the number of the line on which it ends."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    try:
-        # Spreadsheets save "Unicode text" as UTF-16. Names of files may be any bytes, and those are kept.
-        text = data.decode("utf-16") if data[:2] in (b"\xff\xfe", b"\xfe\xff") else _utf8(data)
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:
-        raise UserError(f"{path} is no CSV text (UTF-8 with a header line is expected)")
+    text = read_text(path)
     header = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=header.count)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restval="")
@@ -58,6 +48,26 @@ def read_numbered(path: Path) -> list[tuple[int, dict[str, str]]]:
         ]
     except csv.Error as error:
         raise UserError(f"{path}, line {reader.line_num}: {error}; expected CSV text") from None
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8 or UTF-16; bytes that are no UTF-8 are kept as surrogates.
+
+    Raises:
+        UserError: the file cannot be read or is no text.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    try:
+        # Spreadsheets save "Unicode text" as UTF-16. Names of files may be any bytes, and those are kept.
+        text = data.decode("utf-16") if data[:2] in (b"\xff\xfe", b"\xfe\xff") else _utf8(data)
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise UserError(f"{path} is no CSV text (UTF-8 with a header line is expected)")
+    return text
 
 
 def _utf8(data: bytes) -> str:

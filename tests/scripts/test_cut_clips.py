@@ -53,6 +53,20 @@ def test_segments(tmp_path, capsys):
     ]
 
 
+def test_subtitles_and_copies(tmp_path, capsys):
+    video = write_video(tmp_path / "Match.mp4", frames=100)
+    (tmp_path / "Match.srt").write_text("1\n00:00:01,000 --> 00:00:02,500\nBall\n")
+    assert run(video, "--segments", tmp_path / "Match.srt", "--out", tmp_path / "data", "--fast") == 0
+    printed = capsys.readouterr().out
+    assert "copied at keyframes: clips start 0.04 s early (at most 0.04 s) and end 0.0" in printed
+    assert "1 clip cut" in printed
+    assert [video.label for video in open_catalog(tmp_path / "data")] == ["Ball"]
+    assert run(video, "--segments", tmp_path / "Match.srt", "--out", tmp_path / "data", "--fast") == 0
+    assert "1 there already" in capsys.readouterr().out
+    assert run("--segments", tmp_path / "Match.srt", "--out", tmp_path / "data") == 2
+    assert "was cut with other settings (copied without encoding)" in capsys.readouterr().err
+
+
 def test_a_bad_video_among_good_ones(tmp_path, capsys):
     good = write_video(tmp_path / "good.mp4", frames=30)
     (tmp_path / "bad.mp4").write_text("no video")
@@ -79,7 +93,9 @@ def test_wrong_calls_are_one_line(tmp_path, capsys):
     foreign.write_text("mine")
     calls = {
         "reaches past the end": ("--segments", table, "--out", tmp_path / "o"),
-        "expected either videos and --every": (video, "--segments", table, "--out", tmp_path / "o"),
+        "--every cuts videos, and none was given": ("--every", 3, "--out", tmp_path / "o"),
+        "goes with one video or with none": (video, video, "--segments", table, "--out", tmp_path / "o"),
+        "--fast copies what is there": (video, "--every", 1, "--fast", "--fps", 5, "--out", tmp_path / "o"),
         "pieces of 0 seconds": (video, "--every", 0, "--out", tmp_path / "o"),
         "expected HEIGHTxWIDTH": (video, "--every", 1, "--size", "big", "--out", tmp_path / "o"),
         "is not a clip of this recording": (video, "--every", 1, "--out", tmp_path / "taken"),
