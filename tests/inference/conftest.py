@@ -1,0 +1,142 @@
+"""A tiny trained checkpoint: three classes of coloured, moving clips, the network `tiny` with random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.extraction.recipe import Recipe
+from pipeline.inference.classifier import Classifier
+from pipeline.training.checkpoint import Checkpoint, TimeScale, write_folder
+from pipeline.training.windows import WindowSpec
+from tests.media import write_video
+
+CLASSES = ("Blue", "Green", "Red")
+SIZE = (96, 64)  # width, height
+FPS = 10.0
+
+
+def draw_class(label: int, number: int, *, width: int = SIZE[0], height: int = SIZE[1]) -> np.ndarray:
+    """``(height, width, 3)`` uint8: a picture in shades of the class's colour with a bar that moves."""
+    noise = np.random.default_rng(number * 7 + label).integers(0, 60, (height, width, 3))
+    image = noise + 40
+    image[..., 2 - label] += 110
+    left = number * 3 % width
+    image[:, left : left + 8] = 235
+    return image.clip(0, 255).astype(np.uint8)
+
+
+def write_pieces(path: Path, pieces: list[tuple[int, int]], *, kind: str = "h264_mp4", sound: bool = False) -> Path:
+    """A video of (class, frames) pieces with hard cuts."""
+    labels = [label for label, frames in pieces for _ in range(frames)]
+    return write_video(
+        path,
+        kind,
+        frames=len(labels),
+        fps=FPS,
+        size=SIZE,
+        sound=sound,
+        draw=lambda number, width, height: draw_class(labels[number], number, width=width, height=height),
+    )
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``<Class>/clip<n>.mp4``: 8 clips of about 2 s in each class."""
+    folder = tmp_path_factory.mktemp("clips")
+    for label, name in enumerate(CLASSES):
+        for number in range(8):
+            frames = 18 + number % 5  # 1.8 to 2.2 s
+            write_video(
+                folder / name / f"clip{number}",
+                frames=frames,
+                fps=FPS,
+                size=SIZE,
+                first=number * 30,
+                draw=lambda number, width, height, label=label: draw_class(label, number, width=width, height=height),
+            )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def store(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The clips' features by the recipe ``uniform:8``."""
+    from pipeline.extraction.backbones import Backbone
+    from pipeline.extraction.extract import Extraction, ExtractionSpec
+    from pipeline.extraction.weights import WeightsSource
+    from pipeline.videos.catalog import open_catalog
+
+    folder = tmp_path_factory.mktemp("features") / "store"
+    weights = WeightsSource("random")
+    backbone = Backbone("tiny", weights=weights, size=(32, 32), batch=16)
+    recipe = Recipe("uniform:8", "tiny", backbone.digest, 32, 32)
+    extraction = Extraction(open_catalog(clips), folder, recipe, weights, ExtractionSpec(batch=16, dtype="float32"))
+    extraction.look()
+    with extraction.decode() as pool:
+        extraction.run(pool, backbone, {"precision": "float32"})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoint(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A head trained on the store."""
+    from pipeline.training.dataset import open_dataset
+    from pipeline.training.heads import head_spec
+    from pipeline.training.run import save, train
+    from pipeline.training.splits import make_split
+    from pipeline.training.train import TrainSpec
+
+    data = open_dataset(store)
+    split = make_split(data, np.arange(len(data)).astype(str).tolist(), seed=0)
+    run = train(data, split, head=head_spec("gru", units=16), spec=TrainSpec(epochs=40))
+    folder = tmp_path_factory.mktemp("checkpoints") / "colours"
+    save(run, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def classifier(checkpoint: Path) -> Classifier:
+    return Classifier.load(checkpoint, precision="float32", batch=16)
+
+
+@pytest.fixture
+def make_checkpoint(tmp_path: Path) -> Callable[..., Path]:
+    """Write an untrained checkpoint of any recipe: what is asked is counts and files, not answers."""
+
+    def make(
+        sampling: str = "all",
+        *,
+        length: int = 4,
+        classes: tuple[str, ...] = CLASSES,
+        time_scale: TimeScale | None = None,
+        name: str = "untrained",
+        size: int = 16,
+        **changes,
+    ) -> Path:
+        from pipeline.extraction.backbones import Backbone
+        from pipeline.extraction.weights import WeightsSource
+        from pipeline.training.heads import build_model, head_spec
+
+        backbone = Backbone("tiny", weights=WeightsSource("random"), size=(size, size))
+        spec = head_spec("gru", units=8)
+        model = build_model(spec, length=length, dimensions=backbone.dimensions, classes=len(classes))
+        values = {
+            "folder": tmp_path / name,
+            "classes": classes,
+            "recipe": Recipe(sampling, "tiny", backbone.digest, size, size),
+            "window": WindowSpec(length),
+            "head": spec,
+            "dimensions": backbone.dimensions,
+            "weights_source": "random:0",
+            "time_scale": time_scale or TimeScale(2.0, 1.8, 2.2, 0.1),
+        }
+        checkpoint = Checkpoint(**(values | changes))
+        with write_folder(tmp_path / name, overwrite=True) as folder:
+            model.save(folder / "model.keras")
+            (folder / "checkpoint.json").write_text(checkpoint.to_json(), encoding="utf-8")
+        return tmp_path / name
+
+    return make
