@@ -1,0 +1,70 @@
+"""How long does a second run over a finished store of 10,000 videos take?
+
+    python -m benchmarks.second_run
+
+makes 10,000 small files and a store that has them all (in shards of 64, as a real run leaves them), then times
+``extract_features.py`` as a whole process. Nothing is decoded and no network is loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pipeline import command
+from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.shards import StoreWriter
+from pipeline.extraction.store import Source
+from pipeline.extraction.weights import WeightsSource
+
+ROOT = Path(__file__).parents[1]
+_VIDEOS_PER_SHARD = 64
+
+
+def make_finished_store(data: Path, store: Path, videos: int, dimensions: int = 64) -> None:
+    """Files that are never opened, and a store that has a sequence of each."""
+    recipe = Recipe("uniform:20", "tiny", "0" * 64, 32, 32)
+    weights = WeightsSource("random")
+    features = np.random.default_rng(0).standard_normal((20, dimensions), np.float32)
+    for label in ("a", "b"):
+        (data / label).mkdir(parents=True)
+    for start in range(0, videos, _VIDEOS_PER_SHARD):
+        with StoreWriter(store, recipe, weights=weights) as writer:
+            for number in range(start, min(videos, start + _VIDEOS_PER_SHARD)):
+                path = data / "ab"[number % 2] / f"clip{number}.mp4"
+                path.write_text(f"video {number}")
+                status = path.stat()
+                buffer = writer.buffer()
+                buffer.append(features, [0.1 * step for step in range(20)], list(range(20)))
+                name = path.relative_to(data).as_posix()
+                writer.add(name, buffer, Source(status.st_size, status.st_mtime_ns, f"{number:064x}", frames=20))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--videos", type=int, default=10_000)
+    parser.add_argument("--verbose", action="store_true")
+    args = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        data, store = Path(folder, "data"), Path(folder, "store")
+        make_finished_store(data, store, args.videos)
+        script = [sys.executable, str(ROOT / "scripts/extract_features.py"), str(data), "--out", str(store)]
+        for run in ("first", "second"):
+            began = time.perf_counter()
+            done = subprocess.run(
+                [*script, "--backbone", "tiny", "--weights", "random"], capture_output=True, text=True, check=True
+            )
+            print(f"{run} look at {args.videos:,} finished videos: {time.perf_counter() - began:.2f} s")
+        print(done.stdout.strip().splitlines()[-1])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))
