@@ -7,15 +7,17 @@ wrongly. 130 and 143: stopped by Ctrl-C or by a termination signal.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 
-from pipeline.errors import StoppedEarly, UserError, VideoError
+from pipeline.errors import UserError, VideoError
 from pipeline.quiet import quieten
 
 OK, SOME_FAILED, CALLED_WRONGLY, INTERRUPTED = 0, 1, 2, 130
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Terminated(KeyboardInterrupt):
@@ -62,18 +64,20 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
         return main(argv)
     except (UserError, VideoError) as error:
         status, line = CALLED_WRONGLY, f"error: {error}"
-    except StoppedEarly as error:
-        status, line = SOME_FAILED, f"stopped: {error}"
     except Terminated:
-        status, line = 143, "stopped by a termination signal"
+        status, line = 143, "stopped by a termination signal; what was finished is kept"
     except KeyboardInterrupt:
-        status, line = INTERRUPTED, "stopped"
+        status, line = INTERRUPTED, "stopped by Ctrl-C; what was finished is kept, and the same command goes on"
     except BrokenPipeError:
         # Whoever read our output has enough, as in "... | head"; nobody is left to be told.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except OSError as error:
-        status, line = CALLED_WRONGLY, f"error: {os_reason(error)}"
+        if error.errno in _DISK_FULL:
+            again = "what was finished is kept, and after making room the same command goes on"
+            status, line = SOME_FAILED, f"stopped: {os_reason(error)}; {again}"
+        else:
+            status, line = CALLED_WRONGLY, f"error: {os_reason(error)}"
     print(line, file=sys.stderr)
     return status
 

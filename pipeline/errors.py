@@ -1,4 +1,4 @@
-"""The kinds of trouble that the project tells apart."""
+"""The two kinds of trouble that the project tells apart."""
 
 from __future__ import annotations
 
@@ -26,7 +26,3 @@ class VideoError(Exception):
     def __reduce__(self) -> tuple:
         # Exceptions with several arguments do not pickle by themselves, and this one crosses processes.
         return VideoError, (self.stage, self.reason)
-
-
-class StoppedEarly(Exception):
-    """The work cannot go on, through no fault of the call (a full disk); what is done is kept (exit status 1)."""

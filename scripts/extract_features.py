@@ -19,6 +19,7 @@ from pipeline.errors import UserError
 from pipeline.extraction.extract import Extraction, ExtractionSpec, Progress
 from pipeline.extraction.networks import Network, find_network
 from pipeline.extraction.recipe import CROPS, INTERPOLATIONS, Recipe, parse_size
+from pipeline.extraction.shards import check_place
 from pipeline.extraction.store import RECIPE_FILE, SHARDS, known_digest
 from pipeline.extraction.weights import WeightsSource
 from pipeline.videos.catalog import open_catalog
@@ -46,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sampling = Sampling.parse(args.sampling)
     catalog = open_catalog(args.source)
     say(f"{args.source}: {catalog.summary()}")
+    check_place(args.out)
     if args.overwrite:
         _remove_store(args.out)
 

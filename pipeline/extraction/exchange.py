@@ -13,7 +13,7 @@ from pipeline.errors import UserError, VideoError
 from pipeline.extraction.decoding import hash_file, stat_video
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.shards import StoreWriter
-from pipeline.extraction.store import CATALOG_FILE, RECIPE_FILE, FeatureStore, Source
+from pipeline.extraction.store import CATALOG_FILE, FeatureStore, Source
 from pipeline.videos.catalog import SPLITS, Video, write_catalog
 from pipeline.videos.files import write_whole
 from pipeline.videos.tables import natural_key, read_table
@@ -73,7 +73,8 @@ def import_features(
     failed: dict[str, str] = {}
     added = present = 0
     with StoreWriter(out, recipe, dtype=dtype, provenance={"precision": IMPORTED}) as writer:
-        entries = FeatureStore(out).entries if (out / RECIPE_FILE).exists() else {}
+        write_catalog(videos, out / CATALOG_FILE)
+        entries = FeatureStore(out).entries
         for video in videos:
             looked_at()
             try:
@@ -97,7 +98,6 @@ def import_features(
             source = Source(status.st_size, status.st_mtime_ns, hash_file(video.path), frames=len(sequence))
             writer.add(video.name, buffer, source)
             added += 1
-    write_catalog(videos, out / CATALOG_FILE)
     return Imported(added, present, failed)
 
 

@@ -6,7 +6,6 @@ the borders of videos; a batch is filled while the one before is computed.
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import StoppedEarly, UserError, VideoError
+from pipeline.errors import UserError, VideoError
 from pipeline.extraction.decoding import DecoderPool, Frames, Restart
 from pipeline.extraction.failures import FailureLog
 from pipeline.extraction.plan import Plan, make_plan
@@ -166,7 +165,7 @@ class Extraction:
             show: called after every step with the progress.
 
         Raises:
-            StoppedEarly: the disk is full; what is done is kept.
+            OSError: the disk is full; what is done is kept.
         """
         self.progress.began = time.monotonic()
         try:
@@ -179,14 +178,6 @@ class Extraction:
             ) as writer:
                 _Collector(self, writer, network, show).collect(pool)
             self.copy_known(show)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise
-            kept = len(FeatureStore(self.folder).entries)
-            raise StoppedEarly(
-                f"the disk of {self.folder} is full; {kept} videos are kept, and after making room "
-                "the same command goes on"
-            ) from None
         finally:
             self._write_catalog()
         return self.progress

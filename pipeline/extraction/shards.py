@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import platform
@@ -228,7 +229,7 @@ class _Shard:
         if hasattr(os, "statvfs"):
             status = os.statvfs(self._folder)
             if status.f_bavail * status.f_frsize < size + _FREE_BYTES:
-                raise OSError(28, f"no space left on the disk of {self._folder}")
+                raise OSError(errno.ENOSPC, "the disk is full", str(self._folder))
 
     def commit(self) -> None:
         """Write the small tables, close, sync, rename; an empty shard vanishes."""
@@ -270,6 +271,19 @@ class _Shard:
 
 class _Empty(Exception):
     """Nothing was added to a shard, so it gets no name."""
+
+
+def check_place(folder: Path) -> None:
+    """Find out early whether a store can be made or continued in ``folder``; nothing is written.
+
+    Raises:
+        UserError: it cannot.
+    """
+    nearest = next((place for place in (folder, *folder.absolute().parents) if place.exists()), folder)
+    if not nearest.is_dir():
+        raise UserError(f"cannot write to {folder}: {nearest} is a file")
+    if not os.access(nearest, os.W_OK):
+        raise UserError(f"cannot write to {folder}: no permission to write in {nearest}")
 
 
 def prepare_store(folder: Path, recipe: Recipe, weights: WeightsSource | None = None) -> None:
