@@ -167,7 +167,7 @@ class Checkpoint:
 
     def logits(self, features: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """As `predict`, before temperature and softmax."""
-        features, mask = np.asarray(features), np.asarray(mask, bool)
+        features, mask = _narrow(np.asarray(features)), np.asarray(mask, bool)
         shape = (self.window.length, self.dimensions)
         if features.ndim != 3 or features.shape[1:] != shape or mask.shape != features.shape[:2]:
             raise UserError(
@@ -196,6 +196,11 @@ class Checkpoint:
         return softmax(self.logits(features, mask), self.temperature)
 
 
+def _narrow(features: np.ndarray) -> np.ndarray:
+    """Compiled functions take float16 and float32."""
+    return features if features.dtype in (np.float16, np.float32) else features.astype(np.float32)
+
+
 def run_in_batches(function, features: np.ndarray, mask: np.ndarray, outputs: int, batch: int = BATCH) -> np.ndarray:
     """Call a function of `compiled.compile_head` on any number of rows, always ``batch`` at a time.
 
@@ -205,10 +210,10 @@ def run_in_batches(function, features: np.ndarray, mask: np.ndarray, outputs: in
     result = np.empty((len(features), outputs), np.float32)
     for start in range(0, len(features), batch):
         rows = slice(start, start + batch)
-        part, real = features[rows].astype(np.float32), mask[rows]
+        part, real = features[rows], mask[rows]
         if len(part) < batch:
             # What fills the batch up is thrown away; its mask is True because a row without a real step is undefined.
-            filled, filled_mask = np.zeros((batch, *part.shape[1:]), np.float32), np.ones((batch, part.shape[1]), bool)
+            filled, filled_mask = np.zeros((batch, *part.shape[1:]), part.dtype), np.ones((batch, part.shape[1]), bool)
             filled[: len(part)], filled_mask[: len(part)] = part, real
             result[rows] = function(filled, filled_mask)[: len(part)]
         else:

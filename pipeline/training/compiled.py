@@ -22,7 +22,7 @@ def compile_head(model: keras.Model) -> Function:
     """Compile a head for inference.
 
     Returns:
-        A function from features ``(batch, L, D)`` float32 and mask ``(batch, L)`` bool to logits
+        A function from features ``(batch, L, D)`` float16 or float32 and mask ``(batch, L)`` bool to logits
         ``(batch, C)`` float32. Each new batch size compiles once more, so call it with one size.
     """
     return _HEADS[_backend()](model)
@@ -35,7 +35,7 @@ class Step(Protocol):
         """Learn from a batch.
 
         Args:
-            features: ``(batch, L, D)`` float32.
+            features: ``(batch, L, D)`` float16 or float32.
             mask: ``(batch, L)`` bool.
             targets: ``(batch, C)`` float32 probabilities.
             weights: ``(batch,)`` float32; 0 for rows that only fill the batch up.
@@ -63,6 +63,11 @@ def compile_step(model: keras.Model, optimizer: keras.optimizers.Optimizer, *, j
     return _STEPS[_backend()](model, optimizer, jit)
 
 
+def _float32(features: Any) -> Any:
+    """Features arrive in the type of the store: NumPy takes ten times longer to widen float16 than a backend."""
+    return keras.ops.cast(features, "float32")
+
+
 def _loss(logits: Any, targets: Any, weights: Any) -> tuple[Any, Any]:
     """Mean loss of the batch, and the three sums that `Step` returns."""
     ops = keras.ops
@@ -75,11 +80,31 @@ def _loss(logits: Any, targets: Any, weights: Any) -> tuple[Any, Any]:
 # -- TensorFlow ------------------------------------------------------------------------------------
 
 
-def _tensorflow_head(model: keras.Model) -> Function:
-    import tensorflow as tf
+class _Traced:
+    """A Python function traced once for each set of shapes and types.
 
-    function = tf.function(lambda x, mask: model([x, mask], training=False), autograph=False)
-    return lambda features, mask: function(tf.constant(features), tf.constant(mask)).numpy()
+    tf.function does the same, but warns of each model that is made and traced, as in cross-validation.
+    """
+
+    def __init__(self, function: Callable[..., Any], *, jit: bool = False) -> None:
+        import tensorflow as tf
+
+        self._function = tf.function(function, jit_compile=jit, autograph=False)
+        self._traced: dict[tuple, Any] = {}
+
+    def __call__(self, *arrays: np.ndarray) -> Any:
+        import tensorflow as tf
+
+        key = tuple((array.shape, array.dtype) for array in arrays)
+        if key not in self._traced:
+            specs = [tf.TensorSpec(array.shape, array.dtype) for array in arrays]
+            self._traced[key] = self._function.get_concrete_function(*specs)
+        return self._traced[key](*[tf.constant(array) for array in arrays])
+
+
+def _tensorflow_head(model: keras.Model) -> Function:
+    function = _Traced(lambda features, mask: model([_float32(features), mask], training=False))
+    return lambda features, mask: function(features, mask).numpy()
 
 
 class _TensorFlowStep:
@@ -88,11 +113,11 @@ class _TensorFlowStep:
 
         def step(features, mask, targets, weights):
             with tf.GradientTape() as tape:
-                loss, sums = _loss(model([features, mask], training=True), targets, weights)
+                loss, sums = _loss(model([_float32(features), mask], training=True), targets, weights)
             optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
             return sums
 
-        self._function = tf.function(step, jit_compile=jit, autograph=False)
+        self._function = _Traced(step, jit=jit)
 
     def __call__(self, features: np.ndarray, mask: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Any:
         return self._function(features, mask, targets, weights)
@@ -110,7 +135,7 @@ class _TensorFlowStep:
 def _jax_head(model: keras.Model) -> Function:
     import jax
 
-    compiled = jax.jit(lambda a, b, x, mask: model.stateless_call(a, b, [x, mask], training=False)[0])
+    compiled = jax.jit(lambda a, b, x, mask: model.stateless_call(a, b, [_float32(x), mask], training=False)[0])
 
     def function(features: np.ndarray, mask: np.ndarray) -> np.ndarray:
         # Read at each call: the model may have been trained further since the last one.
@@ -126,7 +151,7 @@ class _JaxStep:
         import jax
 
         def loss(trainable, other, features, mask, targets, weights):
-            logits, other = model.stateless_call(trainable, other, [features, mask], training=True)
+            logits, other = model.stateless_call(trainable, other, [_float32(features), mask], training=True)
             value, sums = _loss(logits, targets, weights)
             return value, (sums, other)
 

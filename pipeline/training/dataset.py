@@ -167,7 +167,7 @@ class Windows:
         return len(self.video)
 
     def gather(self, rows: np.ndarray, starts: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Features ``(b, L, D)`` float32 and mask ``(b, L)`` bool of the windows ``rows``.
+        """Features ``(b, L, D)`` in the dtype of the store and mask ``(b, L)`` bool of the windows ``rows``.
 
         Args:
             rows: ``(b,)`` indices of windows.
@@ -178,7 +178,7 @@ class Windows:
         steps = starts[:, None] + np.arange(self.length)
         mask = steps < self.data.steps[videos][:, None]
         places = self.data.offsets[videos][:, None] + np.where(mask, steps, 0)
-        features = self.data.features[places].astype(np.float32)
+        features = self.data.features[places]
         features[~mask] = 0
         return features, mask
 

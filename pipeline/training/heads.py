@@ -306,6 +306,7 @@ def statistics_of(windows: Windows) -> Statistics:
     frames, whole = _Moments(windows.data.dimensions), _Moments(2 * windows.data.dimensions)
     for start in range(0, len(windows), 64):
         features, mask = windows.gather(np.arange(start, min(start + 64, len(windows))))
+        features = features.astype(np.float32)
         frames.add(features[mask])
         pairs = np.abs(features[:, 1:] - features[:, :-1]) * mask[:, 1:, None]
         count = mask.sum(axis=1, keepdims=True)
