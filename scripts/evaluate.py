@@ -20,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, help="checkpoint folder of train.py")
     parser.add_argument("store", metavar="STORE", type=Path, help="feature store of the same recipe")
     parser.add_argument("--split", choices=("train", "val", "test", "all"), default="test", help="which videos")
+    parser.add_argument("--group", help="as for train.py; the interval of the accuracy draws whole groups")
     parser.add_argument("--out", type=Path, help="folder for predictions.csv, confusion_matrix.png and results.json")
     args = parser.parse_args(argv)
     say = command.say(args.quiet)
@@ -30,11 +31,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.training.checkpoint import Checkpoint
     from pipeline.training.dataset import open_dataset
     from pipeline.training.evaluate import confusion, measure, report_text, write_predictions
+    from pipeline.training.splits import groups_of
 
     checkpoint = Checkpoint.load(args.checkpoint)
     data = open_dataset(args.store, classes=checkpoint.classes)
     predictions = predict(checkpoint, data, rows_of_part(checkpoint, data, args.split), args.split)
-    figures = measure(predictions)
+    groups, _ = groups_of(data.videos, args.group)
+    figures = measure(predictions, groups)
     say(report_text(predictions))
     if args.out is not None:
         write_predictions([predictions], args.out / "predictions.csv")
@@ -44,9 +47,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         with write_whole(args.out / "results.json") as temporary:
             temporary.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    for row in figures["mistakes"][:5]:
+        say(f"confident mistake: {row['video']} is {row['label']}, answered {row['answer']} ({row['confidence']:.2f})")
+    if checkpoint.threshold:
+        answered = predictions.confidences >= checkpoint.threshold
+        right = (predictions.answers == predictions.labels)[answered]
+        of_those = f", {right.mean():.3f} of them right" if len(right) else ""
+        say(f"at least {checkpoint.threshold:g} sure: {answered.mean():.3f} of the videos{of_those}")
+    low, high = figures["interval"]
     say(
-        f"{args.checkpoint} on {figures['videos']} {args.split} videos: accuracy {figures['accuracy']:.3f}, "
-        f"balanced {figures['balanced_accuracy']:.3f}, log loss {figures['log_loss']:.3f}, ECE {figures['ece']:.3f}"
+        f"{args.checkpoint} on {figures['videos']} {args.split} videos: accuracy {figures['accuracy']:.3f} "
+        f"(95 % {low:.3f} to {high:.3f}), balanced {figures['balanced_accuracy']:.3f}, "
+        f"log loss {figures['log_loss']:.3f}, ECE {figures['ece']:.3f}"
     )
     return command.OK
 

@@ -27,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if args.folds is None and args.out is None:
         raise UserError("name the checkpoint folder by --out, for example --out checkpoints/match")
+    if not 0 <= args.abstain_below < 1:
+        raise UserError(f"--abstain-below {args.abstain_below:g}: expected 0 or more and less than 1")
     say = command.say(args.quiet)
 
     # Keras takes seconds to import; --help and mistakes above must not wait for it.
@@ -41,12 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     for note in (*notes, *(f"{count} videos {reason} are left out" for reason, count in data.left_out.items())):
         say(f"note: {note}")
     if args.folds is not None:
-        return _folds(args, data, make_folds(data, groups, args.folds, seed=args.seed, val=args.val))
+        return _folds(args, data, groups, make_folds(data, groups, args.folds, seed=args.seed, val=args.val))
     split = make_split(data, groups, seed=args.seed, val=args.val, test=args.test, ignore=args.resplit)
-    return _one(args, data, split)
+    return _one(args, data, groups, split)
 
 
-def _one(args: argparse.Namespace, data: Dataset, split: Split) -> int:
+def _one(args: argparse.Namespace, data: Dataset, groups: list[str], split: Split) -> int:
     from pipeline.training.evaluate import report_text
     from pipeline.training.run import save
 
@@ -54,12 +56,13 @@ def _one(args: argparse.Namespace, data: Dataset, split: Split) -> int:
     for note in split.notes:
         say(f"note: {note}")
     say(f"{args.store}: {len(data.classes)} classes, {split.summary()}")
-    run = _train(args, data, split)
+    run = _train(args, data, groups, split)
     checkpoint = save(run, args.out, overwrite=args.overwrite)
     results = run.results
-    for name, part in run.predictions.items():
-        if name == "test":
-            say(report_text(part))
+    for line in run.leaks.lines():
+        say(line)
+    if "test" in run.predictions:
+        say(report_text(run.predictions["test"]))
     figures = ", ".join(f"{name} {value:.3f}" for name, value in results["accuracy"].items())
     stopped = "stopped by Ctrl-C, best so far kept; " if results["interrupted"] else ""
     say(
@@ -69,35 +72,38 @@ def _one(args: argparse.Namespace, data: Dataset, split: Split) -> int:
     return command.INTERRUPTED if results["interrupted"] else command.OK
 
 
-def _folds(args: argparse.Namespace, data: Dataset, splits: list[Split]) -> int:
+def _folds(args: argparse.Namespace, data: Dataset, groups: list[str], splits: list[Split]) -> int:
     import numpy as np
 
+    from pipeline.training.evaluate import pooled_ece
     from pipeline.training.run import save
 
     say = command.say(args.quiet)
-    accuracies, losses = [], []
+    accuracies, losses, tested = [], [], []
     for number, split in enumerate(splits, 1):
-        run = _train(args, data, split, f"fold {number} ")
+        run = _train(args, data, groups, split, f"fold {number} ")
         if run.results["interrupted"]:
             raise KeyboardInterrupt
         accuracies.append(run.results["accuracy"]["test"])
         losses.append(run.results["log_loss"]["test"])
+        tested.append(run.predictions["test"])
         say(
             f"fold {number}: test accuracy {accuracies[-1]:.3f}, log loss {losses[-1]:.3f} "
             f"({split.summary()}, epoch {run.results['best_epoch']} of {run.results['epochs']})"
         )
-        for note in split.notes:
-            say(f"  note: {note}")
+        for line in (*(f"note: {note}" for note in split.notes), *run.leaks.lines(3)):
+            say(f"  {line}")
         if args.out is not None:
             save(run, args.out / f"fold{number}", overwrite=args.overwrite)
     say(
         f"{len(splits)} folds: test accuracy {np.mean(accuracies):.3f} ± {np.std(accuracies):.3f}, "
-        f"lowest {min(accuracies):.3f}, log loss {np.mean(losses):.3f}"
+        f"lowest {min(accuracies):.3f}, log loss {np.mean(losses):.3f}, "
+        f"ECE {pooled_ece(tested, scaled=False):.3f} before and {pooled_ece(tested):.3f} after temperature scaling"
     )
     return command.OK
 
 
-def _train(args: argparse.Namespace, data: Dataset, split: Split, prefix: str = ""):
+def _train(args: argparse.Namespace, data: Dataset, groups: list[str], split: Split, prefix: str = ""):
     from pipeline.training.heads import head_spec
     from pipeline.training.run import train
     from pipeline.training.train import TrainSpec
@@ -120,7 +126,16 @@ def _train(args: argparse.Namespace, data: Dataset, split: Split, prefix: str = 
             bar.set_postfix_str(f"val loss {epoch.val_loss:.3f}, val accuracy {epoch.val_accuracy:.3f}", refresh=False)
             bar.update()
 
-        return train(data, split, head=head, window=window, spec=spec, on_epoch=on_epoch)
+        return train(
+            data,
+            split,
+            head=head,
+            groups=groups,
+            window=window,
+            spec=spec,
+            threshold=args.abstain_below,
+            on_epoch=on_epoch,
+        )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -156,6 +171,9 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--patience", type=int, help="epochs without a better validation loss before stopping")
     fit.add_argument("--batch", type=int, help="windows in a step")
     fit.add_argument("--learning-rate", dest="rate", type=float, help="of Adam at the start")
+    fit.add_argument(
+        "--abstain-below", type=float, default=0.0, metavar="P", help="answer 'not sure' below this probability"
+    )
     fit.add_argument("--weight-decay", type=float, help="decoupled weight decay")
     return parser
 

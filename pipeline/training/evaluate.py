@@ -14,6 +14,16 @@ import numpy as np
 from sklearn import metrics
 
 from pipeline.errors import UserError
+from pipeline.training.calibrate import (
+    bootstrap,
+    coverage_curve,
+    expected_calibration_error,
+    find_temperature,
+    log_loss,
+    mean_by_video,
+    most_confident,
+    reliability,
+)
 from pipeline.training.dataset import Dataset, Windows
 from pipeline.training.heads import softmax
 from pipeline.videos.tables import write_table
@@ -69,9 +79,6 @@ def predictions_of(
         temperature: divides the logits.
     """
     videos, of_window = np.unique(windows.video, return_inverse=True)
-    probabilities = np.zeros((len(videos), logits.shape[1]), np.float64)
-    np.add.at(probabilities, of_window, softmax(logits, temperature))
-    probabilities /= np.maximum(1, np.bincount(of_window, minlength=len(videos)))[:, None]
     return Predictions(
         part,
         data.classes,
@@ -80,42 +87,17 @@ def predictions_of(
         temperature,
         videos,
         data.labels[videos],
-        probabilities.astype(np.float32),
+        mean_by_video(logits, of_window, len(videos), temperature),
     )
 
 
+def temperature_of(val: Predictions) -> float:
+    """The temperature that suits validation videos best; see `calibrate.find_temperature`."""
+    _, of_window = np.unique(val.windows.video, return_inverse=True)
+    return find_temperature(val.window_logits, of_window, val.labels)
+
+
 # -- metrics ---------------------------------------------------------------------------------------
-
-
-def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Mean negative logarithm of the true class's probability."""
-    return float(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12)).mean())
-
-
-def calibration(probabilities: np.ndarray, labels: np.ndarray, bins: int = 10) -> list[dict[str, float]]:
-    """The reliability diagram: for each bin of confidence, how many videos, their mean confidence and accuracy."""
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
-    return [
-        {
-            "from": index / bins,
-            "to": (index + 1) / bins,
-            "count": int((bin_of == index).sum()),
-            "confidence": float(confidence[bin_of == index].mean()),
-            "accuracy": float(right[bin_of == index].mean()),
-        }
-        for index in range(bins)
-        if (bin_of == index).any()
-    ]
-
-
-def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 10) -> float:
-    """Mean distance of confidence and accuracy over the bins, weighted by their size.
-
-    Source: Guo et al. 2017, https://arxiv.org/abs/1706.04599
-    """
-    table = calibration(probabilities, labels, bins)
-    return float(sum(row["count"] * abs(row["confidence"] - row["accuracy"]) for row in table) / len(labels))
 
 
 def top_k(probabilities: np.ndarray, labels: np.ndarray, k: int) -> float:
@@ -124,8 +106,12 @@ def top_k(probabilities: np.ndarray, labels: np.ndarray, k: int) -> float:
     return float((best == labels[:, None]).any(axis=1).mean())
 
 
-def measure(predictions: Predictions) -> dict[str, Any]:
+def measure(predictions: Predictions, groups: Sequence[str]) -> dict[str, Any]:
     """All figures of one part.
+
+    Args:
+        predictions: of the part.
+        groups: a group for each video of the whole dataset, for the interval of the accuracy.
 
     Raises:
         UserError: the part has no videos.
@@ -139,13 +125,38 @@ def measure(predictions: Predictions) -> dict[str, Any]:
         "videos": len(labels),
         "windows": len(predictions.windows),
         "accuracy": float((answers == labels).mean()),
+        "interval": bootstrap(answers == labels, [groups[row] for row in predictions.videos]),
         # The mean recall over the classes that occur; scikit-learn's warns where an answer never occurs as a label.
         "balanced_accuracy": float(np.mean(recalls)),
         "log_loss": log_loss(probabilities, labels),
         "top_k": {str(k): top_k(probabilities, labels, k) for k in (1, 2, 3, 5) if k < len(predictions.classes)},
         "ece": expected_calibration_error(probabilities, labels),
+        "reliability": reliability(probabilities, labels),
+        "coverage": coverage_curve(probabilities, labels),
+        "mistakes": _examples(predictions, right=False),
+        "successes": _examples(predictions, right=True),
         "per_class": per_class(predictions),
     }
+
+
+def _examples(predictions: Predictions, *, right: bool, count: int = 12) -> list[dict[str, Any]]:
+    """The most confident mistakes, or the most confident success of each class."""
+    names, classes = predictions.windows.data.names, predictions.classes
+    rows = most_confident(
+        predictions.probabilities, predictions.labels, right=right, count=len(predictions.labels) if right else count
+    )
+    if right:
+        first_of_class = {row["label"]: row for row in reversed(rows)}
+        rows = sorted(first_of_class.values(), key=lambda row: -row["confidence"])[:count]
+    return [
+        {
+            "video": names[predictions.videos[row["row"]]],
+            "label": classes[row["label"]],
+            "answer": classes[row["answer"]],
+            "confidence": row["confidence"],
+        }
+        for row in rows
+    ]
 
 
 def per_class(predictions: Predictions) -> list[dict[str, Any]]:
@@ -164,6 +175,20 @@ def per_class(predictions: Predictions) -> list[dict[str, Any]]:
         }
         for index in indices
     ]
+
+
+def pooled_ece(parts: Sequence[Predictions], *, scaled: bool = True) -> float:
+    """The calibration error over the videos of several folds together; one fold alone has few per bin.
+
+    Args:
+        parts: of different videos.
+        scaled: with the temperatures that were found, or without.
+    """
+    if not scaled:
+        parts = [predictions_of(part.part, part.windows.data, part.windows, part.window_logits) for part in parts]
+    return expected_calibration_error(
+        np.concatenate([part.probabilities for part in parts]), np.concatenate([part.labels for part in parts])
+    )
 
 
 def report_text(predictions: Predictions) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 
 import pipeline
 from pipeline.training import plots
+from pipeline.training.calibrate import expected_calibration_error, log_loss
 from pipeline.training.checkpoint import (
     CHECKPOINT_FILE,
     MODEL_FILE,
@@ -23,8 +24,16 @@ from pipeline.training.checkpoint import (
     write_folder,
 )
 from pipeline.training.dataset import Dataset, check_window, windows_of
-from pipeline.training.evaluate import Predictions, confusion, measure, predictions_of, write_predictions
+from pipeline.training.evaluate import (
+    Predictions,
+    confusion,
+    measure,
+    predictions_of,
+    temperature_of,
+    write_predictions,
+)
 from pipeline.training.heads import HeadSpec
+from pipeline.training.leaks import LeakReport, find_leaks
 from pipeline.training.splits import Split
 from pipeline.training.train import Epoch, Trained, TrainSpec, fit
 from pipeline.training.windows import WindowSpec
@@ -45,6 +54,7 @@ class Run:
     trained: Trained
     predictions: dict[str, Predictions]
     """By part; parts without videos are missing."""
+    leaks: LeakReport
     results: dict[str, Any]
     """The content of ``results.json``."""
 
@@ -57,8 +67,10 @@ def train(
     split: Split,
     *,
     head: HeadSpec,
+    groups: Sequence[str] | None = None,
     window: WindowSpec | None = None,
     spec: TrainSpec | None = None,
+    threshold: float = 0.0,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> Run:
     """Train on the train part, choose by the val part, then look at the test part for the first time.
@@ -67,8 +79,10 @@ def train(
         data: the videos.
         split: which of them are for what.
         head: what to train.
+        groups: a group for each video, for the leak report and the interval; by default each stands alone.
         window: how sequences are cut; by default as `Dataset.default_window` says.
         spec: how to train.
+        threshold: the probability below which the checkpoint shall answer "not sure".
         on_epoch: called after each epoch.
 
     Raises:
@@ -79,10 +93,20 @@ def train(
     check_window(data, window)
     windows = {name: windows_of(data, rows, window) for name, rows in split.parts().items()}
     trained = fit(data, windows["train"], windows["val"], head, spec, on_epoch=on_epoch)
-    predictions = {
-        name: predictions_of(name, data, part, trained.logits(part)) for name, part in windows.items() if len(part)
-    }
-    measured = {name: measure(part) for name, part in predictions.items()}
+    groups = list(groups) if groups is not None else data.names
+    logits = {name: trained.logits(part) for name, part in windows.items() if len(part)}
+    temperature = temperature_of(predictions_of("val", data, windows["val"], logits["val"]))
+    plain, predictions = (
+        {name: predictions_of(name, data, windows[name], values, temperature=t) for name, values in logits.items()}
+        for t in (1.0, temperature)
+    )
+    measured = {name: measure(part, groups) for name, part in predictions.items()}
+    for name, part in plain.items():
+        measured[name]["uncalibrated"] = {
+            "log_loss": log_loss(part.probabilities, part.labels),
+            "ece": expected_calibration_error(part.probabilities, part.labels),
+        }
+    leaks = find_leaks(data, split, groups)
     results: dict[str, Any] = {
         "accuracy": {name: figures["accuracy"] for name, figures in measured.items()},
         "log_loss": {name: figures["log_loss"] for name, figures in measured.items()},
@@ -98,9 +122,12 @@ def train(
         "store": str(data.folder),
         "split": {name: data_names(data, rows) for name, rows in split.parts().items()},
         "notes": list(split.notes),
+        "temperature": temperature,
+        "threshold": threshold,
+        "leaks": leaks.to_json(),
         "measured": measured,
     }
-    return Run(data, split, window, head, trained, predictions, results)
+    return Run(data, split, window, head, trained, predictions, leaks, results)
 
 
 def data_names(data: Dataset, rows: np.ndarray) -> list[str]:
@@ -124,6 +151,8 @@ def save(run: Run, folder: Path, *, overwrite: bool = False) -> Checkpoint:
         dimensions=data.dimensions,
         weights_source=data.weights_source,
         time_scale=data.time_scale(run.split.train),
+        temperature=run.results["temperature"],
+        threshold=run.results["threshold"],
         versions=versions(),
     )
     with write_folder(folder, overwrite=overwrite) as temporary:
