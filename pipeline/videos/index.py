@@ -37,6 +37,8 @@ class PacketIndex:
     """``(k,)`` int64: the times to seek to."""
     last_duration: int
     """How long the last frame is shown, in units of the time base; 0 where the file does not say."""
+    hidden: int
+    """Packets that are decoded for others and never shown, as an edit list says."""
     trusted: bool
     """Whether one packet is one shown frame; if not, frames have to be counted by decoding."""
 
@@ -89,6 +91,7 @@ def read_packets(
         key_order=np.array([key[1] for key in keys], np.int64),
         key_dts=np.array([key[2] for key in keys], np.int64),
         last_duration=duration,
+        hidden=hidden,
         trusted=rising
         and len(keys) > 0
         and len(known) + hidden == len(pts)

@@ -230,6 +230,11 @@ class VideoReader:
 
     # -- reading -----------------------------------------------------------------------------------
 
+    def raw(self) -> Iterator[av.VideoFrame]:
+        """Yield every frame as the decoder gives it, for those who want a picture of few of them."""
+        self._restart()
+        yield from self._decode_all()
+
     def __iter__(self) -> Iterator[Frame]:
         return self.frames()
 
