@@ -8,7 +8,7 @@ answer.probabilities     # (frames, classes) float32
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,9 +23,10 @@ from pipeline.inference.ahead import ahead
 from pipeline.inference.grid import Grid, lay_grid
 from pipeline.inference.segments import Segment, find_segments
 from pipeline.inference.smoothing import Smoothing, choose_labels, drop_short
+from pipeline.inference.stream import Moment, StepPicker, stream
 from pipeline.inference.windows import WindowRunner, frame_means
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.videos.reader import FramesMissing, VideoInfo, VideoReader, open_video
+from pipeline.videos.reader import Frame, FramesMissing, VideoInfo, VideoReader, open_video
 from pipeline.videos.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -241,6 +242,30 @@ class Classifier:
                 pictures = []
         if pictures:
             yield np.stack(pictures)
+
+    def stream(self, frames: Iterable[Frame], reading: Reading | None = None) -> Iterator[Moment]:
+        """Classify frames as they come, for example of a camera; see `pipeline.inference.stream.stream`.
+
+        Load the classifier with ``batch=1`` for it: a step is computed as soon as it comes.
+
+        Args:
+            frames: with rising index and time in seconds.
+            reading: ``stride``, ``smoothing`` and ``abstain`` count here; of smoothing, K counts windows.
+
+        Raises:
+            UserError: settings that do not fit, such as smoothing that looks ahead.
+        """
+        reading = reading or Reading()
+        return stream(
+            frames,
+            network=self.backbone,
+            prepare=self.preprocessor,
+            head=self.checkpoint,
+            picker=StepPicker(self.sampling, self.checkpoint.time_scale),
+            stride=reading.stride,
+            smoothing=reading.smoothing,
+            abstain=self.checkpoint.threshold if reading.abstain is None else reading.abstain,
+        )
 
     def answer(
         self, video: Path, info: VideoInfo, times: np.ndarray, grid: Grid, windows: np.ndarray, reading: Reading

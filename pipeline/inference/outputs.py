@@ -10,10 +10,13 @@ from pathlib import Path
 from pipeline.errors import UserError
 from pipeline.inference.classifier import Answer
 from pipeline.inference.overlay import STYLES, Style
+from pipeline.inference.player import choose_video, write_page
 from pipeline.inference.render import render
 from pipeline.inference.segments import write_segments, write_srt
 from pipeline.inference.tables import write_frames, write_json
 from pipeline.videos.writer import check_output, check_writable
+
+FILES = ("video", "json", "csv", "segments", "srt", "html")
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Outputs:
     """A row for each frame."""
     segments: Path | None = None
     srt: Path | None = None
+    html: Path | None = None
+    """A page to look at the answer."""
     style: Style = "bars"
     """What is drawn on the video."""
     fps: float | None = None
@@ -40,14 +45,29 @@ class Outputs:
         if self.fps is not None and not 0 < self.fps <= 1000:
             raise UserError(f"--fps {self.fps:g}: expected more than 0, up to 1000 frames per second")
 
-    def check(self, source: Path) -> None:
+    @property
+    def paths(self) -> dict[str, Path]:
+        """The files by the name of their field."""
+        named = {name: getattr(self, name) for name in FILES}
+        return {name: path for name, path in named.items() if path is not None}
+
+    def within(self, folder: Path) -> Outputs:
+        """The same files, by their names, in ``folder``."""
+        values = {name: folder / path.name for name, path in self.paths.items()}
+        return Outputs(**values, style=self.style, fps=self.fps, codec=self.codec)  # type: ignore[arg-type]
+
+    def check(self, source: Path, codec: str) -> None:
         """Find out whether all files can be written, before anything is computed.
 
+        Args:
+            source: the video.
+            codec: of the video.
+
         Raises:
-            UserError: an unknown extension, a folder that cannot be written to, two outputs of one name, or one that
-                would replace the video itself.
+            UserError: an unknown extension, a folder that cannot be written to, two outputs of one name, one that
+                would replace the video itself, or a page whose video no browser plays.
         """
-        paths = [path for path in (self.video, self.json, self.csv, self.segments, self.srt) if path is not None]
+        paths = list(self.paths.values())
         for path in paths:
             if source.exists() and path.exists() and os.path.samefile(source, path):
                 raise UserError(f"{path} is the video itself; choose another name for the output")
@@ -57,11 +77,13 @@ class Outputs:
                 check_writable(path)
         if self.video is not None:
             check_output(self.video, codec=self.codec)
+        if self.html is not None:
+            choose_video(source, codec, self.video)
 
     def write(
         self, answer: Answer, checkpoint: Path, show: Callable[[int, int], None] = lambda done, total: None
     ) -> tuple[list[Path], list[str]]:
-        """Write all files, the video last.
+        """Write all files.
 
         Returns:
             The files, and lines for the user.
@@ -83,4 +105,8 @@ class Outputs:
         if self.video is not None:
             _, notes = render(answer, self.video, style=self.style, fps=self.fps, codec=self.codec, show=show)
             written.append(self.video)
+        if self.html is not None:
+            video = choose_video(answer.video, answer.info.codec, self.video)
+            write_page(answer, video, self.html)
+            written.append(self.html)
         return written, notes
