@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipeline.errors import UserError, VideoError
 from pipeline.videos import provenance
+from pipeline.videos.images import TIMES, is_image
 from pipeline.videos.reader import open_video
 from pipeline.videos.tables import natural_key, plural, read_table, write_table
 
@@ -112,28 +113,39 @@ def open_catalog(source: str | Path) -> Catalog:
 def scan_folder(root: Path) -> Catalog:
     """Find the videos of ``root/{train,val,test}/<Class>/...`` or ``root/<Class>/...``.
 
+    Where there are no video files, images are taken: ``root/<Class>/<video>/00001.jpg`` for folders of frames, and
+    ``root/<Class>/kitten.jpg`` for videos of one frame. A folder with ``frames.csv`` (see `pipeline.videos.images`)
+    is always a video. In a folder with ``labels.csv`` each folder of images is a video that has no one label.
     Hidden files and files that are no videos are counted and left out. Linked folders are followed,
     each folder once. A video right in ``root`` has no label. Clips have the group that the ``clips.csv``
     beside them gives.
     """
     found: list[tuple[str, ...]] = []
+    images: list[tuple[str, ...]] = []
+    timed: set[tuple[str, ...]] = set()
     skipped: Counter[str] = Counter()
     for parts in _walk(root, skipped):
         if parts[-1].startswith("."):
             skipped["hidden"] += 1
         elif parts[-1] == provenance.TABLE:
             continue
+        elif is_image(parts[-1]):
+            images.append(parts)
+        elif parts[-1] == TIMES:
+            timed.add(parts[:-1])
         elif os.path.splitext(parts[-1])[1].lower() not in VIDEO_EXTENSIONS:
             skipped["not videos"] += 1
         else:
             found.append(parts)
+    framewise = (root / "labels.csv").is_file()
+    found += _of_images(images, timed, framewise, bool(found), skipped)
     groups: dict[Path, dict[str, str]] = {}
     # A folder called "train" is a split if it holds class folders; if it holds videos it is the class of trains.
     split_folders = {parts[0] for parts in found if len(parts) > 2 and parts[0].lower() in SPLIT_FOLDERS}
     videos = []
     for parts in found:
         if not split_folders:
-            split, label = "", parts[0] if len(parts) > 1 else ""
+            split, label = "", parts[0] if len(parts) > 1 and not framewise else ""
         elif parts[0] in split_folders:
             split, label = SPLIT_FOLDERS[parts[0].lower()], parts[1] if len(parts) > 2 else ""
         else:
@@ -142,6 +154,27 @@ def scan_folder(root: Path) -> Catalog:
         path = root.joinpath(*parts).absolute()
         videos.append(Video("/".join(parts), path, label, split, _group_beside(path, groups)))
     return Catalog(root, _in_order(videos), skipped)
+
+
+def _of_images(
+    images: Sequence[tuple[str, ...]],
+    timed: set[tuple[str, ...]],
+    framewise: bool,
+    beside_videos: bool,
+    skipped: Counter[str],
+) -> list[tuple[str, ...]]:
+    """The videos that images make: folders of frames, and single images that lie right in a class."""
+    found: dict[tuple[str, ...], None] = {}
+    for parts in images:
+        folder = parts[:-1]
+        if folder in timed:
+            found[folder] = None
+        elif beside_videos:
+            skipped["images beside videos"] += 1  # Thumbnails and contact sheets, most likely.
+        else:
+            classes = 2 if folder and folder[0].lower() in SPLIT_FOLDERS else 1
+            found[folder if len(folder) > classes or (framewise and folder) else parts] = None
+    return list(found)
 
 
 def _group_beside(path: Path, groups: dict[Path, dict[str, str]]) -> str:
@@ -218,7 +251,7 @@ def read_catalog(path: str | Path) -> Catalog:
 def _find(folder: Path, name: str, label: str, split: str) -> Path:
     """The file that a row means; where none is found, the plain path, which fails when it is opened."""
     for place in dict.fromkeys((folder, folder / split / label, folder / split, folder / label)):
-        if (place / name).is_file():
+        if name and ((place / name).is_file() or (place / name).is_dir()):
             return place / name
         if not Path(name).suffix:
             for extension in sorted(VIDEO_EXTENSIONS):

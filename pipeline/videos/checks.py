@@ -16,6 +16,7 @@ from av.video.reformatter import VideoReformatter
 
 from pipeline.errors import VideoError
 from pipeline.videos.catalog import Video
+from pipeline.videos.images import is_image
 from pipeline.videos.reader import open_video
 from pipeline.videos.timestamps import parse_time
 
@@ -103,11 +104,50 @@ def check_video(name: str, path: Path) -> Facts:
         path: the file.
     """
     try:
-        return _check(name, path)
+        return _check_images(name, path) if path.is_dir() or is_image(path.name) else _check(name, path)
     except VideoError as error:
         kind = "no video" if "no video stream" in error.reason else "unreadable"
         size = path.stat().st_size if path.is_file() else 0
         return Facts(name, bytes=size, problems=(Problem(name, kind, error.reason),))
+
+
+def _check_images(name: str, path: Path) -> Facts:
+    """The same for a folder of frames or a single image."""
+    with open_video(path) as video:
+        named = video.info().header_frames
+        frames = video.scan()
+        info = video.info()
+        wanted = np.unique(np.round(np.linspace(0, frames - 1, SAMPLES)).astype(int))
+        stack = [cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY) for frame in video.frames(wanted)]
+    problems = []
+    if frames < named:
+        problems.append(Problem(name, "damaged", f"{named - frames} of {named} images cannot be decoded"))
+    if info.width % 2 or info.height % 2:
+        problems.append(Problem(name, "odd size", f"{info.width}x{info.height} pixels"))
+    brightest = max(float(np.percentile(picture, 99)) for picture in stack)
+    if brightest < _DARK:
+        problems.append(Problem(name, "dark", f"nothing is brighter than {brightest:.0f} of 255"))
+    patches = [cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for picture in stack]
+    patches += [patches[-1]] * (SAMPLES - len(patches))
+    motion = float(np.ptp(np.stack(patches).astype(int), axis=0).max())
+    if motion < _STILL and frames > 1:
+        problems.append(Problem(name, "frozen", f"nothing moves in {frames} frames"))
+    files = [path] if path.is_file() else sorted(file for file in path.iterdir() if is_image(file.name))
+    digest = hashlib.sha256("".join(_digest(file) for file in files).encode()).hexdigest()
+    return Facts(
+        name,
+        frames,
+        info.fps,
+        info.width,
+        info.height,
+        info.duration,
+        sum(file.stat().st_size for file in files),
+        digest,
+        brightest,
+        motion,
+        np.stack(patches),
+        tuple(problems),
+    )
 
 
 def _check(name: str, path: Path) -> Facts:

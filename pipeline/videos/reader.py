@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -19,6 +18,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from pipeline.errors import VideoError
+from pipeline.videos.frames import Frame, FramesMissing, VideoInfo
 from pipeline.videos.index import PacketIndex, read_packets
 
 # Damage is reported by us, once per video. Any level but None sends FFmpeg's errors through Python, and a decoder
@@ -28,47 +28,6 @@ av.logging.set_level(None)
 # Seeking empties the decoder and its threads; going forward over fewer packets than this is quicker.
 _SEEK_FROM = 12
 _TURN = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One decoded frame."""
-
-    index: int
-    """Its number in the order of display, from 0."""
-    time: float
-    """Seconds after the first frame of the video, from the frame's own timestamp."""
-    image: np.ndarray
-    """``(height, width, 3)`` uint8, RGB, turned upright."""
-
-    def __repr__(self) -> str:
-        height, width = self.image.shape[:2]
-        return f"Frame({self.index} at {self.time:.3f} s, {width}x{height})"
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """What is known of a video file after its packets were counted and its first frame was decoded."""
-
-    frames: int
-    """Counted."""
-    header_frames: int
-    """What the file's header claims; 0 where it claims nothing."""
-    fps: float
-    """Frames per second over the whole video, from the timestamps."""
-    width: int
-    height: int
-    """Size in pixels as shown, that is after rotation."""
-    duration: float
-    """Seconds, the showing of the last frame included."""
-    codec: str
-
-
-class FramesMissing(VideoError):
-    """Frames that the packets promised did not come out of the decoder (a damaged stretch)."""
-
-    def __reduce__(self) -> tuple:
-        return FramesMissing, (self.stage, self.reason)
 
 
 class VideoReader:
@@ -335,15 +294,22 @@ class VideoReader:
         yield from _decode(None, self._stream.codec_context)
 
     def _packets_from(self, key: int) -> Iterator[tuple[int, av.Packet]]:
+        """Yield (place, packet) from keyframe number ``key`` on; what comes before it is read and not decoded."""
+        for place, packet in self._packets_near(key):
+            if place >= self.index.key_order[key]:
+                yield place, packet
+
+    def _packets_near(self, key: int) -> Iterator[tuple[int, av.Packet]]:
         """Yield (place, packet) from keyframe number ``key`` on, or from an earlier one where seeking is inexact."""
         index = self.index
-        for attempt in (key, max(0, key - 1), None):
+        # Some containers seek by display times and some by decoding times, which may lie a whole group earlier.
+        for target in (index.key_pts[key], index.key_dts[key], index.key_dts[max(0, key - 1)], None):
             # An MPEG program stream stamps few packets, and after a seek the times of the others are guesses.
-            if attempt is None or index.key_order[attempt] == 0 or self._container.format.name == "mpeg":
+            if target is None or index.key_order[key] == 0 or self._container.format.name == "mpeg":
                 self._restart()
                 place = 0
             else:
-                self._container.seek(int(index.key_dts[attempt]), stream=self._stream)
+                self._container.seek(int(target), stream=self._stream)
                 place = -1
             packets = self._demux()
             first = next(packets, None)
@@ -395,5 +361,9 @@ def _decode(packet: av.Packet | None, context: av.VideoCodecContext | None = Non
 
 
 def open_video(path: str | Path, *, threads: int = 0, alive: Callable[[], None] = lambda: None) -> VideoReader:
-    """Open a media file for reading; see `VideoReader`."""
+    """Open a media file, a folder of images or an image for reading; see `VideoReader`."""
+    from pipeline.videos.images import ImageReader, is_image  # It extends this reader, so it can only come later.
+
+    if Path(path).is_dir() or is_image(Path(path).name):
+        return ImageReader(path, alive=alive)
     return VideoReader(path, threads=threads, alive=alive)
