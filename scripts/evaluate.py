@@ -20,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, help="checkpoint folder of train.py")
     parser.add_argument("store", metavar="STORE", type=Path, help="feature store of the same recipe")
     parser.add_argument("--split", choices=("train", "val", "test", "all"), default="test", help="which videos")
+    parser.add_argument("--labels", type=Path, help="CSV video,frame,label: labels of single frames, as in train.py")
     parser.add_argument("--group", help="as for train.py; the interval of the accuracy draws whole groups")
     parser.add_argument("--out", type=Path, help="folder for predictions.csv, confusion_matrix.png and results.json")
     args = parser.parse_args(argv)
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.training.splits import groups_of
 
     checkpoint = Checkpoint.load(args.checkpoint)
-    data = open_dataset(args.store, classes=checkpoint.classes)
+    data = open_dataset(args.store, classes=checkpoint.classes, frame_labels=args.labels)
     predictions = predict(checkpoint, data, rows_of_part(checkpoint, data, args.split), args.split)
     groups, _ = groups_of(data.videos, args.group)
     figures = measure(predictions, groups)

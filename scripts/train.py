@@ -9,6 +9,7 @@ unless --out is given too, which then holds one folder per fold.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
+    args.command = shlex.join(["python", "scripts/train.py", *(sys.argv[1:] if argv is None else argv)])
     if args.folds is None and args.out is None:
         raise UserError("name the checkpoint folder by --out, for example --out checkpoints/match")
     if not 0 <= args.abstain_below < 1:
@@ -38,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     if args.out is not None:
         check_free(args.out, overwrite=args.overwrite)
-    data = open_dataset(args.store)
+    data = open_dataset(args.store, frame_labels=args.labels)
     groups, notes = groups_of(data.videos, args.group)
     for note in (*notes, *(f"{count} videos {reason} are left out" for reason, count in data.left_out.items())):
         say(f"note: {note}")
@@ -104,21 +106,27 @@ def _folds(args: argparse.Namespace, data: Dataset, groups: list[str], splits: l
 
 
 def _train(args: argparse.Namespace, data: Dataset, groups: list[str], split: Split, prefix: str = ""):
+    from pipeline.training.batches import Augmentation
     from pipeline.training.heads import head_spec
     from pipeline.training.run import train
     from pipeline.training.train import TrainSpec
     from pipeline.training.windows import WindowSpec
 
-    head = head_spec(args.head, units=args.units, layers=args.layers, dropout=args.dropout)
+    head = head_spec(
+        args.head, units=args.units, layers=args.layers, dropout=args.dropout, bidirectional=not args.one_way
+    )
     window = data.default_window(split.train)
-    if args.window is not None or args.stride is not None:
-        window = WindowSpec(args.window or window.length, args.stride or 0)
+    if (args.window, args.stride, args.policy) != (None, None, None):
+        length = window.length if args.window is None else args.window
+        window = WindowSpec(length, args.stride or 0, args.policy or "pad")
     spec = TrainSpec(
         **{
             name: getattr(args, name)
-            for name in ("epochs", "batch", "rate", "patience", "weight_decay", "seed")
+            for name in ("epochs", "batch", "rate", "patience", "weight_decay", "label_smoothing", "seed")
             if getattr(args, name) is not None
-        }
+        },
+        balance=args.balance,
+        augmentation=Augmentation(args.random_windows, args.noise, args.time_mask, args.mixup),
     )
     with command.progress(spec.epochs, "epoch", args.quiet, desc=prefix + head.name, leave=False) as bar:
 
@@ -134,6 +142,7 @@ def _train(args: argparse.Namespace, data: Dataset, groups: list[str], split: Sp
             window=window,
             spec=spec,
             threshold=args.abstain_below,
+            command=args.command,
             on_epoch=on_epoch,
         )
 
@@ -149,11 +158,15 @@ def _parser() -> argparse.ArgumentParser:
     head.add_argument("--head", default="gru", help="gru, lstm, ... (a wrong name lists all)")
     head.add_argument("--units", type=int, help="width of the hidden layers")
     head.add_argument("--layers", type=int, help="stacked layers, 1 to 4")
+    head.add_argument("--one-way", action="store_true", help="recurrent layers read forwards only")
     head.add_argument("--dropout", type=float, help="share of values dropped in training")
 
     windows = parser.add_argument_group("windows")
     windows.add_argument("--window", type=int, help="steps in a window (default: the whole sequence where it is short)")
     windows.add_argument("--stride", type=int, help="steps between the starts of windows (default: no overlap)")
+    windows.add_argument("--policy", choices=("pad", "drop"), help="of the steps after the last whole window")
+    windows.add_argument("--random-windows", action="store_true", help="begin anywhere, anew in each epoch")
+    windows.add_argument("--labels", type=Path, help="CSV video,frame,label[,split]: labels of single frames")
 
     split = parser.add_argument_group("split")
     split.add_argument(
@@ -175,6 +188,11 @@ def _parser() -> argparse.ArgumentParser:
         "--abstain-below", type=float, default=0.0, metavar="P", help="answer 'not sure' below this probability"
     )
     fit.add_argument("--weight-decay", type=float, help="decoupled weight decay")
+    fit.add_argument("--label-smoothing", type=float, help="share of the target that is spread over all classes")
+    fit.add_argument("--balance", action="store_true", help="let rare classes weigh more")
+    fit.add_argument("--noise", type=float, default=0.0, help="on the features, in standard deviations")
+    fit.add_argument("--time-mask", type=float, default=0.0, help="longest share of a window that is hidden")
+    fit.add_argument("--mixup", type=float, default=0.0, help="mix pairs of windows, Beta(x, x); 0.2 is usual")
     return parser
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ from pipeline.errors import UserError
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store import FeatureStore
 from pipeline.training.checkpoint import TimeScale
-from pipeline.training.windows import WindowSpec, default_window
+from pipeline.training.frame_labels import read_labels
+from pipeline.training.windows import WindowSpec, default_window, window_for_frames
 from pipeline.videos.catalog import Video
 from pipeline.videos.sampling import Sampling
 from pipeline.videos.tables import natural_key, plural
@@ -42,6 +43,10 @@ class Dataset:
     """``(n,)`` int64, where each sequence begins in ``features``."""
     left_out: Counter[str]
     """How many videos of the catalog are not used, by reason."""
+    frames: np.ndarray
+    """``(sum of steps,)`` int64, the frame number of each step."""
+    step_labels: np.ndarray | None = None
+    """``(sum of steps,)`` int64, the class of each step where single frames are labelled, -1 where none is."""
 
     def __repr__(self) -> str:
         return (
@@ -62,6 +67,13 @@ class Dataset:
         """What the videos are called."""
         return [video.name for video in self.videos]
 
+    def classes_in(self, rows: np.ndarray) -> set[int]:
+        """Indices of the classes that occur in the videos ``rows``."""
+        if self.step_labels is None:
+            return {int(label) for label in self.labels[rows]}
+        places = [self.step_labels[self.offsets[row] : self.offsets[row] + self.steps[row]] for row in rows]
+        return {int(label) for label in np.unique(np.concatenate(places)) if label >= 0} if places else set()
+
     def time_scale(self, rows: np.ndarray) -> TimeScale:
         """How the clips ``rows`` lie in time."""
         known = self.durations[rows][self.durations[rows] > 0]
@@ -77,23 +89,34 @@ class Dataset:
     def default_window(self, rows: np.ndarray) -> WindowSpec:
         """The window for the clips ``rows`` where the user names none."""
         by_count = Sampling.parse(self.recipe.sampling).by_count
-        return default_window([int(steps) for steps in self.steps[rows]], by_count=by_count)
+        steps = [int(steps) for steps in self.steps[rows]]
+        if self.step_labels is not None:
+            return window_for_frames(steps)
+        return default_window(steps, by_count=by_count)
 
 
-def open_dataset(folder: str | Path, *, classes: tuple[str, ...] | None = None) -> Dataset:
+def open_dataset(
+    folder: str | Path, *, classes: tuple[str, ...] | None = None, frame_labels: Path | None = None
+) -> Dataset:
     """Read the labelled sequences of a store into memory.
 
     Args:
         folder: the store.
         classes: of a checkpoint, in its order; by default those that occur, in natural order.
+        frame_labels: a CSV of labels of single frames, which count instead of the catalog's; see `read_labels`.
 
     Raises:
         UserError: no store, no labelled videos in it, all of one class, or a class that is not in ``classes``.
     """
     store = FeatureStore(folder)
+    labels = read_labels(frame_labels, store) if frame_labels is not None else None
     left_out: Counter[str] = Counter()
     videos = []
     for video in store.catalog:
+        if labels is not None:
+            video = replace(video, label="", split="")
+            if video.name in labels:
+                video = replace(video, label=labels[video.name].most_common(), split=labels[video.name].split)
         if video.name not in store.entries:
             left_out["without features"] += 1
         elif not video.label:
@@ -102,25 +125,37 @@ def open_dataset(folder: str | Path, *, classes: tuple[str, ...] | None = None) 
             left_out["without frames"] += 1
         else:
             videos.append(video)
-    found = tuple(sorted({video.label for video in videos}, key=natural_key))
-    classes = _check_classes(store.folder, found, classes)
+    occurring = {video.label for video in videos}
+    if labels is not None:
+        occurring = {label for video in videos for label in labels[video.name].of_frame.values()}
+    classes = _check_classes(store.folder, tuple(sorted(occurring, key=natural_key)), classes)
 
     entries = [store.entries[video.name] for video in videos]
     steps = np.array([entry.steps for entry in entries], np.int64)
     offsets = np.concatenate([[0], np.cumsum(steps)[:-1]]).astype(np.int64)
     row_of = {video.name: row for row, video in enumerate(videos)}
     features: np.ndarray | None = None
+    frames = np.empty(int(steps.sum()), np.int64)
     step_seconds = np.full(len(videos), np.nan)
     for sequence in store.sequences(row_of):
         row = row_of[sequence.video]
+        here = slice(offsets[row], offsets[row] + steps[row])
         if features is None:
-            features = np.empty((int(steps.sum()), store.dimensions), sequence.features.dtype)
+            features = np.empty((len(frames), store.dimensions), sequence.features.dtype)
         elif sequence.features.dtype.itemsize > features.dtype.itemsize:
             features = features.astype(sequence.features.dtype)
-        features[offsets[row] : offsets[row] + steps[row]] = sequence.features
+        features[here], frames[here] = sequence.features, sequence.frames
         if len(sequence.times) > 1:
             step_seconds[row] = np.median(np.diff(sequence.times))
     assert features is not None
+    step_labels = None
+    if labels is not None:
+        step_labels = np.full(len(frames), -1, np.int64)
+        for row, video in enumerate(videos):
+            of_frame = labels[video.name].of_frame
+            for place in range(offsets[row], offsets[row] + steps[row]):
+                label = of_frame.get(int(frames[place]))
+                step_labels[place] = -1 if label is None else classes.index(label)
     return Dataset(
         folder=store.folder,
         recipe=store.recipe,
@@ -134,6 +169,8 @@ def open_dataset(folder: str | Path, *, classes: tuple[str, ...] | None = None) 
         features=features,
         offsets=offsets,
         left_out=left_out,
+        frames=frames,
+        step_labels=step_labels,
     )
 
 
@@ -161,7 +198,7 @@ class Windows:
     start: np.ndarray
     """``(m,)`` int64, its first step."""
     labels: np.ndarray
-    """``(m,)`` int64, index of its class."""
+    """``(m,)`` int64, index of its class: the video's, or the most frequent one of its labelled frames."""
 
     def __len__(self) -> int:
         return len(self.video)
@@ -184,12 +221,27 @@ class Windows:
 
 
 def windows_of(data: Dataset, rows: np.ndarray, spec: WindowSpec) -> Windows:
-    """The windows over the videos ``rows``, in that order."""
+    """The windows over the videos ``rows``, in that order; with labels of frames, those without any are left out."""
     starts = [spec.starts(int(data.steps[row])) for row in rows]
     counts = [len(of_one) for of_one in starts]
     video = np.repeat(np.asarray(rows, np.int64), counts)
-    start = np.concatenate(starts) if starts else np.zeros(0, np.int64)
-    return Windows(data, spec.length, video, start.astype(np.int64), data.labels[video])
+    start = np.concatenate(starts).astype(np.int64) if starts else np.zeros(0, np.int64)
+    if data.step_labels is None:
+        return Windows(data, spec.length, video, start, data.labels[video])
+    labels = np.array(
+        [_majority(data, int(row), int(begin), spec.length) for row, begin in zip(video, start, strict=True)]
+    )
+    known = labels >= 0 if len(labels) else np.zeros(0, bool)
+    return Windows(data, spec.length, video[known], start[known], labels[known])
+
+
+def _majority(data: Dataset, row: int, start: int, length: int) -> int:
+    """The most frequent class of a window's labelled frames; -1 where none is labelled."""
+    assert data.step_labels is not None
+    end = min(start + length, int(data.steps[row]))
+    labels = data.step_labels[data.offsets[row] + start : data.offsets[row] + end]
+    labels = labels[labels >= 0]
+    return int(np.bincount(labels).argmax()) if len(labels) else -1
 
 
 def check_window(data: Dataset, spec: WindowSpec) -> None:

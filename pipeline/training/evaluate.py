@@ -1,11 +1,12 @@
 """What a head gets right and how sure it is: metrics, calibration and the table of predictions.
 
-Probabilities of a video are the mean over its windows.
+Probabilities of a video are the mean over its windows. Where single frames are labelled, windows take the place
+of videos, and probabilities of a frame are the mean over the windows it is in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def predictions_of(
         logits: ``(m, C)`` of those windows.
         temperature: divides the logits.
     """
-    videos, of_window = np.unique(windows.video, return_inverse=True)
+    videos, labels, of_window = _units(windows)
     return Predictions(
         part,
         data.classes,
@@ -86,15 +87,26 @@ def predictions_of(
         logits,
         temperature,
         videos,
-        data.labels[videos],
+        labels,
         mean_by_video(logits, of_window, len(videos), temperature),
     )
 
 
 def temperature_of(val: Predictions) -> float:
     """The temperature that suits validation videos best; see `calibrate.find_temperature`."""
-    _, of_window = np.unique(val.windows.video, return_inverse=True)
-    return find_temperature(val.window_logits, of_window, val.labels)
+    return find_temperature(val.window_logits, _units(val.windows)[2], val.labels)
+
+
+def _units(windows: Windows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What is counted as right or wrong: videos, or windows where single frames are labelled.
+
+    Returns:
+        The row of the dataset and the label of each unit, and the unit of each window.
+    """
+    if windows.data.step_labels is not None:
+        return windows.video, windows.labels, np.arange(len(windows))
+    videos, of_window = np.unique(windows.video, return_inverse=True)
+    return videos, windows.data.labels[videos], of_window
 
 
 # -- metrics ---------------------------------------------------------------------------------------
@@ -214,24 +226,47 @@ def confusion(predictions: Predictions) -> np.ndarray:
 
 
 def write_predictions(parts: Sequence[Predictions], path: Path) -> None:
-    """Write ``predictions.csv``: one row per video, and one per window where a video has several.
+    """Write ``predictions.csv``: a row per video, per window where a video has several, and per labelled frame.
 
-    Columns: level (video or window), split, video, start (first step of a window), label, prediction,
-    confidence, right (1 or 0), and a probability per class.
+    Columns: level (video, window or frame), split, video, start (first step of a window, number of a frame), label,
+    prediction, confidence, right (1 or 0), and a probability per class.
     """
     rows: list[dict[str, Any]] = []
     classes: tuple[str, ...] = parts[0].classes
     for part in parts:
-        names = part.windows.data.names
-        for row, probabilities in zip(part.videos, part.probabilities, strict=True):
-            rows.append(_row("video", part, names[row], "", part.windows.data.labels[row], probabilities))
-        if len(part.windows) > len(part.videos):
+        data = part.windows.data
+        names = data.names
+        if data.step_labels is None:
+            for row, label, probabilities in zip(part.videos, part.labels, part.probabilities, strict=True):
+                rows.append(_row("video", part, names[row], "", label, probabilities))
+        if data.step_labels is not None or len(part.windows) > len(part.videos):
             for row, start, label, probabilities in zip(
                 part.windows.video, part.windows.start, part.windows.labels, part.window_probabilities, strict=True
             ):
                 rows.append(_row("window", part, names[row], int(start), label, probabilities))
+        if data.step_labels is not None:
+            for place, row, probabilities in _frames(part):
+                frame, label = int(data.frames[place]), int(data.step_labels[place])
+                rows.append(_row("frame", part, names[row], frame, label, probabilities))
     columns = ["level", "split", "video", "start", "label", "prediction", "confidence", "right"]
     write_table(rows, [*columns, *(f"p({name})" for name in classes)], path)
+
+
+def _frames(part: Predictions) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Yield (place in the dataset's steps, row of the video, mean probabilities) of each labelled frame."""
+    data, windows, probabilities = part.windows.data, part.windows, part.window_probabilities
+    assert data.step_labels is not None
+    for row in np.unique(windows.video):
+        steps = int(data.steps[row])
+        total, count = np.zeros((steps, len(part.classes))), np.zeros(steps)
+        for window in np.flatnonzero(windows.video == row):
+            here = slice(windows.start[window], min(windows.start[window] + windows.length, steps))
+            total[here] += probabilities[window]
+            count[here] += 1
+        for step in range(steps):
+            place = int(data.offsets[row]) + step
+            if count[step] and data.step_labels[place] >= 0:
+                yield place, int(row), total[step] / count[step]
 
 
 def _row(

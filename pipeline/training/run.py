@@ -34,6 +34,7 @@ from pipeline.training.evaluate import (
 )
 from pipeline.training.heads import HeadSpec
 from pipeline.training.leaks import LeakReport, find_leaks
+from pipeline.training.report import render
 from pipeline.training.splits import Split
 from pipeline.training.train import Epoch, Trained, TrainSpec, fit
 from pipeline.training.windows import WindowSpec
@@ -41,6 +42,7 @@ from pipeline.videos.tables import write_table
 
 HISTORY_FILE, PREDICTIONS_FILE = "history.csv", "predictions.csv"
 CURVES_FILE, CONFUSION_FILE = "curves.png", "confusion_matrix.png"
+REPORT_FILE = "report.html"
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ def train(
     window: WindowSpec | None = None,
     spec: TrainSpec | None = None,
     threshold: float = 0.0,
+    command: str = "",
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> Run:
     """Train on the train part, choose by the val part, then look at the test part for the first time.
@@ -83,6 +86,7 @@ def train(
         window: how sequences are cut; by default as `Dataset.default_window` says.
         spec: how to train.
         threshold: the probability below which the checkpoint shall answer "not sure".
+        command: what repeats the run, for the report.
         on_epoch: called after each epoch.
 
     Raises:
@@ -124,6 +128,7 @@ def train(
         "notes": list(split.notes),
         "temperature": temperature,
         "threshold": threshold,
+        "command": command,
         "leaks": leaks.to_json(),
         "measured": measured,
     }
@@ -166,10 +171,10 @@ def save(run: Run, folder: Path, *, overwrite: bool = False) -> Checkpoint:
         plots.save(plots.curves(history, run.trained.progress.best_epoch), temporary / CURVES_FILE)
         shown = run.predictions.get("test") or run.predictions["val"]
         title = f"{shown.part}: accuracy {run.results['accuracy'][shown.part]:.3f}, {len(shown.videos)} videos"
-        plots.save(
-            plots.confusion_matrix(confusion(shown), data.classes, title),
-            temporary / CONFUSION_FILE,
-        )
+        counts = confusion(shown)
+        plots.save(plots.confusion_matrix(counts, data.classes, title), temporary / CONFUSION_FILE)
+        page = render(run.results, history, counts, data, title=folder.name, versions=checkpoint.versions)
+        (temporary / REPORT_FILE).write_text(page, encoding="utf-8", errors="replace")
     return Checkpoint.load(folder)
 
 

@@ -210,9 +210,10 @@ def _checked(
     data: Dataset, groups: Sequence[str], train: np.ndarray, val: np.ndarray, test: np.ndarray, notes: list[str]
 ) -> Split:
     for name, rows in (("train", train), ("val", val), ("test", test)):
-        missing = [data.classes[i] for i in range(len(data.classes)) if len(rows) and i not in data.labels[rows]]
-        if missing:
+        occurring = data.classes_in(rows)
+        missing = [label for index, label in enumerate(data.classes) if index not in occurring]
+        if missing and len(rows):
             notes.append(f"no videos of {', '.join(map(repr, missing))} in {name}")
-    if len(np.unique(data.labels[train])) < 2:
+    if len(data.classes_in(train)) < 2:
         raise UserError("the training part has one class only; add videos, or check --group and the splits")
     return Split(train, val, test, tuple(notes))

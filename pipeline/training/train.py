@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 
 import keras
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.training.batches import Augmentation, Batch, balanced_weights, batches
 from pipeline.training.checkpoint import run_in_batches
 from pipeline.training.compiled import Function, compile_head, compile_step
 from pipeline.training.dataset import Dataset, Windows
-from pipeline.training.heads import HEADS, HeadSpec, build_model, statistics_of
+from pipeline.training.heads import FRAMES, HEADS, HeadSpec, build_model, statistics_of
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,9 @@ class TrainSpec:
     """Decoupled weight decay (Loshchilov and Hutter 2017, https://arxiv.org/abs/1711.05101)."""
     label_smoothing: float | None = None
     """Share of the target that is spread over all classes."""
+    balance: bool = False
+    """Whether rare classes weigh more, so that all count the same."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -146,14 +150,17 @@ def fit(
     """
     if not len(train) or not len(val):
         raise UserError("training needs at least one window for training and one for validation")
+    if spec.augmentation.random_windows and data.step_labels is not None:
+        raise UserError("--random-windows does not go with labels of frames, which belong to windows as they were cut")
     begun = time.perf_counter()
     keras.utils.set_random_seed(spec.seed)
+    statistics = statistics_of(train)
     model = build_model(
         head,
         length=train.length,
         dimensions=data.dimensions,
         classes=len(data.classes),
-        statistics=statistics_of(train),
+        statistics=statistics,
     )
     spec = spec.resolved(head)
     assert spec.rate is not None
@@ -164,6 +171,20 @@ def fit(
     function = compile_head(model)
 
     random = np.random.default_rng(spec.seed)
+    class_weights = balanced_weights(train, len(data.classes)) if spec.balance else None
+
+    def batches_of_an_epoch() -> Iterator[Batch]:
+        return batches(
+            train,
+            size=min(spec.batch, len(train)),  # a small set is one small batch, not one that is mostly filling
+            classes=len(data.classes),
+            random=random,
+            smoothing=spec.label_smoothing or 0.0,
+            class_weights=class_weights,
+            augmentation=spec.augmentation,
+            moments=statistics[FRAMES],
+        )
+
     progress = Progress(spec.rate)
     best = model.get_weights()
     interrupted = False
@@ -172,7 +193,7 @@ def fit(
             since = time.perf_counter()
             optimizer.learning_rate = progress.rate
             step.restart()
-            sums = [step(*batch) for batch in _batches(train, len(data.classes), spec, random)]
+            sums = [step(*batch) for batch in batches_of_an_epoch()]
             step.sync()
             loss, weight, right = np.sum([np.asarray(part) for part in sums], axis=0)
             if not math.isfinite(loss):
@@ -199,23 +220,6 @@ def fit(
         interrupted = True
     model.set_weights(best)
     return Trained(model, function, spec, progress, time.perf_counter() - begun, interrupted)
-
-
-def _batches(train: Windows, classes: int, spec: TrainSpec, random: np.random.Generator):
-    """Yield shuffled batches of one size: features, mask, targets, weights."""
-    order = random.permutation(len(train))
-    # A small set is one small batch, not one that is mostly filling.
-    size = min(spec.batch, len(train))
-    smooth = spec.label_smoothing or 0.0
-    for start in range(0, len(order), size):
-        rows = order[start : start + size]
-        weights = np.zeros(size, np.float32)
-        weights[: len(rows)] = 1
-        # The compiled step takes one shape; rows that fill the last batch up weigh nothing.
-        rows = np.resize(rows, size)
-        features, mask = train.gather(rows)
-        targets = np.eye(classes, dtype=np.float32)[train.labels[rows]] * (1 - smooth) + smooth / classes
-        yield features, mask, targets, weights
 
 
 def _measure(function: Function, windows: Windows, classes: int) -> tuple[float, float]:

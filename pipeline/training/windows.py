@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.errors import UserError
 
 LONGEST_DEFAULT = 64  # steps; sequences up to this length are one window unless the user says otherwise
+FRAMES_DEFAULT = 16  # steps of a window where single frames are labelled
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,12 @@ def default_window(steps: list[int], *, by_count: bool) -> WindowSpec:
     if by_count or longest <= LONGEST_DEFAULT:
         return WindowSpec(longest)
     length = min(LONGEST_DEFAULT, max(8, int(np.median(steps))))
+    return WindowSpec(length, max(1, length // 2))
+
+
+def window_for_frames(steps: list[int]) -> WindowSpec:
+    """The window where single frames are labelled: short and half overlapping, as labels change within a video."""
+    length = min(FRAMES_DEFAULT, max(steps))
     return WindowSpec(length, max(1, length // 2))
 
 
