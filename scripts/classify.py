@@ -209,6 +209,7 @@ def _live(args: argparse.Namespace, reading: Reading) -> int:
 
 def _watch(args: argparse.Namespace, reading: Reading, say: Say, screen: Callable | None) -> int:
     classifier = _load(args, say, batch=1)
+    classifier.warm_up()
     checkpoint = classifier.checkpoint
     overlays: dict[tuple[int, int], Overlay] = {}
     with LiveSource(args.video, patience=args.patience) as source:

@@ -161,6 +161,13 @@ class Classifier:
     def classes(self) -> tuple[str, ...]:
         return self.checkpoint.classes
 
+    def warm_up(self) -> None:
+        """Compile network and head now, so that the first picture of a stream does not wait for it."""
+        height, width = self.preprocessor.size
+        self.backbone(np.zeros((1, height, width, 3), np.uint8))
+        length, dimensions = self.checkpoint.window.length, self.checkpoint.dimensions
+        self.checkpoint.predict(np.zeros((1, length, dimensions), np.float32), np.ones((1, length), bool))
+
     @property
     def precision_note(self) -> str:
         """One line where the backbone computes in another precision than in training; else empty."""

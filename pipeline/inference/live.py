@@ -24,7 +24,7 @@ PIPE = "-"
 _OPEN_TIMEOUT, _READ_TIMEOUT = 10.0, 10.0  # seconds
 _PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between attempts to connect again
 _BACKWARDS = 1.0  # seconds that times may run back before it counts as a new stream
-_SMALL_PROBE = {"probesize": "500000", "analyzeduration": "1000000", "fflags": "nobuffer"}
+_SMALL_PROBE = {"probesize": "500000", "analyzeduration": "1000000"}  # bytes and microseconds
 
 
 @dataclass(frozen=True)
