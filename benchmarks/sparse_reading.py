@@ -1,0 +1,124 @@
+"""How long do 20 frames of a long video take, and are they the right ones?
+
+    python -m benchmarks.sparse_reading
+
+draws two H.264 videos with a keyframe every 250 frames (5 minutes of 1080p, 1 minute of 720p) whose frames carry
+their number, and reads 20 frames spread over each: with our reader, with OpenCV reading through (``grab`` all,
+``retrieve`` the wanted), with OpenCV seeking, and with decord where it is installed. Each way runs --repeat times
+in turn; the smallest time counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pipeline import command
+from pipeline.videos.ffmpeg import find_ffmpeg
+from pipeline.videos.reader import open_video
+from pipeline.videos.sampling import uniform
+
+_BITS = 16
+
+
+def draw(path: Path, width: int, height: int, frames: int) -> None:
+    """A moving test picture with the frame number as bars along the top."""
+    unit = width // _BITS
+    bars = ",".join(
+        f"drawbox=x={place * unit}:y=0:w={unit}:h={height // 8}:t=fill:"
+        f"color=white:enable='eq(mod(floor(n/{2 ** (_BITS - 1 - place)}),2),1)'"
+        for place in range(_BITS)
+    )
+    source = (
+        f"testsrc2=size={width}x{height}:rate=30,drawbox=x=0:y=0:w={width}:h={height // 8}:t=fill:color=black,{bars}"
+    )
+    encode = ["-c:v", "libx264", "-preset", "veryfast", "-g", "250", "-keyint_min", "250", "-sc_threshold", "0"]
+    arguments = ["-f", "lavfi", "-i", source, "-frames:v", str(frames), *encode, "-pix_fmt", "yuv420p"]
+    subprocess.run([find_ffmpeg(), "-v", "error", "-y", *arguments, str(path)], check=True)
+
+
+def number_of(image: np.ndarray) -> int:
+    """The number that `draw` put into a frame."""
+    height, width = image.shape[:2]
+    unit = width // _BITS
+    row = image[height // 16, unit // 2 :: unit].mean(axis=1)[:_BITS] > 127
+    return int(sum(int(bit) << (_BITS - 1 - place) for place, bit in enumerate(row)))
+
+
+def ours(path: Path, wanted: np.ndarray) -> list[np.ndarray]:
+    with open_video(path) as video:
+        video.times()
+        return [frame.image for frame in video.frames(wanted)]
+
+
+def opencv_through(path: Path, wanted: np.ndarray) -> list[np.ndarray]:
+    capture, found = cv2.VideoCapture(str(path)), []
+    places = set(wanted.tolist())
+    for number in range(wanted[-1] + 1):
+        capture.grab()
+        if number in places:
+            found.append(capture.retrieve()[1])
+    capture.release()
+    return found
+
+
+def opencv_seek(path: Path, wanted: np.ndarray) -> list[np.ndarray]:
+    capture, found = cv2.VideoCapture(str(path)), []
+    for number in wanted.tolist():
+        capture.set(cv2.CAP_PROP_POS_FRAMES, number)
+        found.append(capture.read()[1])
+    capture.release()
+    return found
+
+
+def with_decord(path: Path, wanted: np.ndarray) -> list[np.ndarray]:
+    import decord
+
+    return list(decord.VideoReader(str(path)).get_batch(wanted).asnumpy())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--verbose", action="store_true")
+    args = parser.parse_args(argv)
+    ways: dict[str, Callable[[Path, np.ndarray], list[np.ndarray]]] = {
+        "ours": ours,
+        "OpenCV reading through": opencv_through,
+        "OpenCV seeking": opencv_seek,
+    }
+    if importlib.util.find_spec("decord"):
+        ways["decord"] = with_decord
+    wrong = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for name, width, height, frames in (("5 min 1080p", 1920, 1080, 9000), ("1 min 720p", 1280, 720, 1800)):
+            path = Path(folder, f"{height}.mp4")
+            draw(path, width, height, frames)
+            wanted = uniform(np.arange(frames), 20)
+            times = dict.fromkeys(ways, float("inf"))
+            for _ in range(args.repeat):
+                for way, read in ways.items():
+                    began = time.perf_counter()
+                    images = read(path, wanted)
+                    times[way] = min(times[way], time.perf_counter() - began)
+                    bad = [number_of(image) for image in images] != wanted.tolist()
+                    wrong += bad and way == "ours"
+                    if bad:
+                        print(f"{name}: {way} returned wrong frames")
+            print(f"20 of {frames:,} frames, {name}, H.264, a keyframe every 250 frames:")
+            for way, seconds in times.items():
+                print(f"  {way:24}{seconds:7.2f} s   ours takes {times['ours'] / seconds:.2f} of it")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))
