@@ -59,9 +59,10 @@ class SequenceBuffer:
         """
         with np.errstate(over="ignore"):
             block = features.astype(self._dtype)
-        if not np.isfinite(block).all():
-            cause = "too large for float16; use --dtype float32" if np.isfinite(features).all() else "not finite"
-            raise VideoError("network", f"features are {cause}")
+        if not np.isfinite(features).all():
+            raise VideoError("network", "features are not finite")
+        if not np.isfinite(block).all() or (features.any() and not block.any()):
+            raise VideoError("network", f"features are too large or too small for {self._dtype}; use --dtype float32")
         self._blocks.append(block)
         self.times += times
         self.frames += frames

@@ -89,7 +89,10 @@ def test_shards_are_committed_by_time(tmp_path):
             assert name in FeatureStore(tmp_path).entries
 
 
-@pytest.mark.parametrize(("value", "word"), [(np.nan, "not finite"), (np.inf, "not finite"), (1e6, "--dtype float32")])
+@pytest.mark.parametrize(
+    ("value", "word"),
+    [(np.nan, "not finite"), (np.inf, "not finite"), (1e6, "--dtype float32"), (1e-12, "--dtype float32")],
+)
 def test_values_that_cannot_be_kept_are_refused(tmp_path, value, word):
     with pytest.raises(VideoError, match=word):
         SequenceBuffer("float16", tmp_path).append(np.full((1, 2), value, np.float32), [0.0], [0])
