@@ -49,6 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         min_duration=args.min_duration,
         abstain=args.abstain,
     )
+    if args.export is not None:
+        return _export(args)
+    if args.video is None:
+        raise UserError("name what is to be classified, for example: classify.py checkpoints/match Match.mp4")
     path = Path(args.video)
     if is_live(args.video) and not path.exists():
         return _live(args, reading)
@@ -250,6 +254,20 @@ def _line(moment: Moment, delay: float, source: LiveSource, checkpoint: Checkpoi
     }
 
 
+# -- export ----------------------------------------------------------------------------------------
+
+
+def _export(args: argparse.Namespace) -> int:
+    if args.video is not None:
+        raise UserError(f"--export writes a model and classifies nothing; leave out {args.video}")
+    from pipeline.inference.export import check_export, export
+
+    check_export(args.export, Checkpoint.load(args.checkpoint).recipe.interpolation)
+    written = export(Classifier.load(args.checkpoint, weights=args.weights, precision="float32"), args.export)
+    command.say(args.quiet)(f"{', '.join(map(str, written))}: frames and mask of one window to probabilities")
+    return command.OK
+
+
 # -- what they share -------------------------------------------------------------------------------
 
 
@@ -277,7 +295,7 @@ def _parser() -> argparse.ArgumentParser:
         __doc__, "python scripts/classify.py checkpoints/match Match.mp4 --output result.avi --smooth centred:25"
     )
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="folder that train.py wrote")
-    parser.add_argument("video", metavar="VIDEO", help="file, folder, CSV file, camera number, address or -")
+    parser.add_argument("video", metavar="VIDEO", nargs="?", help="file, folder, CSV file, camera number, address or -")
     reading = parser.add_argument_group("how videos are read")
     reading.add_argument("--stride", type=int, help="steps between windows, from 1 (default: a quarter of a window)")
     reading.add_argument(
@@ -319,6 +337,9 @@ def _parser() -> argparse.ArgumentParser:
     many.add_argument("--out", type=Path, help="the folder for predictions.csv and failures.csv")
     many.add_argument("--store", type=Path, help="features that extract_features.py made, used where they fit")
     many.add_argument("--retry-failed", action="store_true", help="try again what failed before")
+    parser.add_argument(
+        "--export", type=Path, metavar="PATH", help="write the whole chain: a folder (SavedModel) or NAME.tflite"
+    )
     live = parser.add_argument_group("live")
     live.add_argument("--show", action="store_true", help="a window with the labelled picture, until q is pressed")
     live.add_argument("--seconds", type=float, help="end after this time")
