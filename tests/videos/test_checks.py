@@ -30,7 +30,6 @@ ODD = {
     "testsrc2_odd_dims_10bit.mp4": {"odd size", "near duplicate"},
     "testsrc2_odd_height_and_width_mpeg2.mp4": {"odd size"},
     "h265_10bits.mp4": {"near duplicate"},
-    "transparent.webm": {"dark"},
     "unordered.mov": {"frozen"},
     "var_fps_video.mp4": {"variable rate"},
     "video_90.mov": {"rotated"},
