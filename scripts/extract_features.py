@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from pipeline import command
 from pipeline.errors import UserError
-from pipeline.extraction.extract import Extraction, ExtractionSpec, Progress
+from pipeline.extraction.collect import Progress
+from pipeline.extraction.extract import Extraction, ExtractionSpec
 from pipeline.extraction.networks import Network, find_network
 from pipeline.extraction.recipe import CROPS, INTERPOLATIONS, Recipe, parse_size
 from pipeline.extraction.shards import check_place

@@ -1,34 +1,23 @@
-"""Stage one: decode, push batches through the frozen network, keep the sequences.
-
-Decoder processes, the network and the store work at the same time. Batches have one fixed shape and cross
-the borders of videos; a batch is filled while the one before is computed.
-"""
+"""Stage one over a whole catalog: look what is to be done, do it, keep catalog and failures beside the features."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.errors import UserError, VideoError
-from pipeline.extraction.decoding import DecoderPool, Frames, Restart
+from pipeline.extraction.collect import Collector, Network, Progress
+from pipeline.extraction.decoding import DecoderPool
 from pipeline.extraction.failures import FailureLog
 from pipeline.extraction.plan import Plan, make_plan
 from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.shards import SHARD_SECONDS, SequenceBuffer, StoreWriter
-from pipeline.extraction.store import CATALOG_FILE, FAILURES_FILE, FeatureStore, Source
+from pipeline.extraction.shards import SHARD_SECONDS, StoreWriter
+from pipeline.extraction.store import CATALOG_FILE, FAILURES_FILE, FeatureStore
 from pipeline.extraction.weights import WeightsSource
 from pipeline.videos.catalog import Catalog, Video, write_catalog
-
-Network = Callable[[np.ndarray], np.ndarray]
-"""A function from ``(batch, height, width, 3)`` uint8 to ``(batch, D)`` float32."""
-
-_PATIENCE = 1.0  # seconds without a frame, after which a partly filled batch is computed
 
 
 @dataclass(frozen=True)
@@ -67,33 +56,6 @@ class ExtractionSpec:
     def decoders(self) -> int:
         """The number of decoder processes."""
         return self.workers or processors()
-
-
-@dataclass
-class Progress:
-    """How far a run is; the same object is updated and handed to whoever shows it."""
-
-    videos: int = 0
-    """Videos that this run has to extract."""
-    done: int = 0
-    copied: int = 0
-    failed: int = 0
-    frames: int = 0
-    """Frames that went through the network."""
-    waited_for_decoding: float = 0.0
-    waited_for_network: float = 0.0
-    """Seconds that the collecting side waited."""
-    began: float = field(default_factory=time.monotonic)
-
-    @property
-    def seconds(self) -> float:
-        """Since the first frame was expected."""
-        return time.monotonic() - self.began
-
-    @property
-    def bottleneck(self) -> str:
-        """Which side the other waits for."""
-        return "decoding" if self.waited_for_decoding > self.waited_for_network else "network"
 
 
 def processors() -> int:
@@ -176,7 +138,9 @@ class Extraction:
                 provenance=provenance,
                 commit_every=self.spec.commit_every,
             ) as writer:
-                _Collector(self, writer, network, show).collect(pool)
+                Collector(
+                    self.recipe, self.spec.batch, writer, network, progress=self.progress, fail=self.fail, show=show
+                ).collect(pool)
             self.copy_known(show)
         finally:
             self._write_catalog()
@@ -235,147 +199,3 @@ class Extraction:
                 )
             rows.append(video)
         write_catalog(rows, self.folder / CATALOG_FILE)
-
-
-@dataclass
-class _Pending:
-    """A video some of whose frames are on their way."""
-
-    buffer: SequenceBuffer
-    on_the_way: int = 0
-    source: Source | None = None
-
-
-class _Collector:
-    """Fills batches from the decoders' messages and hands features to the videos they belong to."""
-
-    def __init__(
-        self, extraction: Extraction, writer: StoreWriter, network: Network, show: Callable[[Progress], None]
-    ) -> None:
-        self._extraction = extraction
-        self._progress = extraction.progress
-        self._writer = writer
-        self._network = network
-        self._show = show
-        self._pending: dict[Video, _Pending] = {}
-        self._given_up: set[Video] = set()
-        self._shape = (extraction.spec.batch, extraction.recipe.height, extraction.recipe.width, 3)
-        self._new_batch()
-        self._computing: tuple[Future[np.ndarray], list[tuple[_Pending, Video, float, int]]] | None = None
-
-    def _new_batch(self) -> None:
-        self._batch = np.zeros(self._shape, np.uint8)
-        self._owners: list[tuple[_Pending, Video, float, int]] = []
-
-    def collect(self, pool: DecoderPool) -> None:
-        """Work until every video has ended."""
-        try:
-            self._collect(pool)
-        finally:
-            for video in list(self._pending):
-                self._drop(video)
-
-    def _collect(self, pool: DecoderPool) -> None:
-        with ThreadPoolExecutor(1, "network") as self._executor:
-            asked = time.monotonic()
-            for arrived in pool.messages(_PATIENCE):
-                self._progress.waited_for_decoding += time.monotonic() - asked
-                if arrived is None:
-                    self._send_batch()
-                    self._receive_batch()
-                    self._writer.commit_if_due()
-                else:
-                    self._take(*arrived)
-                asked = time.monotonic()
-            self._send_batch()
-            self._receive_batch()
-
-    def _take(self, video: Video, message: object) -> None:
-        if video in self._given_up:
-            return  # its features were unusable, and the rest of it is still coming
-        if isinstance(message, Frames):
-            self._take_frames(video, message)
-        elif isinstance(message, Source):
-            pending = self._pending[video]
-            pending.source = message
-            self._finish_if_complete(video, pending)
-        elif isinstance(message, Restart):
-            self._drop(video)
-        elif isinstance(message, VideoError):
-            self._drop(video)
-            self._extraction.fail(video, message)
-            self._show(self._progress)
-
-    def _drop(self, video: Video) -> None:
-        """Forget what came of a video; features of it that are still computed find nobody."""
-        pending = self._pending.pop(video, None)
-        if pending is not None:
-            pending.buffer.close()
-
-    def _take_frames(self, video: Video, frames: Frames) -> None:
-        pending = self._pending.get(video)
-        if pending is None:
-            pending = self._pending[video] = _Pending(self._writer.buffer())
-        taken = 0
-        while taken < len(frames.numbers):
-            at = len(self._owners)
-            count = min(self._shape[0] - at, len(frames.numbers) - taken)
-            part = slice(taken, taken + count)
-            self._batch[at : at + count] = frames.images[part]
-            self._owners += [
-                (pending, video, seconds, number)
-                for seconds, number in zip(frames.times[part], frames.numbers[part], strict=True)
-            ]
-            pending.on_the_way += count
-            taken += count
-            if len(self._owners) == self._shape[0]:
-                self._send_batch()
-
-    def _send_batch(self) -> None:
-        """Start computing the batch, after taking in the features of the one before."""
-        if not self._owners:
-            return
-        self._receive_batch()
-        self._computing = (self._executor.submit(self._network, self._batch), self._owners)
-        self._new_batch()
-
-    def _receive_batch(self) -> None:
-        if self._computing is None:
-            return
-        future, owners = self._computing
-        self._computing = None
-        asked = time.monotonic()
-        features = future.result()
-        self._progress.waited_for_network += time.monotonic() - asked
-        self._progress.frames += len(owners)
-        start = 0
-        while start < len(owners):
-            pending, video, _, _ = owners[start]
-            end = start
-            while end < len(owners) and owners[end][0] is pending:
-                end += 1
-            if self._pending.get(video) is pending:
-                self._take_features(video, pending, features[start:end], owners[start:end])
-            start = end
-        self._show(self._progress)
-
-    def _take_features(
-        self, video: Video, pending: _Pending, features: np.ndarray, owners: list[tuple[_Pending, Video, float, int]]
-    ) -> None:
-        try:
-            pending.buffer.append(features, [owner[2] for owner in owners], [owner[3] for owner in owners])
-        except VideoError as error:
-            self._drop(video)
-            self._given_up.add(video)
-            self._extraction.fail(video, error)
-            return
-        pending.on_the_way -= len(owners)
-        self._finish_if_complete(video, pending)
-
-    def _finish_if_complete(self, video: Video, pending: _Pending) -> None:
-        if pending.source is None or pending.on_the_way:
-            return
-        del self._pending[video]
-        self._writer.add(video.name, pending.buffer, pending.source)
-        self._progress.done += 1
-        self._show(self._progress)

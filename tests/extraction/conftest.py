@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.extraction.extract import Extraction, ExtractionSpec, Progress
+from pipeline.extraction.collect import Progress
+from pipeline.extraction.extract import Extraction, ExtractionSpec
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.weights import WeightsSource
 from pipeline.videos.catalog import open_catalog
