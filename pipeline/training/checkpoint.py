@@ -248,7 +248,9 @@ def write_folder(folder: Path, *, overwrite: bool) -> Iterator[Path]:
     check_free(folder, overwrite=overwrite)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.parent / f".unfinished-{folder.name}-pid-{os.getpid()}"
-    shutil.rmtree(temporary, ignore_errors=True)
+    for left in folder.parent.glob(".unfinished-*-pid-*"):
+        if not _alive(int(left.name.rpartition("-")[2])):
+            shutil.rmtree(left, ignore_errors=True)  # by a process that was killed
     temporary.mkdir()
     try:
         yield temporary
@@ -261,3 +263,16 @@ def write_folder(folder: Path, *, overwrite: bool) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _alive(process: int) -> bool:
+    """Whether a process of this machine is at work; this one is not, as far as folders of its own go."""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

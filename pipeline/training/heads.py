@@ -37,8 +37,8 @@ class Head:
     """Learning rate of Adam."""
     weight_decay: float = 0.01
     label_smoothing: float = 0.05
-    fixed: bool = False
-    """Whether it is a published head, whose settings cannot be changed."""
+    takes: tuple[str, ...] = ("units", "layers", "dropout")
+    """Which settings make a difference; a published head takes none."""
     any_length: bool = True
     """Whether its weights do not depend on the length of the window."""
     jit: bool = False
@@ -85,8 +85,10 @@ def head_spec(
     head = HEADS.get(name)
     if head is None:
         raise UserError(f"head {name!r} is unknown; expected one of {', '.join(HEADS)}")
-    if head.fixed and (units, layers, dropout, bidirectional) != (None, None, None, True):
-        raise UserError(f"head {name} is as published; leave out --units, --layers, --dropout and --one-way")
+    given = {"units": units, "layers": layers, "dropout": dropout, "one-way": None if bidirectional else True}
+    for setting, value in given.items():
+        if value is not None and setting not in head.takes:
+            raise UserError(f"head {name} takes no --{setting}; leave it out")
     return HeadSpec(
         name,
         head.units if units is None else units,
@@ -239,21 +241,21 @@ def apriorit(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
     return layers.Dense(classes)(layers.Dropout(0.5)(layers.Dense(512, activation="relu")(x)))
 
 
+_RECURRENT = ("units", "layers", "dropout", "one-way")
+
 HEADS: dict[str, Head] = {
-    "gru": Head(gru, dropout=0.7),
-    "lstm": Head(lstm, dropout=0.7),
-    "rnn": Head(rnn, dropout=0.7),
-    "mean": Head(mean),
-    "motion": Head(motion),
+    "gru": Head(gru, dropout=0.7, takes=_RECURRENT),
+    "lstm": Head(lstm, dropout=0.7, takes=_RECURRENT),
+    "rnn": Head(rnn, dropout=0.7, takes=_RECURRENT),
+    "mean": Head(mean, takes=("dropout",)),
+    "motion": Head(motion, takes=("dropout",)),
     "mlp": Head(mlp),
     "concat": Head(concat, any_length=False),
     "conv1d": Head(conv1d),
     "attention": Head(attention),
     "transformer": Head(transformer, dropout=0.3),
-    "keras-example": Head(
-        keras_example, 16, 2, 0.4, rate=1e-3, weight_decay=0, label_smoothing=0, fixed=True, jit=True
-    ),
-    "apriorit": Head(apriorit, 2048, 1, 0.5, rate=1e-5, weight_decay=0, label_smoothing=0, fixed=True),
+    "keras-example": Head(keras_example, 16, 2, 0.4, rate=1e-3, weight_decay=0, label_smoothing=0, takes=(), jit=True),
+    "apriorit": Head(apriorit, 2048, 1, 0.5, rate=1e-5, weight_decay=0, label_smoothing=0, takes=()),
 }
 
 

@@ -124,7 +124,7 @@ def train(
         "window": asdict(window),
         "training": asdict(trained.spec),
         "store": str(data.folder),
-        "split": {name: data_names(data, rows) for name, rows in split.parts().items()},
+        "split": {name: names_of(data, rows) for name, rows in split.parts().items()},
         "notes": list(split.notes),
         "temperature": temperature,
         "threshold": threshold,
@@ -135,7 +135,7 @@ def train(
     return Run(data, split, window, head, trained, predictions, leaks, results)
 
 
-def data_names(data: Dataset, rows: np.ndarray) -> list[str]:
+def names_of(data: Dataset, rows: np.ndarray) -> list[str]:
     """The names of the videos ``rows``."""
     return [data.videos[row].name for row in rows]
 

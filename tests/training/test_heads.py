@@ -46,7 +46,8 @@ def model_of(spec: HeadSpec, length: int = LENGTH) -> keras.Model:
 
 def small(name: str) -> HeadSpec:
     """Two narrow layers where that can be chosen."""
-    return head_spec(name) if HEADS[name].fixed else head_spec(name, units=8, layers=2)
+    settings = {"units": 8, "layers": 2}
+    return head_spec(name, **{setting: value for setting, value in settings.items() if setting in HEADS[name].takes})
 
 
 @pytest.mark.parametrize("name", HEADS)
@@ -93,6 +94,9 @@ def test_padded_equals_cropped(name, batch):
         ({"units": 0}, "--units 0"),
         ({"layers": 5}, "--layers 5"),
         ({"dropout": 1.0}, "--dropout 1"),
+        ({"name": "keras-example", "units": 8}, "takes no --units"),
+        ({"name": "mean", "layers": 2}, "takes no --layers"),
+        ({"name": "mlp", "bidirectional": False}, "takes no --one-way"),
     ],
 )
 def test_impossible_settings_are_refused(options, part):

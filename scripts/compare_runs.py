@@ -1,0 +1,28 @@
+"""Write one page that compares checkpoints: validation and test figures, and the settings that differ."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline import command
+from pipeline.videos.tables import plural
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = command.parser(__doc__, "python scripts/compare_runs.py checkpoints/* --out comparison.html")
+    parser.add_argument("checkpoints", metavar="CHECKPOINT", type=Path, nargs="+", help="checkpoint folders")
+    parser.add_argument("--out", type=Path, default=Path("comparison.html"), help="the page to write")
+    args = parser.parse_args(argv)
+
+    # Keras takes seconds to import; --help must not wait for it.
+    from pipeline.training.compare import write_comparison
+
+    write_comparison(args.checkpoints, args.out, title=args.out.stem)
+    command.say(args.quiet)(f"{args.out}: {plural(len(args.checkpoints), 'run')} compared")
+    return command.OK
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))
