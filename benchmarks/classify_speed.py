@@ -1,0 +1,134 @@
+"""What drawing costs, and whether memory grows with the video.
+
+    python benchmarks/classify_speed.py --weights WEIGHTS           (speed, 720p)
+    python benchmarks/classify_speed.py --memory --seconds 7200     (memory, a small network and picture)
+
+Speed: seconds of the whole command on a 720p video, against the network alone on as many pictures as it sends through
+it. Memory: the highest resident size of the command on a video of two minutes and on a long one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pipeline import command
+from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.weights import WeightsSource
+from pipeline.training.checkpoint import Checkpoint, TimeScale, write_folder
+from pipeline.training.windows import WindowSpec
+from pipeline.videos.writer import VideoWriter
+
+ROOT = Path(__file__).parents[1]
+
+
+def make_checkpoint(folder: Path, backbone: str, source: str, sampling: str, length: int) -> Checkpoint:
+    """An untrained head: the answers do not matter here."""
+    from pipeline.extraction.backbones import Backbone
+    from pipeline.training.heads import build_model, head_spec
+
+    weights = WeightsSource(source)
+    network = Backbone(backbone, weights=weights)
+    head = head_spec("gru")
+    model = build_model(head, length=length, dimensions=network.dimensions, classes=3)
+    checkpoint = Checkpoint(
+        folder=folder,
+        classes=("Football", "Commercials", "Studio"),
+        recipe=Recipe(sampling, backbone, network.digest, *network.size),
+        window=WindowSpec(length),
+        head=head,
+        dimensions=network.dimensions,
+        weights_source=weights.absolute(),
+        time_scale=TimeScale(3.0, 2.9, 3.1, 0.2),
+    )
+    with write_folder(folder, overwrite=True) as temporary:
+        model.save(temporary / "model.keras")
+        (temporary / "checkpoint.json").write_text(checkpoint.to_json(), encoding="utf-8")
+    return checkpoint
+
+
+def make_video(path: Path, size: tuple[int, int], seconds: float, fps: float) -> None:
+    """A textured ground that moves under noise, cheap to draw."""
+    rng = np.random.default_rng(0)
+    width, height = size
+    ground = cv2.resize(rng.integers(0, 256, (9, 16, 3)).astype(np.uint8), (width * 2, height))
+    ground = cv2.add(ground, rng.integers(0, 25, ground.shape).astype(np.uint8))
+    with VideoWriter(path, fps=fps, size=size) as writer:
+        for number in range(round(seconds * fps)):
+            left = number * 3 % width
+            writer.write(np.ascontiguousarray(ground[:, left : left + width]))
+
+
+def run_command(checkpoint: Path, video: Path, output: Path) -> tuple[float, float]:
+    """Seconds and highest resident megabytes of the whole command."""
+    began = time.perf_counter()
+    arguments = [sys.executable, "scripts/classify.py", str(checkpoint), str(video), "--output", str(output), "--quiet"]
+    subprocess.run(arguments, check=True, cwd=ROOT)
+    seconds = time.perf_counter() - began
+    return seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+
+
+def speed(args: argparse.Namespace, folder: Path) -> None:
+    checkpoint = make_checkpoint(folder / "checkpoint", args.backbone, args.weights, args.sampling, 20)
+    make_video(folder / "in.mp4", (1280, 720), args.seconds, 25.0)
+    from pipeline.inference.classifier import Classifier, Reading
+    from pipeline.inference.render import render
+
+    classifier = Classifier.load(checkpoint.folder)
+    classifier.classify(folder / "in.mp4")  # compiles
+    began = time.perf_counter()
+    answer = classifier.classify(folder / "in.mp4", Reading(stride=1))
+    classified = time.perf_counter()
+    render(answer, folder / "out.avi")
+    drawn = time.perf_counter()
+    height, width = classifier.preprocessor.size
+    pictures = np.random.default_rng(0).integers(0, 256, (32, height, width, 3)).astype(np.uint8)
+    steps = len(answer.grid.frames)
+    alone = time.perf_counter()
+    for start in range(0, steps, 32):
+        classifier.backbone(pictures[: min(32, steps - start)])
+    alone = time.perf_counter() - alone
+    frames, whole = len(answer.times), drawn - began
+    print(f"{frames} frames of 1280x720, {steps} of them through {args.backbone} ({classifier.backbone.precision})")
+    print(f"network alone          {alone:7.2f} s  {frames / alone:7.1f} frames/s of the video")
+    print(f"classify               {classified - began:7.2f} s  {frames / (classified - began):7.1f}")
+    print(f"draw and encode        {drawn - classified:7.2f} s  {frames / (drawn - classified):7.1f}")
+    print(f"whole                  {whole:7.2f} s  {frames / whole:7.1f}  ({alone / whole:.0%} of the network alone)")
+
+
+def memory(args: argparse.Namespace, folder: Path) -> None:
+    checkpoint = make_checkpoint(folder / "checkpoint", "tiny", "random", "fps:5", 20)
+    peaks = {}
+    for seconds in (120.0, args.seconds):
+        make_video(folder / "in.mp4", (160, 120), seconds, 25.0)
+        took, peak = run_command(checkpoint.folder, folder / "in.mp4", folder / "out.avi")
+        peaks[seconds] = peak
+        print(json.dumps({"video_seconds": seconds, "command_seconds": round(took, 1), "peak_mb": round(peak)}))
+    print(f"difference: {peaks[args.seconds] - peaks[120.0]:.0f} MB")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backbone", default="inceptionv3")
+    parser.add_argument("--weights", default="imagenet")
+    parser.add_argument("--sampling", default="uniform:20")
+    parser.add_argument("--seconds", type=float, default=40.0)
+    parser.add_argument("--memory", action="store_true")
+    args = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as name:
+        (memory if args.memory else speed)(args, Path(name))
+    return command.OK
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))
