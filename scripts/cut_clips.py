@@ -49,6 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-sound", action="store_true", help="leave out the sound")
     parser.add_argument("--quality", type=int, default=18, help="CRF of x264, 0 (lossless) to 51")
     parser.add_argument("--preset", default="veryfast", help="preset of x264: slower ones make smaller files")
+    parser.add_argument(
+        "--verify", action="store_true", help="decode each clip as a whole, not its first frame only; a fifth slower"
+    )
     parser.add_argument("--workers", type=int, default=2, help="ffmpeg processes at a time")
     parser.add_argument("--overwrite", action="store_true", help="replace files that are other clips of the same name")
     args = parser.parse_args(argv)

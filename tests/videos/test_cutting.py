@@ -16,7 +16,7 @@ import pytest
 from pipeline.errors import UserError, VideoError
 from pipeline.videos.clips import Clip, Segment, equal_pieces, open_recording, plan_clips
 from pipeline.videos.cutting import Cut, Encoding, claim, cut_clips, left_to_cut, parse_size
-from pipeline.videos.reader import open_video
+from pipeline.videos.reader import VideoReader, open_video
 from tests.media import KINDS, read_number, write_video
 
 FRAMES = 240
@@ -58,6 +58,16 @@ def test_random_segments_are_exact(recordings, kind, tmp_path):
     for segment, clip in zip(segments, clips, strict=True):
         inside = np.flatnonzero((recording.times >= segment.start - 1e-3) & (recording.times < segment.end - 1e-3))
         assert numbers(clip.path) == inside.tolist()
+
+
+def test_clips_can_be_decoded_to_verify_them(recordings, tmp_path, monkeypatch):
+    recording = open_recording(recordings["h264_mp4"])
+    scanned = []
+    scan = VideoReader.scan
+    monkeypatch.setattr(VideoReader, "scan", lambda video: scanned.append(scan(video)) or scanned[-1])
+    clips = plan_clips(recording, [Segment(recording.path, 0, 1), Segment(recording.path, 1, 3)], tmp_path)
+    assert all(cut.error is None for cut in cut_all(clips, tmp_path, replace(FAST, decode_again=True)))
+    assert sorted(scanned) == [25, 50]
 
 
 @pytest.mark.parametrize("kind", KINDS)
