@@ -88,7 +88,7 @@ class _Panel:
     def __init__(self, classes: tuple[str, ...], size: tuple[int, int], important: np.ndarray | None) -> None:
         self._classes = classes
         width, height = size
-        self.font = max(9, min(height, width) // 28)
+        self.font = max(9 if min(size) < 200 else 11, min(size) // 28)
         self.heading = max(9, round(self.font * 1.3)) if self.font > 9 else 9
         self.pad = max(1, self.font // 3)
         self.line = line_height(self.font)

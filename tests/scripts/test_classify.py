@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -133,3 +134,66 @@ def test_strange_class_names(make_checkpoint, tmp_path, capsys):  # noqa: F811
         row = next(csv.DictReader(file))
     assert list(row) == ["frame", "time", "label", names[0], names[1], "time_class"]
     assert row["label"] in names
+
+
+def test_a_page_beside_its_video(checkpoint, movie, tmp_path, capsys):  # noqa: F811
+    assert run(checkpoint, movie, "--html", tmp_path / "out" / "player.html") == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["player.html", "player.mp4"]
+    assert 'src="./player.mp4"' in (tmp_path / "out" / "player.html").read_text()
+    avi = write_pieces(tmp_path / "a.avi", [(0, 10)], kind="mpeg4_avi")
+    assert run(checkpoint, avi, "--html", tmp_path / "p.html", "--frames", "none") == 2
+    assert "browsers play neither a.avi (mpeg4) nor another file" in capsys.readouterr().err
+
+
+def test_clips_of_a_label(checkpoint, movie, tmp_path, capsys):  # noqa: F811
+    options = ("--frames", "none", "--min-duration", 1, "--clips", tmp_path / "clips")
+    assert run(checkpoint, movie, *options, "--cut", "Red", "--cut-out", "Red") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert f"{tmp_path / 'clips' / 'Red'}: 1 clip" in lines
+    assert f"{tmp_path / 'clips' / 'without Red'}: 1 clip" in lines
+    assert run(checkpoint, movie, *options, "--cut", "Purple") == 2
+    assert "--cut 'Purple': there is no such class" in capsys.readouterr().err
+
+
+def test_a_folder(checkpoint, clips, tmp_path, capsys):  # noqa: F811
+    folder = tmp_path / "in"
+    (folder / "Red").mkdir(parents=True)
+    for number in range(2):
+        shutil.copy(clips / "Red" / f"clip{number}.mp4", folder / "Red")
+    (folder / "Red" / "broken.mp4").write_text("no video")
+    out = tmp_path / "out"
+    assert run(checkpoint, folder, "--out", out) == 1
+    captured = capsys.readouterr()
+    assert captured.err.splitlines()[-1].startswith("failed: Red/broken.mp4: open: not a readable media file")
+    assert captured.out.splitlines()[-1] == (
+        f"{out / 'predictions.csv'}: 2 videos classified, 1 failed, see {out / 'failures.csv'}"
+    )
+    (folder / "Red" / "broken.mp4").unlink()
+    assert run(checkpoint, folder, "--out", out) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"{out / 'predictions.csv'}: 0 videos classified, 2 done before"
+    )
+    assert run(checkpoint, folder) == 2
+    assert "many videos need a folder for the answers; add --out results" in capsys.readouterr().err
+    (tmp_path / "nothing").mkdir()
+    assert run(checkpoint, tmp_path / "nothing", "--out", out) == 2
+    assert "no videos in" in capsys.readouterr().err
+
+
+def test_options_of_another_kind_of_source(checkpoint, movie, tmp_path, capsys):  # noqa: F811
+    assert run(checkpoint, movie, "--out", tmp_path / "out") == 2
+    assert f"--out has no meaning for a file ({movie}); leave it out" in capsys.readouterr().err
+    assert run(checkpoint) == 2
+    assert "name what is to be classified" in capsys.readouterr().err
+    assert run(checkpoint, movie, "--export", tmp_path / "model") == 2
+    assert "--export writes a model and classifies nothing" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_precision_is_told(make_checkpoint, tmp_path, capsys):  # noqa: F811
+    folder = make_checkpoint("fps:5", versions={"precision": "bfloat16"})
+    video = write_video(tmp_path / "a.mp4", frames=12, size=(64, 64))
+    assert run(folder, video, "--frames", "none", "--precision", "float32") == 0
+    assert "note: the features are computed in float32; those of the training were in bfloat16" in (
+        capsys.readouterr().out
+    )
