@@ -14,7 +14,9 @@ import contextlib
 import functools
 import json
 import os
+import re
 import shutil
+import socket
 import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -247,8 +249,9 @@ def write_folder(folder: Path, *, overwrite: bool) -> Iterator[Path]:
     """
     check_free(folder, overwrite=overwrite)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.parent / f".unfinished-{folder.name}-pid-{os.getpid()}"
-    for left in folder.parent.glob(".unfinished-*-pid-*"):
+    here = re.sub(r"\W", "", socket.gethostname())
+    temporary = folder.parent / f".unfinished-{folder.name}-{here}-pid-{os.getpid()}"
+    for left in folder.parent.glob(f".unfinished-*-{here}-pid-*"):
         if not _alive(int(left.name.rpartition("-")[2])):
             shutil.rmtree(left, ignore_errors=True)  # by a process that was killed
     temporary.mkdir()

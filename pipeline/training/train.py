@@ -164,7 +164,7 @@ def fit(
     )
     spec = spec.resolved(head)
     assert spec.rate is not None
-    optimizer = keras.optimizers.AdamW(spec.rate, weight_decay=spec.weight_decay or None)
+    optimizer = keras.optimizers.AdamW(spec.rate, weight_decay=float(spec.weight_decay or 0))
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     optimizer.build(model.trainable_variables)
     step = compile_step(model, optimizer, jit=HEADS[head.name].jit)

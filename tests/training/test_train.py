@@ -35,6 +35,14 @@ def test_it_learns_classes_that_differ(data):
     assert history[-1].loss < history[0].loss / 2
 
 
+@pytest.mark.parametrize("name", ["transformer", "keras-example"])
+def test_heads_with_layers_of_their_own_train(data, name):
+    train, val, _ = parts(data)
+    trained = fit(data, train, val, head_spec(name), TrainSpec(epochs=6, rate=0.01))
+    history = trained.progress.history
+    assert min(epoch.loss for epoch in history) < history[0].loss
+
+
 def test_the_same_seed_repeats_a_run_exactly_and_another_does_not(data):
     train, val, _ = parts(data)
     first, again, other = (fit(data, train, val, head_spec(units=8), replace(SPEC, seed=seed)) for seed in (1, 1, 2))
