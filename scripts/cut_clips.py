@@ -24,6 +24,7 @@ from pipeline.videos.catalog import open_catalog
 from pipeline.videos.clips import Clip, Recording, Segment, equal_pieces, open_recording, plan_clips
 from pipeline.videos.copying import SETTINGS, Miss, copy_clips, snap
 from pipeline.videos.cutting import Encoding, claim, cut_clips, left_to_cut, parse_size
+from pipeline.videos.ffmpeg import find_ffmpeg
 from pipeline.videos.files import remove_abandoned
 from pipeline.videos.tables import plural, write_table
 
@@ -70,6 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     if args.workers < 1:
         raise UserError(f"--workers {args.workers} cannot work; expected at least 1")
+
+    if not args.fast:
+        find_ffmpeg()
 
     failures: list[dict] = []
 
@@ -162,7 +166,12 @@ def _snapped(
 
 def _cut_up(whole: Segment, recording: Recording, args) -> list[Segment]:
     pieces = equal_pieces(recording.duration, args.every, overlap=args.overlap, keep_last=not args.drop_last)
-    return [Segment(whole.video, start, end, whole.label, whole.split, whole.group) for start, end in pieces]
+    return [
+        Segment(whole.video, start, end, whole.label, whole.split, whole.group)
+        for start, end in pieces
+        # The last piece may lie within the showing of a frame that belongs to the one before.
+        if recording.frame_at(start) < recording.frame_at(end)
+    ]
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import UserError, VideoError
+from pipeline.errors import UserError
 from pipeline.videos.catalog import SPLIT_FOLDERS, SPLITS
 from pipeline.videos.index import PacketIndex
 from pipeline.videos.provenance import Origin, read_origins, recording_id
@@ -243,8 +243,7 @@ def plan_clips(
         taken: names that belong to other recordings of this run; the new ones are added.
 
     Raises:
-        UserError: a segment past the end of the recording.
-        VideoError: a segment between two frames, with none in it.
+        UserError: a segment past the end of the recording, or between two frames with none in it.
     """
     clips = []
     taken = set() if taken is None else taken
@@ -262,7 +261,7 @@ def plan_clips(
             )
         first, end = recording.frame_at(segment.start), recording.frame_at(segment.end)
         if end <= first:
-            raise VideoError("cut", f"{where}{stretch} holds no frame of {recording.path}")
+            raise UserError(f"{where}{stretch} holds no frame of {recording.path}; remove it, or make it longer")
         folder = out / segment.split / segment.label
         if folder not in stems:
             stems[folder] = _free_stem(recording, folder, taken)

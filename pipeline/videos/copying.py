@@ -43,6 +43,8 @@ def snap(clip: Clip) -> tuple[Clip, Miss]:
     if not recording.by_time:
         raise VideoError("cut", f"the packets of {recording.path.name} do not tell its frames; cut it without --fast")
     index = recording.index
+    if index.hidden:
+        raise VideoError("cut", f"an edit list hides frames of {recording.path.name}; cut it without --fast")
     first = int(np.searchsorted(index.pts, index.key_pts[index.key_before(int(index.pts[clip.first]))]))
     end = clip.end
     while True:
@@ -91,7 +93,7 @@ def _copy(clip: Clip, target: Path) -> None:
     try:
         with av.open(f"file:{clip.recording.path.absolute()}") as source, av.open(f"file:{target}", "w") as sink:
             picture = source.streams.video[0]
-            streams: dict[int, Stream] = {picture.index: sink.add_stream_from_template(picture)}
+            streams: dict[int, Stream] = {picture.index: sink.add_stream_from_template(picture, opaque=True)}
             sounds = source.streams.audio[:1]
             for sound in sounds:
                 streams[sound.index] = sink.add_stream_from_template(sound)

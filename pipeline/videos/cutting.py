@@ -190,6 +190,12 @@ def _cut_run(run: list[Clip], folder: Path, encoding: Encoding, threads: int, do
     """Cut consecutive clips in one pass; every clip that does not come out right is cut once more by itself."""
     folder.mkdir()
     waiting = dict(enumerate(run))
+    size = (run[0].recording.width, run[0].recording.height)
+    if encoding.size is None and min(size) < 2:
+        small = VideoError("cut", f"a picture of {size[0]}x{size[1]} pixels is too small for H.264; give --size")
+        for clip in run:
+            done(Cut(clip, small))
+        return
 
     def finished(line: str) -> None:
         number = int(Path(line).stem)

@@ -17,7 +17,7 @@ from pipeline.errors import UserError, VideoError
 
 # What ffmpeg prints after the line that says what was wrong.
 _GENERIC = re.compile(
-    r"conversion failed|error (opening|initializing|while opening|closing|muxing|submitting|sending|while filtering)"
+    r"conversion failed|error (while )?(opening|(re)?initializing|closing|muxing|submitting|sending|filtering)"
     r"|nothing was written|task finished with error|terminating thread|could not open encoder before eof"
     r"|received no packets|error (processing packet|marking)|output file is empty|exiting normally",
     re.IGNORECASE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +54,26 @@ def test_segments(tmp_path, capsys):
     ]
 
 
+ODD = Path(__file__).parents[3] / "shared" / "videos" / "odd"
+
+
+@pytest.mark.skipif(not ODD.is_dir(), reason="the folder of odd videos is not there")
+@pytest.mark.parametrize("fast", [False, True])
+def test_odd_files_are_cut_or_refused_with_a_reason(tmp_path, capsys, fast):
+    options = ["--fast"] if fast else ["--preset", "ultrafast"]
+    assert run(ODD, "--every", 2, "--out", tmp_path / "out", *options) == 1
+    with open(tmp_path / "out" / "failures.csv", encoding="utf-8") as file:
+        reasons = {Path(row["video"]).name: row["reason"] for row in csv.DictReader(file)}
+    expected = {"zero_bytes.webm": "empty"}
+    if fast:
+        expected |= {"corrupted.mp4": "can be decoded after copying", "discard_first_keyframe.mp4": "edit list"}
+    else:
+        expected |= {"-video-with-dash-.mp4": "1x1 pixels is too small"}
+    # How much of a damaged stretch comes out depends on where its decoding starts.
+    assert set(reasons) - {"corrupted.mp4"} == set(expected) - {"corrupted.mp4"}
+    assert all(part in reasons[name] for name, part in expected.items())
+
+
 def test_subtitles_and_copies(tmp_path, capsys):
     video = write_video(tmp_path / "Match.mp4", frames=100)
     (tmp_path / "Match.srt").write_text("1\n00:00:01,000 --> 00:00:02,500\nBall\n")
@@ -88,6 +109,8 @@ def test_wrong_calls_are_one_line(tmp_path, capsys):
     video = write_video(tmp_path / "v.mp4", frames=30)
     table = tmp_path / "s.csv"
     table.write_text("video,start,end,label\nv.mp4,0,100,Ball\n")
+    between = tmp_path / "between.csv"
+    between.write_text("video,start,end,label\nv.mp4,0.01,0.02,Ball\n")
     foreign = tmp_path / "taken" / "v_000000.000-000001.000.mp4"
     foreign.parent.mkdir()
     foreign.write_text("mine")
@@ -101,6 +124,7 @@ def test_wrong_calls_are_one_line(tmp_path, capsys):
         "is not a clip of this recording": (video, "--every", 1, "--out", tmp_path / "taken"),
         "cannot read": ("--segments", tmp_path / "none.csv", "--out", tmp_path / "o"),
         "Not a directory": (video, "--every", 1, "--out", table / "o"),
+        "holds no frame": ("--segments", between, "--out", tmp_path / "o"),
         "at least 1": (video, "--every", 1, "--workers", 0, "--out", tmp_path / "o"),
     }
     for message, call in calls.items():

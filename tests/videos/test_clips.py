@@ -140,7 +140,7 @@ def test_a_segment_past_the_end(recording, tmp_path):
 
 
 def test_a_segment_without_a_frame(recording, tmp_path):
-    with pytest.raises(VideoError, match="holds no frame"):
+    with pytest.raises(UserError, match="holds no frame"):
         plan_clips(recording, [Segment(recording.path, 1.01, 1.02)], tmp_path)
 
 
