@@ -58,7 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     recipe = Recipe(str(sampling), network.name, digest, height, width, args.crop, args.interpolation)
     extraction = Extraction(catalog, args.out, recipe, weights, spec)
     plan = extraction.look()
-    if plan.extract:
+    if plan.extract and args.engine == "ray":
+        _run_on_ray(extraction, weights, args, say)
+    elif plan.extract:
         with extraction.decode() as pool, _Bar(extraction.progress, args.quiet) as bar:
             # Decoding has begun; the network is loaded meanwhile.
             backbone = loader.backbone(recipe)
@@ -93,8 +95,26 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--commit-every", type=float, default=30, help="seconds of work that a power cut may cost")
     run.add_argument("--retry-failed", action="store_true", help="try again what failed before")
     run.add_argument("--shard", metavar="I/N", default="1/1", help="do the I-th of N parts, one per machine")
+    run.add_argument("--engine", choices=("local", "ray"), default="local", help="this machine, or a Ray cluster")
+    run.add_argument("--ray-address", default="local", help="local, auto, or HOST:PORT of a running cluster")
+    run.add_argument("--ray-workers", type=int, default=0, help="actors; 0: one per GPU, else one per machine")
     run.add_argument("--overwrite", action="store_true", help="throw away what the store holds and begin anew")
     return parser
+
+
+def _run_on_ray(extraction: Extraction, weights: WeightsSource, args: argparse.Namespace, say) -> None:
+    from pipeline.extraction.cluster import RaySpec, run_on_ray
+
+    where = RaySpec(args.ray_address, args.ray_workers)
+    with _Bar(extraction.progress, args.quiet) as bar:
+        run_on_ray(
+            extraction,
+            weights,
+            args.precision,
+            where,
+            show=bar.show,
+            started=lambda count: say(f"Ray ({where.address}): {plural(count, 'worker')}"),
+        )
 
 
 class _Loader:

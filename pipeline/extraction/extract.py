@@ -103,7 +103,7 @@ class Extraction:
             self._log.add(video.name, error)
         self.progress.videos = len(self.plan.extract) + len(self.plan.copies) + len(self.plan.twins)
         self.progress.failed = len(self._log)
-        self._write_catalog()
+        self.write_catalog()
         return self.plan
 
     def decode(self) -> DecoderPool:
@@ -143,7 +143,7 @@ class Extraction:
                 ).collect(pool)
             self.copy_known(show)
         finally:
-            self._write_catalog()
+            self.write_catalog()
         return self.progress
 
     def copy_known(self, show: Callable[[Progress], None] = lambda progress: None) -> None:
@@ -166,7 +166,7 @@ class Extraction:
                 writer.add(video.name, buffer, source)
                 self.progress.copied += 1
                 show(self.progress)
-        self._write_catalog()
+        self.write_catalog()
 
     def fail(self, video: Video, error: VideoError) -> None:
         """Note a failure and go on."""
@@ -181,7 +181,7 @@ class Extraction:
         """Why each failed video of this run, or of earlier ones, cannot be used."""
         return {video.name: self._log.reason(video.name) for video in self._mine if video.name in self._log}
 
-    def _write_catalog(self) -> None:
+    def write_catalog(self) -> None:
         """Write the whole catalog into the store, with the facts that decoding found out."""
         entries = FeatureStore(self.folder).entries
         rows = []
