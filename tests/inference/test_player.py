@@ -146,6 +146,7 @@ def test_clicks_and_keys(answer, tmp_path, browser):
     assert browser.run("return document.getElementById('trouble').hidden") is True
 
 
+@pytest.mark.slow
 def test_uneven_frames_step_one_by_one(classifier, tmp_path, browser):
     movie = write_video(tmp_path / "a.mp4", "h264_vfr_mp4", frames=40)
     answer = classifier.classify(movie)
@@ -159,6 +160,7 @@ def test_uneven_frames_step_one_by_one(classifier, tmp_path, browser):
         assert times[number] <= now < times[number + 1]
 
 
+@pytest.mark.slow
 def test_a_missing_video_is_told(answer, tmp_path, browser):
     write_page(answer, tmp_path / "gone.mp4", tmp_path / "p.html")
     browser.ask("POST", "/url", {"url": (tmp_path / "p.html").as_uri()})

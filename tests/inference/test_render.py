@@ -26,8 +26,15 @@ def numbers(path: Path) -> list[int]:
         return [read_number(frame.image) for frame in video]
 
 
-@pytest.mark.parametrize("kind", ["h264_mp4", "h264_vfr_mp4", "mpeg2_ts", "vp9_webm", "mjpeg_avi"])
-@pytest.mark.parametrize("output", ["out.avi", "out.mp4"])
+@pytest.mark.parametrize(
+    ("kind", "output"),
+    [("h264_mp4", "out.avi"), ("h264_vfr_mp4", "out.avi"), ("h264_vfr_mp4", "out.mp4"), ("vp9_webm", "out.mp4")]
+    + [
+        pytest.param(kind, output, marks=pytest.mark.slow)
+        for kind in ("mpeg2_ts", "mjpeg_avi", "hevc_mp4", "mpeg4_avi", "h264_mkv")
+        for output in ("out.avi", "out.mp4")
+    ],
+)
 def test_frames_size_and_times(untrained, tmp_path, kind, output):
     source = write_video(tmp_path / "in", kind, frames=45, size=(192, 160))
     answer = untrained.classify(source)
@@ -85,7 +92,7 @@ def test_a_clip_cut_off_in_the_middle(untrained, tmp_path):
 @pytest.mark.parametrize(
     "name", ["nasa_13013_rotated.mp4", "testsrc2_odd_dims_10bit.mp4", "var_fps_video.mp4", "corrupted.mp4"]
 )
-@pytest.mark.parametrize("output", ["out.avi", "out.mp4"])
+@pytest.mark.parametrize("output", [pytest.param("out.avi", marks=pytest.mark.slow), "out.mp4"])
 def test_odd_files_keep_frames_and_size(untrained, tmp_path, name, output):
     answer = untrained.classify(ODD / name)
     written, _ = render(answer, tmp_path / output)
