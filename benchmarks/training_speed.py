@@ -21,7 +21,8 @@ import numpy as np
 from pipeline.extraction.recipe import Recipe
 from pipeline.training.dataset import Dataset, windows_of
 from pipeline.training.heads import build_model, head_spec
-from pipeline.training.train import Epoch, TrainSpec, fit
+from pipeline.training.progress import Epoch
+from pipeline.training.train import TrainSpec, fit
 from pipeline.training.windows import WindowSpec
 from pipeline.videos.catalog import Video
 

@@ -20,8 +20,8 @@ from pipeline.errors import UserError
 
 if TYPE_CHECKING:
     from pipeline.training.dataset import Dataset
+    from pipeline.training.progress import Epoch
     from pipeline.training.splits import Split
-    from pipeline.training.train import Epoch
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,8 +38,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.training.dataset import open_dataset
     from pipeline.training.splits import groups_of, make_folds, make_split
 
+    if args.resume and (args.out is None or args.folds is not None):
+        raise UserError("--resume needs the --out of the interrupted run, and does not go with --folds")
     if args.out is not None:
-        check_free(args.out, overwrite=args.overwrite)
+        # What Ctrl-C kept is there for going on with.
+        check_free(args.out, overwrite=args.overwrite or args.resume)
     data = open_dataset(args.store, frame_labels=args.labels)
     groups, notes = groups_of(data.videos, args.group)
     for note in (*notes, *(f"{count} videos {reason} are left out" for reason, count in data.left_out.items())):
@@ -59,7 +62,9 @@ def _one(args: argparse.Namespace, data: Dataset, groups: list[str], split: Spli
         say(f"note: {note}")
     say(f"{args.store}: {len(data.classes)} classes, {split.summary()}")
     run = _train(args, data, groups, split)
-    checkpoint = save(run, args.out, overwrite=args.overwrite)
+    checkpoint = save(run, args.out, overwrite=args.overwrite or args.resume)
+    if not run.results["interrupted"]:
+        (args.out.parent / f"{args.out.name}.state.npz").unlink(missing_ok=True)
     results = run.results
     for line in run.leaks.lines():
         say(line)
@@ -128,6 +133,11 @@ def _train(args: argparse.Namespace, data: Dataset, groups: list[str], split: Sp
         balance=args.balance,
         augmentation=Augmentation(args.random_windows, args.noise, args.time_mask, args.mixup),
     )
+    state = None
+    if args.out is not None and args.folds is None:
+        state = args.out.parent / f"{args.out.name}.state.npz"
+        if not args.resume:
+            state.unlink(missing_ok=True)
     with command.progress(spec.epochs, "epoch", args.quiet, desc=prefix + head.name, leave=False) as bar:
 
         def on_epoch(epoch: Epoch) -> None:
@@ -143,6 +153,7 @@ def _train(args: argparse.Namespace, data: Dataset, groups: list[str], split: Sp
             spec=spec,
             threshold=args.abstain_below,
             command=args.command,
+            state=state,
             on_epoch=on_epoch,
         )
 
@@ -181,6 +192,9 @@ def _parser() -> argparse.ArgumentParser:
 
     fit = parser.add_argument_group("training")
     fit.add_argument("--epochs", type=int, help="the most epochs (default: 100)")
+    fit.add_argument(
+        "--resume", action="store_true", help="go on after the last epoch of an interrupted run with the same --out"
+    )
     fit.add_argument("--patience", type=int, help="epochs without a better validation loss before stopping")
     fit.add_argument("--batch", type=int, help="windows in a step")
     fit.add_argument("--learning-rate", dest="rate", type=float, help="of Adam at the start")

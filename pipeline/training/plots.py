@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipeline.training.train import Epoch
+from pipeline.training.progress import Epoch
 from pipeline.videos.files import write_whole
 
 _BLUE, _ORANGE, _GREY = "#1f6fb2", "#d9701e", "#8a8f98"

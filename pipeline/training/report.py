@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from pipeline.errors import VideoError
 from pipeline.training.dataset import Dataset
-from pipeline.training.train import Epoch
+from pipeline.training.progress import Epoch
 from pipeline.videos.reader import open_video
 from pipeline.videos.tables import plural
 

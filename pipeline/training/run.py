@@ -6,7 +6,7 @@ import contextlib
 import json
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,11 @@ from pipeline.training.evaluate import (
 )
 from pipeline.training.heads import HeadSpec
 from pipeline.training.leaks import LeakReport, find_leaks
+from pipeline.training.progress import Epoch
 from pipeline.training.report import render
+from pipeline.training.resume import Resumable
 from pipeline.training.splits import Split
-from pipeline.training.train import Epoch, Trained, TrainSpec, fit
+from pipeline.training.train import Trained, TrainSpec, fit
 from pipeline.training.windows import WindowSpec
 from pipeline.videos.tables import write_table
 
@@ -74,6 +76,7 @@ def train(
     spec: TrainSpec | None = None,
     threshold: float = 0.0,
     command: str = "",
+    state: Path | None = None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> Run:
     """Train on the train part, choose by the val part, then look at the test part for the first time.
@@ -87,6 +90,7 @@ def train(
         spec: how to train.
         threshold: the probability below which the checkpoint shall answer "not sure".
         command: what repeats the run, for the report.
+        state: a file that keeps the state after each epoch; where it exists, the training goes on from it.
         on_epoch: called after each epoch.
 
     Raises:
@@ -96,7 +100,12 @@ def train(
     window = window or data.default_window(split.train)
     check_window(data, window)
     windows = {name: windows_of(data, rows, window) for name, rows in split.parts().items()}
-    trained = fit(data, windows["train"], windows["val"], head, spec, on_epoch=on_epoch)
+    names = {name: names_of(data, rows) for name, rows in split.parts().items()}
+    resumable = None
+    if state is not None:
+        settings = {"head": asdict(head), "window": asdict(window), "training": asdict(replace(spec, epochs=1))}
+        resumable = Resumable(state, {"recipe": data.recipe.fingerprint, "split": names, **settings})
+    trained = fit(data, windows["train"], windows["val"], head, spec, on_epoch=on_epoch, resumable=resumable)
     groups = list(groups) if groups is not None else data.names
     logits = {name: trained.logits(part) for name, part in windows.items() if len(part)}
     temperature = temperature_of(predictions_of("val", data, windows["val"], logits["val"]))
@@ -124,7 +133,7 @@ def train(
         "window": asdict(window),
         "training": asdict(trained.spec),
         "store": str(data.folder),
-        "split": {name: names_of(data, rows) for name, rows in split.parts().items()},
+        "split": names,
         "notes": list(split.notes),
         "temperature": temperature,
         "threshold": threshold,

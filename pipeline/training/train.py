@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 import keras
 import numpy as np
@@ -16,6 +16,8 @@ from pipeline.training.checkpoint import run_in_batches
 from pipeline.training.compiled import Function, compile_head, compile_step
 from pipeline.training.dataset import Dataset, Windows
 from pipeline.training.heads import FRAMES, HEADS, HeadSpec, build_model, statistics_of
+from pipeline.training.progress import Epoch, Progress
+from pipeline.training.resume import Resumable
 
 
 @dataclass(frozen=True)
@@ -58,55 +60,6 @@ class TrainSpec:
 
 
 @dataclass(frozen=True)
-class Epoch:
-    """One row of ``history.csv``."""
-
-    epoch: int
-    """From 1."""
-    loss: float
-    """Mean cross entropy of the training windows, with dropout and label smoothing."""
-    accuracy: float
-    val_loss: float
-    """Mean cross entropy of the validation windows, without either."""
-    val_accuracy: float
-    learning_rate: float
-    seconds: float
-
-    def row(self) -> dict[str, float | int]:
-        """The values by name."""
-        return asdict(self)
-
-
-@dataclass
-class Progress:
-    """What the rules of stopping know; all of it can be written as JSON."""
-
-    rate: float
-    best_loss: float = math.inf
-    best_epoch: int = 0
-    since_best: int = 0
-    since_cut: int = 0
-    history: list[Epoch] = field(default_factory=list)
-
-    def add(self, epoch: Epoch, spec: TrainSpec) -> bool:
-        """Take note of an epoch; True if it is the best so far."""
-        self.history.append(epoch)
-        if epoch.val_loss < self.best_loss - 1e-5:
-            self.best_loss, self.best_epoch = epoch.val_loss, epoch.epoch
-            self.since_best = self.since_cut = 0
-            return True
-        self.since_best += 1
-        self.since_cut += 1
-        if self.since_cut >= spec.plateau:
-            self.rate, self.since_cut = self.rate / 2, 0
-        return False
-
-    def finished(self, spec: TrainSpec) -> bool:
-        """Whether to stop after the epochs so far."""
-        return len(self.history) >= spec.epochs or self.since_best >= spec.patience
-
-
-@dataclass(frozen=True)
 class Trained:
     """A head with the weights of its best epoch."""
 
@@ -131,6 +84,7 @@ def fit(
     spec: TrainSpec,
     *,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    resumable: Resumable | None = None,
 ) -> Trained:
     """Train a head on windows and keep the weights with the lowest validation loss.
 
@@ -144,6 +98,7 @@ def fit(
         head: what to train.
         spec: how.
         on_epoch: called after each epoch.
+        resumable: where the state is kept after each epoch, and taken from if it is there.
 
     Raises:
         UserError: the loss is no number any more, or there is nothing to learn from.
@@ -187,9 +142,11 @@ def fit(
 
     progress = Progress(spec.rate)
     best = model.get_weights()
+    if resumable is not None and (state := resumable.read(model, optimizer, random)) is not None:
+        best, progress = state
     interrupted = False
     try:
-        while not progress.finished(spec):
+        while not progress.finished(spec.epochs, spec.patience):
             since = time.perf_counter()
             optimizer.learning_rate = progress.rate
             step.restart()
@@ -211,8 +168,10 @@ def fit(
                 learning_rate=progress.rate,
                 seconds=time.perf_counter() - since,
             )
-            if progress.add(epoch, spec):
+            if progress.add(epoch, spec.plateau):
                 best = model.get_weights()
+            if resumable is not None:
+                resumable.write(model, optimizer, best, progress, random)
             on_epoch(epoch)
     except KeyboardInterrupt:
         if not progress.best_epoch:

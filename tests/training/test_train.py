@@ -11,8 +11,10 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.training.dataset import open_dataset, windows_of
 from pipeline.training.heads import head_spec
+from pipeline.training.progress import Epoch, Progress
+from pipeline.training.resume import Resumable
 from pipeline.training.splits import groups_of, make_split
-from pipeline.training.train import Epoch, Progress, TrainSpec, fit
+from pipeline.training.train import TrainSpec, fit
 from pipeline.training.windows import WindowSpec
 
 SPEC = TrainSpec(epochs=4, batch=8, rate=0.01)
@@ -35,7 +37,13 @@ def test_it_learns_classes_that_differ(data):
     assert history[-1].loss < history[0].loss / 2
 
 
-@pytest.mark.parametrize("name", ["transformer", "keras-example"])
+def test_no_weight_decay_is_possible(data):
+    train, val, _ = parts(data)
+    fit(data, train, val, head_spec("mean"), replace(SPEC, weight_decay=0.0, label_smoothing=0.0, epochs=1))
+
+
+# XLA takes many seconds to compile the published one.
+@pytest.mark.parametrize("name", ["transformer", pytest.param("keras-example", marks=pytest.mark.slow)])
 def test_heads_with_layers_of_their_own_train(data, name):
     train, val, _ = parts(data)
     trained = fit(data, train, val, head_spec(name), TrainSpec(epochs=6, rate=0.01))
@@ -79,16 +87,15 @@ def epoch(number: int, loss: float) -> Epoch:
 
 
 def test_stopping_and_the_learning_rate_follow_the_validation_loss():
-    spec = TrainSpec(epochs=100, patience=5, plateau=2)
     progress = Progress(rate=1.0)
-    assert progress.add(epoch(1, 3.0), spec)
-    assert progress.add(epoch(2, 2.0), spec)
+    assert progress.add(epoch(1, 3.0), 2)
+    assert progress.add(epoch(2, 2.0), 2)
     for number in range(3, 7):
-        assert not progress.add(epoch(number, 2.5), spec)
-        assert not progress.finished(spec)
+        assert not progress.add(epoch(number, 2.5), 2)
+        assert not progress.finished(100, 5)
     assert progress.rate == 0.25, "halved after each two epochs without progress"
-    progress.add(epoch(7, 2.1), spec)
-    assert progress.finished(spec)
+    progress.add(epoch(7, 2.1), 2)
+    assert progress.finished(100, 5)
     assert progress.best_epoch == 2
 
 
@@ -113,6 +120,40 @@ def test_ctrl_c_keeps_the_best_so_far_and_before_the_first_epoch_nothing(data):
     undisturbed = fit(data, train, val, head_spec(units=8), replace(SPEC, epochs=2))
     for mine, theirs in zip(trained.model.get_weights(), undisturbed.model.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
+
+
+def test_resumed_it_ends_as_if_undisturbed(data, tmp_path):
+    train, val, _ = parts(data)
+    head, spec = head_spec("conv1d", units=8), replace(SPEC, epochs=5, plateau=1)
+    undisturbed = fit(data, train, val, head, spec)
+
+    class Killed(Exception):
+        pass
+
+    def die(epoch: Epoch) -> None:
+        if epoch.epoch in (1, 3):
+            raise Killed
+
+    state = Resumable(tmp_path / "state.npz", {"head": "conv1d"})
+    for _ in range(2):
+        with pytest.raises(Killed):
+            fit(data, train, val, head, spec, on_epoch=die, resumable=state)
+    resumed = fit(data, train, val, head, spec, resumable=state)
+    assert without_seconds(resumed.progress.history) == without_seconds(undisturbed.progress.history)
+    for mine, theirs in zip(resumed.model.get_weights(), undisturbed.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_the_state_of_another_training_is_refused(data, tmp_path):
+    train, val, _ = parts(data)
+    spec = replace(SPEC, epochs=1)
+    path = tmp_path / "state.npz"
+    fit(data, train, val, head_spec("mean"), spec, resumable=Resumable(path, {"seed": 1}))
+    with pytest.raises(UserError, match="other videos or settings"):
+        fit(data, train, val, head_spec("mean"), spec, resumable=Resumable(path, {"seed": 2}))
+    path.write_bytes(b"no archive")
+    with pytest.raises(UserError, match="damaged"):
+        fit(data, train, val, head_spec("mean"), spec, resumable=Resumable(path, {"seed": 1}))
 
 
 def test_windows_are_gathered_as_they_were_cut(data):

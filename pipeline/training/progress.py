@@ -1,0 +1,55 @@
+"""How far a training has come: its epochs, and the rules of stopping and of the learning rate."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One row of ``history.csv``."""
+
+    epoch: int
+    """From 1."""
+    loss: float
+    """Mean cross entropy of the training windows, with dropout and label smoothing."""
+    accuracy: float
+    val_loss: float
+    """Mean cross entropy of the validation windows, without either."""
+    val_accuracy: float
+    learning_rate: float
+    seconds: float
+
+    def row(self) -> dict[str, float | int]:
+        """The values by name."""
+        return asdict(self)
+
+
+@dataclass
+class Progress:
+    """What the rules of stopping know; all of it can be written as JSON."""
+
+    rate: float
+    best_loss: float = math.inf
+    best_epoch: int = 0
+    since_best: int = 0
+    since_cut: int = 0
+    history: list[Epoch] = field(default_factory=list)
+
+    def add(self, epoch: Epoch, plateau: int) -> bool:
+        """Take note of an epoch; True if it is the best so far. The rate is halved after ``plateau`` that were not."""
+        self.history.append(epoch)
+        if epoch.val_loss < self.best_loss - 1e-5:
+            self.best_loss, self.best_epoch = epoch.val_loss, epoch.epoch
+            self.since_best = self.since_cut = 0
+            return True
+        self.since_best += 1
+        self.since_cut += 1
+        if self.since_cut >= plateau:
+            self.rate, self.since_cut = self.rate / 2, 0
+        return False
+
+    def finished(self, epochs: int, patience: int) -> bool:
+        """Whether to stop after the epochs so far."""
+        return len(self.history) >= epochs or self.since_best >= patience
