@@ -101,7 +101,12 @@ def _single(args: argparse.Namespace, reading: Reading) -> int:
 
 def _default_video(args: argparse.Namespace) -> Path:
     """result.avi, or beside a page an .mp4, since browsers do not play AVI."""
-    return args.html.with_suffix(".mp4") if args.html else Path("result.avi")
+    if args.html is None:
+        return Path("result.avi")
+    beside = args.html.with_suffix(".mp4")
+    if beside.absolute() == Path(args.video).absolute():  # the video itself is there
+        return args.html.with_name(f"{args.html.stem}.labelled.mp4")
+    return beside
 
 
 def _outputs(args: argparse.Namespace, default: Path | None) -> Outputs:
@@ -196,6 +201,10 @@ def _folder(args: argparse.Namespace, reading: Reading) -> int:
 def _live(args: argparse.Namespace, reading: Reading) -> int:
     files = ("output", "json", "csv", "segments", "srt", "html", "cut", "cut_out", "out", "store", "retry_failed")
     _refuse(args, "a live source", (*files, "clip_seconds"))
+    if args.seconds is not None and not args.seconds > 0:
+        raise UserError(f"--seconds {args.seconds:g}: expected more than 0")
+    if not args.patience >= 0:
+        raise UserError(f"--patience {args.patience:g}: expected seconds, 0 or more")
     if args.min_duration:
         raise UserError("--min-duration looks ahead, which a live picture does not allow; leave it out")
 

@@ -226,6 +226,8 @@ def test_no_screen(make_checkpoint):
         (["--smooth", "centred:9"], "looks ahead"),
         (["--min-duration", "1"], "--min-duration looks ahead"),
         (["--clip-seconds", "1"], "--clip-seconds has no meaning"),
+        (["--seconds", "0"], "--seconds 0: expected more than 0"),
+        (["--patience", "-1"], "--patience -1: expected seconds, 0 or more"),
     ],
 )
 def test_what_live_cannot_do(make_checkpoint, capsys, options, line):

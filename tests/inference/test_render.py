@@ -117,3 +117,19 @@ def test_an_output_that_cannot_be_written(untrained, tmp_path):
     with pytest.raises(UserError, match="is no folder"):
         render(answer, tmp_path / "file" / "out.avi")
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["file", "in.mp4"]
+
+
+@pytest.mark.parametrize("output", ["out.avi", "out.mp4"])
+def test_a_stop_leaves_nothing(untrained, tmp_path, output):
+    source = write_video(tmp_path / "in.mp4", frames=60, sound=True)
+    answer = untrained.classify(source)
+    (tmp_path / output).write_bytes(b"old")
+
+    def stop(done: int, total: int) -> None:
+        if done == 30:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        render(answer, tmp_path / output, show=stop)
+    assert (tmp_path / output).read_bytes() == b"old"
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == sorted(["in.mp4", output])

@@ -140,6 +140,8 @@ def test_a_page_beside_its_video(checkpoint, movie, tmp_path, capsys):  # noqa: 
     assert run(checkpoint, movie, "--html", tmp_path / "out" / "player.html") == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["player.html", "player.mp4"]
     assert 'src="./player.mp4"' in (tmp_path / "out" / "player.html").read_text()
+    assert run(checkpoint, movie, "--html", movie.with_suffix(".html")) == 0
+    assert 'src="./movie.labelled.mp4"' in movie.with_suffix(".html").read_text()
     avi = write_pieces(tmp_path / "a.avi", [(0, 10)], kind="mpeg4_avi")
     assert run(checkpoint, avi, "--html", tmp_path / "p.html", "--frames", "none") == 2
     assert "browsers play neither a.avi (mpeg4) nor another file" in capsys.readouterr().err
