@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from pipeline.errors import UserError, VideoError
+from pipeline.videos.tables import quoting
 
 TABLE = "clips.csv"
 _SAMPLE = 65536
@@ -112,17 +113,18 @@ def record_origins(folder: Path, origins: Iterable[Origin]) -> None:
     news = [origin for origin in origins if known.get(origin.clip) != origin]
     if not news:
         return
+    rows = [asdict(origin) for origin in news]
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, [item.name for item in fields(Origin)], lineterminator="\n")
+    names = [item.name for item in fields(Origin)]
+    writer = csv.DictWriter(text, names, lineterminator="\n", quoting=quoting(rows))
     path = folder / TABLE
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
             header = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-            os.write(header, (",".join(writer.fieldnames) + "\n").encode())
+            os.write(header, (",".join(names) + "\n").encode())
             os.close(header)
-        for origin in news:
-            writer.writerow(asdict(origin))
+        writer.writerows(rows)
         with open(path, "ab+") as table:
             size = table.seek(0, os.SEEK_END)
             if size:

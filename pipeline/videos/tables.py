@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 from pipeline.errors import UserError
 from pipeline.videos.files import write_whole
@@ -74,12 +75,18 @@ def _utf8(data: bytes) -> str:
     return data.decode("utf-8-sig", errors="surrogateescape")
 
 
+def quoting(rows: Iterable[dict]) -> Literal[0, 1]:
+    """How to quote: Python 3.11 leaves a lone carriage return bare, and readers would break the line there."""
+    return csv.QUOTE_ALL if any("\r" in str(value) for row in rows for value in row.values()) else csv.QUOTE_MINIMAL
+
+
 def write_table(rows: Iterable[dict], columns: Sequence[str], path: Path) -> None:
     """Write a CSV file whole or not at all: under a temporary name, then renamed."""
+    rows = list(rows)
     with (
         write_whole(path) as temporary,
         open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as file,
     ):
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer = csv.DictWriter(file, columns, lineterminator="\n", quoting=quoting(rows))
         writer.writeheader()
         writer.writerows(rows)

@@ -167,6 +167,11 @@ def test_the_last_row_of_a_clip_counts(tmp_path):
     assert not read_origins(tmp_path)["b.mp4"].made_like(origin("b.mp4", settings="other"))
 
 
+def test_a_carriage_return_in_a_name(tmp_path):
+    record_origins(tmp_path, [origin("a\r.mp4"), origin("b.mp4")])
+    assert set(groups_in(tmp_path)) == {"a\r.mp4", "b.mp4"}
+
+
 def test_a_torn_last_line_costs_one_row(tmp_path):
     record_origins(tmp_path, [origin("a.mp4"), origin("b.mp4")])
     table = tmp_path / "clips.csv"

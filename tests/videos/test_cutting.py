@@ -280,3 +280,22 @@ def test_sizes():
         Encoding(fps=0)
     with pytest.raises(UserError, match="quality 99"):
         Encoding(quality=99)
+
+
+ODD = Path(__file__).parents[3] / "shared" / "videos" / "odd"
+
+
+@pytest.mark.skipif(not ODD.is_dir(), reason="the folder of odd videos is not there")
+@pytest.mark.parametrize("name", ["video_90.mov", "video_180.mov", "video_270.mov", "nasa_13013_rotated.mp4"])
+def test_turned_recordings_become_upright_clips(name, tmp_path):
+    recording = open_recording(ODD / name)
+    clips = plan_clips(recording, [Segment(ODD / name, 0, recording.duration)], tmp_path)
+    assert [cut.error for cut in cut_all(clips, tmp_path)] == [None]
+    with open_video(ODD / name) as video:
+        before = next(video.frames([1])).image.astype(int)
+    with open_video(clips[0].path) as video:
+        after = next(video.frames([1])).image.astype(int)
+        frame = next(iter(video.raw()))
+    assert frame.rotation == 0
+    assert before.shape == after.shape
+    assert np.abs(before - after).mean() < 6
