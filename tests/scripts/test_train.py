@@ -62,6 +62,44 @@ def test_folds_print_mean_and_spread(capsys, store):
     assert "±" in lines[-1]
 
 
+def history_of(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "history.csv", newline="") as file:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+
+
+def test_ctrl_c_keeps_the_best_and_resume_ends_as_if_undisturbed(capsys, store, checkpoint, tmp_path, monkeypatch):
+    class Stopping:
+        """A progress bar under which the user presses Ctrl-C after the second epoch."""
+
+        def __init__(self, *args, **kwargs) -> None:
+            self.epochs = 0
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exc) -> None:
+            pass
+
+        def set_postfix_str(self, *args, **kwargs) -> None:
+            pass
+
+        def update(self) -> None:
+            self.epochs += 1
+            if self.epochs == 2:
+                raise KeyboardInterrupt
+
+    out = tmp_path / "stopped"
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "progress", Stopping)
+        status, text, _ = call(capsys, train.main, store, "--out", out, *QUICK)
+    assert status == 130
+    assert "stopped by Ctrl-C, best so far kept" in text
+    assert len(history_of(out)) == 2
+    assert call(capsys, train.main, store, "--out", out, "--resume", *QUICK)[0] == 0
+    assert history_of(out) == history_of(checkpoint)
+    assert [path.name for path in tmp_path.iterdir()] == ["stopped"], "the state of a finished run was left"
+
+
 def test_quiet_prints_nothing(capsys, store, tmp_path):
     status, out, err = call(capsys, train.main, store, "--out", tmp_path / "c", "--quiet", *QUICK)
     assert (status, out, err) == (0, "", "")
@@ -77,6 +115,10 @@ def test_quiet_prints_nothing(capsys, store, tmp_path):
         (["--out", "{new}", "--group", "dog"], "matches no video"),
         (["--out", "{new}", "--learning-rate", "0"], "--learning-rate 0"),
         (["--folds", "99"], "--folds 99"),
+        (["--folds", "3", "--resume"], "--resume"),
+        (["--out", "{new}", "--mixup", "-1"], "--mixup -1"),
+        (["--out", "{new}", "--abstain-below", "2"], "--abstain-below 2"),
+        (["--out", "{new}", "--labels", "missing.csv"], "missing.csv"),
     ],
 )
 def test_mistakes_are_one_line_and_status_two(capsys, store, checkpoint, tmp_path, argv, part):
