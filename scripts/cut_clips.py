@@ -90,15 +90,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             say(f"{args.segments}: left out {plural(annotations.left_out, 'event')} without a duration")
     clips: list[Clip] = []
     taken: set[Path] = set()
-    for video in dict.fromkeys(segment.video for segment in wanted):
-        try:
-            recording = open_recording(video)
-            segments = [segment for segment in wanted if segment.video == video]
-            if args.every is not None:
-                segments = _cut_up(segments[0], recording, args)
-            clips += plan_clips(recording, segments, args.out, clamp=args.clamp, taken=taken)
-        except VideoError as error:
-            failed(video, error)
+    by_video: dict[Path, list[Segment]] = {}
+    for segment in wanted:
+        by_video.setdefault(segment.video, []).append(segment)
+    with command.progress(len(by_video), "video", args.quiet, desc="reading") as bar:
+        for video, segments in by_video.items():
+            bar.update()
+            try:
+                recording = open_recording(video)
+                if args.every is not None:
+                    segments = _cut_up(segments[0], recording, args)
+                clips += plan_clips(recording, segments, args.out, clamp=args.clamp, taken=taken)
+            except VideoError as error:
+                failed(video, error)
     settings = SETTINGS if args.fast else str(encoding)
     if args.fast:
         clips, misses = _snapped(clips, failed)
