@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
 import os
 import signal
 import sys
@@ -58,12 +59,17 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
     """Call ``main(argv)`` and turn what goes wrong into one line and an exit status."""
     if "--verbose" not in (sys.argv[1:] if argv is None else argv):
         quieten()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files need not be printable here
     if sys.platform != "win32":
         signal.signal(signal.SIGTERM, _terminate)
     try:
         return main(argv)
-    except (UserError, VideoError) as error:
+    except UserError as error:
         status, line = CALLED_WRONGLY, f"error: {error}"
+    except VideoError as error:
+        status, line = CALLED_WRONGLY, f"error: {error.reason}"
     except Terminated:
         status, line = 143, "stopped by a termination signal; what was finished is kept"
     except KeyboardInterrupt:

@@ -14,7 +14,7 @@ class VideoError(Exception):
     """One video cannot be used; it becomes a row in ``failures.csv`` and the run goes on.
 
     Attributes:
-        stage: where it failed: ``open``, ``decode``, ``sample``, ``network`` or ``store``.
+        stage: where it failed: ``open``, ``decode``, ``sample``, ``network``, ``cut`` or ``ffmpeg``.
         reason: one line for a person.
     """
 

@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.videos is None:
         data, recordings = out / "data", out / "recordings"
         _draw(recordings)
-        steps.run("cut_clips", recordings, "--every", _CLIP_SECONDS, "--out", data)
+        steps.run("cut_clips", recordings, "--every", _CLIP_SECONDS, "--drop-last", "--out", data)
     else:
         data = args.videos
     steps.run("list_videos", data, "--out", out / "data_file.csv")

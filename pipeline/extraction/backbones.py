@@ -27,6 +27,10 @@ class Backbone:
         batch: pictures in one call of the compiled function.
         precision: ``float32``, ``bfloat16`` or ``float16`` arithmetic; weights and features stay float32.
 
+    Attributes:
+        model: the Keras model, from scaled pictures to features.
+        dimensions: the length of a feature vector.
+
     Raises:
         UserError: unknown network, a size below its smallest, weights that cannot be had or do not fit.
     """
@@ -44,20 +48,18 @@ class Backbone:
         self.size = self.network.check_size(size)
         self.batch = batch
         self.precision = precision
-        self._model = _build(self.network, weights, self.size, policy_for(precision))
-        self.dimensions: int = self._model.output_shape[-1]
+        self.model = _build(self.network, weights, self.size, policy_for(precision))
+        self.dimensions: int = self.model.output_shape[-1]
 
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256 of the weights."""
-        return digest_of(self._model)
+        return digest_of(self.model)
 
     @functools.cached_property
     def _function(self):
         """The compiled function; the first call of it compiles."""
-        return compile_model(
-            _with_preprocessing(self._model, self.network), (self.batch, *self.size, 3), self.precision
-        )
+        return compile_model(_with_preprocessing(self.model, self.network), (self.batch, *self.size, 3), self.precision)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Features of some pictures.

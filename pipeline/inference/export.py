@@ -102,7 +102,7 @@ def _chain(classifier: Classifier) -> Any:
     import tensorflow as tf
 
     checkpoint, recipe = classifier.checkpoint, classifier.checkpoint.recipe
-    network, head = classifier.backbone._model, checkpoint.model
+    network, head = classifier.backbone.model, checkpoint.model
     known = classifier.backbone.network
     scale = (
         importlib.import_module(f"keras.applications.{known.module}").preprocess_input

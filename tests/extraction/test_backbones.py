@@ -41,14 +41,14 @@ def test_lower_precision_stays_close():
 def test_a_file_of_weights_and_their_source_are_one(tmp_path):
     made = Backbone("tiny", weights=RANDOM)
     path = tmp_path / "tiny.weights.h5"
-    made._model.save_weights(path)
+    made.model.save_weights(path)
     with pytest.raises(UserError, match="random weights only"):
         Backbone("tiny", weights=WeightsSource(str(path)))
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
     path = tmp_path / "tiny.weights.h5"
-    Backbone("tiny", weights=RANDOM)._model.save_weights(path)
+    Backbone("tiny", weights=RANDOM).model.save_weights(path)
     with pytest.raises(UserError, match="no weights of mobilenet"):
         Backbone("mobilenet", weights=WeightsSource(str(path)), size=(32, 32))
 
@@ -56,7 +56,7 @@ def test_weights_of_another_network_are_refused(tmp_path):
 def test_a_saved_file_gives_the_same_digest_and_features(tmp_path):
     path = tmp_path / "small.weights.h5"
     made = Backbone("mobilenet", weights=WeightsSource("random:5"), size=(32, 32), batch=2)
-    made._model.save_weights(path)
+    made.model.save_weights(path)
     loaded = Backbone("mobilenet", weights=WeightsSource(str(path)), size=(32, 32), batch=2)
     assert loaded.digest == made.digest
     np.testing.assert_allclose(loaded(pictures(3)), made(pictures(3)), atol=1e-6)
@@ -68,7 +68,7 @@ def test_each_network_has_its_own_preprocessing():
     images = pictures(2)
     backbone = Backbone("resnet50", weights=RANDOM, size=(32, 32), batch=2)
     scaled = keras.applications.resnet.preprocess_input(images.astype(np.float32))
-    expected = backbone._model(scaled, training=False).numpy()
+    expected = backbone.model(scaled, training=False).numpy()
     np.testing.assert_allclose(backbone(images), expected, atol=1e-5 * expected.max())
 
 
