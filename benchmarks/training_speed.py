@@ -42,6 +42,7 @@ def drawn_dataset() -> Dataset:
     )
     names = tuple(f"c{label}" for label in range(CLASSES))
     return Dataset(
+        precision="",
         folder=Path("drawn"),
         recipe=Recipe("all", "imported", "0" * 64, 1, 1),
         weights_source="",

@@ -28,14 +28,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     # Keras takes seconds to import; --help must not wait for it.
     from pipeline.training import plots
-    from pipeline.training.apply import predict, rows_of_part
+    from pipeline.training.apply import predict, rows_of_part, thinned_to
     from pipeline.training.checkpoint import Checkpoint
     from pipeline.training.dataset import open_dataset
     from pipeline.training.evaluate import confusion, measure, report_text, write_predictions
     from pipeline.training.splits import groups_of
 
     checkpoint = Checkpoint.load(args.checkpoint)
-    data = open_dataset(args.store, classes=checkpoint.classes, frame_labels=args.labels)
+    data = open_dataset(
+        args.store,
+        classes=checkpoint.classes,
+        frame_labels=args.labels,
+        sampling=thinned_to(args.store, checkpoint.recipe),
+    )
     predictions = predict(checkpoint, data, rows_of_part(checkpoint, data, args.split), args.split)
     groups, _ = groups_of(data.videos, args.group)
     figures = measure(predictions, groups)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import command
+from pipeline.videos.sampling import Sampling
 from pipeline.videos.tables import plural
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         __doc__, "python scripts/search.py features/match --grid configs/grid.yaml --out checkpoints/search"
     )
     parser.add_argument("store", metavar="STORE", type=Path, help="feature store")
+    parser.add_argument("--sampling", help="thin a denser store to this sampling, such as uniform:20 of an 'all' store")
     parser.add_argument("--grid", type=Path, required=True, help="YAML: settings with lists of values, or ranges")
     parser.add_argument("--out", type=Path, required=True, help="folder of the search")
     parser.add_argument("--method", choices=("grid", "random", "tpe"), default="grid", help="what to train next")
@@ -40,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.training.train import TrainSpec
 
     space = read_space(args.grid)
-    data = open_dataset(args.store)
+    data = open_dataset(args.store, sampling=Sampling.parse(args.sampling) if args.sampling else None)
     groups, notes = groups_of(data.videos, args.group)
     split = make_split(data, groups, seed=args.seed)
     for note in (*notes, *split.notes):

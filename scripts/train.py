@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from pipeline import command
 from pipeline.errors import UserError
+from pipeline.videos.sampling import Sampling
 
 if TYPE_CHECKING:
     from pipeline.training.dataset import Dataset
@@ -43,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.out is not None:
         # What Ctrl-C kept is there for going on with.
         check_free(args.out, overwrite=args.overwrite or args.resume)
-    data = open_dataset(args.store, frame_labels=args.labels)
+    sampling = Sampling.parse(args.sampling) if args.sampling else None
+    data = open_dataset(args.store, frame_labels=args.labels, sampling=sampling)
     groups, notes = groups_of(data.videos, args.group)
     for note in (*notes, *(f"{count} videos {reason} are left out" for reason, count in data.left_out.items())):
         say(f"note: {note}")
@@ -161,6 +163,7 @@ def _train(args: argparse.Namespace, data: Dataset, groups: list[str], split: Sp
 def _parser() -> argparse.ArgumentParser:
     parser = command.parser(__doc__, "python scripts/train.py features/match --out checkpoints/match")
     parser.add_argument("store", metavar="STORE", type=Path, help="feature store of extract_features.py")
+    parser.add_argument("--sampling", help="thin a denser store to this sampling, such as uniform:20 of an 'all' store")
     parser.add_argument("--out", type=Path, help="checkpoint folder to write")
     parser.add_argument("--overwrite", action="store_true", help="replace the checkpoint folder if it exists")
     parser.add_argument("--seed", type=int, default=0, help="of split, weights and shuffling")

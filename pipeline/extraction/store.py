@@ -143,6 +143,15 @@ class FeatureStore:
         return next((weights["source"] for weights in known.values()), "")
 
     @functools.cached_property
+    def precision(self) -> str:
+        """The arithmetic that the features were computed in, such as ``bfloat16``; several are joined by commas."""
+        found = set()
+        for path in sorted(self.folder.glob(SHARDS)):
+            with h5py.File(path, "r") as shard:
+                found.add(str(shard.attrs.get("precision", "")))
+        return ",".join(sorted(found - {""}))
+
+    @functools.cached_property
     def catalog(self) -> Catalog:
         """The videos as they were listed when they were extracted: labels, splits, groups and paths."""
         path = self.folder / CATALOG_FILE

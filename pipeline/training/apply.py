@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.store import read_recipe
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.dataset import Dataset, windows_of
 from pipeline.training.evaluate import Predictions, predictions_of
 from pipeline.videos.catalog import SPLITS
+from pipeline.videos.sampling import Sampling
 
 PARTS = (*SPLITS, "all")
 
@@ -40,6 +45,13 @@ def rows_of_part(checkpoint: Checkpoint, data: Dataset, part: str) -> np.ndarray
     if not rows:
         raise UserError(f"{data.folder} has no {part} videos for {checkpoint.folder}; try --split all")
     return np.array(rows)
+
+
+def thinned_to(folder: Path, recipe: Recipe) -> Sampling | None:
+    """The sampling to read a store by, where it holds more frames than the checkpoint's recipe picks; else None."""
+    stored = Sampling.parse(read_recipe(folder).sampling)
+    wanted = Sampling.parse(recipe.sampling)
+    return wanted if stored.contains(wanted) else None
 
 
 def check_fits(checkpoint: Checkpoint, data: Dataset) -> None:

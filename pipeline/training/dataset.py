@@ -27,6 +27,8 @@ class Dataset:
     """The store."""
     recipe: Recipe
     weights_source: str
+    precision: str
+    """The arithmetic that the features were computed in."""
     classes: tuple[str, ...]
     videos: tuple[Video, ...]
     labels: np.ndarray
@@ -96,7 +98,11 @@ class Dataset:
 
 
 def open_dataset(
-    folder: str | Path, *, classes: tuple[str, ...] | None = None, frame_labels: Path | None = None
+    folder: str | Path,
+    *,
+    classes: tuple[str, ...] | None = None,
+    frame_labels: Path | None = None,
+    sampling: Sampling | None = None,
 ) -> Dataset:
     """Read the labelled sequences of a store into memory.
 
@@ -104,11 +110,12 @@ def open_dataset(
         folder: the store.
         classes: of a checkpoint, in its order; by default those that occur, in natural order.
         frame_labels: a CSV of labels of single frames, which count instead of the catalog's; see `read_labels`.
+        sampling: thin a denser store to this sampling.
 
     Raises:
         UserError: no store, no labelled videos in it, all of one class, or a class that is not in ``classes``.
     """
-    store = FeatureStore(folder)
+    store = FeatureStore(folder, sampling=sampling)
     labels = read_labels(frame_labels, store) if frame_labels is not None else None
     left_out: Counter[str] = Counter()
     videos = []
@@ -160,6 +167,7 @@ def open_dataset(
         folder=store.folder,
         recipe=store.recipe,
         weights_source=store.weights_source,
+        precision=store.precision,
         classes=classes,
         videos=tuple(videos),
         labels=np.array([classes.index(video.label) for video in videos], np.int64),

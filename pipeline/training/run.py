@@ -167,7 +167,7 @@ def save(run: Run, folder: Path, *, overwrite: bool = False) -> Checkpoint:
         time_scale=data.time_scale(run.split.train),
         temperature=run.results["temperature"],
         threshold=run.results["threshold"],
-        versions=versions(),
+        versions=versions() | {"precision": data.precision},
     )
     with write_folder(folder, overwrite=overwrite) as temporary:
         run.trained.model.save(temporary / MODEL_FILE)
