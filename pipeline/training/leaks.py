@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.training.dataset import Dataset
 from pipeline.training.splits import Split
 
+COPY_THRESHOLD = 0.9999
 THRESHOLD = 0.98  # cosine of centred mean features; see `find_leaks`
 _LISTED = 50
 
@@ -71,6 +72,11 @@ class LeakReport:
         if more:
             lines.append(f"leak: {more} more; all are in report.html and results.json")
         return lines
+
+
+def threshold_for(weights_source: str) -> float:
+    """From which cosine on two sequences of a network are near-identical; to a random one most things look alike."""
+    return COPY_THRESHOLD if weights_source.startswith("random") else THRESHOLD
 
 
 def find_leaks(data: Dataset, split: Split, groups: Sequence[str], *, threshold: float = THRESHOLD) -> LeakReport:

@@ -33,7 +33,7 @@ from pipeline.training.evaluate import (
     write_predictions,
 )
 from pipeline.training.heads import HeadSpec
-from pipeline.training.leaks import LeakReport, find_leaks
+from pipeline.training.leaks import LeakReport, find_leaks, threshold_for
 from pipeline.training.progress import Epoch
 from pipeline.training.report import render
 from pipeline.training.resume import Resumable
@@ -119,7 +119,7 @@ def train(
             "log_loss": log_loss(part.probabilities, part.labels),
             "ece": expected_calibration_error(part.probabilities, part.labels),
         }
-    leaks = find_leaks(data, split, groups)
+    leaks = find_leaks(data, split, groups, threshold=threshold_for(data.weights_source))
     results: dict[str, Any] = {
         "accuracy": {name: figures["accuracy"] for name, figures in measured.items()},
         "log_loss": {name: figures["log_loss"] for name, figures in measured.items()},

@@ -192,7 +192,22 @@ def _carve(
     if share > 0.5:
         part, rest = _carve(labels, groups, rows, 1 - share, seed)
         return rest, part
-    return next(_k_fold(labels, groups, rows, max(2, min(round(1 / share), count)), seed))
+    wanted = max(2, min(round(1 / share), count))
+    # Few groups may leave a class out of a part; somewhat larger parts, or another of them, may have all.
+    candidates = (
+        candidate
+        for folds in range(wanted, max(1, wanted - 3), -1)
+        for candidate in _k_fold(labels, groups, rows, folds, seed)
+    )
+    best, fewest = None, len(rows)
+    for rest, part in candidates:
+        missing = sum(len(set(labels[rows]) - set(labels[side])) for side in (rest, part))
+        if missing < fewest:
+            best, fewest = (rest, part), missing
+        if not missing:
+            break
+    assert best is not None  # there is at least one fold, and it lacks fewer classes than there are videos
+    return best
 
 
 def _k_fold(labels: np.ndarray, groups: Sequence[str], rows: np.ndarray, folds: int, seed: int):

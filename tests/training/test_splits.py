@@ -132,3 +132,13 @@ def test_impossible_folds_are_refused(data, folds, part):
 def test_one_group_cannot_be_divided(data):
     with pytest.raises(UserError, match="one group only"):
         make_split(data, ["all"] * len(data))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_few_groups_a_class_still_leave_every_class_in_every_part(make_store, seed):
+    """Five recordings of each of five classes: single folds of them would often lack a class."""
+    data = open_dataset(make_store(per_class=15, classes=("a", "b", "c", "d", "e"), groups=5))
+    groups, _ = groups_of(data.videos, r"\w/g\d")
+    split = make_split(data, groups, seed=seed)
+    assert not [note for note in split.notes if note.startswith("no videos of")]
+    assert all(len(data.classes_in(rows)) == 5 for rows in split.parts().values())
