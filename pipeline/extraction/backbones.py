@@ -87,7 +87,8 @@ def _build(network: Network, source: WeightsSource, size: tuple[int, int], polic
     if not network.constructor:
         if not source.is_random:
             raise UserError(f"backbone {network.name} has random weights only; add --weights random")
-        model = _tiny(size)
+        with _dtype_policy(policy):
+            model = _tiny(size)
     else:
         constructor = getattr(keras.applications, network.constructor)
         arguments = {"include_top": False, "pooling": "avg", "input_shape": (*size, 3)}

@@ -27,7 +27,7 @@ def choose_precision(wanted: str) -> tuple[str, str]:
     if wanted != "auto":
         return wanted, "as asked"
     if _has_gpu():
-        return "bfloat16", "this GPU computes it faster"
+        return "float16" if keras.backend.backend() == "tensorflow" else "bfloat16", "this GPU computes it faster"
     if keras.backend.backend() == "tensorflow" and _cpu_has("avx512_bf16", "amx_bf16"):
         return "bfloat16", "this CPU computes it faster"
     return "float32", "nothing faster here"
@@ -59,11 +59,18 @@ def _cpu_has(*flags: str) -> bool:
 
 
 def policy_for(precision: str) -> str:
-    """The Keras dtype policy to build a network under. TensorFlow lowers the precision of the frozen graph
-    itself, which is faster than Keras' policy; the other backends follow the policy."""
-    if precision == "float32" or keras.backend.backend() == "tensorflow":
-        return "float32"
-    return f"mixed_{precision}"
+    """The Keras dtype policy to build a network under. Where TensorFlow can lower the precision of the frozen graph
+    itself, which is faster than Keras' policy, the network stays float32."""
+    return "float32" if precision == "float32" or _rewriting(precision) else f"mixed_{precision}"
+
+
+def _rewriting(precision: str) -> str:
+    """TensorFlow's graph rewriting that lowers to this precision on this machine; empty where there is none."""
+    if keras.backend.backend() != "tensorflow":
+        return ""
+    if _has_gpu():
+        return {"float16": "auto_mixed_precision"}.get(precision, "")
+    return {"bfloat16": "auto_mixed_precision_onednn_bfloat16"}.get(precision, "")
 
 
 def compile_model(model: keras.Model, shape: tuple[int, ...], precision: str) -> Function:
@@ -77,17 +84,29 @@ def compile_model(model: keras.Model, shape: tuple[int, ...], precision: str) ->
 
 def _tensorflow(model: keras.Model, shape: tuple[int, ...], precision: str) -> Function:
     import tensorflow as tf
+    from tensorflow.python.eager import context
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    # Grappler rewrites the graph when it is first run; the option holds for the whole process, and the
-    # backbone is the only network in it that is frozen.
-    rewriting = "auto_mixed_precision_onednn_bfloat16" if not _has_gpu() else "auto_mixed_precision"
-    tf.config.optimizer.set_experimental_options({rewriting: precision != "float32"})
     function = tf.function(
         lambda x: model(x, training=False), input_signature=[tf.TensorSpec(shape, tf.uint8)], autograph=False
     )
     frozen = convert_variables_to_constants_v2(function.get_concrete_function())
-    return lambda images: frozen(tf.constant(images))[0].numpy()
+    # TensorFlow lowers the precision when it rewrites a graph. Its public switch is one for the whole process and
+    # would take precision from the heads of stage two as well; the options of a call hold for that call.
+    config = context.context().config
+    if rewriting := _rewriting(precision):
+        setattr(config.graph_options.rewrite_options, rewriting, 1)
+    options = context.FunctionCallOptions(config_proto=config)
+
+    def call(images: np.ndarray) -> np.ndarray:
+        here = context.context()
+        before, here.function_call_options = here.function_call_options, options
+        try:
+            return frozen(tf.constant(images))[0].numpy()
+        finally:
+            here.function_call_options = before
+
+    return call
 
 
 def _jax(model: keras.Model, shape: tuple[int, ...], precision: str) -> Function:

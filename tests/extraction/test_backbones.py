@@ -31,11 +31,23 @@ def test_random_weights_follow_the_seed_only():
     assert one.digest.startswith("c4eb556de6f8")
 
 
-def test_lower_precision_stays_close():
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_lower_precision_stays_close(precision):
     exact = Backbone("tiny", weights=RANDOM)(pictures(8))
-    coarse = Backbone("tiny", weights=RANDOM, precision="bfloat16")(pictures(8))
+    coarse = Backbone("tiny", weights=RANDOM, precision=precision)(pictures(8))
+    assert coarse.dtype == np.float32
+    assert not np.array_equal(exact, coarse)
     cosine = (exact * coarse).sum(1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(coarse, axis=1)
     assert cosine.min() > 0.999
+
+
+def test_lower_precision_of_a_backbone_does_not_spread_to_other_models():
+    """TensorFlow's option for it is global; a head compiled afterwards must not be touched by it."""
+    tf = pytest.importorskip("tensorflow")
+    Backbone("tiny", weights=RANDOM, precision="bfloat16")(pictures(2))
+    left, right = (np.random.default_rng(seed).standard_normal((256, 256), np.float32) for seed in (0, 1))
+    product = tf.function(tf.matmul)(left, right).numpy()
+    np.testing.assert_allclose(product, left @ right, atol=1e-3)
 
 
 def test_a_file_of_weights_and_their_source_are_one(tmp_path):
