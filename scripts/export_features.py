@@ -32,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             count += 1
     if not count:
         raise UserError(f"{args.store} holds no sequences yet; extract features first")
-    command.say(args.quiet)(f"{args.out}: {plural(count, 'sequence')} of {store.dimensions} features a step")
+    step = "x".join(map(str, store.shape)) + (" pixels" if store.recipe.keeps_pictures else " features")
+    command.say(args.quiet)(f"{args.out}: {plural(count, 'sequence')} of {step} a step")
     return command.OK
 
 

@@ -19,7 +19,8 @@ from pipeline.errors import UserError
 from pipeline.extraction.collect import Progress
 from pipeline.extraction.extract import Extraction, ExtractionSpec
 from pipeline.extraction.networks import Network, find_network
-from pipeline.extraction.recipe import CROPS, INTERPOLATIONS, Recipe, parse_size
+from pipeline.extraction.pictures import Pictures, pictures_recipe
+from pipeline.extraction.recipe import CROPS, FRAMES, INTERPOLATIONS, Recipe, parse_size
 from pipeline.extraction.shards import check_place
 from pipeline.extraction.store import RECIPE_FILE, SHARDS, known_digest
 from pipeline.extraction.weights import WeightsSource
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     say = command.say(args.quiet)
     spec = ExtractionSpec(
         batch=args.batch,
-        dtype=args.dtype,
+        dtype=args.dtype or "float16",
         workers=args.workers,
         timeout=args.timeout,
         retry_failed=args.retry_failed,
@@ -44,7 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         part=_part(args.shard),
     )
     network = find_network(args.backbone)
-    weights = WeightsSource(args.weights)
+    if args.dtype and network.name == FRAMES:
+        raise UserError(f"--dtype {args.dtype}: frames are pictures, kept as uint8")
+    weights = None if network.name == FRAMES else WeightsSource(args.weights)
     sampling = Sampling.parse(args.sampling)
     catalog = open_catalog(args.source)
     say(f"{args.source}: {catalog.summary()}")
@@ -54,8 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     loader = _Loader(network, weights, args, say)
     height, width = loader.size
-    digest = known_digest(args.out, weights) or loader.backbone().digest
-    recipe = Recipe(str(sampling), network.name, digest, height, width, args.crop, args.interpolation)
+    if weights is None:
+        recipe = pictures_recipe(str(sampling), (height, width), args.crop, args.interpolation)
+    else:
+        digest = known_digest(args.out, weights) or loader.backbone().digest
+        recipe = Recipe(str(sampling), network.name, digest, height, width, args.crop, args.interpolation)
     extraction = Extraction(catalog, args.out, recipe, weights, spec)
     plan = extraction.look()
     if plan.extract and args.engine == "ray":
@@ -77,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="folder of the feature store")
     recipe = parser.add_argument_group("recipe: what decides the features")
     recipe.add_argument("--sampling", default="uniform:20", help=f"which frames: {FORMS}")
-    recipe.add_argument("--backbone", default="inceptionv3", help="a network of keras.applications, by name")
+    recipe.add_argument("--backbone", default="inceptionv3", help="a network of keras.applications, or frames")
     recipe.add_argument(
         "--weights", default="imagenet", help="imagenet (downloaded once), a local .h5 file, or random[:SEED]"
     )
@@ -88,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--precision", choices=("auto", "float32", "bfloat16", "float16"), default="auto", help="of the arithmetic"
     )
-    run.add_argument("--dtype", choices=("float16", "float32"), default="float16", help="of the stored features")
+    run.add_argument("--dtype", choices=("float16", "float32"), help="of the stored features (default: float16)")
     run.add_argument("--batch", type=int, default=32, help="pictures in one call of the network")
     run.add_argument("--workers", type=int, default=0, help="decoder processes; 0: one per processor")
     run.add_argument("--timeout", type=float, default=60, help="seconds without a sign of life that a video may take")
@@ -102,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run_on_ray(extraction: Extraction, weights: WeightsSource, args: argparse.Namespace, say) -> None:
+def _run_on_ray(extraction: Extraction, weights: WeightsSource | None, args: argparse.Namespace, say) -> None:
     from pipeline.extraction.cluster import RaySpec, run_on_ray
 
     where = RaySpec(args.ray_address, args.ray_workers)
@@ -120,12 +126,14 @@ def _run_on_ray(extraction: Extraction, weights: WeightsSource, args: argparse.N
 class _Loader:
     """Loads the network when it is needed, once: a finished store needs none."""
 
-    def __init__(self, network: Network, weights: WeightsSource, args: argparse.Namespace, say) -> None:
+    def __init__(self, network: Network, weights: WeightsSource | None, args: argparse.Namespace, say) -> None:
         self._network, self._weights, self._args, self._say = network, weights, args, say
-        self._backbone: Backbone | None = None
+        self._backbone: Backbone | Pictures | None = None
         self.size = network.check_size(parse_size(args.size) if args.size else None)
 
-    def backbone(self, recipe: Recipe | None = None) -> Backbone:
+    def backbone(self, recipe: Recipe | None = None) -> Backbone | Pictures:
+        if self._weights is None:
+            return Pictures(self.size, batch=self._args.batch)
         if self._backbone is None:
             from pipeline.extraction.backbones import Backbone
             from pipeline.extraction.compiled import choose_precision

@@ -14,6 +14,7 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.extraction.compiled import compile_model, policy_for
 from pipeline.extraction.networks import Network, find_network
+from pipeline.extraction.recipe import FRAMES
 from pipeline.extraction.weights import EXPECTED, WeightsSource, digest_of, load_file, set_random_weights
 
 
@@ -29,7 +30,8 @@ class Backbone:
 
     Attributes:
         model: the Keras model, from scaled pictures to features.
-        dimensions: the length of a feature vector.
+        dimensions: the length D of a feature vector.
+        shape: of one step: (D,).
 
     Raises:
         UserError: unknown network, a size below its smallest, weights that cannot be had or do not fit.
@@ -45,11 +47,14 @@ class Backbone:
         precision: str = "float32",
     ) -> None:
         self.network = find_network(name)
+        if self.network.name == FRAMES:
+            raise UserError("frames are kept as pictures: no network makes features of them; choose another backbone")
         self.size = self.network.check_size(size)
         self.batch = batch
         self.precision = precision
         self.model = _build(self.network, weights, self.size, policy_for(precision))
         self.dimensions: int = self.model.output_shape[-1]
+        self.shape: tuple[int, ...] = (self.dimensions,)
 
     @functools.cached_property
     def digest(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store import SHARDS, Entry, read_entries, read_recipe
 from pipeline.videos.catalog import Catalog
 
-_STEPS_AT_ONCE = 4096
+_BYTES_AT_ONCE = 32 << 20
 
 
 @dataclass
@@ -42,7 +43,7 @@ def check_shards(folder: Path) -> Iterator[ShardReport]:
             with h5py.File(path, "r") as shard:
                 for entry in entries:
                     report.problems += [f"{entry.video}: {problem}" for problem in _check_entry(shard, entry)]
-                report.problems += _check_recipe(shard, recipe)
+                report.problems += [*_check_recipe(shard, recipe), *_check_shape(shard["features"], recipe)]
         except UserError as error:
             report.problems.append(str(error))
         except (OSError, KeyError, RuntimeError) as error:
@@ -58,6 +59,12 @@ def _check_recipe(shard: h5py.File, recipe: Recipe) -> Iterator[str]:
         yield f"made by another recipe ({stored.differences(recipe)})"
 
 
+def _check_shape(features: h5py.Dataset, recipe: Recipe) -> Iterator[str]:
+    expected = (recipe.height, recipe.width, 3)
+    if recipe.keeps_pictures and (features.shape[2:] != expected or features.dtype != np.uint8):
+        yield f"expected pictures of shape {expected} in uint8, found {features.shape[2:]} in {features.dtype}"
+
+
 def _check_entry(shard: h5py.File, entry: Entry) -> Iterator[str]:
     features, mask = shard["features"], shard["mask"][entry.row]
     steps = entry.steps
@@ -70,8 +77,9 @@ def _check_entry(shard: h5py.File, entry: Entry) -> Iterator[str]:
         yield "the times do not rise"
     if np.any(np.diff(shard["frames"][entry.row, :steps]) <= 0):
         yield "the frame numbers do not rise"
-    for start in range(0, steps, _STEPS_AT_ONCE):
-        if not np.isfinite(shard["features"][entry.row, start : min(steps, start + _STEPS_AT_ONCE)]).all():
+    at_once = max(1, _BYTES_AT_ONCE // (features.dtype.itemsize * math.prod(features.shape[2:])))
+    for start in range(0, steps, at_once):
+        if not np.isfinite(features[entry.row, start : min(steps, start + at_once)]).all():
             yield "features that are not finite"
             break
 

@@ -19,6 +19,7 @@ from pipeline.errors import UserError, VideoError
 from pipeline.extraction.collect import Collector, Progress
 from pipeline.extraction.decoding import DecoderPool
 from pipeline.extraction.extract import Extraction, ExtractionSpec
+from pipeline.extraction.pictures import load_backbone
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.shards import StoreWriter
 from pipeline.extraction.store import FeatureStore
@@ -52,18 +53,14 @@ class _Worker:
     """Lives in an actor: loads the network once, then extracts batches of videos."""
 
     def __init__(
-        self, folder: Path, recipe: Recipe, weights: WeightsSource, spec: ExtractionSpec, precision: str
+        self, folder: Path, recipe: Recipe, weights: WeightsSource | None, spec: ExtractionSpec, precision: str
     ) -> None:
-        from pipeline.extraction.backbones import Backbone
-        from pipeline.extraction.compiled import choose_precision
-
         self._folder, self._recipe, self._spec = folder, recipe, spec
-        precision, _ = choose_precision(precision)
-        self._backbone = Backbone(
+        self._backbone = load_backbone(
             recipe.backbone, weights=weights, size=(recipe.height, recipe.width), batch=spec.batch, precision=precision
         )
         if self._backbone.digest != recipe.weights_digest:
-            raise UserError(f"the weights {weights.text} on a worker are not those of the recipe")
+            raise UserError(f"the weights {weights.text if weights else ''} on a worker are not those of the recipe")
 
     def extract(self, videos: list[Video]) -> _Outcome:
         """Extract those of ``videos`` that the store lacks, and commit them."""
@@ -107,7 +104,7 @@ def _is_done(video: Video, entries: dict[str, Any]) -> bool:
 
 def run_on_ray(
     extraction: Extraction,
-    weights: WeightsSource,
+    weights: WeightsSource | None,
     precision: str,
     ray_spec: RaySpec,
     *,
@@ -118,7 +115,7 @@ def run_on_ray(
 
     Args:
         extraction: already looked at.
-        weights: every machine must have them.
+        weights: every machine must have them; None for a frame cache.
         precision: ``auto`` is decided on each worker.
         ray_spec: where.
         show: called with the progress after every batch of videos.

@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.decoding import hash_file, stat_video
 from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.shards import StoreWriter
+from pipeline.extraction.shards import StoreWriter, chunking
 from pipeline.extraction.store import CATALOG_FILE, FeatureStore, Source
 from pipeline.videos.catalog import SPLITS, Video, write_catalog
 from pipeline.videos.files import write_whole
@@ -132,7 +132,10 @@ def _first_dimensions(videos: list[Video]) -> int:
 
 
 def export_arrays(store: FeatureStore, folder: Path) -> Iterator[Path]:
-    """Write one ``.npy`` of shape ``(T, D)`` per video, under its name in the catalog; yields each path."""
+    """Write one ``.npy`` per video, under its name in the catalog; yields each path.
+
+    Its shape is ``(T, D)``, or ``(T, H, W, 3)`` of a frame cache.
+    """
     for sequence in store.sequences(store.entries):
         path = folder / f"{sequence.video}.npy"
         with write_whole(path) as temporary:
@@ -141,7 +144,7 @@ def export_arrays(store: FeatureStore, folder: Path) -> Iterator[Path]:
 
 
 def export_hdf5(store: FeatureStore, path: Path) -> Iterator[str]:
-    """Write one HDF5 file with ``features (N, T, D)``, ``mask (N, T)``, ``times``, ``labels``, ``splits``, ``names``.
+    """Write one HDF5 file with ``features (N, T, ...)``, ``mask (N, T)``, ``times``, ``labels``, ``splits``, ``names``.
 
     The order is that of the catalog. Memory stays that of one sequence. Yields each name.
     """
@@ -158,9 +161,9 @@ def export_hdf5(store: FeatureStore, path: Path) -> Iterator[str]:
         features = None
         for sequence in store.sequences(row):
             if features is None:
-                shape = (len(videos), longest, sequence.features.shape[1])
+                shape = sequence.features.shape[1:]
                 features = file.create_dataset(
-                    "features", shape, sequence.features.dtype, chunks=(1, min(longest, 32), shape[2])
+                    "features", (len(videos), longest, *shape), sequence.features.dtype, **chunking(shape, longest)
                 )
                 file.attrs["recipe"] = store.recipe.canonical
             here = np.s_[row[sequence.video], : len(sequence.times)]

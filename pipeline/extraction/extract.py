@@ -27,7 +27,7 @@ class ExtractionSpec:
     batch: int = 32
     """Pictures in one call of the network."""
     dtype: str = "float16"
-    """How features are stored: float16 or float32."""
+    """How features are stored: float16 or float32; pictures are uint8 in any case."""
     workers: int = 0
     """Decoder processes; 0 for one per processor."""
     timeout: float = 60.0
@@ -70,7 +70,7 @@ class Extraction:
         catalog: the videos.
         folder: the store.
         recipe: how a video becomes a sequence.
-        weights: where the recipe's weights came from.
+        weights: where the recipe's weights came from; None for a frame cache.
         spec: the rest.
 
     Raises:
@@ -78,7 +78,7 @@ class Extraction:
     """
 
     def __init__(
-        self, catalog: Catalog, folder: Path, recipe: Recipe, weights: WeightsSource, spec: ExtractionSpec
+        self, catalog: Catalog, folder: Path, recipe: Recipe, weights: WeightsSource | None, spec: ExtractionSpec
     ) -> None:
         self.folder = folder
         self.recipe = recipe
@@ -160,9 +160,9 @@ class Extraction:
                 copies.append((video, entry, replace(entry.source, mtime_ns=video.path.stat().st_mtime_ns)))
         with StoreWriter(self.folder, self.recipe, dtype=self.spec.dtype, provenance={"copied": "yes"}) as writer:
             for video, entry, source in copies:
-                sequence = store.read(entry.video)
                 buffer = writer.buffer()
-                buffer.append(sequence.features, sequence.times.tolist(), sequence.frames.tolist())
+                for piece in store.pieces(entry.video):
+                    buffer.append(piece.features, piece.times.tolist(), piece.frames.tolist())
                 writer.add(video.name, buffer, source)
                 self.progress.copied += 1
                 show(self.progress)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.errors import UserError
+from pipeline.extraction.recipe import FRAMES
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ NETWORKS: dict[str, Network] = {
     **_family("convnext", 32, ConvNeXtTiny=224, ConvNeXtSmall=224, ConvNeXtBase=224, ConvNeXtLarge=224),
     # Four small layers of our own: for trying things out and for tests. It has no ImageNet weights.
     "tiny": Network("tiny", "", "", 32, 8),
+    # No network at all: the pictures are kept as they are, for networks that are trained whole.
+    FRAMES: Network(FRAMES, "", "", 112, 1),
 }
 
 

@@ -17,6 +17,7 @@ from pipeline.videos.sampling import Sampling
 
 CROPS = ("center", "none")
 INTERPOLATIONS = ("bilinear", "bicubic", "area", "nearest")
+FRAMES, PIXELS = "frames", "pixels"  # backbone and layer of a frame cache, which keeps the pictures themselves
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,11 @@ class Recipe:
         except (json.JSONDecodeError, TypeError) as error:
             raise UserError(f"the recipe cannot be read ({error}); was it written by a newer version?") from None
 
+    @property
+    def keeps_pictures(self) -> bool:
+        """Whether a step is a picture ``(height, width, 3)`` uint8 instead of a feature vector ``(D,)``."""
+        return self.backbone == FRAMES
+
     def differences(self, other: Recipe) -> str:
         """What differs, in words: ``size 299x299 here, 224x224 there``; empty where nothing does."""
         parts = []
@@ -81,7 +87,7 @@ class Recipe:
             if item.name in ("height", "width") or mine == theirs:
                 continue
             if item.name == "weights_digest":
-                mine, theirs = f"{mine[:12]}…", f"{theirs[:12]}…"
+                mine, theirs = (f"{digest[:12]}…" if digest else "none" for digest in (mine, theirs))
             parts.append(f"{item.name.replace('_', ' ')} {mine}, not {theirs}")
         return "; ".join(parts)
 

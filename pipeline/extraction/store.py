@@ -3,6 +3,7 @@
 Each shard is one HDF5 file that never changes once it has its name:
 
     features (n, T, D)   float16 or float32; rows padded with zeros at the end
+             (n, T, H, W, 3)   uint8 pictures instead, in a frame cache; compressed (LZF), each by itself
     mask     (n, T)      bool, True where a step is real
     times    (n, T)      float64, seconds after the first frame of the video
     frames   (n, T)      int64, frame numbers
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
@@ -35,6 +37,7 @@ from pipeline.videos.sampling import Sampling
 FORMAT = 1
 RECIPE_FILE, CATALOG_FILE, FAILURES_FILE = "recipe.json", "catalog.csv", "failures.csv"
 SHARDS = "shard-*.h5"
+_PIECE_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class Sequence:
 
     video: str
     features: np.ndarray
-    """``(T, D)`` float16 or float32, real steps only."""
+    """``(T, D)`` float16 or float32, or ``(T, H, W, 3)`` uint8 in a frame cache; real steps only."""
     times: np.ndarray
     """``(T,)`` float64, seconds after the first frame of the video."""
     frames: np.ndarray
@@ -160,16 +163,28 @@ class FeatureStore:
         return read_catalog(path)
 
     @functools.cached_property
-    def dimensions(self) -> int:
-        """Length D of a feature vector.
+    def shape(self) -> tuple[int, ...]:
+        """Of one step: ``(D,)``, or ``(H, W, 3)`` in a frame cache.
 
         Raises:
             UserError: the store is empty.
         """
         for entry in self.entries.values():
             with h5py.File(entry.shard, "r") as shard:
-                return int(shard["features"].shape[2])
+                return tuple(int(side) for side in shard["features"].shape[2:])
         raise UserError(f"{self.folder} holds no sequences yet; extract features first")
+
+    @property
+    def dimensions(self) -> int:
+        """Length D of a feature vector.
+
+        Raises:
+            UserError: the store is empty, or a frame cache.
+        """
+        if self.recipe.keeps_pictures:
+            sides = "x".join(map(str, self.shape))
+            raise UserError(f"{self.folder} holds frames ({sides}), not features; choose a network that takes frames")
+        return self.shape[0]
 
     def read(self, video: str) -> Sequence:
         """The sequence of one video.
@@ -190,10 +205,20 @@ class FeatureStore:
                 for entry in sorted(entries, key=lambda entry: entry.row):
                     yield self._read(shard, entry)
 
-    def _read(self, shard: h5py.File, entry: Entry) -> Sequence:
-        steps: slice | np.ndarray = slice(entry.steps)
+    def pieces(self, video: str) -> Iterator[Sequence]:
+        """The sequence of one video in pieces of at most 32 MiB, in order: a long one need not fit into memory."""
+        entry = self.entries[video]
+        with h5py.File(entry.shard, "r") as shard:
+            features = shard["features"]
+            at_once = max(1, _PIECE_BYTES // (features.dtype.itemsize * math.prod(features.shape[2:])))
+            for start in range(0, entry.steps, at_once):
+                yield self._read(shard, entry, slice(start, min(entry.steps, start + at_once)))
+
+    def _read(self, shard: h5py.File, entry: Entry, part: slice | None = None) -> Sequence:
+        """The steps of an entry, or those of a part of it."""
+        steps: slice | np.ndarray = part or slice(entry.steps)
         if self._sampling != self._dense:
-            steps = self._places(shard, entry.row, int(shard["steps"][entry.row]))
+            steps = self._places(shard, entry.row, int(shard["steps"][entry.row]))[steps]
         features, times, frames = (shard[name][entry.row, steps] for name in ("features", "times", "frames"))
         return Sequence(entry.video, features, times, frames)
 
