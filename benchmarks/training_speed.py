@@ -19,6 +19,7 @@ import keras
 import numpy as np
 
 from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.steps import LoadedSteps
 from pipeline.training.dataset import Dataset, windows_of
 from pipeline.training.heads import build_model, head_spec
 from pipeline.training.progress import Epoch
@@ -52,7 +53,7 @@ def drawn_dataset() -> Dataset:
         steps=steps,
         durations=np.zeros(count),
         step_seconds=np.ones(count),
-        features=features.astype(np.float16),
+        features=LoadedSteps(features.astype(np.float16)),
         offsets=offsets,
         left_out=Counter(),
         frames=np.arange(steps.sum()),

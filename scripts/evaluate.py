@@ -21,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("store", metavar="STORE", type=Path, help="feature store of the same recipe")
     parser.add_argument("--split", choices=("train", "val", "test", "all"), default="test", help="which videos")
     parser.add_argument("--labels", type=Path, help="CSV video,frame,label: labels of single frames, as in train.py")
+    parser.add_argument("--memory", metavar="SIZE", help="as for train.py")
     parser.add_argument("--group", help="as for train.py; the interval of the accuracy draws whole groups")
     parser.add_argument("--out", type=Path, help="folder for predictions.csv, confusion_matrix.png and results.json")
     args = parser.parse_args(argv)
@@ -32,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.training.checkpoint import Checkpoint
     from pipeline.training.dataset import open_dataset
     from pipeline.training.evaluate import confusion, measure, report_text, write_predictions
+    from pipeline.training.memory import parse_memory
     from pipeline.training.splits import groups_of
 
     checkpoint = Checkpoint.load(args.checkpoint)
@@ -40,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         classes=checkpoint.classes,
         frame_labels=args.labels,
         sampling=thinned_to(args.store, checkpoint.recipe),
+        memory=parse_memory(args.memory) if args.memory else None,
     )
     predictions = predict(checkpoint, data, rows_of_part(checkpoint, data, args.split), args.split)
     groups, _ = groups_of(data.videos, args.group)

@@ -25,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("store", metavar="STORE", type=Path, help="feature store")
     parser.add_argument("--sampling", help="thin a denser store to this sampling, such as uniform:20 of an 'all' store")
+    parser.add_argument("--memory", metavar="SIZE", help="as for train.py")
     parser.add_argument("--grid", type=Path, required=True, help="YAML: settings with lists of values, or ranges")
     parser.add_argument("--out", type=Path, required=True, help="folder of the search")
     parser.add_argument("--method", choices=("grid", "random", "tpe"), default="grid", help="what to train next")
@@ -37,12 +38,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     # Keras takes seconds to import; --help must not wait for it.
     from pipeline.training.dataset import open_dataset
+    from pipeline.training.memory import parse_memory
     from pipeline.training.search import finish, read_space, search
     from pipeline.training.splits import groups_of, make_split
     from pipeline.training.train import TrainSpec
 
     space = read_space(args.grid)
-    data = open_dataset(args.store, sampling=Sampling.parse(args.sampling) if args.sampling else None)
+    data = open_dataset(
+        args.store,
+        sampling=Sampling.parse(args.sampling) if args.sampling else None,
+        memory=parse_memory(args.memory) if args.memory else None,
+    )
     groups, notes = groups_of(data.videos, args.group)
     split = make_split(data, groups, seed=args.seed)
     for note in (*notes, *split.notes):

@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Keras takes seconds to import; --help and mistakes above must not wait for it.
     from pipeline.training.checkpoint import check_free
     from pipeline.training.dataset import open_dataset
+    from pipeline.training.memory import parse_memory
     from pipeline.training.splits import groups_of, make_folds, make_split
 
     if args.resume and (args.out is None or args.folds is not None):
@@ -45,7 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # What Ctrl-C kept is there for going on with.
         check_free(args.out, overwrite=args.overwrite or args.resume)
     sampling = Sampling.parse(args.sampling) if args.sampling else None
-    data = open_dataset(args.store, frame_labels=args.labels, sampling=sampling)
+    memory = parse_memory(args.memory) if args.memory else None
+    data = open_dataset(args.store, frame_labels=args.labels, sampling=sampling, memory=memory)
+    if not data.features.in_memory:
+        say(f"note: {args.store} takes {data.features.nbytes / 2**30:.1f} GiB and is streamed from disk")
     groups, notes = groups_of(data.videos, args.group)
     for note in (*notes, *(f"{count} videos {reason} are left out" for reason, count in data.left_out.items())):
         say(f"note: {note}")
@@ -164,6 +168,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = command.parser(__doc__, "python scripts/train.py features/match --out checkpoints/match")
     parser.add_argument("store", metavar="STORE", type=Path, help="feature store of extract_features.py")
     parser.add_argument("--sampling", help="thin a denser store to this sampling, such as uniform:20 of an 'all' store")
+    parser.add_argument(
+        "--memory",
+        metavar="SIZE",
+        help="load a store of up to this size, such as 1.5G, and stream a larger one (default: half of what is free)",
+    )
     parser.add_argument("--out", type=Path, help="checkpoint folder to write")
     parser.add_argument("--overwrite", action="store_true", help="replace the checkpoint folder if it exists")
     parser.add_argument("--seed", type=int, default=0, help="of split, weights and shuffling")

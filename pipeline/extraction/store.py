@@ -137,7 +137,11 @@ class FeatureStore:
 
     def _places(self, shard: h5py.File, row: int, steps: int) -> np.ndarray:
         """Which of the stored steps of a row the sampling of this store picks."""
-        return self._sampling.thin(shard["times"][row, :steps], shard["frames"][row, :steps], self._dense)
+        return self.picked(shard["times"][row, :steps], shard["frames"][row, :steps])
+
+    def picked(self, times: np.ndarray, frames: np.ndarray) -> np.ndarray:
+        """Which steps of a stored sequence the sampling of this store picks; all, unless it is thinned."""
+        return self._sampling.thin(times, frames, self._dense)
 
     @property
     def weights_source(self) -> str:

@@ -19,12 +19,12 @@ from pipeline.errors import UserError
 from pipeline.extraction.exchange import IMPORTED
 from pipeline.extraction.preprocess import Preprocessor
 from pipeline.extraction.weights import EXPECTED, WeightsSource
-from pipeline.inference.ahead import ahead
 from pipeline.inference.grid import Grid, lay_grid
 from pipeline.inference.segments import Segment, find_segments
 from pipeline.inference.smoothing import Smoothing, choose_labels, drop_short
 from pipeline.inference.stream import Moment, StepPicker, stream
 from pipeline.inference.windows import WindowRunner, frame_means
+from pipeline.training.ahead import ahead
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.videos.reader import Frame, FramesMissing, VideoInfo, VideoReader, open_video
 from pipeline.videos.sampling import Sampling

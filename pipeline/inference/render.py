@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.inference.ahead import ahead
 from pipeline.inference.classifier import Answer
 from pipeline.inference.overlay import Overlay, Style
+from pipeline.training.ahead import ahead
 from pipeline.videos.reader import open_video
 from pipeline.videos.writer import VideoWriter
 

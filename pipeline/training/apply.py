@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store import read_recipe
-from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.checkpoint import BATCH, Checkpoint
 from pipeline.training.dataset import Dataset, windows_of
 from pipeline.training.evaluate import Predictions, predictions_of
 from pipeline.videos.catalog import SPLITS
@@ -80,8 +80,7 @@ def predict(checkpoint: Checkpoint, data: Dataset, rows: np.ndarray, part: str) 
     """
     check_fits(checkpoint, data)
     windows = windows_of(data, rows, checkpoint.window)
-    pieces = [
-        checkpoint.logits(*windows.gather(np.arange(start, min(start + 1024, len(windows)))))
-        for start in range(0, len(windows), 1024)
-    ]
-    return predictions_of(part, data, windows, np.concatenate(pieces), temperature=checkpoint.temperature)
+    logits = np.empty((len(windows), len(checkpoint.classes)), np.float32)
+    for block, features, mask in windows.blocks(BATCH):
+        logits[block] = checkpoint.logits(features, mask)
+    return predictions_of(part, data, windows, logits, temperature=checkpoint.temperature)

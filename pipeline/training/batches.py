@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.training.dataset import Windows
 
+_ROUND, _NEIGHBOURS = 128 << 20, 1 << 20  # bytes; see `order_of_an_epoch`
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # features, mask, targets, weights
 
 
@@ -60,34 +61,80 @@ def batches(
         augmentation: what is varied.
         moments: mean and variance ``(D,)`` of the training features, for noise and time masks.
     """
-    order = random.permutation(len(windows))
-    for start in range(0, len(order), size):
-        chosen = order[start : start + size]
-        rows = np.resize(chosen, size)
+    order = order_of_an_epoch(windows, random, size)
+    order = np.append(order, np.resize(order[len(order) // size * size :], -len(order) % size))
+    starts = windows.start[order]
+    if augmentation is not None and augmentation.random_windows:
+        last = np.maximum(0, windows.data.steps[windows.video] - windows.length)
+        starts = random.integers(0, last[order] + 1)
+    for number, (features, mask) in enumerate(_gathered(windows, order, starts, size)):
+        rows = order[number * size : (number + 1) * size]
         labels = windows.labels[rows]
         weights = np.zeros(size, np.float32)
-        weights[: len(chosen)] = 1 if class_weights is None else class_weights[labels[: len(chosen)]]
+        real = min(size, len(windows) - number * size)
+        weights[:real] = 1 if class_weights is None else class_weights[labels[:real]]
         targets = np.eye(classes, dtype=np.float32)[labels] * (1 - smoothing) + np.float32(smoothing / classes)
-        if augmentation is None or augmentation == Augmentation():
-            yield (*windows.gather(rows), targets, weights)
-        else:
-            yield _augmented(windows, rows, targets, weights, random, augmentation, moments)
+        batch = features, mask, targets, weights
+        yield batch if augmentation is None else _augmented(batch, random, augmentation, moments)
+
+
+def order_of_an_epoch(windows: Windows, random: np.random.Generator, size: int) -> np.ndarray:
+    """All windows once, in random order.
+
+    Where they take more than a round of 128 MiB, they are drawn in blocks of 1 MiB of neighbours, so that a disk can
+    follow, and shuffled again within each round. Each class is spread evenly over the rounds. The order does not
+    depend on whether the features are in memory.
+
+    Args:
+        windows: to order.
+        random: draws the order.
+        size: rows in a batch.
+
+    Returns:
+        ``(m,)`` int64.
+    """
+    per_round = _round(windows, size)
+    if len(windows) <= per_round:
+        return random.permutation(len(windows))
+    near = np.argsort(windows.places, kind="stable")
+    blocks = np.array_split(near, -(-len(near) * windows.bytes_each // _NEIGHBOURS))
+    label = windows.labels[[block[0] for block in blocks]]
+    # The blocks of a class lie at equal distances on a line from 0 to 1, in random order and from a random start.
+    line = np.empty(len(blocks))
+    for of_class in (np.flatnonzero(label == found) for found in np.unique(label)):
+        line[of_class] = (random.permutation(len(of_class)) + random.random()) / len(of_class)
+    order = np.concatenate([blocks[block] for block in np.argsort(line, kind="stable")])
+    for start in range(0, len(order), per_round):
+        random.shuffle(order[start : start + per_round])
+    return order
+
+
+def _round(windows: Windows, size: int) -> int:
+    """How many windows are shuffled, and read, together: a whole number of batches."""
+    return max(1, _ROUND // (windows.bytes_each * size)) * size
+
+
+def _gathered(
+    windows: Windows, order: np.ndarray, starts: np.ndarray, size: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Features and mask of each batch; from files whole rounds are read, one ahead of the training."""
+    count = size if windows.data.features.in_memory else _round(windows, size)
+    here = (slice(start, start + count) for start in range(0, len(order), count))
+    with windows.read_ahead(windows.gather(order[part], starts[part]) for part in here) as ready:
+        for features, mask in ready:
+            for start in range(0, len(mask), size):
+                yield features[start : start + size], mask[start : start + size]
 
 
 def _augmented(
-    windows: Windows,
-    rows: np.ndarray,
-    targets: np.ndarray,
-    weights: np.ndarray,
+    batch: Batch,
     random: np.random.Generator,
     augmentation: Augmentation,
     moments: tuple[np.ndarray, np.ndarray] | None,
 ) -> Batch:
-    starts = None
-    if augmentation.random_windows:
-        last = np.maximum(0, windows.data.steps[windows.video[rows]] - windows.length)
-        starts = random.integers(0, last + 1)
-    features, mask = windows.gather(rows, starts)
+    features, mask, targets, weights = batch
+    if not (augmentation.noise or augmentation.time_mask or augmentation.mixup):
+        return batch
     features = features.astype(np.float32)
     if moments is not None and augmentation.noise:
         noise = random.standard_normal(features.shape, np.float32) * np.sqrt(moments[1])
@@ -97,13 +144,13 @@ def _augmented(
         longest = (real * augmentation.time_mask).astype(np.int64)
         length = random.integers(0, longest + 1)
         begin = random.integers(0, real - length + 1)
-        steps = np.arange(windows.length)
+        steps = np.arange(mask.shape[1])
         hidden = (steps >= begin[:, None]) & (steps < (begin + length)[:, None])
         features[hidden] = moments[0]
     if augmentation.mixup:
-        share = random.beta(augmentation.mixup, augmentation.mixup, len(rows)).astype(np.float32)
+        share = random.beta(augmentation.mixup, augmentation.mixup, len(mask)).astype(np.float32)
         # Rows that only fill the batch up have no partner but their copies, which are real windows as well.
-        partner = random.permutation(len(rows))
+        partner = random.permutation(len(mask))
         both = mask & mask[partner]  # right padding: the first step of every window is real
         features = share[:, None, None] * features + (1 - share)[:, None, None] * features[partner]
         features[~both] = 0

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.steps import Steps, StoredSteps
 from pipeline.extraction.store import FeatureStore
+from pipeline.training.ahead import ahead
 from pipeline.training.checkpoint import TimeScale
 from pipeline.training.frame_labels import read_labels
+from pipeline.training.memory import free_memory
 from pipeline.training.windows import WindowSpec, default_window, window_for_frames
 from pipeline.videos.catalog import Video
 from pipeline.videos.sampling import Sampling
 from pipeline.videos.tables import natural_key, plural
+
+BLOCK_BYTES = 32 << 20  # of features that are in memory at once where they are read through
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -39,10 +49,10 @@ class Dataset:
     """``(n,)`` float64 seconds; 0 where it is not known."""
     step_seconds: np.ndarray
     """``(n,)`` float64, median time between the steps of each sequence; nan where there is one step only."""
-    features: np.ndarray
-    """``(sum of steps, D)``, all sequences one after the other, in the dtype of the store."""
+    features: Steps
+    """The steps of all sequences, one after the other, in memory or in the shards; see `Windows.gather`."""
     offsets: np.ndarray
-    """``(n,)`` int64, where each sequence begins in ``features``."""
+    """``(n,)`` int64, the place of each sequence's first step in ``features``."""
     left_out: Counter[str]
     """How many videos of the catalog are not used, by reason."""
     frames: np.ndarray
@@ -53,16 +63,21 @@ class Dataset:
     def __repr__(self) -> str:
         return (
             f"Dataset({str(self.folder)!r}, {plural(len(self), 'video')}, "
-            f"{plural(len(self.classes), 'class', 'classes')}, features{self.features.shape})"
+            f"{plural(len(self.classes), 'class', 'classes')}, {self.features})"
         )
 
     def __len__(self) -> int:
         return len(self.videos)
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one step: ``(D,)``."""
+        return self.features.shape
+
+    @property
     def dimensions(self) -> int:
-        """Length D of a feature vector."""
-        return self.features.shape[1]
+        """How many numbers a step has: the length D of a feature vector."""
+        return math.prod(self.shape)
 
     @property
     def names(self) -> list[str]:
@@ -103,14 +118,16 @@ def open_dataset(
     classes: tuple[str, ...] | None = None,
     frame_labels: Path | None = None,
     sampling: Sampling | None = None,
+    memory: int | None = None,
 ) -> Dataset:
-    """Read the labelled sequences of a store into memory.
+    """Open the labelled sequences of a store: they are loaded if they fit into memory, else read as they are needed.
 
     Args:
         folder: the store.
         classes: of a checkpoint, in its order; by default those that occur, in natural order.
         frame_labels: a CSV of labels of single frames, which count instead of the catalog's; see `read_labels`.
         sampling: thin a denser store to this sampling.
+        memory: bytes that features may take; half of what is free by default. Results do not depend on it.
 
     Raises:
         UserError: no store, no labelled videos in it, all of one class, or a class that is not in ``classes``.
@@ -139,28 +156,16 @@ def open_dataset(
 
     entries = [store.entries[video.name] for video in videos]
     steps = np.array([entry.steps for entry in entries], np.int64)
-    offsets = np.concatenate([[0], np.cumsum(steps)[:-1]]).astype(np.int64)
-    row_of = {video.name: row for row, video in enumerate(videos)}
-    features: np.ndarray | None = None
-    frames = np.empty(int(steps.sum()), np.int64)
-    step_seconds = np.full(len(videos), np.nan)
-    for sequence in store.sequences(row_of):
-        row = row_of[sequence.video]
-        here = slice(offsets[row], offsets[row] + steps[row])
-        if features is None:
-            features = np.empty((len(frames), store.dimensions), sequence.features.dtype)
-        elif sequence.features.dtype.itemsize > features.dtype.itemsize:
-            features = features.astype(sequence.features.dtype)
-        features[here], frames[here] = sequence.features, sequence.frames
-        if len(sequence.times) > 1:
-            step_seconds[row] = np.median(np.diff(sequence.times))
-    assert features is not None
+    stored = StoredSteps(store, [video.name for video in videos])
+    offsets = np.array([stored.first[video.name] for video in videos], np.int64)
+    here = [slice(offset, offset + count) for offset, count in zip(offsets, steps, strict=True)]
+    frames = stored.frames
     step_labels = None
     if labels is not None:
         step_labels = np.full(len(frames), -1, np.int64)
         for row, video in enumerate(videos):
             of_frame = labels[video.name].of_frame
-            for place in range(offsets[row], offsets[row] + steps[row]):
+            for place in range(here[row].start, here[row].stop):
                 label = of_frame.get(int(frames[place]))
                 step_labels[place] = -1 if label is None else classes.index(label)
     return Dataset(
@@ -173,13 +178,17 @@ def open_dataset(
         labels=np.array([classes.index(video.label) for video in videos], np.int64),
         steps=steps,
         durations=np.array([entry.source.duration for entry in entries], np.float64),
-        step_seconds=step_seconds,
-        features=features,
+        step_seconds=np.array([_step_seconds(stored.times[part]) for part in here]),
+        features=stored.load() if stored.nbytes <= (free_memory() // 2 if memory is None else memory) else stored,
         offsets=offsets,
         left_out=left_out,
         frames=frames,
         step_labels=step_labels,
     )
+
+
+def _step_seconds(times: np.ndarray) -> float:
+    return float(np.median(np.diff(times))) if len(times) > 1 else math.nan
 
 
 def _check_classes(folder: Path, found: tuple[str, ...], wanted: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -212,7 +221,7 @@ class Windows:
         return len(self.video)
 
     def gather(self, rows: np.ndarray, starts: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Features ``(b, L, D)`` in the dtype of the store and mask ``(b, L)`` bool of the windows ``rows``.
+        """Features ``(b, L, *shape)`` in the dtype of the store and mask ``(b, L)`` bool of the windows ``rows``.
 
         Args:
             rows: ``(b,)`` indices of windows.
@@ -220,12 +229,35 @@ class Windows:
         """
         videos = self.video[rows]
         starts = self.start[rows] if starts is None else starts
-        steps = starts[:, None] + np.arange(self.length)
-        mask = steps < self.data.steps[videos][:, None]
-        places = self.data.offsets[videos][:, None] + np.where(mask, steps, 0)
-        features = self.data.features[places]
-        features[~mask] = 0
-        return features, mask
+        counts = np.minimum(self.length, self.data.steps[videos] - starts)
+        features = self.data.features.gather(self.data.offsets[videos] + starts, counts, self.length)
+        return features, np.arange(self.length) < counts[:, None]
+
+    @property
+    def places(self) -> np.ndarray:
+        """``(m,)`` int64, the place of the first step of each window; reading in their order is the fastest."""
+        return self.data.offsets[self.video] + self.start
+
+    @property
+    def bytes_each(self) -> int:
+        """What the features of one window take in memory."""
+        return self.length * self.data.dimensions * self.data.features.dtype.itemsize
+
+    def blocks(self, multiple: int = 1) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield all windows once as (rows, features, mask), in blocks of bounded memory and in the order they lie in.
+
+        Args:
+            multiple: a block has a multiple of so many windows, except for the last one.
+        """
+        order = np.argsort(self.places, kind="stable")
+        count = max(1, BLOCK_BYTES // (self.bytes_each * multiple)) * multiple
+        pieces = [order[start : start + count] for start in range(0, len(order), count)]
+        with self.read_ahead((rows, *self.gather(rows)) for rows in pieces) as ready:
+            yield from ready
+
+    def read_ahead(self, pieces: Iterable[T]) -> contextlib.AbstractContextManager[Iterable[T]]:
+        """``pieces``, whose making gathers features: made ahead in a thread where they come from files."""
+        return contextlib.nullcontext(pieces) if self.data.features.in_memory else ahead(pieces, 1)
 
 
 def windows_of(data: Dataset, rows: np.ndarray, spec: WindowSpec) -> Windows:

@@ -306,13 +306,13 @@ def statistics_of(windows: Windows) -> Statistics:
         training would otherwise turn the rounding errors of float16 into values of thousands at inference.
     """
     frames, whole = _Moments(windows.data.dimensions), _Moments(2 * windows.data.dimensions)
-    for start in range(0, len(windows), 64):
-        features, mask = windows.gather(np.arange(start, min(start + 64, len(windows))))
-        features = features.astype(np.float32)
-        frames.add(features[mask])
-        pairs = np.abs(features[:, 1:] - features[:, :-1]) * mask[:, 1:, None]
-        count = mask.sum(axis=1, keepdims=True)
-        whole.add(np.hstack([features.sum(axis=1) / count, pairs.sum(axis=1) / np.maximum(1, count - 1)]))
+    for _, block, block_mask in windows.blocks():
+        for start in range(0, len(block), 64):  # what follows takes many times the memory of float16
+            features, mask = block[start : start + 64].astype(np.float32), block_mask[start : start + 64]
+            frames.add(features[mask])
+            pairs = np.abs(features[:, 1:] - features[:, :-1]) * mask[:, 1:, None]
+            count = mask.sum(axis=1, keepdims=True)
+            whole.add(np.hstack([features.sum(axis=1) / count, pairs.sum(axis=1) / np.maximum(1, count - 1)]))
     return {FRAMES: frames.result(), POOLED: whole.result()}
 
 

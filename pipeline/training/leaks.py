@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from pipeline.training.dataset import Dataset
+from pipeline.training.dataset import Dataset, windows_of
 from pipeline.training.splits import Split
+from pipeline.training.windows import WindowSpec
 
 COPY_THRESHOLD = 0.9999
 THRESHOLD = 0.98  # cosine of centred mean features; see `find_leaks`
@@ -123,7 +124,11 @@ def _crossing(data: Dataset, split: Split, groups: Sequence[str]) -> tuple[Cross
 
 def mean_features(data: Dataset) -> np.ndarray:
     """``(n, D)`` float32, the mean of each sequence."""
-    means = np.empty((len(data), data.dimensions), np.float32)
-    for row, (offset, steps) in enumerate(zip(data.offsets, data.steps, strict=True)):
-        means[row] = data.features[offset : offset + steps].mean(axis=0, dtype=np.float32)
+    means = np.zeros((len(data), data.dimensions), np.float32)
+    stretches = windows_of(
+        replace(data, step_labels=None), np.arange(len(data)), WindowSpec(min(64, int(data.steps.max())))
+    )
+    for rows, features, _ in stretches.blocks():
+        np.add.at(means, stretches.video[rows], features.sum(axis=1, dtype=np.float32))
+    means /= data.steps[:, None].astype(np.float32)
     return means

@@ -194,7 +194,6 @@ def logits_of(function: Function, windows: Windows, classes: int) -> np.ndarray:
     """``(m, C)`` float32 logits of all windows."""
     result = np.empty((len(windows), classes), np.float32)
     size = min(128, max(32, len(windows)))  # one compiled shape for validation and test alike, few calls
-    for start in range(0, len(windows), 1024):
-        rows = np.arange(start, min(start + 1024, len(windows)))
-        result[rows] = run_in_batches(function, *windows.gather(rows), classes, batch=size)
+    for rows, features, mask in windows.blocks(size):
+        result[rows] = run_in_batches(function, features, mask, classes, batch=size)
     return result

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
+from pipeline.extraction.steps import LoadedSteps
 from pipeline.training.dataset import open_dataset, windows_of
 from pipeline.training.heads import head_spec
 from pipeline.training.progress import Epoch, Progress
@@ -73,10 +74,10 @@ def test_the_best_epoch_is_kept(data):
 def test_the_test_part_takes_no_part(data):
     """Changing the test videos changes nothing about the training."""
     train, val, test = parts(data)
-    changed = data.features.copy()
+    changed = data.features.array.copy()
     for row in test.video:
         changed[data.offsets[row] : data.offsets[row] + data.steps[row]] = 99
-    other = replace(data, features=changed)
+    other = replace(data, features=LoadedSteps(changed))
     first = fit(data, train, val, head_spec(units=8), SPEC)
     second = fit(other, replace(train, data=other), replace(val, data=other), head_spec(units=8), SPEC)
     assert without_seconds(first.progress.history) == without_seconds(second.progress.history)
@@ -101,7 +102,7 @@ def test_stopping_and_the_learning_rate_follow_the_validation_loss():
 
 def test_a_loss_that_is_no_number_is_one_clear_line(data):
     train, val, _ = parts(data)
-    broken = replace(data, features=np.full_like(data.features, np.nan))
+    broken = replace(data, features=LoadedSteps(np.full_like(data.features.array, np.nan)))
     with pytest.raises(UserError, match="no number any more in epoch 1") as error:
         fit(broken, replace(train, data=broken), val, head_spec(units=8), SPEC)
     assert "\n" not in str(error.value)
@@ -161,7 +162,7 @@ def test_windows_are_gathered_as_they_were_cut(data):
     features, mask = windows.gather(np.arange(len(windows)))
     for row in range(len(windows)):
         video = windows.video[row]
-        sequence = data.features[data.offsets[video] : data.offsets[video] + data.steps[video]]
+        sequence = data.features.array[data.offsets[video] : data.offsets[video] + data.steps[video]]
         real = sequence[windows.start[row] : windows.start[row] + 3]
         assert mask[row].sum() == len(real)
         np.testing.assert_array_equal(features[row, : len(real)], real)
@@ -184,7 +185,7 @@ def test_file_order_does_not_matter(make_store):
     (store / "catalog.csv").write_text("".join([lines[0], *reversed(lines[1:])]))
     second = open_dataset(store)
     assert first.names == second.names
-    np.testing.assert_array_equal(first.features, second.features)
+    np.testing.assert_array_equal(first.features.array, second.features.array)
 
 
 @pytest.mark.parametrize(

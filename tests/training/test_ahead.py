@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from pipeline.inference.ahead import ahead
+from pipeline.training.ahead import ahead
 
 
 def test_items_come_in_order():
