@@ -214,7 +214,7 @@ class _Reader:
         if isinstance(self._open, h5py.File):
             features = self._open["features"]
             row, step = divmod(offset + skipped, features.shape[1])
-            into[:] = features[row, step : step + len(into)]
+            features.read_direct(into, np.s_[row, step : step + len(into)])
             return
         assert self._open is not None
         as_stored = into if into.dtype == file.dtype else np.empty(into.shape, file.dtype)
