@@ -13,6 +13,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from typing import Any
 
 from pipeline.errors import UserError, VideoError
 from pipeline.quiet import quieten
@@ -30,7 +32,7 @@ def parser(doc: str | None, example: str) -> argparse.ArgumentParser:
 
     It has ``--quiet`` and ``--verbose``, which every command takes.
     """
-    result = argparse.ArgumentParser(
+    result = _Parser(
         description=(doc or "").strip(),
         epilog=f"example:\n  {example}",
         formatter_class=_HelpFormatter,
@@ -39,6 +41,35 @@ def parser(doc: str | None, example: str) -> argparse.ArgumentParser:
     result.add_argument("--quiet", action="store_true", help="print errors only")
     result.add_argument("--verbose", action="store_true", help="let the libraries print their own messages too")
     return result
+
+
+class _Parser(argparse.ArgumentParser):
+    """Hands itself over where `parser_of` asks for it instead of parsing."""
+
+    def parse_args(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+        if _asked.get():
+            raise _Built(self)
+        return super().parse_args(*args, **kwargs)
+
+
+class _Built(Exception):
+    def __init__(self, made: _Parser) -> None:
+        self.made = made
+
+
+_asked: ContextVar[bool] = ContextVar("asked", default=False)
+
+
+def parser_of(main: Callable[[Sequence[str] | None], int]) -> argparse.ArgumentParser:
+    """The parser that a script's ``main`` makes; nothing else of the script is run."""
+    token = _asked.set(True)
+    try:
+        main([])
+    except _Built as built:
+        return built.made
+    finally:
+        _asked.reset(token)
+    raise TypeError(f"{main} makes no parser by pipeline.command.parser")
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):

@@ -16,6 +16,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from pipeline import command
 from pipeline.errors import UserError
 from pipeline.extraction.store import FeatureStore
@@ -84,6 +86,9 @@ def _single(args: argparse.Namespace, reading: Reading) -> int:
     if answer.grid.note:
         say(f"note: {answer.grid.note}")
     _say_segments(say, answer)
+    if args.probabilities:
+        for place in np.argsort(-answer.mean, kind="stable"):
+            say(f"  {classifier.classes[place]}: {answer.mean[place]:.2%}")
     with command.progress(len(answer.times), "frame", args.quiet, desc="draw") as bar:
         written, notes = outputs.write(
             answer, classifier.checkpoint.folder, lambda done, total: bar.update(done - bar.n) and None
@@ -159,7 +164,7 @@ def _say_segments(say: Say, answer: Answer) -> None:
 
 
 def _folder(args: argparse.Namespace, reading: Reading) -> int:
-    _refuse(args, "many videos", ("cut", "cut_out", "show", "seconds"))
+    _refuse(args, "many videos", ("probabilities", "cut", "cut_out", "show", "seconds"))
     if args.out is None:
         raise UserError("many videos need a folder for the answers; add --out results")
     say = command.say(args.quiet)
@@ -199,7 +204,20 @@ def _folder(args: argparse.Namespace, reading: Reading) -> int:
 
 
 def _live(args: argparse.Namespace, reading: Reading) -> int:
-    files = ("output", "json", "csv", "segments", "srt", "html", "cut", "cut_out", "out", "store", "retry_failed")
+    files = (
+        "probabilities",
+        "output",
+        "json",
+        "csv",
+        "segments",
+        "srt",
+        "html",
+        "cut",
+        "cut_out",
+        "out",
+        "store",
+        "retry_failed",
+    )
     _refuse(args, "a live source", (*files, "clip_seconds"))
     if args.seconds is not None and not args.seconds > 0:
         raise UserError(f"--seconds {args.seconds:g}: expected more than 0")
@@ -333,6 +351,7 @@ def _parser() -> argparse.ArgumentParser:
     output.add_argument("--style", choices=STYLES, default="bars", help="of the drawing")
     output.add_argument("--fps", type=float, help="frames per second of the output (default: as the video)")
     output.add_argument("--codec", choices=AVI_CODECS, default="xvid", help="of .avi files")
+    output.add_argument("--probabilities", action="store_true", help="print every class with its probability")
     output.add_argument("--json", type=Path, help="the answer with its windows and segments")
     output.add_argument("--csv", type=Path, help="a row for each frame: frame, time, label, probabilities")
     output.add_argument("--segments", type=Path, help="a row for each segment: start, end, label, probability")

@@ -7,17 +7,15 @@ so that it can be repeated on other videos.
 from __future__ import annotations
 
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import command
-from pipeline.errors import UserError
+from pipeline.steps import run_script, held_out_video
 from pipeline.videos.catalog import open_catalog
 from pipeline.videos.synthetic import SCENES, draw_recordings
-from pipeline.videos.tables import read_table
 
 _CLIP_SECONDS = 2
 _LONG_SECONDS = 60  # the user's own videos are cut where one is longer than this
@@ -32,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     began = time.monotonic()
     out = args.out
-    steps = _Steps()
+    steps = _Commands()
 
     if args.videos is None:
         data, recordings = out / "data", out / "recordings"
@@ -48,28 +46,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     _extract(steps, data, features, args.weights)
     steps.run("train", features, "--out", checkpoint, "--overwrite")
     steps.run("evaluate", checkpoint, features, "--split", "test", "--out", out / "evaluation")
-    video = _held_out(checkpoint, features) if args.videos else _new_recording(out / "new")
+    video = held_out_video(checkpoint) if args.videos else _new_recording(out / "new")
     steps.run("classify", checkpoint, video, "--output", out / "result.avi", "--json", out / "result.json")
     _conclude(steps, out, video, time.monotonic() - began)
     return command.OK
 
 
-class _Steps:
-    """Runs commands of this project, prints them, and stops where one cannot go on."""
+class _Commands:
+    """Runs commands of this project, remembers them, and stops where one cannot go on."""
 
     def __init__(self) -> None:
         self.done: list[str] = []
 
     def run(self, script: str, *arguments: object, may_fail: bool = False) -> int:
-        words = [f"scripts/{script}.py", *map(str, arguments)]
-        line = shlex.join(["python", *words])
-        print(f"\n$ {line}", flush=True)
-        status = subprocess.run([sys.executable, *words], cwd=Path(__file__).parents[1], check=False).returncode
+        status = run_script(script, arguments)
         # 1 means that some videos failed and were listed; the others are good to go on with.
         if status > command.SOME_FAILED and not may_fail:
             raise SystemExit(status)
         if status <= command.SOME_FAILED:
-            self.done.append(line)
+            self.done.append(shlex.join(["python", f"scripts/{script}.py", *map(str, arguments)]))
         return status
 
 
@@ -88,23 +83,14 @@ def _longest(table: Path) -> float:
     return max((video.duration or 0 for video in open_catalog(table)), default=0)
 
 
-def _extract(steps: _Steps, data: Path, features: Path, weights: str) -> None:
+def _extract(steps: _Commands, data: Path, features: Path, weights: str) -> None:
     arguments = [data, "--out", features, "--weights", weights]
     if steps.run("extract_features", *arguments, may_fail=weights == "imagenet") > command.SOME_FAILED:
         print("demo: no ImageNet weights here, so it goes on with seeded random ones; expect a lower accuracy")
         _extract(steps, data, features, "random")
 
 
-def _held_out(checkpoint: Path, features: Path) -> Path:
-    """The path of a test video."""
-    paths = {video.name: video.path for video in open_catalog(features / "catalog.csv")}
-    for row in read_table(checkpoint / "predictions.csv"):
-        if row["split"] == "test" and row["video"] in paths:
-            return paths[row["video"]]
-    raise UserError(f"{checkpoint} has no test video to classify; give at least three videos a class")
-
-
-def _conclude(steps: _Steps, out: Path, video: Path, seconds: float) -> None:
+def _conclude(steps: _Commands, out: Path, video: Path, seconds: float) -> None:
     print(f"\nDone in {seconds:.0f} s. The commands, to be repeated on other videos:\n")
     print("\n".join(f"  {line}" for line in steps.done))
     print(f"""

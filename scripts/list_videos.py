@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline import command
 from pipeline.errors import VideoError
-from pipeline.videos.catalog import Video, count_videos, open_catalog, write_catalog
+from pipeline.videos.catalog import Video, count_videos, limit_classes, open_catalog, write_catalog
 from pipeline.videos.tables import plural
 
 
@@ -23,10 +23,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--decode", action="store_true", help="count by decoding every frame (slow, sees all damage), not by packets"
     )
+    parser.add_argument("--class-limit", type=int, metavar="N", help="keep the first N classes, in natural order")
     args = parser.parse_args(argv)
     say = command.say(args.quiet)
 
     catalog = open_catalog(args.source)
+    if args.class_limit is not None:
+        catalog = limit_classes(catalog, args.class_limit)
     out = args.out or catalog.root / "data_file.csv"
     failures: list[str] = []
 

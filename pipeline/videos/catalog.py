@@ -87,6 +87,20 @@ class Catalog:
         return ", ".join(parts)
 
 
+def limit_classes(catalog: Catalog, count: int) -> Catalog:
+    """The videos of the first ``count`` classes in natural order; those of others, or of none, count as skipped.
+
+    Raises:
+        UserError: the limit is less than 1.
+    """
+    if count < 1:
+        raise UserError(f"--class-limit {count}: expected 1 or more")
+    kept = set(catalog.classes[:count])
+    videos = tuple(video for video in catalog.videos if video.label in kept)
+    skipped = Counter({"of other classes": len(catalog) - len(videos)} if len(videos) < len(catalog) else {})
+    return replace(catalog, videos=videos, skipped=catalog.skipped + skipped)
+
+
 # -- reading ---------------------------------------------------------------------------------------
 
 
