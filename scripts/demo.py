@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import command
-from pipeline.steps import run_script, held_out_video
+from pipeline.steps import held_out_video, run_script
 from pipeline.videos.catalog import open_catalog
 from pipeline.videos.synthetic import SCENES, draw_recordings
 
