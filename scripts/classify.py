@@ -204,21 +204,8 @@ def _folder(args: argparse.Namespace, reading: Reading) -> int:
 
 
 def _live(args: argparse.Namespace, reading: Reading) -> int:
-    files = (
-        "probabilities",
-        "output",
-        "json",
-        "csv",
-        "segments",
-        "srt",
-        "html",
-        "cut",
-        "cut_out",
-        "out",
-        "store",
-        "retry_failed",
-    )
-    _refuse(args, "a live source", (*files, "clip_seconds"))
+    files = ("output", "json", "csv", "segments", "srt", "html", "cut", "cut_out", "out", "store", "retry_failed")
+    _refuse(args, "a live source", (*files, "clip_seconds", "probabilities"))
     if args.seconds is not None and not args.seconds > 0:
         raise UserError(f"--seconds {args.seconds:g}: expected more than 0")
     if not args.patience >= 0:

@@ -52,9 +52,11 @@ def test_changes_take_the_place_of_settings_and_leave_the_rest(tmp_path):
     ],
 )
 def test_a_mistake_is_one_line(tmp_path, text, line):
+    def words():
+        return [step.words(PLACES) for step in read_system(write(tmp_path, text)).steps]
+
     with pytest.raises(UserError, match=line) as caught:
-        for step in read_system(write(tmp_path, text)).steps:
-            step.words(PLACES)
+        words()
     assert "\n" not in str(caught.value)
 
 
