@@ -3,25 +3,29 @@
 bars   the present label, a bar for each class, and along the bottom a timeline of labels with the position
 plain  every class with its probability in white, 40 pixels apart, as the first published systems drew them
 none   the frames as they are
+
+What is drawn are patches (`pipeline.videos.canvas`): small regions, made anew only when they change, that are painted
+on the picture for the screen or into the planes of the picture for the encoder.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import Literal
 
-import cv2
 import numpy as np
 
 from pipeline.inference.colours import Colour, colour_of
 from pipeline.inference.segments import UNKNOWN_NAME
 from pipeline.inference.smoothing import UNKNOWN
 from pipeline.inference.text import fit, line_height, text_mask
+from pipeline.videos.canvas import Patch, paint
 
 Style = Literal["bars", "plain", "none"]
 STYLES = ("bars", "plain", "none")
 _WHITE: Colour = (255, 255, 255)
 _BLACK: Colour = (0, 0, 0)
-_DIM = 0.35  # what is left of the picture behind the panel
+_DIM = 89  # of 255: what is left of the picture behind the panel
 _MOST_ROWS = 8
 _PLAIN_STEP = 40  # pixels from line to line
 
@@ -50,19 +54,29 @@ class Overlay:
         self.classes = classes
         self.size = size
         self.style = style
-        width, height = size
-        self._frames = 0 if labels is None else len(labels)
-        self._strip = None if labels is None else _timeline(labels, width, max(3, height // 40))
         self._panel = _Panel(classes, size, important) if style == "bars" else None
+        self._timeline = _Timeline(labels, size) if style == "bars" and labels is not None else None
 
-    def draw(self, image: np.ndarray, probabilities: np.ndarray, label: int, frame: int | None = None) -> np.ndarray:
-        """Draw on a copy of a frame.
+    def patches(self, probabilities: np.ndarray, label: int, frame: int | None = None) -> list[Patch]:
+        """What to paint on a frame, in this order.
 
         Args:
-            image: ``(height, width, 3)`` uint8, RGB.
             probabilities: ``(C,)``.
             label: the class, or -1 for unknown.
             frame: its number, for the timeline.
+        """
+        if self.style == "plain":
+            return _plain(self.classes, probabilities)
+        found = [self._panel.patch(probabilities, label)] if self._panel is not None else []
+        if self._timeline is not None and frame is not None:
+            found += self._timeline.patches(frame)
+        return found
+
+    def draw(self, image: np.ndarray, probabilities: np.ndarray, label: int, frame: int | None = None) -> np.ndarray:
+        """Draw on a copy of a frame; see `patches`.
+
+        Args:
+            image: ``(height, width, 3)`` uint8, RGB.
 
         Returns:
             ``(height, width, 3)`` uint8, RGB; with style ``none`` the image itself.
@@ -70,24 +84,50 @@ class Overlay:
         if self.style == "none":
             return image
         image = image.copy()
-        if self._panel is None:
-            _draw_plain(image, self.classes, probabilities)
-            return image
-        self._panel.draw(image, probabilities, label)
-        if self._strip is not None and frame is not None:
-            _draw_timeline(image, self._strip, frame, self._frames)
+        for patch in self.patches(probabilities, label, frame):
+            paint(image, patch)
         return image
+
+
+class _Sheet:
+    """A patch in the making: at first it leaves the picture as it is."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self.keep = np.full((height, width), 255, np.uint8)
+        self.colour = np.zeros((height, width, 3), np.uint8)
+
+    def dim(self, rows: slice, columns: slice) -> None:
+        self.keep[rows, columns] = _DIM
+
+    def fill(self, rows: slice, columns: slice, colour: Colour) -> None:
+        self.keep[rows, columns] = 0
+        self.colour[rows, columns] = colour
+
+    def text(self, mask: np.ndarray, left: int, top: int, colour: Colour) -> None:
+        """Blend ``colour`` in where ``mask`` is text; what does not fit is cut off."""
+        height, width = min(mask.shape[0], self.keep.shape[0] - top), min(mask.shape[1], self.keep.shape[1] - left)
+        if height <= 0 or width <= 0:
+            return
+        area = slice(top, top + height), slice(left, left + width)
+        share = mask[:height, :width].astype(np.uint16)
+        self.keep[area] = self.keep[area] * (255 - share) // 255
+        ink = np.asarray(colour, np.uint16) * share[..., None]
+        self.colour[area] = (self.colour[area] * (255 - share)[..., None] + ink) // 255
+
+    def patch(self, top: int = 0, left: int = 0) -> Patch:
+        return Patch(top, left, self.keep, self.colour)
 
 
 # -- the panel -------------------------------------------------------------------------------------
 
 
 class _Panel:
-    """The present label and a row for each class: name, bar, percentage. What never changes is drawn once."""
+    """The present label and a row for each class: name, bar, percentage. It is drawn anew when one of them changes."""
 
     def __init__(self, classes: tuple[str, ...], size: tuple[int, int], important: np.ndarray | None) -> None:
         self._classes = classes
         width, height = size
+        self._size = size
         self.font = max(9 if min(size) < 200 else 11, min(size) // 28)
         self.heading = max(9, round(self.font * 1.3)) if self.font > 9 else 9
         self.pad = max(1, self.font // 3)
@@ -109,49 +149,47 @@ class _Panel:
         self.left = widest + 2 * self.pad
         self.top = top
         self.height = min(height, top + (len(self.rows) * self.line + self.pad if self.rows else 0))
-        self._ground = self._draw_ground()
-
-    def _draw_ground(self) -> np.ndarray:
-        """``(height, width, 3)`` uint8: what is added to the dimmed picture."""
-        ground = np.zeros((self.height, self.width, 3), np.uint8)
-        for place, name in enumerate(self.names):
-            put_text(ground, text_mask(name, self.font), self.pad, self._row(place), _WHITE)
-        return ground
+        self._drawn: tuple[tuple, Patch] | None = None
 
     def _row(self, place: int) -> int:
         return self.top + place * self.line
 
-    def draw(self, image: np.ndarray, probabilities: np.ndarray, label: int) -> None:
-        name = UNKNOWN_NAME if label == UNKNOWN else self._classes[label]
-        probability = float(probabilities.max() if label == UNKNOWN else probabilities[label])
-        number = text_mask(percent(probability), self.heading, bold=True)
+    def patch(self, probabilities: np.ndarray, label: int) -> Patch:
+        """The panel in the upper left corner; the same object as long as nothing to be seen changes."""
+        values = [float(probabilities[row]) for row in self.rows]
+        bars = tuple((round(value * self.bar), percent(value)) for value in values)
+        number = percent(float(probabilities.max() if label == UNKNOWN else probabilities[label]))
+        seen = (label, number, bars)
+        if self._drawn is None or self._drawn[0] != seen:
+            self._drawn = seen, self._draw(label, number, bars)
+        return self._drawn[1]
+
+    def _draw(self, label: int, number: str, bars: tuple[tuple[int, str], ...]) -> Patch:
+        across = self._size[0]
+        figure = text_mask(number, self.heading, bold=True)
         gap = max(2, self.heading // 2)
         chip = max(2, self.heading // 3)
         left = chip + 2 * self.pad
-        room = image.shape[1] - left - gap - number.shape[1] - self.pad
+        name = UNKNOWN_NAME if label == UNKNOWN else self._classes[label]
+        room = across - left - gap - figure.shape[1] - self.pad
         text = text_mask(fit(name, self.heading, max(0, room), bold=True), self.heading, bold=True)
-        head_width = min(image.shape[1], left + text.shape[1] + gap + number.shape[1] + self.pad)
-        width = max(self.width, head_width) if self.rows else head_width
-        _dim(image, min(self.height, self.top), width)
-        if self.rows:
-            below = image[self.top : self.height, : self.width]
-            _dim(image[self.top :], self.height - self.top, self.width)
-            # Names are white on black, so adding what is dark loses nothing.
-            cv2.add(below, self._ground[self.top :], dst=below)
-        bottom = self.top - self.pad
-        image[self.pad : bottom, self.pad : self.pad + chip] = colour_of(label)
-        put_text(image, text, left, self.pad, _WHITE)
-        put_text(image, number, left + text.shape[1] + gap, self.pad, _WHITE)
-        for place, row in enumerate(self.rows):
-            self._draw_bar(image, self._row(place), float(probabilities[row]), colour_of(row))
-
-    def _draw_bar(self, image: np.ndarray, top: int, probability: float, colour: Colour) -> None:
-        thick = max(2, round(self.font * 0.6))
-        begin = top + (self.line - thick) // 2
-        full = image[begin : begin + thick, self.left : self.left + self.bar]
-        full[:] = 70
-        full[:, : round(probability * full.shape[1])] = colour
-        put_text(image, text_mask(percent(probability), self.font), self.left + self.bar + self.pad, top, _WHITE)
+        head = min(across, left + text.shape[1] + gap + figure.shape[1] + self.pad)
+        sheet = _Sheet(self.height, max(self.width, head) if self.rows else head)
+        sheet.dim(slice(self.top), slice(None))
+        sheet.fill(slice(self.pad, self.top - self.pad), slice(self.pad, self.pad + chip), colour_of(label))
+        sheet.text(text, left, self.pad, _WHITE)
+        sheet.text(figure, left + text.shape[1] + gap, self.pad, _WHITE)
+        sheet.dim(slice(self.top, self.height), slice(self.width if self.rows else 0))
+        for place, (row, name, (length, share)) in enumerate(zip(self.rows, self.names, bars, strict=True)):
+            top = self._row(place)
+            sheet.text(text_mask(name, self.font), self.pad, top, _WHITE)
+            thick = max(2, round(self.font * 0.6))
+            begin = top + (self.line - thick) // 2
+            rows = slice(begin, begin + thick)
+            sheet.fill(rows, slice(self.left, self.left + self.bar), (70, 70, 70))
+            sheet.fill(rows, slice(self.left, self.left + length), colour_of(row))
+            sheet.text(text_mask(share, self.font), self.left + self.bar + self.pad, top, _WHITE)
+        return sheet.patch()
 
 
 def percent(probability: float) -> str:
@@ -159,55 +197,54 @@ def percent(probability: float) -> str:
     return f"{min(round(probability * 100), 99 if probability < 0.9995 else 100)}%"
 
 
-def _dim(image: np.ndarray, height: int, width: int) -> None:
-    area = image[:height, :width]
-    cv2.convertScaleAbs(area, dst=area, alpha=_DIM)
-
-
-def put_text(image: np.ndarray, mask: np.ndarray, left: int, top: int, colour: Colour) -> None:
-    """Blend ``colour`` into ``image`` where ``mask`` is text; what does not fit is cut off."""
-    height = min(mask.shape[0], image.shape[0] - top)
-    width = min(mask.shape[1], image.shape[1] - left)
-    if height <= 0 or width <= 0:
-        return
-    area = image[top : top + height, left : left + width]
-    share = mask[:height, :width, None].astype(np.uint16)
-    area[:] = (area * (255 - share) + np.asarray(colour, np.uint16) * share + 127) // 255
-
-
 # -- the timeline ----------------------------------------------------------------------------------
 
 
-def _timeline(labels: np.ndarray, width: int, height: int) -> np.ndarray:
-    """``(height, width, 3)`` uint8: the label of each column's share of the video."""
-    strip = np.zeros((height, width, 3), np.uint8)
-    if len(labels):
-        places = np.minimum((np.arange(width) + 0.5) * len(labels) / width, len(labels) - 1).astype(int)
-        colours = {label: colour_of(label) for label in np.unique(labels).tolist()}
-        strip[:] = np.array([colours[label] for label in labels[places].tolist()], np.uint8)
-    return strip
+class _Timeline:
+    """A strip along the bottom with the label of each column's share of the video, and a mark at the present one."""
 
+    def __init__(self, labels: np.ndarray, size: tuple[int, int]) -> None:
+        self._frames = len(labels)
+        self._width, height = size
+        self._rows = max(3, height // 40)
+        self._top = height - self._rows
+        sheet = _Sheet(self._rows + 1, self._width)
+        sheet.fill(slice(None), slice(None), _BLACK)  # and a line above it
+        if len(labels):
+            places = np.minimum((np.arange(self._width) + 0.5) * len(labels) / self._width, len(labels) - 1).astype(int)
+            colours = {label: colour_of(label) for label in np.unique(labels).tolist()}
+            sheet.colour[1:] = np.array([colours[label] for label in labels[places].tolist()], np.uint8)
+        self._strip = sheet.patch(self._top - 1)
+        self._marked: Patch | None = None
 
-def _draw_timeline(image: np.ndarray, strip: np.ndarray, frame: int, frames: int) -> None:
-    height, width = strip.shape[:2]
-    top = image.shape[0] - height
-    if top < 1:
-        return
-    image[top:] = strip
-    image[top - 1] = 0
-    half = max(1, height // 6)
-    at = min(width - 1, round((frame + 0.5) * width / max(1, frames)))
-    # White in black, so that the position shows on every colour.
-    image[top - 1 :, max(0, at - 2 * half) : at + 2 * half + 1] = _BLACK
-    image[top - 1 :, max(0, at - half + 1) : at + half] = _WHITE
+    def patches(self, frame: int) -> list[Patch]:
+        if self._top < 1:  # no room for it
+            return []
+        half = max(1, self._rows // 6)
+        at = min(self._width - 1, round((frame + 0.5) * self._width / max(1, self._frames)))
+        begin = max(0, at - 2 * half)
+        if self._marked is None or self._marked.left != begin:
+            # White in black, so that the position shows on every colour.
+            sheet = _Sheet(self._rows + 1, at + 2 * half + 1 - begin)
+            sheet.fill(slice(None), slice(None), _BLACK)
+            sheet.fill(slice(None), slice(max(0, at - half + 1) - begin, at + half - begin), _WHITE)
+            self._marked = sheet.patch(self._top - 1, begin)
+        return [self._strip, self._marked]
 
 
 # -- the plain style -------------------------------------------------------------------------------
 
 
-def _draw_plain(image: np.ndarray, classes: tuple[str, ...], probabilities: np.ndarray) -> None:
+def _plain(classes: tuple[str, ...], probabilities: np.ndarray) -> list[Patch]:
+    values = zip(classes, probabilities.tolist(), strict=True)
+    return [_plain_line(f"{name}: {probability:.4f}", place) for place, (name, probability) in enumerate(values)]
+
+
+@functools.lru_cache(maxsize=256)
+def _plain_line(text: str, place: int) -> Patch:
     size = 28
-    for place, (name, probability) in enumerate(zip(classes, probabilities.tolist(), strict=True)):
-        mask = text_mask(f"{name}: {probability:.4f}", size)
-        # The first line's foot is at 40 pixels, as in the published code, and each other's 40 below.
-        put_text(image, mask, 20, _PLAIN_STEP * (place + 1) - size, _WHITE)
+    mask = text_mask(text, size)
+    sheet = _Sheet(*mask.shape)
+    sheet.text(mask, 0, 0, _WHITE)
+    # The first line's foot is at 40 pixels, as in the published code, and each other's 40 below.
+    return sheet.patch(_PLAIN_STEP * (place + 1) - size, 20)

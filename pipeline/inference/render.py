@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.inference.classifier import Answer
 from pipeline.inference.overlay import Overlay, Style
 from pipeline.training.ahead import ahead
-from pipeline.videos.reader import open_video
+from pipeline.videos.canvas import Canvas
+from pipeline.videos.reader import VideoReader, open_video
 from pipeline.videos.writer import VideoWriter
 
 _AHEAD = 4  # decoded frames that may wait
@@ -34,7 +34,8 @@ def render(
     """Write the classified video with its labels drawn on it.
 
     The output has the frames of the input, its size as shown and its frame rate; formats that can keep the time of
-    each frame. Decoding, drawing and encoding go on side by side, with a few frames in memory.
+    each frame. Decoding, drawing and encoding go on side by side, with a few frames in memory, and no frame is turned
+    into RGB for it.
 
     Args:
         answer: what was found.
@@ -68,20 +69,20 @@ def render(
     with (
         VideoWriter(output, fps=rate, size=size, codec=codec, sound=sound) as writer,
         open_video(answer.video) as reader,
-        ahead(reader, _AHEAD) as frames,
+        ahead(
+            ((number, time, writer.canvas(picture)) for number, time, picture in reader.pictures()), _AHEAD
+        ) as frames,
         ThreadPoolExecutor(1, "encode") as encoder,
     ):
         waiting: deque[Future[None]] = deque()
-        for frame in frames:
-            place = frame_at(answer.times, frame.time)
-            image = frame.image
-            if image.shape[:2] != (info.height, info.width):  # a stream may change its size on the way
-                image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-            drawn = overlay.draw(image, answer.probabilities[place], int(answer.labels[place]), place)
-            waiting.append(encoder.submit(writer.write, drawn, None if fps else frame.time))
+        for number, time, canvas in frames:
+            place = frame_at(answer.times, time)
+            for patch in overlay.patches(answer.probabilities[place], int(answer.labels[place]), place):
+                canvas.paint(patch)
+            waiting.append(encoder.submit(writer.write_canvas, canvas, None if fps else time))
             if len(waiting) > _BEHIND:
                 waiting.popleft().result()
-            show(frame.index + 1, len(answer.times))
+            show(number + 1, len(answer.times))
         for future in waiting:
             future.result()
         if not waiting:
@@ -89,6 +90,12 @@ def render(
     if writer.note:
         notes.append(writer.note)
     return writer.frames, notes
+
+
+def _canvases(reader: VideoReader, writer: VideoWriter) -> Iterator[tuple[int, float, Canvas]]:
+    """Number, time and picture of every frame, ready to be painted on."""
+    for number, time, picture in reader.pictures():
+        yield number, time, writer.canvas(picture)
 
 
 def frame_at(times: np.ndarray, time: float) -> int:

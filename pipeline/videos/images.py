@@ -13,6 +13,7 @@ import csv
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 
@@ -96,6 +97,10 @@ class ImageReader(VideoReader):
 
     def raw(self):
         return self.index
+
+    def pictures(self) -> Iterator[tuple[int, float, av.VideoFrame]]:
+        for frame in self.frames():
+            yield frame.index, frame.time, av.VideoFrame.from_ndarray(frame.image, format="rgb24")
 
     def scan(self) -> int:
         """Read every image; afterwards only those that can be read count."""

@@ -208,7 +208,8 @@ class VideoReader:
             VideoError: an index is outside the video.
         """
         if indices is None:
-            yield from self._all_frames()
+            for number, time, picture in self.pictures():
+                yield Frame(number, time, self._to_rgb(picture))
             return
         wanted = np.asarray(list(indices), np.int64)
         count = len(self._pts())
@@ -221,7 +222,8 @@ class VideoReader:
         else:
             yield from self._sparse(wanted)
 
-    def _all_frames(self) -> Iterator[Frame]:
+    def pictures(self) -> Iterator[tuple[int, float, av.VideoFrame]]:
+        """Yield number, time in seconds and picture of every frame, as the decoder gives it and not turned upright."""
         self._restart()
         start = None
         last = -1.0
@@ -230,7 +232,7 @@ class VideoReader:
                 start = frame.pts or 0
             ticks = frame.pts - start if frame.pts is not None else 0
             last = max(ticks * self._unit, last + 1e-6 if number else 0.0)
-            yield Frame(number, last, self._to_rgb(frame))
+            yield number, last, frame
 
     def _picked(self, wanted: np.ndarray) -> Iterator[Frame]:
         """Decode from the start and keep the wanted numbers: the way for files whose packets cannot be trusted."""

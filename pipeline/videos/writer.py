@@ -21,13 +21,17 @@ from types import TracebackType
 import av
 import av.filter
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from pipeline.errors import UserError, VideoError
+from pipeline.videos.canvas import BT601, Canvas, CanvasMaker
 from pipeline.videos.reader import open_video
 from pipeline.videos.sound import add_sound
 
 _TICKS = 90_000  # per second, for frames with times of their own
-_BT601 = 5  # the number of this colour matrix in H.264; FFmpeg converts RGB by it
+_THREADS = 2  # of the encoder of AVI files, which works on parts of a picture; more make the file larger
+# Numbers of primaries and transfer curves that H.264 knows (ITU-T H.273); others are left out.
+_PRIMARIES, _CURVES = (1, 4, 5, 6, 7, 8, 9, 10, 11, 12), (1, *range(4, 19))
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,7 @@ class VideoWriter:
             raise UserError(f"cannot write {self.path} at {size[0]}x{size[1]}; a video needs at least 2x2 pixels")
         self._temporary = self.path.with_name(f".{os.getpid()}.{self.path.name}")
         self._palette: av.filter.Graph | None = None
+        self._reformatter = VideoReformatter()
         self._last_tick = -1
         self._open()
 
@@ -132,12 +137,24 @@ class VideoWriter:
             context.options = {**context.options, "flags": "+qscale"}
             context.qmin = context.qmax = form.quantiser
         if form.codec == "libx264":
-            context.colorspace = _BT601
+            context.colorspace = BT601
         if form.codec == "gif":
             context.time_base = Fraction(1, 100)
         elif form.own_times:
             context.time_base = Fraction(1, _TICKS)
+        else:
+            context.thread_type, context.thread_count = "SLICE", _THREADS
+        plain = "yuv444p" if form.codec == "gif" else stream.pix_fmt
+        self._make_canvas = CanvasMaker(self.size, plain, tagged=form.codec == "libx264")
         return stream
+
+    def canvas(self, frame: av.VideoFrame) -> Canvas:
+        """A picture to paint on and to `write_canvas`, made of a decoded frame of any size and format.
+
+        It is upright, and has the colours of the frame: files that can say how colours are coded (H.264) keep the
+        frame's own way.
+        """
+        return self._make_canvas(frame)
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -166,6 +183,32 @@ class VideoWriter:
         if image.shape != (height, width, 3) or image.dtype != np.uint8:
             raise ValueError(f"expected a ({height}, {width}, 3) uint8 frame, not {image.shape} {image.dtype}")
         frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+        if self._format.codec != "gif":
+            # One thread: swscale's own take four times longer for a picture of this size.
+            frame = self._reformatter.reformat(frame, format=self._stream.pix_fmt, threads=1)
+        self._append(frame, time)
+
+    def write_canvas(self, canvas: Canvas, time: float | None = None) -> None:
+        """Append one frame that `canvas` made; see `write`.
+
+        Raises:
+            UserError: the disk is full.
+        """
+        frame = canvas.frame
+        if self._format.codec == "gif":
+            frame = self._reformatter.reformat(frame, format="rgb24", threads=1)
+        elif not self.frames and self._format.codec == "libx264":
+            self._tell_colours(frame)
+        self._append(frame, time)
+
+    def _tell_colours(self, frame: av.VideoFrame) -> None:
+        """Note in the file how the planes are to be read; possible before the first frame only."""
+        context = self._stream.codec_context
+        context.colorspace, context.color_range = frame.colorspace, frame.color_range
+        context.color_primaries = frame.color_primaries if frame.color_primaries in _PRIMARIES else 2
+        context.color_trc = frame.color_trc if frame.color_trc in _CURVES else 2
+
+    def _append(self, frame: av.VideoFrame, time: float | None) -> None:
         if self._format.own_times:
             unit = self._stream.codec_context.time_base
             assert unit is not None
