@@ -19,8 +19,8 @@ from pipeline.errors import UserError
 from pipeline.extraction.collect import Progress
 from pipeline.extraction.extract import Extraction, ExtractionSpec
 from pipeline.extraction.networks import Network, find_network
-from pipeline.extraction.pictures import Pictures, pictures_recipe
-from pipeline.extraction.recipe import CROPS, FRAMES, INTERPOLATIONS, Recipe, parse_size
+from pipeline.extraction.pictures import Pictures
+from pipeline.extraction.recipe import CROPS, FRAMES, INPUTS, INTERPOLATIONS, PIXELS, Input, Recipe, parse_size
 from pipeline.extraction.shards import check_place
 from pipeline.extraction.store import RECIPE_FILE, SHARDS, known_digest
 from pipeline.extraction.weights import WeightsSource
@@ -44,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         commit_every=args.commit_every,
         part=_part(args.shard),
     )
-    network = find_network(args.backbone)
+    name, seen = _stream(args.backbone, args.input)
+    network = find_network(name)
     if args.dtype and network.name == FRAMES:
         raise UserError(f"--dtype {args.dtype}: frames are pictures, kept as uint8")
     weights = None if network.name == FRAMES else WeightsSource(args.weights)
@@ -57,11 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     loader = _Loader(network, weights, args, say)
     height, width = loader.size
-    if weights is None:
-        recipe = pictures_recipe(str(sampling), (height, width), args.crop, args.interpolation)
-    else:
-        digest = known_digest(args.out, weights) or loader.backbone().digest
-        recipe = Recipe(str(sampling), network.name, digest, height, width, args.crop, args.interpolation)
+    digest, layer = "", PIXELS
+    if weights is not None:
+        digest, layer = known_digest(args.out, weights) or loader.backbone().digest, "avg_pool"
+    recipe = Recipe(
+        str(sampling), network.name, digest, height, width, args.crop, args.interpolation, layer=layer, input=seen
+    )
     extraction = Extraction(catalog, args.out, recipe, weights, spec)
     plan = extraction.look()
     if plan.extract and args.engine == "ray":
@@ -83,7 +85,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="folder of the feature store")
     recipe = parser.add_argument_group("recipe: what decides the features")
     recipe.add_argument("--sampling", default="uniform:20", help=f"which frames: {FORMS}")
-    recipe.add_argument("--backbone", default="inceptionv3", help="a network of keras.applications, or frames")
+    recipe.add_argument("--backbone", default="inceptionv3", help="a network of keras.applications; frames or flow")
+    recipe.add_argument(
+        "--input", choices=INPUTS, help="what the network sees: colours, or motion from one frame to the next"
+    )
     recipe.add_argument(
         "--weights", default="imagenet", help="imagenet (downloaded once), a local .h5 file, or random[:SEED]"
     )
@@ -106,6 +111,15 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--ray-workers", type=int, default=0, help="actors; 0: one per GPU, else one per machine")
     run.add_argument("--overwrite", action="store_true", help="throw away what the store holds and begin anew")
     return parser
+
+
+def _stream(backbone: str, given: Input | None) -> tuple[str, Input]:
+    """Backbone and input; ``flow`` is short for frames of motion."""
+    if backbone.lower() != "flow":
+        return backbone, given or "rgb"
+    if given == "rgb":
+        raise UserError("--backbone flow keeps motion, not --input rgb; choose --backbone frames for colours")
+    return FRAMES, given or "farneback"
 
 
 def _run_on_ray(extraction: Extraction, weights: WeightsSource | None, args: argparse.Namespace, say) -> None:

@@ -29,7 +29,7 @@ from typing import IO, Any
 import numpy as np
 
 from pipeline.errors import VideoError
-from pipeline.extraction.preprocess import Preprocessor
+from pipeline.extraction.motion import InputMaker
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store import Source
 from pipeline.videos.reader import FramesMissing, VideoReader, open_video
@@ -121,7 +121,6 @@ def _decode(path: Path, recipe: Recipe, threads: int, send: Send, alive: Callabl
 
 
 def _send_frames(reader: VideoReader, recipe: Recipe, send: Send) -> None:
-    prepare = Preprocessor(recipe)
     numbers = Sampling.parse(recipe.sampling).indices(reader.times())
     if len(numbers) == 0:
         raise VideoError("decode", "no frame can be decoded")
@@ -129,8 +128,8 @@ def _send_frames(reader: VideoReader, recipe: Recipe, send: Send) -> None:
     chunk = np.empty((room, recipe.height, recipe.width, 3), np.uint8)
     times: list[float] = []
     found: list[int] = []
-    for frame in reader.frames(numbers):
-        chunk[len(found)] = prepare(frame.image)
+    for frame in InputMaker(recipe).frames(reader, numbers):
+        chunk[len(found)] = frame.image
         times.append(frame.time)
         found.append(frame.index)
         if len(found) == room:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.extraction.networks import find_network
-from pipeline.extraction.recipe import FRAMES, PIXELS, Recipe
+from pipeline.extraction.recipe import FRAMES
 from pipeline.extraction.weights import WeightsSource
 
 if TYPE_CHECKING:
@@ -37,11 +37,6 @@ class Pictures:
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """``(n, height, width, 3)`` uint8, as it came."""
         return images
-
-
-def pictures_recipe(sampling: str, size: tuple[int, int], crop: str, interpolation: str) -> Recipe:
-    """The recipe of a frame cache: there is no network, so there are no weights."""
-    return Recipe(sampling, FRAMES, "", *size, crop, interpolation, layer=PIXELS)  # type: ignore[arg-type]
 
 
 def load_backbone(

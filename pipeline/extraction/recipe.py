@@ -10,14 +10,19 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, fields
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from pipeline.errors import UserError
 from pipeline.videos.sampling import Sampling
 
 CROPS = ("center", "none")
 INTERPOLATIONS = ("bilinear", "bicubic", "area", "nearest")
+Input = Literal["rgb", "farneback", "dis", "difference"]
+INPUTS = get_args(Input)
+FLOW_SMALLEST = 16  # pixels of a side
 FRAMES, PIXELS = "frames", "pixels"  # backbone and layer of a frame cache, which keeps the pictures themselves
+
+_LATER = ("input",)
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,8 @@ class Recipe:
     """How the picture is resized."""
     layer: str = "avg_pool"
     """Which output of the network is the feature."""
+    input: Input = "rgb"
+    """What the network sees of a frame: its colours, or its motion as a picture; see `pipeline.extraction.motion`."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sampling", str(Sampling.parse(self.sampling)))
@@ -46,13 +53,30 @@ class Recipe:
             raise UserError(f"crop {self.crop!r} is unknown; expected {' or '.join(CROPS)}")
         if self.interpolation not in INTERPOLATIONS:
             raise UserError(f"interpolation {self.interpolation!r} is unknown; expected {', '.join(INTERPOLATIONS)}")
+        if self.input not in INPUTS:
+            raise UserError(f"input {self.input!r} is unknown; expected {', '.join(INPUTS)}")
         if min(self.height, self.width) < 1:
             raise UserError(f"size {self.height}x{self.width} is no picture size")
+        if self.input in ("farneback", "dis") and min(self.height, self.width) < FLOW_SMALLEST:
+            raise UserError(
+                f"size {self.height}x{self.width} is too small for input {self.input}: each side needs at least "
+                f"{FLOW_SMALLEST} pixels"
+            )
 
     @property
     def canonical(self) -> str:
         """JSON with sorted keys and no spaces: what is hashed and stored."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name. Those of `_LATER` are left out where they have their defaults, so that stores which
+        were made before these fields existed keep their fingerprints."""
+        values = asdict(self)
+        return {
+            item.name: values[item.name]
+            for item in fields(self)
+            if item.name not in _LATER or values[item.name] != item.default
+        }
 
     @property
     def fingerprint(self) -> str:

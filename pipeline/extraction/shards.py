@@ -11,7 +11,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import asdict, fields
+from dataclasses import fields
 from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
@@ -314,7 +314,7 @@ def prepare_store(folder: Path, recipe: Recipe, weights: WeightsSource | None = 
         content: dict[str, Any] = {
             "format": FORMAT,
             "fingerprint": recipe.fingerprint,
-            "recipe": asdict(recipe),
+            "recipe": recipe.to_dict(),
             "weights": {},
         }
         if (folder / RECIPE_FILE).exists():

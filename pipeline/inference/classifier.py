@@ -17,6 +17,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.extraction.exchange import IMPORTED
+from pipeline.extraction.motion import InputMaker
 from pipeline.extraction.preprocess import Preprocessor
 from pipeline.extraction.weights import EXPECTED, WeightsSource
 from pipeline.inference.grid import Grid, lay_grid
@@ -242,8 +243,8 @@ class Classifier:
     def _batches(self, reader: VideoReader, grid: Grid) -> Iterator[np.ndarray]:
         """The pictures of the grid's steps, ``(k, height, width, 3)`` uint8, as many as the network takes at once."""
         pictures = []
-        for frame in reader.frames(grid.frames):
-            pictures.append(self.preprocessor(frame.image))
+        for frame in InputMaker(self.checkpoint.recipe).frames(reader, grid.frames):
+            pictures.append(frame.image)
             if len(pictures) == self.backbone.batch:
                 yield np.stack(pictures)
                 pictures = []
@@ -266,7 +267,7 @@ class Classifier:
         return stream(
             frames,
             network=self.backbone,
-            prepare=self.preprocessor,
+            inputs=InputMaker(self.checkpoint.recipe),
             head=self.checkpoint,
             picker=StepPicker(self.sampling, self.checkpoint.time_scale),
             stride=reading.stride,

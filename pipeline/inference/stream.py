@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.extraction.motion import InputMaker
 from pipeline.inference.grid import clip_step
 from pipeline.inference.smoothing import UNKNOWN, LiveSmoother, Smoothing
 from pipeline.inference.windows import Head
@@ -82,7 +83,7 @@ def stream(
     frames: Iterable[Frame],
     *,
     network: Callable[[np.ndarray], np.ndarray],
-    prepare: Callable[[np.ndarray], np.ndarray],
+    inputs: InputMaker,
     head: Head,
     picker: StepPicker,
     stride: int | None = None,
@@ -97,7 +98,8 @@ def stream(
     Args:
         frames: in order; an index or a time that falls back starts anew.
         network: from ``(1, height, width, 3)`` uint8 to ``(1, D)`` float32.
-        prepare: from a frame's image to the network's size.
+        inputs: from frames to the network's pictures. A step whose motion cannot be told, because the frame before
+            it was passed over, is the next frame.
         head: the trained head.
         picker: which frames are steps.
         stride: steps from one window to the next; a quarter of a window if None.
@@ -111,16 +113,19 @@ def stream(
     smoother = LiveSmoother(smoothing or Smoothing())
     features: deque[np.ndarray] = deque(maxlen=length)
     probabilities = np.full(len(head.classes), 1 / len(head.classes), np.float32)
-    since, label, steps, last = 0, UNKNOWN, 0, -1
+    since, label, steps, last, due = 0, UNKNOWN, 0, -1, False
     for frame in frames:
         if frame.index <= last:
             features.clear()
             smoother = LiveSmoother(smoothing or Smoothing())
-            since = 0
+            since, due = 0, False
         last = frame.index
         fresh = False
-        if picker(frame):
-            features.append(network(prepare(frame.image)[None])[0])
+        due = picker(frame) or due
+        picture = inputs.live(frame, wanted=due)
+        if picture is not None:
+            due = False
+            features.append(network(picture[None])[0])
             fresh = since % stride == 0
             since += 1
         if fresh:

@@ -15,7 +15,8 @@ from pipeline.errors import UserError
 from pipeline.extraction import shards, store
 from pipeline.extraction.backbones import Backbone
 from pipeline.extraction.check import check_shards
-from pipeline.extraction.pictures import Pictures, load_backbone, pictures_recipe
+from pipeline.extraction.pictures import Pictures, load_backbone
+from pipeline.extraction.recipe import FRAMES, PIXELS, Recipe
 from pipeline.extraction.store import FeatureStore
 from pipeline.extraction.weights import WeightsSource
 from pipeline.videos.reader import open_video
@@ -25,7 +26,7 @@ from tests.media import read_number
 
 ROOT = Path(__file__).parents[2]
 SIZE = (24, 48)
-RECIPE = pictures_recipe("uniform:6", SIZE, "none", "bilinear")
+RECIPE = Recipe("uniform:6", FRAMES, "", *SIZE, crop="none", layer=PIXELS)
 KEEP = Pictures(SIZE, batch=8)
 
 
