@@ -40,14 +40,14 @@ def make_checkpoint(folder: Path, backbone: str, source: str, sampling: str, len
     weights = WeightsSource(source)
     network = Backbone(backbone, weights=weights)
     head = head_spec("gru")
-    model = build_model(head, length=length, dimensions=network.dimensions, classes=3)
+    model = build_model(head, length=length, shape=(network.dimensions,), classes=3)
     checkpoint = Checkpoint(
         folder=folder,
         classes=("Football", "Commercials", "Studio"),
         recipe=Recipe(sampling, backbone, network.digest, *network.size),
         window=WindowSpec(length),
         head=head,
-        dimensions=network.dimensions,
+        shape=(network.dimensions,),
         weights_source=weights.absolute(),
         time_scale=TimeScale(3.0, 2.9, 3.1, 0.2),
     )

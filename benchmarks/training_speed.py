@@ -69,7 +69,7 @@ def plain(data: Dataset, epochs: int) -> list[tuple[float, float, float]]:
     )
     x, val_x = x.astype(np.float32), val_x.astype(np.float32)
     keras.utils.set_random_seed(0)
-    logits = build_model(head_spec("keras-example"), length=STEPS, dimensions=DIMENSIONS, classes=CLASSES)
+    logits = build_model(head_spec("keras-example"), length=STEPS, shape=(DIMENSIONS,), classes=CLASSES)
     model = keras.Model(logits.inputs, keras.layers.Softmax()(logits.output))
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
 

@@ -7,6 +7,7 @@ import functools
 import importlib
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -52,7 +53,8 @@ class Backbone:
         self.size = self.network.check_size(size)
         self.batch = batch
         self.precision = precision
-        self.model = _build(self.network, weights, self.size, policy_for(precision))
+        self.model = build_network(self.network, weights, self.size, policy=policy_for(precision))
+        self.model.trainable = False
         self.dimensions: int = self.model.output_shape[-1]
         self.shape: tuple[int, ...] = (self.dimensions,)
 
@@ -88,23 +90,40 @@ class Backbone:
         return features
 
 
-def _build(network: Network, source: WeightsSource, size: tuple[int, int], policy: str) -> keras.Model:
-    if not network.constructor:
-        if not source.is_random:
-            raise UserError(f"backbone {network.name} has random weights only; add --weights random")
-        with _dtype_policy(policy):
-            model = _tiny(size)
-    else:
-        constructor = getattr(keras.applications, network.constructor)
-        arguments = {"include_top": False, "pooling": "avg", "input_shape": (*size, 3)}
-        with _dtype_policy(policy):
-            model = _download(constructor, arguments) if source.text == "imagenet" else None
-            model = model or constructor(weights=None, **arguments)
-    if source.is_random:
+def build_network(
+    network: Network,
+    source: WeightsSource | None,
+    size: tuple[int, int],
+    *,
+    pooling: str = "avg",
+    policy: str | None = None,
+) -> keras.Model:
+    """A network without its classification layer, from scaled pictures to ``(n, D)``.
+
+    Args:
+        network: which one.
+        source: of its weights; None leaves those that Keras starts with, to be loaded afterwards.
+        size: (height, width) of the pictures in pixels.
+        pooling: ``avg`` or ``max`` over the picture.
+        policy: Keras dtype policy of its layers; the one in force if None.
+
+    Raises:
+        UserError: weights that cannot be had or do not fit.
+    """
+    with dtype_policy(policy):
+        if not network.constructor:
+            if source is not None and not source.is_random:
+                raise UserError(f"backbone {network.name} has random weights only; add --weights random")
+            model = _tiny(size, pooling)
+        else:
+            constructor = getattr(keras.applications, network.constructor)
+            arguments = {"include_top": False, "pooling": pooling, "input_shape": (*size, 3)}
+            imagenet = source is not None and source.text == "imagenet"
+            model = _download(constructor, arguments) if imagenet else constructor(weights=None, **arguments)
+    if source is not None and source.is_random:
         set_random_weights(model, source.seed)
-    elif source.text != "imagenet":
+    elif source is not None and source.text != "imagenet":
         load_file(model, source.text)
-    model.trainable = False
     return model
 
 
@@ -124,34 +143,37 @@ def _download(constructor, arguments: dict) -> keras.Model:
 
 
 @contextlib.contextmanager
-def _dtype_policy(policy: str) -> Iterator[None]:
+def dtype_policy(policy: str | None) -> Iterator[None]:
     """The policy under which layers are made; weights are float32 under each of those used here."""
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
+    keras.config.set_dtype_policy(policy or before)
     try:
         yield
     finally:
         keras.config.set_dtype_policy(before)
 
 
-def _tiny(size: tuple[int, int]) -> keras.Model:
+def _tiny(size: tuple[int, int], pooling: str) -> keras.Model:
     """Three strided convolutions: fast enough for tests, and it sees colour, edges and place."""
     layers = keras.layers
     picture = keras.Input((*size, 3))
     x = picture
     for filters in (16, 32, 64):
         x = layers.Conv2D(filters, 3, strides=2, padding="same", activation="relu")(x)
-    x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
+    pool = layers.GlobalAveragePooling2D if pooling == "avg" else layers.GlobalMaxPooling2D
+    x = pool(name=f"{pooling}_pool")(x)
     return keras.Model(picture, x, name="tiny")
 
 
 def _with_preprocessing(model: keras.Model, network: Network) -> keras.Model:
     """Put the network's own scaling of pixel values in front, so that pictures travel as bytes."""
     picture = keras.Input(model.input_shape[1:], dtype="uint8")
-    x = keras.ops.cast(picture, "float32")
-    if network.constructor:
-        module = importlib.import_module(f"keras.applications.{network.module}")
-        x = module.preprocess_input(x)
-    else:
-        x = x / 127.5 - 1.0
+    x = scale_pixels(keras.ops.cast(picture, "float32"), network)
     return keras.Model(picture, model(x, training=False))
+
+
+def scale_pixels(pixels: Any, network: Network) -> Any:
+    """Float pixels from 0 to 255, RGB, as the network was trained on them."""
+    if not network.constructor:
+        return pixels / 127.5 - 1.0
+    return importlib.import_module(f"keras.applications.{network.module}").preprocess_input(pixels)

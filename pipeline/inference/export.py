@@ -12,7 +12,6 @@ Pixels are resized in floating point here and in fixed point by OpenCV, so they 
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import shutil
@@ -22,6 +21,7 @@ from typing import Any
 import keras
 
 from pipeline.errors import UserError
+from pipeline.extraction.backbones import scale_pixels
 from pipeline.inference.classifier import Classifier
 from pipeline.videos.files import write_whole
 from pipeline.videos.writer import check_writable
@@ -103,12 +103,6 @@ def _chain(classifier: Classifier) -> Any:
 
     checkpoint, recipe = classifier.checkpoint, classifier.checkpoint.recipe
     network, head = classifier.backbone.model, checkpoint.model
-    known = classifier.backbone.network
-    scale = (
-        importlib.import_module(f"keras.applications.{known.module}").preprocess_input
-        if known.constructor
-        else lambda pixels: pixels / 127.5 - 1.0
-    )
     length, height, width = checkpoint.window.length, recipe.height, recipe.width
 
     def classify(frames: Any, mask: Any) -> dict[str, Any]:
@@ -116,7 +110,7 @@ def _chain(classifier: Classifier) -> Any:
             frames = _center_crop(frames, height, width)
         # Without antialiasing and with half-pixel centres this is what OpenCV calls INTER_LINEAR.
         pixels = tf.round(tf.image.resize(tf.cast(frames, tf.float32), (height, width)))
-        features = tf.cast(network(scale(pixels), training=False), tf.float32)
+        features = tf.cast(network(scale_pixels(pixels, classifier.backbone.network), training=False), tf.float32)
         logits = head([features[None], mask[None]], training=False)[0]
         return {"probabilities": tf.nn.softmax(logits / checkpoint.temperature)}
 

@@ -60,15 +60,16 @@ def check_fits(checkpoint: Checkpoint, data: Dataset) -> None:
     Raises:
         UserError: the line says what differs.
     """
+    checkpoint.head.check_input(data.shape, str(data.folder))
     if data.recipe != checkpoint.recipe:
         raise UserError(
             f"{data.folder} has features of another recipe than {checkpoint.folder} was trained on: "
             f"{data.recipe.differences(checkpoint.recipe)}"
         )
-    if data.dimensions != checkpoint.dimensions:
+    if data.shape != checkpoint.shape:
         raise UserError(
-            f"{data.folder} has features of length {data.dimensions}, but {checkpoint.folder} "
-            f"was trained on length {checkpoint.dimensions}"
+            f"{data.folder} has steps of {'x'.join(map(str, data.shape))} numbers, but {checkpoint.folder} "
+            f"was trained on {'x'.join(map(str, checkpoint.shape))}"
         )
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import math
 import os
 import re
 import shutil
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 CHECKPOINT_FILE, MODEL_FILE, RESULTS_FILE = "checkpoint.json", "model.keras", "results.json"
 BATCH = 32  # rows in one call of the compiled function
+FRAMES_AT_ONCE = 32  # frames in one call of a network on frames, which keeps memory at some hundred MB
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,8 @@ class Checkpoint:
     window: WindowSpec
     """The windows it was trained on."""
     head: HeadSpec
-    dimensions: int
-    """Length D of a feature vector."""
+    shape: tuple[int, ...]
+    """Of one step: ``(D,)`` for features, ``(H, W, 3)`` for frames."""
     weights_source: str
     """What was named as ``--weights`` of the backbone; see `FeatureStore.weights_source`."""
     time_scale: TimeScale
@@ -78,7 +80,7 @@ class Checkpoint:
     def __repr__(self) -> str:
         return (
             f"Checkpoint({str(self.folder)!r}, {len(self.classes)} classes, head {self.head.name}, "
-            f"window {self.window.length}x{self.dimensions})"
+            f"window {'x'.join(map(str, (self.window.length, *self.shape)))})"
         )
 
     @classmethod
@@ -110,7 +112,8 @@ class Checkpoint:
                 recipe=Recipe.from_json(json.dumps(values["recipe"])),
                 window=WindowSpec(**values["window"]),
                 head=HeadSpec(**values["head"]),
-                dimensions=int(values["dimensions"]),
+                # Before there were networks on frames, the length of a feature vector stood alone.
+                shape=tuple(map(int, values.get("shape") or [values["dimensions"]])),
                 weights_source=values["weights_source"],
                 time_scale=TimeScale(**values["time_scale"]),
                 temperature=float(values["temperature"]),
@@ -127,7 +130,18 @@ class Checkpoint:
         """The content of ``checkpoint.json``."""
         values = asdict(self)
         del values["folder"]
+        values["needs"] = self.needs
         return json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+    @property
+    def needs(self) -> str:
+        """What goes in: ``features``, or ``frames`` as they come from the recipe's preprocessing."""
+        return "frames" if len(self.shape) == 3 else "features"
+
+    @property
+    def dimensions(self) -> int:
+        """Length D of a feature vector; numbers in a frame where it needs frames."""
+        return math.prod(self.shape)
 
     @functools.cached_property
     def metrics(self) -> dict[str, Any]:
@@ -150,8 +164,9 @@ class Checkpoint:
         model = build_model(
             self.head,
             length=self.window.length,
-            dimensions=self.dimensions,
+            shape=self.shape,
             classes=len(self.classes),
+            pretrained=False,
         )
         path = self.folder / MODEL_FILE
         try:
@@ -160,6 +175,11 @@ class Checkpoint:
             reason = " ".join(str(error).split())[:120]
             raise UserError(f"{path} cannot be loaded ({reason}); train again") from None
         return model
+
+    @property
+    def batch(self) -> int:
+        """Windows in one call of the compiled function: those on frames are some hundred times larger."""
+        return BATCH if self.needs == "features" else max(1, FRAMES_AT_ONCE // self.window.length)
 
     @functools.cached_property
     def _function(self):
@@ -170,21 +190,23 @@ class Checkpoint:
     def logits(self, features: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """As `predict`, before temperature and softmax."""
         features, mask = _narrow(np.asarray(features)), np.asarray(mask, bool)
-        shape = (self.window.length, self.dimensions)
-        if features.ndim != 3 or features.shape[1:] != shape or mask.shape != features.shape[:2]:
+        shape = (self.window.length, *self.shape)
+        if features.shape[1:] != shape or mask.shape != features.shape[:2]:
             raise UserError(
-                f"features {features.shape} with mask {mask.shape} do not fit this checkpoint; "
-                f"expected (n, {shape[0]}, {shape[1]}) with (n, {shape[0]})"
+                f"{self.needs} {features.shape} with mask {mask.shape} do not fit this checkpoint; "
+                f"expected (n, {', '.join(map(str, shape))}) with (n, {shape[0]})"
             )
+        if self.needs == "frames" and features.dtype != np.uint8:
+            raise UserError(f"frames of type {features.dtype} do not fit this checkpoint; expected uint8 from 0 to 255")
         if not mask.any(axis=1).all():
             raise UserError(f"row {int(np.argmin(mask.any(axis=1)))} has no real step; leave out videos without frames")
-        return run_in_batches(self._function, features, mask, len(self.classes))
+        return run_in_batches(self._function, features, mask, len(self.classes), self.batch)
 
     def predict(self, features: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Probabilities of the classes for some windows, by one compiled function of fixed shape.
 
         Args:
-            features: ``(n, L, D)`` float16 or float32, right padded.
+            features: ``(n, L, D)`` float16 or float32, or frames ``(n, L, H, W, 3)`` uint8; right padded.
             mask: ``(n, L)`` bool, True where a step is real; at least one in each row.
 
         Returns:
@@ -199,8 +221,8 @@ class Checkpoint:
 
 
 def _narrow(features: np.ndarray) -> np.ndarray:
-    """Compiled functions take float16 and float32."""
-    return features if features.dtype in (np.float16, np.float32) else features.astype(np.float32)
+    """Compiled functions take float16, float32 and bytes."""
+    return features if features.dtype in (np.uint8, np.float16, np.float32) else features.astype(np.float32)
 
 
 def run_in_batches(function, features: np.ndarray, mask: np.ndarray, outputs: int, batch: int = BATCH) -> np.ndarray:

@@ -22,7 +22,7 @@ def compile_head(model: keras.Model) -> Function:
     """Compile a head for inference.
 
     Returns:
-        A function from features ``(batch, L, D)`` float16 or float32 and mask ``(batch, L)`` bool to logits
+        A function from features ``(batch, L, D)`` float16 or float32, or frames, and mask ``(batch, L)`` bool to logits
         ``(batch, C)`` float32. Each new batch size compiles once more, so call it with one size.
     """
     return _HEADS[_backend()](model)
@@ -63,9 +63,9 @@ def compile_step(model: keras.Model, optimizer: keras.optimizers.Optimizer, *, j
     return _STEPS[_backend()](model, optimizer, jit)
 
 
-def _float32(features: Any) -> Any:
+def _cast(features: Any, model: keras.Model) -> Any:
     """Features arrive in the type of the store: NumPy takes ten times longer to widen float16 than a backend."""
-    return keras.ops.cast(features, "float32")
+    return keras.ops.cast(features, model.inputs[0].dtype)
 
 
 def _loss(logits: Any, targets: Any, weights: Any) -> tuple[Any, Any]:
@@ -103,7 +103,7 @@ class _Traced:
 
 
 def _tensorflow_head(model: keras.Model) -> Function:
-    function = _Traced(lambda features, mask: model([_float32(features), mask], training=False))
+    function = _Traced(lambda features, mask: model([_cast(features, model), mask], training=False))
     return lambda features, mask: function(features, mask).numpy()
 
 
@@ -113,7 +113,7 @@ class _TensorFlowStep:
 
         def step(features, mask, targets, weights):
             with tf.GradientTape() as tape:
-                loss, sums = _loss(model([_float32(features), mask], training=True), targets, weights)
+                loss, sums = _loss(model([_cast(features, model), mask], training=True), targets, weights)
             optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
             return sums
 
@@ -135,7 +135,7 @@ class _TensorFlowStep:
 def _jax_head(model: keras.Model) -> Function:
     import jax
 
-    compiled = jax.jit(lambda a, b, x, mask: model.stateless_call(a, b, [_float32(x), mask], training=False)[0])
+    compiled = jax.jit(lambda a, b, x, mask: model.stateless_call(a, b, [_cast(x, model), mask], training=False)[0])
 
     def function(features: np.ndarray, mask: np.ndarray) -> np.ndarray:
         # Read at each call: the model may have been trained further since the last one.
@@ -151,7 +151,7 @@ class _JaxStep:
         import jax
 
         def loss(trainable, other, features, mask, targets, weights):
-            logits, other = model.stateless_call(trainable, other, [_float32(features), mask], training=True)
+            logits, other = model.stateless_call(trainable, other, [_cast(features, model), mask], training=True)
             value, sums = _loss(logits, targets, weights)
             return value, (sums, other)
 

@@ -71,7 +71,7 @@ class Dataset:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one step: ``(D,)``."""
+        """Of one step: ``(D,)`` for features, ``(H, W, 3)`` for frames."""
         return self.features.shape
 
     @property

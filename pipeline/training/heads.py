@@ -1,28 +1,31 @@
-"""Heads: masked sequence classifiers. A new one is one function and one line in `HEADS`.
+"""What can be trained: heads on features and networks on frames, by name. A new one is one function and one line.
 
-A head's function takes the features ``(batch, L, D)``, the mask ``(batch, L)``, its `HeadSpec` and the
-number of classes, and returns logits ``(batch, classes)``. Everything in it is a Keras layer or operation, so that
-a saved model holds no code. The mask goes to every layer that takes one: Keras before 3.11 dropped it after the
-first recurrent layer (https://github.com/keras-team/keras/issues/21449).
+The functions are in `feature_heads` and `networks`; `HEADS` has the settings that are used where none are given.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 import keras
 import numpy as np
 from keras import layers, ops
 
 from pipeline.errors import UserError
+from pipeline.extraction.backbones import dtype_policy
+from pipeline.extraction.networks import find_network
+from pipeline.extraction.weights import WeightsSource
+from pipeline.training import feature_heads, networks
 from pipeline.training.dataset import Windows
+from pipeline.training.feature_heads import FRAMES, POOLED
+from pipeline.training.networks import ALL
 
-FRAMES, POOLED = "frames", "pooled"  # names of the normalisation layers
-POSITIONS = 1024  # rows of the transformer's table; steps beyond share the last one
 Statistics = dict[str, tuple[np.ndarray, np.ndarray]]  # mean and variance by the layer's name
 Build = Callable[[Any, Any, "HeadSpec", int], Any]
+POOLINGS = ("avg", "max")
+CELLS = (*networks.CELLS, "conv1d")
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Head:
     layers: int = 1
     dropout: float = 0.5
     rate: float = 5e-4
-    """Learning rate of Adam."""
+    """Learning rate at the start."""
     weight_decay: float = 0.01
     label_smoothing: float = 0.05
     takes: tuple[str, ...] = ("units", "layers", "dropout")
@@ -43,6 +46,18 @@ class Head:
     """Whether its weights do not depend on the length of the window."""
     jit: bool = False
     """Whether XLA compiles it for TensorFlow: faster for narrow recurrent layers, far slower for wide ones."""
+    needs: Literal["features", "frames"] = "features"
+    """What it is trained on: ``(L, D)`` of a feature store, or ``(L, H, W, 3)`` of a frame cache."""
+    optimizer: str = "adam"
+    batch: int = 32
+    """Windows in a step."""
+    base: str | None = None
+    pooling: str | None = None
+    trainable: int | None = None
+    cell: str | None = None
+    kernel: int | None = None
+    smallest: int = 1
+    """The smallest side of a frame in pixels, for networks without a base."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +72,18 @@ class HeadSpec:
     dropout: float
     bidirectional: bool = True
     """Whether recurrent layers read the window from both ends."""
+    base: str | None = None
+    """A network of keras.applications within the head; None where it has none."""
+    weights: str | None = None
+    """Where the base starts from: ``imagenet``, ``random:SEED`` or a file; None where there is no base."""
+    pooling: str | None = None
+    """``avg`` or ``max`` of the base's output over the picture."""
+    trainable: int | None = None
+    """How many of the base's last layers learn: 0 for a frozen one, -1 for all."""
+    cell: str | None = None
+    """What reads the base's features over time: lstm, gru, rnn or conv1d."""
+    kernel: int | None = None
+    """Steps that a convolution over time sees at once."""
 
     def __post_init__(self) -> None:
         if self.name not in HEADS:
@@ -67,6 +94,56 @@ class HeadSpec:
             raise UserError(f"--layers {self.layers}: expected 1 to 4")
         if not 0 <= self.dropout < 1:
             raise UserError(f"--dropout {self.dropout:g}: expected 0 or more and less than 1")
+        if self.pooling is not None and self.pooling not in POOLINGS:
+            raise UserError(f"--pooling {self.pooling!r}: expected {' or '.join(POOLINGS)}")
+        if self.cell is not None and self.cell not in CELLS:
+            raise UserError(f"--cell {self.cell!r}: expected one of {', '.join(CELLS)}")
+        if self.trainable is not None and self.trainable < ALL:
+            raise UserError(f"--trainable {self.trainable}: expected a number of layers, 0 or more, or 'all'")
+        if self.kernel is not None and self.kernel < 1:
+            raise UserError(f"--kernel {self.kernel}: expected 1 or more steps")
+
+    @property
+    def from_nothing(self) -> bool:
+        """Whether the whole base is learnt from random weights."""
+        return self.trainable == ALL and (self.weights or "").startswith("random")
+
+    def settings(self) -> dict[str, Any]:
+        """All that is set, as plain values."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def check_input(self, shape: tuple[int, ...], where: str) -> None:
+        """Refuse what the head cannot take.
+
+        Args:
+            shape: of one step: ``(D,)`` features or ``(H, W, 3)`` frames.
+            where: the store, for the line.
+
+        Raises:
+            UserError: features where frames are needed or the other way round, or frames that are too small.
+        """
+        head = HEADS[self.name]
+        found = "frames" if len(shape) == 3 else "features"
+        if found != head.needs:
+            fitting = ", ".join(name for name, other in HEADS.items() if other.needs == found)
+            store = (
+                "extract_features.py --backbone frames makes such a store"
+                if head.needs == "frames"
+                else "extract_features.py makes them with a --backbone of keras.applications"
+            )
+            raise UserError(
+                f"head {self.name} needs {head.needs}, and {where} holds {found}; {store}, or choose a head on "
+                f"{found}: {fitting}"
+            )
+        if found == "features":
+            return
+        smallest = find_network(self.base).smallest if self.base else head.smallest
+        if min(shape[:2]) < smallest:
+            raise UserError(
+                f"frames of {shape[0]}x{shape[1]} are too small for {self.name}"
+                + (f" with the base {self.base}" if self.base else "")
+                + f": each side needs at least {smallest} pixels; extract frames of another --size"
+            )
 
 
 def head_spec(
@@ -76,6 +153,12 @@ def head_spec(
     layers: int | None = None,
     dropout: float | None = None,
     bidirectional: bool = True,
+    base: str | None = None,
+    weights: str | None = None,
+    pooling: str | None = None,
+    trainable: int | None = None,
+    cell: str | None = None,
+    kernel: int | None = None,
 ) -> HeadSpec:
     """A spec whose missing settings are the head's own.
 
@@ -85,177 +168,87 @@ def head_spec(
     head = HEADS.get(name)
     if head is None:
         raise UserError(f"head {name!r} is unknown; expected one of {', '.join(HEADS)}")
-    given = {"units": units, "layers": layers, "dropout": dropout, "one-way": None if bidirectional else True}
+    given: dict[str, Any] = {
+        "units": units,
+        "layers": layers,
+        "dropout": dropout,
+        "one-way": None if bidirectional else True,
+    }
+    given |= {"base": base, "weights": weights, "pooling": pooling, "trainable": trainable, "cell": cell}
+    given["kernel"] = kernel
     for setting, value in given.items():
         if value is not None and setting not in head.takes:
             raise UserError(f"head {name} takes no --{setting}; leave it out")
+
+    def chosen(setting: str) -> Any:
+        return getattr(head, setting) if given[setting] is None else given[setting]
+
+    source = WeightsSource(weights or "imagenet").absolute() if "weights" in head.takes else None
     return HeadSpec(
         name,
-        head.units if units is None else units,
-        head.layers if layers is None else layers,
-        head.dropout if dropout is None else dropout,
+        chosen("units"),
+        chosen("layers"),
+        chosen("dropout"),
         bidirectional,
+        base=find_network(chosen("base")).name if head.base else None,
+        weights=source,
+        pooling=chosen("pooling"),
+        trainable=chosen("trainable"),
+        cell=chosen("cell"),
+        kernel=chosen("kernel"),
     )
 
 
-# -- parts -----------------------------------------------------------------------------------------
-
-
-def pooled(x: Any, mask: Any) -> Any:
-    """The mean of a window and its motion, the mean of ``|x[t] - x[t-1]|``, side by side: ``(batch, 2 D)``.
-
-    What changes from frame to frame, and by how much, tells actions apart that look alike on average.
-    """
-    # Padding is on the right: a pair of steps is real where its second one is.
-    motion = masked_mean(ops.absolute(x[:, 1:] - x[:, :-1]), mask[:, 1:])
-    return ops.concatenate([masked_mean(x, mask), motion], axis=-1)
-
-
-def masked_mean(x: Any, mask: Any) -> Any:
-    """Mean over the real steps of ``(batch, L, D)``; zeros where there are none."""
-    real = _real(mask)
-    return ops.sum(x * real, axis=1) / ops.maximum(ops.sum(real, axis=1), 1.0)
-
-
-def _real(mask: Any) -> Any:
-    """The mask as ``(batch, L, 1)`` of 1.0 and 0.0."""
-    return ops.expand_dims(ops.cast(mask, "float32"), -1)
-
-
-def _project(x: Any, spec: HeadSpec) -> Any:
-    """Normalised features, some of them dropped for the whole window, brought down to the width of the head."""
-    x = layers.SpatialDropout1D(spec.dropout)(layers.Normalization(name=FRAMES)(x))
-    return layers.Dense(spec.units, activation="relu")(x)
-
-
-def _logits(x: Any, spec: HeadSpec, classes: int) -> Any:
-    return layers.Dense(classes)(layers.Dropout(spec.dropout)(x))
-
-
-# -- heads -----------------------------------------------------------------------------------------
-
-
-def mean(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
-    """Logistic regression on the mean of the window."""
-    return _logits(masked_mean(layers.Normalization(name=FRAMES)(x), mask), spec, classes)
-
-
-def motion(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
-    """Logistic regression on the mean and the motion of the window; see `pooled`."""
-    return _logits(layers.Normalization(name=POOLED)(pooled(x, mask)), spec, classes)
-
-
-def mlp(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
-    """A classifier of single frames, whose probabilities are averaged over the real ones."""
-    x = _project(x, spec)
-    for _ in range(spec.layers - 1):
-        x = layers.Dense(spec.units, activation="relu")(layers.Dropout(spec.dropout)(x))
-    probabilities = masked_mean(layers.Softmax()(_logits(x, spec, classes)), mask)
-    return ops.log(ops.maximum(probabilities, 1e-7))
-
-
-def concat(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
-    """A classifier of all frames side by side."""
-    x = layers.Flatten()(_project(x, spec) * _real(mask))
-    for _ in range(spec.layers):
-        x = layers.Dense(spec.units, activation="relu")(layers.Dropout(spec.dropout)(x))
-    return _logits(x, spec, classes)
-
-
-def _recurrent(x: Any, mask: Any, spec: HeadSpec, classes: int, layer: type) -> Any:
-    """Read the sequence; beside it stands what does not depend on the order."""
-    whole = layers.Normalization(name=POOLED)(pooled(x, mask))
-    whole = layers.Dense(spec.units)(layers.Dropout(spec.dropout)(whole))
-    x = _project(x, spec)
-    for _ in range(spec.layers):
-        if spec.bidirectional:
-            x = layers.Bidirectional(layer(max(1, spec.units // 2), return_sequences=True))(x, mask=mask)
-        else:
-            x = layer(spec.units, return_sequences=True)(x, mask=mask)
-    return _logits(layers.Concatenate()([masked_mean(x, mask), whole]), spec, classes)
-
-
-def gru(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
-    """Gated recurrent units. Source: Cho et al. 2014, https://arxiv.org/abs/1406.1078"""
-    return _recurrent(x, mask, spec, classes, layers.GRU)
-
-
-def lstm(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
-    """Long short-term memory. Source: Hochreiter and Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735"""
-    return _recurrent(x, mask, spec, classes, layers.LSTM)
-
-
-def rnn(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
-    """Plain recurrent units. Source: Elman 1990, doi:10.1207/s15516709cog1402_1"""
-    return _recurrent(x, mask, spec, classes, layers.SimpleRNN)
-
-
-def conv1d(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
-    """Convolutions over time, three steps wide; padding is zeroed before each, as beyond the ends of a window."""
-    x = _project(x, spec)
-    for _ in range(spec.layers):
-        x = layers.Conv1D(spec.units, 3, padding="same", activation="relu")(x * _real(mask))
-        x = layers.Dropout(spec.dropout)(x)
-    return _logits(masked_mean(x, mask), spec, classes)
-
-
-def attention(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
-    """A weighted mean of the frames, with weights that are learnt. Source: Ilse et al. 2018,
-    https://arxiv.org/abs/1802.04712"""
-    x = _project(x, spec)
-    for _ in range(spec.layers - 1):
-        x = layers.Dense(spec.units, activation="relu")(layers.Dropout(spec.dropout)(x))
-    scores = layers.Dense(1)(layers.Dense(spec.units, activation="tanh")(x))
-    weights = layers.Softmax(axis=1)(scores, mask=ops.expand_dims(mask, -1))
-    return _logits(ops.sum(x * weights, axis=1), spec, classes)
-
-
-def transformer(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
-    """Encoder blocks with the normalisation first. Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762;
-    Xiong et al. 2020, https://arxiv.org/abs/2002.04745"""
-    x = _project(x, spec)
-    # Positions count the real steps; a table of their embeddings is learnt.
-    positions = ops.cumsum(ops.cast(mask, "int32"), axis=1)
-    x = x + layers.Embedding(POSITIONS, spec.units)(ops.minimum(positions, POSITIONS - 1))
-    heads = max(1, spec.units // 32)
-    sees = ops.expand_dims(mask, 1)
-    for _ in range(spec.layers):
-        y = layers.LayerNormalization(epsilon=1e-6)(x)
-        attend = layers.MultiHeadAttention(heads, max(1, spec.units // heads), dropout=spec.dropout)
-        x = x + attend(y, y, attention_mask=sees)
-        y = layers.Dense(2 * spec.units, activation="gelu")(layers.LayerNormalization(epsilon=1e-6)(x))
-        x = x + layers.Dense(spec.units)(layers.Dropout(spec.dropout)(y))
-    return _logits(masked_mean(layers.LayerNormalization(epsilon=1e-6)(x), mask), spec, classes)
-
-
-def keras_example(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
-    """As published, with the mask for both layers. Source: https://keras.io/examples/vision/video_classification/"""
-    x = layers.GRU(16, return_sequences=True)(x, mask=mask)
-    x = layers.Dropout(0.4)(layers.GRU(8)(x, mask=mask))
-    return layers.Dense(classes)(layers.Dense(8, activation="relu")(x))
-
-
-def apriorit(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
-    """As published. Source: https://github.com/harvitronix/five-video-classification-methods"""
-    x = layers.Dropout(0.5)(layers.LSTM(2048)(x, mask=mask))
-    return layers.Dense(classes)(layers.Dropout(0.5)(layers.Dense(512, activation="relu")(x)))
-
-
-_RECURRENT = ("units", "layers", "dropout", "one-way")
+_SIZES = ("units", "layers", "dropout")
+_RECURRENT = (*_SIZES, "one-way")
+_BASE = ("base", "weights", "pooling", "trainable")
+_PUBLISHED: dict[str, Any] = {"weight_decay": 0, "label_smoothing": 0}
+_ON_BASE: dict[str, Any] = {"needs": "frames", "base": "mobilenetv2", "pooling": "avg", "trainable": 0, **_PUBLISHED}
+_ON_FRAMES: dict[str, Any] = {"needs": "frames", "batch": 8, **_PUBLISHED}
 
 HEADS: dict[str, Head] = {
-    "gru": Head(gru, dropout=0.7, takes=_RECURRENT),
-    "lstm": Head(lstm, dropout=0.7, takes=_RECURRENT),
-    "rnn": Head(rnn, dropout=0.7, takes=_RECURRENT),
-    "mean": Head(mean, takes=("dropout",)),
-    "motion": Head(motion, takes=("dropout",)),
-    "mlp": Head(mlp),
-    "concat": Head(concat, any_length=False),
-    "conv1d": Head(conv1d),
-    "attention": Head(attention),
-    "transformer": Head(transformer, dropout=0.3),
-    "keras-example": Head(keras_example, 16, 2, 0.4, rate=1e-3, weight_decay=0, label_smoothing=0, takes=(), jit=True),
-    "apriorit": Head(apriorit, 2048, 1, 0.5, rate=1e-5, weight_decay=0, label_smoothing=0, takes=()),
+    "gru": Head(feature_heads.gru, dropout=0.7, takes=_RECURRENT),
+    "lstm": Head(feature_heads.lstm, dropout=0.7, takes=_RECURRENT),
+    "rnn": Head(feature_heads.rnn, dropout=0.7, takes=_RECURRENT),
+    "mean": Head(feature_heads.mean, takes=("dropout",)),
+    "motion": Head(feature_heads.motion, takes=("dropout",)),
+    "mlp": Head(feature_heads.mlp),
+    "concat": Head(feature_heads.concat, any_length=False),
+    "conv1d": Head(feature_heads.conv1d),
+    "attention": Head(feature_heads.attention),
+    "transformer": Head(feature_heads.transformer, dropout=0.3),
+    "keras-example": Head(feature_heads.keras_example, 16, 2, 0.4, rate=1e-3, takes=(), jit=True, **_PUBLISHED),
+    "apriorit": Head(feature_heads.apriorit, 2048, 1, 0.5, rate=1e-5, takes=(), **_PUBLISHED),
+    "image_cnn": Head(networks.image_cnn, 512, rate=1e-3, takes=(*_SIZES, *_BASE), batch=8, **_ON_BASE),
+    "concat_frames": Head(
+        networks.concat_frames, 256, 1, 0.2, rate=1e-3, takes=(*_SIZES, *_BASE), any_length=False, batch=8, **_ON_BASE
+    ),
+    "lrcn": Head(
+        networks.lrcn,
+        128,
+        1,
+        0.2,
+        rate=1e-3,
+        takes=(*_SIZES, *_BASE, "cell", "kernel"),
+        batch=8,
+        cell="lstm",
+        kernel=3,
+        **_ON_BASE,
+    ),
+    "timedistributed_convnet": Head(
+        networks.timedistributed_convnet, rate=1e-3, takes=("units", "dropout"), smallest=8, **_ON_FRAMES
+    ),
+    "timedistributed_mobilenet": Head(
+        networks.timedistributed_mobilenet,
+        rate=1e-2,
+        takes=("units", "dropout", *_BASE),
+        optimizer="sgd",
+        batch=8,
+        **_ON_BASE | {"base": "mobilenet", "pooling": "max", "trainable": 9},
+    ),
+    "c3d": Head(networks.c3d, 4096, 2, rate=1e-4, takes=("units", "dropout"), smallest=16, **_ON_FRAMES),
+    "c3d_small": Head(networks.c3d_small, 128, rate=1e-3, takes=("units", "dropout"), smallest=16, **_ON_FRAMES),
+    "video_transformer": Head(networks.video_transformer, 128, 2, 0.1, smallest=32, **_ON_FRAMES),
 }
 
 
@@ -263,25 +256,44 @@ HEADS: dict[str, Head] = {
 
 
 def build_model(
-    spec: HeadSpec, *, length: int, dimensions: int, classes: int, statistics: Statistics | None = None
+    spec: HeadSpec,
+    *,
+    length: int,
+    shape: tuple[int, ...],
+    classes: int,
+    statistics: Statistics | None = None,
+    pretrained: bool = True,
+    policy: str = "float32",
 ) -> keras.Model:
-    """A model from features and mask to logits.
+    """A model from features or frames and mask to logits.
 
     Args:
         spec: the head.
         length: steps in a window.
-        dimensions: length D of a feature vector.
+        shape: of one step: ``(D,)`` features or ``(H, W, 3)`` frames.
         classes: how many.
         statistics: of the training windows, kept in the model; None where weights are loaded afterwards.
+        pretrained: whether a base gets its weights; False where they are loaded afterwards.
+        policy: Keras dtype policy of a network on frames, such as ``mixed_bfloat16``; weights stay float32.
 
     Returns:
-        A model of inputs ``features (batch, length, D)`` float32 and ``mask (batch, length)`` bool, and of output
-        ``(batch, classes)`` float32: logits, whose softmax are probabilities.
+        A model of inputs ``features (batch, length, D)`` float32, or ``frames (batch, length, H, W, 3)`` uint8, and
+        ``mask (batch, length)`` bool, and of output ``(batch, classes)`` float32: logits, whose softmax are
+        probabilities.
+
+    Raises:
+        UserError: the base's weights cannot be had.
     """
-    features = keras.Input((length, dimensions), name="features", dtype="float32")
+    head = HEADS[spec.name]
     mask = keras.Input((length,), name="mask", dtype="bool")
-    logits = HEADS[spec.name].build(features, mask, spec, classes)
-    model = keras.Model([features, mask], logits, name=spec.name.replace("-", "_"))
+    name = spec.name.replace("-", "_")
+    if head.needs == "frames":
+        with dtype_policy(policy):
+            frames = keras.Input((length, *shape), name="frames", dtype="uint8")
+            logits = head.build(frames, mask, spec if pretrained else replace(spec, weights=None), classes)
+            return keras.Model([frames, mask], ops.cast(logits, "float32"), name=name)
+    features = keras.Input((length, *shape), name="features", dtype="float32")
+    model = keras.Model([features, mask], head.build(features, mask, spec, classes), name=name)
     for layer in model.layers:
         if isinstance(layer, layers.Normalization) and statistics is not None:
             mean, variance = statistics[layer.name]

@@ -99,11 +99,12 @@ def train(
     spec = spec or TrainSpec()
     window = window or data.default_window(split.train)
     check_window(data, window)
+    head.check_input(data.shape, str(data.folder))
     windows = {name: windows_of(data, rows, window) for name, rows in split.parts().items()}
     names = {name: names_of(data, rows) for name, rows in split.parts().items()}
     resumable = None
     if state is not None:
-        settings = {"head": asdict(head), "window": asdict(window), "training": asdict(replace(spec, epochs=1))}
+        settings = {"head": head.settings(), "window": asdict(window), "training": asdict(replace(spec, epochs=1))}
         resumable = Resumable(state, {"recipe": data.recipe.fingerprint, "split": names, **settings})
     trained = fit(data, windows["train"], windows["val"], head, spec, on_epoch=on_epoch, resumable=resumable)
     groups = list(groups) if groups is not None else data.names
@@ -129,7 +130,7 @@ def train(
         "parameters": int(trained.model.count_params()),
         "seed": spec.seed,
         "interrupted": trained.interrupted,
-        "head": asdict(head),
+        "head": head.settings(),
         "window": asdict(window),
         "training": asdict(trained.spec),
         "store": str(data.folder),
@@ -162,7 +163,7 @@ def save(run: Run, folder: Path, *, overwrite: bool = False) -> Checkpoint:
         recipe=data.recipe,
         window=run.window,
         head=run.head,
-        dimensions=data.dimensions,
+        shape=data.shape,
         weights_source=data.weights_source,
         time_scale=data.time_scale(run.split.train),
         temperature=run.results["temperature"],

@@ -109,11 +109,12 @@ def fit(
         raise UserError("--random-windows does not go with labels of frames, which belong to windows as they were cut")
     begun = time.perf_counter()
     keras.utils.set_random_seed(spec.seed)
-    statistics = statistics_of(train)
+    on_frames = HEADS[head.name].needs == "frames"
+    statistics = None if on_frames else statistics_of(train)  # networks scale pixels themselves
     model = build_model(
         head,
         length=train.length,
-        dimensions=data.dimensions,
+        shape=data.shape,
         classes=len(data.classes),
         statistics=statistics,
     )
@@ -137,7 +138,7 @@ def fit(
             smoothing=spec.label_smoothing or 0.0,
             class_weights=class_weights,
             augmentation=spec.augmentation,
-            moments=statistics[FRAMES],
+            moments=None if statistics is None else statistics[FRAMES],
         )
 
     progress = Progress(spec.rate)

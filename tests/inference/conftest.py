@@ -122,14 +122,14 @@ def make_checkpoint(tmp_path: Path) -> Callable[..., Path]:
 
         backbone = Backbone("tiny", weights=WeightsSource("random"), size=(size, size))
         spec = head_spec("gru", units=8)
-        model = build_model(spec, length=length, dimensions=backbone.dimensions, classes=len(classes))
+        model = build_model(spec, length=length, shape=(backbone.dimensions,), classes=len(classes))
         values = {
             "folder": tmp_path / name,
             "classes": classes,
             "recipe": Recipe(sampling, "tiny", backbone.digest, size, size),
             "window": WindowSpec(length),
             "head": spec,
-            "dimensions": backbone.dimensions,
+            "shape": (backbone.dimensions,),
             "weights_source": "random:0",
             "time_scale": time_scale or TimeScale(2.0, 1.8, 2.2, 0.1),
         }
