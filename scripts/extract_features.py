@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from pipeline import command
 from pipeline.errors import UserError
-from pipeline.extraction.collect import Progress
 from pipeline.extraction.extract import Extraction, ExtractionSpec
 from pipeline.extraction.networks import Network, find_network
 from pipeline.extraction.pictures import Pictures
+from pipeline.extraction.progress_line import ProgressLine
 from pipeline.extraction.recipe import CROPS, FRAMES, INPUTS, INTERPOLATIONS, PIXELS, Input, Recipe, parse_size
 from pipeline.extraction.shards import check_place
 from pipeline.extraction.store import RECIPE_FILE, SHARDS, known_digest
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     say = command.say(args.quiet)
     spec = ExtractionSpec(
-        batch=args.batch,
+        batch=_batch(args.batch),
         dtype=args.dtype or "float16",
         workers=args.workers,
         timeout=args.timeout,
@@ -69,10 +69,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if plan.extract and args.engine == "ray":
         _run_on_ray(extraction, weights, args, say)
     elif plan.extract:
-        with extraction.decode() as pool, _Bar(extraction.progress, args.quiet) as bar:
+        with extraction.decode() as pool, ProgressLine(extraction.progress, args.quiet) as line:
             # Decoding has begun; the network is loaded meanwhile.
             backbone = loader.backbone(recipe)
-            extraction.run(pool, backbone, {"precision": backbone.precision}, bar.show)
+            extraction.run(pool, backbone, {"precision": backbone.precision}, line.show)
     else:
         extraction.copy_known()
     _report(extraction, args.out, say)
@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         "--precision", choices=("auto", "float32", "bfloat16", "float16"), default="auto", help="of the arithmetic"
     )
     run.add_argument("--dtype", choices=("float16", "float32"), help="of the stored features (default: float16)")
-    run.add_argument("--batch", type=int, default=32, help="pictures in one call of the network")
+    run.add_argument("--batch", default="auto", help="pictures in one call of the network; auto: by the free memory")
     run.add_argument("--workers", type=int, default=0, help="decoder processes; 0: one per processor")
     run.add_argument("--timeout", type=float, default=60, help="seconds without a sign of life that a video may take")
     run.add_argument("--commit-every", type=float, default=30, help="seconds of work that a power cut may cost")
@@ -126,13 +126,13 @@ def _run_on_ray(extraction: Extraction, weights: WeightsSource | None, args: arg
     from pipeline.extraction.cluster import RaySpec, run_on_ray
 
     where = RaySpec(args.ray_address, args.ray_workers)
-    with _Bar(extraction.progress, args.quiet) as bar:
+    with ProgressLine(extraction.progress, args.quiet) as line:
         run_on_ray(
             extraction,
             weights,
             args.precision,
             where,
-            show=bar.show,
+            show=line.show,
             started=lambda count: say(f"Ray ({where.address}): {plural(count, 'worker')}"),
         )
 
@@ -154,9 +154,14 @@ class _Loader:
 
             precision, why = choose_precision(self._args.precision)
             self._backbone = Backbone(
-                self._network.name, weights=self._weights, size=self.size, batch=self._args.batch, precision=precision
+                self._network.name,
+                weights=self._weights,
+                size=self.size,
+                batch=_batch(self._args.batch),
+                precision=precision,
             )
-            self._say(f"{self._network.name}, {self._weights.text} weights, {precision} ({why})")
+            batch = f"{self._backbone.batch} pictures a batch ({self._backbone.why_batch})"
+            self._say(f"{self._network.name}, {self._weights.text} weights, {precision} ({why}), {batch}")
         if recipe is not None and recipe.weights_digest != self._backbone.digest:
             raise UserError(
                 f"--weights {self._weights.text}: these are not the weights that {self._args.out} was made with; "
@@ -165,35 +170,14 @@ class _Loader:
         return self._backbone
 
 
-class _Bar:
-    """A progress bar of videos, with frames per second and the side that is waited for."""
-
-    def __init__(self, progress: Progress, quiet: bool) -> None:
-        self._bar = command.progress(progress.videos, "video", quiet)
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._bar.close()
-
-    def show(self, progress: Progress) -> None:
-        rate = progress.frames / max(1e-9, progress.seconds)
-        text = f"{rate:.1f} frames/s, waits for {progress.bottleneck}"
-        if progress.failed:
-            text += f", {progress.failed} failed"
-        self._bar.set_postfix_str(text, refresh=False)
-        self._bar.update(progress.done + progress.copied - self._bar.n)
-
-
 def _report(extraction: Extraction, out: Path, say) -> None:
     progress, plan, failures = extraction.progress, extraction.plan, extraction.failures()
     for video, reason in failures.items():
         print(f"failed: {video}: {reason}", file=sys.stderr)
     parts = [f"{out}: {plural(progress.done, 'video')} extracted"]
     if progress.frames:
-        rate = progress.frames / max(1e-9, progress.seconds)
-        parts.append(f"{progress.frames:,} frames in {progress.seconds:.1f} s ({rate:.1f} frames/s)")
+        how = f"{progress.rate:.1f} frames/s" + (f", {progress.batch} a batch" if progress.batch else "")
+        parts.append(f"{progress.frames:,} frames in {progress.seconds:.1f} s ({how})")
     parts += [f"{len(plan.done):,} were there"] if plan.done else []
     parts += [f"{progress.copied:,} copied (same content under another name)"] if progress.copied else []
     parts += [f"{len(failures):,} failed (see {out}/failures*.csv; --retry-failed tries again)"] if failures else []
@@ -205,6 +189,15 @@ def _part(text: str) -> tuple[int, int]:
     if not match:
         raise UserError(f"--shard {text}: expected I/N, such as 1/4")
     return int(match[1]), int(match[2])
+
+
+def _batch(text: str) -> int:
+    """Pictures in one call; 0 for ``auto``."""
+    if text == "auto":
+        return 0
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f"--batch {text}: expected at least 1 picture, or auto")
+    return int(text)
 
 
 def _remove_store(folder: Path) -> None:

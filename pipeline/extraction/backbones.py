@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.extraction.batch_size import choose_batch
 from pipeline.extraction.compiled import compile_model, policy_for
 from pipeline.extraction.networks import Network, find_network
 from pipeline.extraction.recipe import FRAMES
@@ -26,13 +27,15 @@ class Backbone:
         name: a network of `networks.NETWORKS`.
         weights: ``imagenet``, ``random``, ``random:SEED`` or a file.
         size: (height, width) of the pictures in pixels; the network's own size if None.
-        batch: pictures in one call of the compiled function.
+        batch: pictures in one call of the compiled function; 0: chosen by the free memory.
         precision: ``float32``, ``bfloat16`` or ``float16`` arithmetic; weights and features stay float32.
 
     Attributes:
         model: the Keras model, from scaled pictures to features.
         dimensions: the length D of a feature vector.
         shape: of one step: (D,).
+        batch: as asked, or as chosen.
+        why_batch: the reason of the choice, for the user.
 
     Raises:
         UserError: unknown network, a size below its smallest, weights that cannot be had or do not fit.
@@ -51,10 +54,10 @@ class Backbone:
         if self.network.name == FRAMES:
             raise UserError("frames are kept as pictures: no network makes features of them; choose another backbone")
         self.size = self.network.check_size(size)
-        self.batch = batch
         self.precision = precision
         self.model = build_network(self.network, weights, self.size, policy=policy_for(precision))
         self.model.trainable = False
+        self.batch, self.why_batch = (batch, "as asked") if batch else choose_batch(self.model)
         self.dimensions: int = self.model.output_shape[-1]
         self.shape: tuple[int, ...] = (self.dimensions,)
 

@@ -81,7 +81,7 @@ class _Worker:
         ):
             Collector(
                 self._recipe,
-                self._spec.batch,
+                self._backbone.batch,
                 writer,
                 self._backbone,
                 progress=progress,

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pipeline.errors import VideoError
-from pipeline.extraction.decoding import DecoderPool, Frames, Restart
+from pipeline.extraction.decoding import DecoderPool, Expected, Frames, Restart
+from pipeline.extraction.expectation import Expectation
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.shards import SequenceBuffer, StoreWriter
 from pipeline.extraction.store import Source
@@ -37,6 +38,10 @@ class Progress:
     failed: int = 0
     frames: int = 0
     """Frames that went through the network."""
+    batch: int = 0
+    """Pictures in one call of the network; 0 where several networks may differ."""
+    expectation: Expectation | None = None
+    """Of the frames of all videos; None where nobody made one."""
     waited_for_decoding: float = 0.0
     waited_for_network: float = 0.0
     """Seconds that the collecting side waited."""
@@ -46,6 +51,22 @@ class Progress:
     def seconds(self) -> float:
         """Since the first frame was expected."""
         return time.monotonic() - self.began
+
+    @property
+    def rate(self) -> float:
+        """Frames per second so far."""
+        return self.frames / max(1e-9, self.seconds)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At this rate, by frames; None where it is not known yet how many will come."""
+        return None if self.expected is None or not self.frames else (self.expected - self.frames) / self.rate
+
+    @property
+    def expected(self) -> int | None:
+        """Frames that will have gone through the network at the end, estimated; None where nothing is known yet."""
+        known = self.expectation.frames if self.expectation else None
+        return None if known is None else max(known, self.frames)
 
     @property
     def bottleneck(self) -> str:
@@ -129,6 +150,8 @@ class Collector:
             return  # its features were unusable, and the rest of it is still coming
         if isinstance(message, Frames):
             self._take_frames(video, message)
+        elif isinstance(message, Expected):
+            self._expect(video, message.frames)
         elif isinstance(message, Source):
             pending = self._pending[video]
             pending.source = message
@@ -136,9 +159,18 @@ class Collector:
         elif isinstance(message, Restart):
             self._drop(video)
         elif isinstance(message, VideoError):
+            self._expect(video, self._arrived(video))
             self._drop(video)
             self._fail(video, message)
             self._show(self._progress)
+
+    def _expect(self, video: Video, frames: int) -> None:
+        if self._progress.expectation is not None:
+            self._progress.expectation.tell(video, frames)
+
+    def _arrived(self, video: Video) -> int:
+        pending = self._pending.get(video)
+        return 0 if pending is None else len(pending.buffer) + pending.on_the_way
 
     def _drop(self, video: Video) -> None:
         """Forget what came of a video; features of it that are still computed find nobody."""
@@ -199,6 +231,7 @@ class Collector:
         try:
             pending.buffer.append(features, [owner[2] for owner in owners], [owner[3] for owner in owners])
         except VideoError as error:
+            self._expect(video, self._arrived(video))
             self._drop(video)
             self._given_up.add(video)
             self._fail(video, error)

@@ -26,14 +26,15 @@ def choose_precision(wanted: str) -> tuple[str, str]:
     """
     if wanted != "auto":
         return wanted, "as asked"
-    if _has_gpu():
+    if has_gpu():
         return "float16" if keras.backend.backend() == "tensorflow" else "bfloat16", "this GPU computes it faster"
     if keras.backend.backend() == "tensorflow" and _cpu_has("avx512_bf16", "amx_bf16"):
         return "bfloat16", "this CPU computes it faster"
     return "float32", "nothing faster here"
 
 
-def _has_gpu() -> bool:
+def has_gpu() -> bool:
+    """Whether the Keras backend computes on a GPU."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
@@ -68,7 +69,7 @@ def _rewriting(precision: str) -> str:
     """TensorFlow's graph rewriting that lowers to this precision on this machine; empty where there is none."""
     if keras.backend.backend() != "tensorflow":
         return ""
-    if _has_gpu():
+    if has_gpu():
         return {"float16": "auto_mixed_precision"}.get(precision, "")
     return {"bfloat16": "auto_mixed_precision_onednn_bfloat16"}.get(precision, "")
 

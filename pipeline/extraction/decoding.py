@@ -53,12 +53,19 @@ class Frames:
     """Frame numbers."""
 
 
+@dataclass(frozen=True)
+class Expected:
+    """Comes before the frames of a video: how many there will be."""
+
+    frames: int
+
+
 class Restart:
     """A damaged stretch was met: the frames of this video come once more, chosen among those that decode."""
 
 
-Message = Frames | Restart | Source | VideoError
-"""What a decoder says of a video: frames, then its source at the end, or why it failed."""
+Message = Expected | Frames | Restart | Source | VideoError
+"""What a decoder says of a video: how many frames come, the frames, its source at the end, or why it failed."""
 
 
 # -- in the decoder process ------------------------------------------------------------------------
@@ -124,6 +131,7 @@ def _send_frames(reader: VideoReader, recipe: Recipe, send: Send) -> None:
     numbers = Sampling.parse(recipe.sampling).indices(reader.times())
     if len(numbers) == 0:
         raise VideoError("decode", "no frame can be decoded")
+    send("expected", count=len(numbers))
     room = max(1, CHUNK_BYTES // (recipe.height * recipe.width * 3))
     chunk = np.empty((room, recipe.height, recipe.width, 3), np.uint8)
     times: list[float] = []
@@ -340,6 +348,8 @@ def _receive(pipe: IO[bytes], recipe: dict) -> Message | None:
         shape = (len(content["numbers"]), recipe["height"], recipe["width"], 3)
         images = np.frombuffer(_exactly(pipe, int(np.prod(shape))), np.uint8).reshape(shape)
         return Frames(images, content["times"], content["numbers"])
+    if kind == "expected":
+        return Expected(content["count"])
     if kind == "restart":
         return Restart()
     if kind == "done":

@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.collect import Collector, Network, Progress
 from pipeline.extraction.decoding import DecoderPool
+from pipeline.extraction.expectation import Expectation
 from pipeline.extraction.failures import FailureLog
 from pipeline.extraction.plan import Plan, make_plan
 from pipeline.extraction.recipe import Recipe
@@ -18,14 +19,17 @@ from pipeline.extraction.shards import SHARD_SECONDS, StoreWriter
 from pipeline.extraction.store import CATALOG_FILE, FAILURES_FILE, FeatureStore
 from pipeline.extraction.weights import WeightsSource
 from pipeline.videos.catalog import Catalog, Video, write_catalog
+from pipeline.videos.sampling import Sampling
+
+_BATCH = 32  # pictures for a network that has no opinion, such as a plain function
 
 
 @dataclass(frozen=True)
 class ExtractionSpec:
     """Choices of a run that do not change the features."""
 
-    batch: int = 32
-    """Pictures in one call of the network."""
+    batch: int = 0
+    """Pictures in one call of the network; 0 for as many as the network itself takes."""
     dtype: str = "float16"
     """How features are stored: float16 or float32; pictures are uint8 in any case."""
     workers: int = 0
@@ -40,7 +44,7 @@ class ExtractionSpec:
     """(i, n): the i-th of n machines that share the work, from 1."""
 
     def __post_init__(self) -> None:
-        if self.batch < 1:
+        if self.batch < 0:
             raise UserError(f"--batch {self.batch}: expected at least 1 picture")
         if self.workers < 0:
             raise UserError(f"--workers {self.workers}: expected 1 or more, or 0 for one per processor")
@@ -103,6 +107,7 @@ class Extraction:
             self._log.add(video.name, error)
         self.progress.videos = len(self.plan.extract) + len(self.plan.copies) + len(self.plan.twins)
         self.progress.failed = len(self._log)
+        self.progress.expectation = Expectation(self.plan.extract, Sampling.parse(self.recipe.sampling))
         self.write_catalog()
         return self.plan
 
@@ -130,6 +135,7 @@ class Extraction:
             OSError: the disk is full; what is done is kept.
         """
         self.progress.began = time.monotonic()
+        self.progress.batch = self.spec.batch or getattr(network, "batch", _BATCH)
         try:
             with StoreWriter(
                 self.folder,
@@ -139,7 +145,13 @@ class Extraction:
                 commit_every=self.spec.commit_every,
             ) as writer:
                 Collector(
-                    self.recipe, self.spec.batch, writer, network, progress=self.progress, fail=self.fail, show=show
+                    self.recipe,
+                    self.progress.batch,
+                    writer,
+                    network,
+                    progress=self.progress,
+                    fail=self.fail,
+                    show=show,
                 ).collect(pool)
             self.copy_known(show)
         finally:

@@ -19,7 +19,7 @@ class Pictures:
 
     Args:
         size: (height, width) of the pictures in pixels; 112x112 if None.
-        batch: pictures that are handed on together.
+        batch: pictures that are handed on together; 0 for 32.
 
     Attributes:
         shape: of one step: (height, width, 3).
@@ -31,7 +31,7 @@ class Pictures:
     def __init__(self, size: tuple[int, int] | None = None, *, batch: int = 32) -> None:
         self.network = find_network(FRAMES)
         self.size = self.network.check_size(size)
-        self.batch = batch
+        self.batch = batch or 32  # nothing is computed, so memory does not matter
         self.shape: tuple[int, ...] = (*self.size, 3)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
