@@ -28,6 +28,7 @@ from pipeline.videos.files import remove_abandoned, write_whole
 SHARD_SECONDS = 30.0  # the most work that a power cut can cost
 SHARD_BYTES = 256 << 20
 SPILL_BYTES = 32 << 20
+SHARD_CELLS = 4_000_000  # rows x longest row: times and frame numbers of a shard are padded, 17 bytes each
 _FREE_BYTES = 16 << 20  # what a disk must keep free, so that a shard can always be closed
 
 
@@ -151,6 +152,8 @@ class StoreWriter:
         Raises:
             OSError: the disk is full or fails; what was committed before stays.
         """
+        if self._shard is not None and self._shard.cells_with(len(sequence)) > SHARD_CELLS:
+            self.commit()  # an hour among short clips would pad each of them to an hour
         if self._shard is None:
             self._shard = _Shard(self.folder, self.recipe, self.dtype, self._provenance)
         with contextlib.closing(sequence):
@@ -179,6 +182,7 @@ class _Shard:
         self._bytes = 0
         self._rows: list[tuple[str, Source]] = []
         self._steps: list[tuple[list[float], list[int]]] = []
+        self._longest = 0
         self._dtype = dtype
         # Times first: names sort in the order of creation. The rest keeps writers apart.
         path = folder / f"shard-{created // 1_000_000:014d}-{uuid.uuid4().hex[:8]}.h5"
@@ -203,6 +207,10 @@ class _Shard:
     def is_due(self, seconds: float) -> bool:
         return time.monotonic() - self._born > seconds or self._bytes > SHARD_BYTES
 
+    def cells_with(self, steps: int) -> int:
+        """Steps of all rows, padding included, if a row of so many ``steps`` were added."""
+        return (len(self._rows) + 1) * max(steps, self._longest)
+
     def add(self, video: str, sequence: SequenceBuffer, source: Source) -> None:
         steps, row, at = len(sequence), len(self._rows), 0
         try:
@@ -221,6 +229,7 @@ class _Shard:
             raise
         self._rows.append((video, source))
         self._steps.append((sequence.times, sequence.frames))
+        self._longest = max(self._longest, steps)
 
     def _features(self, shape: tuple[int, ...], steps: int) -> h5py.Dataset:
         if "features" not in self._file:

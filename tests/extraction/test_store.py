@@ -51,6 +51,21 @@ def test_what_goes_in_comes_out(tmp_path):
         assert store.entries[video].source == SOURCE
 
 
+def test_a_long_video_does_not_pad_all_short_ones_of_its_shard(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "SHARD_CELLS", 400)
+    lengths = {f"{number}.mp4": 5 for number in range(10)} | {"long.mp4": 90} | {f"z{n}.mp4": 5 for n in range(5)}
+    written = write(tmp_path, lengths, dtype="float32")
+    padded = {}
+    for path in tmp_path.glob("shard-*.h5"):
+        with h5py.File(path) as shard:
+            padded[path.name] = shard["mask"].size
+    assert max(padded.values()) <= 400
+    assert len(padded) > 1
+    store = FeatureStore(tmp_path)
+    for video, features in written.items():
+        np.testing.assert_array_equal(store.read(video).features, features)
+
+
 def test_names_that_are_no_utf8_survive(tmp_path):
     write(tmp_path, {"caf\udce9.mp4": 2})
     assert list(FeatureStore(tmp_path).entries) == ["caf\udce9.mp4"]
