@@ -276,7 +276,7 @@ def _export(args: argparse.Namespace) -> int:
         raise UserError(f"--export writes a model and classifies nothing; leave out {args.video}")
     from pipeline.inference.export import check_export, export
 
-    check_export(args.export, Checkpoint.load(args.checkpoint).recipe.interpolation)
+    check_export(args.export, Checkpoint.load(args.checkpoint))
     written = export(Classifier.load(args.checkpoint, weights=args.weights, precision="float32"), args.export)
     command.say(args.quiet)(f"{', '.join(map(str, written))}: frames and mask of one window to probabilities")
     return command.OK

@@ -19,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = command.parser(__doc__, "python scripts/evaluate.py checkpoints/match features/match --split test")
     parser.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, help="checkpoint folder of train.py")
     parser.add_argument("store", metavar="STORE", type=Path, help="feature store of the same recipe")
+    parser.add_argument("--join", metavar="STORE", type=Path, help="the second store, as for train.py")
     parser.add_argument("--split", choices=("train", "val", "test", "all"), default="test", help="which videos")
     parser.add_argument("--labels", type=Path, help="CSV video,frame,label: labels of single frames, as in train.py")
     parser.add_argument("--memory", metavar="SIZE", help="as for train.py")
@@ -33,17 +34,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.training.checkpoint import Checkpoint
     from pipeline.training.dataset import open_dataset
     from pipeline.training.evaluate import confusion, measure, report_text, write_predictions
+    from pipeline.training.joined import join
     from pipeline.training.memory import parse_memory
     from pipeline.training.splits import groups_of
 
     checkpoint = Checkpoint.load(args.checkpoint)
-    data = open_dataset(
-        args.store,
-        classes=checkpoint.classes,
-        frame_labels=args.labels,
-        sampling=thinned_to(args.store, checkpoint.recipe),
-        memory=parse_memory(args.memory) if args.memory else None,
+    stores = [args.store, *([args.join] if args.join else [])]
+    data, *others = (
+        open_dataset(
+            store,
+            classes=checkpoint.classes,
+            frame_labels=args.labels,
+            sampling=thinned_to(store, checkpoint.recipe),
+            memory=parse_memory(args.memory) if args.memory else None,
+        )
+        for store in stores
     )
+    for other in others:
+        data = join(data, other)
     predictions = predict(checkpoint, data, rows_of_part(checkpoint, data, args.split), args.split)
     groups, _ = groups_of(data.videos, args.group)
     figures = measure(predictions, groups)

@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Keras takes seconds to import; --help and mistakes above must not wait for it.
     from pipeline.training.checkpoint import check_free
     from pipeline.training.dataset import open_dataset
+    from pipeline.training.joined import join
     from pipeline.training.memory import parse_memory
     from pipeline.training.splits import groups_of, make_folds, make_split
 
@@ -48,6 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     sampling = Sampling.parse(args.sampling) if args.sampling else None
     memory = parse_memory(args.memory) if args.memory else None
     data = open_dataset(args.store, frame_labels=args.labels, sampling=sampling, memory=memory)
+    if args.join is not None:
+        other = open_dataset(args.join, frame_labels=args.labels, sampling=sampling, memory=memory)
+        data = join(data, other)
     if not data.features.in_memory:
         say(f"note: {args.store} takes {data.features.nbytes / 2**30:.1f} GiB and is streamed from disk")
     groups, notes = groups_of(data.videos, args.group)
@@ -167,6 +171,9 @@ def _train(args: argparse.Namespace, data: Dataset, groups: list[str], split: Sp
 def _parser() -> argparse.ArgumentParser:
     parser = command.parser(__doc__, "python scripts/train.py features/match --out checkpoints/match")
     parser.add_argument("store", metavar="STORE", type=Path, help="feature store of extract_features.py")
+    parser.add_argument(
+        "--join", metavar="STORE", type=Path, help="a second store of the same videos and steps, such as of motion"
+    )
     parser.add_argument("--sampling", help="thin a denser store to this sampling, such as uniform:20 of an 'all' store")
     parser.add_argument(
         "--memory",

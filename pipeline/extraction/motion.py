@@ -106,16 +106,23 @@ class InputMaker:
         Raises:
             FramesMissing, VideoError: as `VideoReader.frames`.
         """
-        if self._between is None:
-            for frame in reader.frames(numbers):
-                yield replace(frame, image=self.prepare(frame.image))
-        else:
-            yield from self._motion(reader, np.asarray(list(numbers), np.int64), self._between)
+        wanted = np.asarray(list(numbers), np.int64)
+        return self.pictures(reader.frames(self.needed(wanted, reader)), wanted)
 
-    def _motion(self, reader: VideoReader, wanted: np.ndarray, between: Between) -> Iterator[Frame]:
+    def needed(self, wanted: np.ndarray, reader: VideoReader) -> np.ndarray:
+        """The numbers of the frames that have to be decoded, rising."""
+        return wanted if self._between is None else with_neighbours(wanted, len(reader.times()))
+
+    def pictures(self, frames: Iterable[Frame], wanted: np.ndarray) -> Iterator[Frame]:
+        """As `frames`, of decoded frames among which are those that are needed."""
         steps = set(wanted.tolist())
+        if self._between is not None:
+            return self._motion(frames, steps, self._between)
+        return (replace(frame, image=self.prepare(frame.image)) for frame in frames if frame.index in steps)
+
+    def _motion(self, frames: Iterable[Frame], steps: set[int], between: Between) -> Iterator[Frame]:
         last, picture, first = -1, None, None
-        for frame in reader.frames(with_neighbours(wanted, len(reader.times()))):
+        for frame in frames:
             before, picture = picture, self.prepare(frame.image)
             motion = between(before, picture) if before is not None and last == frame.index - 1 else None
             last = frame.index

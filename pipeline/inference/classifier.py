@@ -17,8 +17,9 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.extraction.exchange import IMPORTED
-from pipeline.extraction.motion import InputMaker
 from pipeline.extraction.preprocess import Preprocessor
+from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.streams import Streams, side_by_side
 from pipeline.extraction.weights import EXPECTED, WeightsSource
 from pipeline.inference.grid import Grid, lay_grid
 from pipeline.inference.segments import Segment, find_segments
@@ -107,20 +108,26 @@ class Classifier:
     Args:
         checkpoint: the trained head.
         backbone: the network.
+        joined: the network of the second stream, for a checkpoint of two stores.
 
     Raises:
         UserError: the network's weights are not those of the checkpoint's recipe.
     """
 
-    def __init__(self, checkpoint: Checkpoint, backbone: Backbone) -> None:
-        wanted = checkpoint.recipe.weights_digest
-        if backbone.digest != wanted:
-            raise UserError(
-                f"{checkpoint.folder} was trained on features of {checkpoint.recipe.backbone} with other weights "
-                f"(digest {wanted[:12]}…, these have {backbone.digest[:12]}…); name the right ones by --weights"
-            )
+    def __init__(self, checkpoint: Checkpoint, backbone: Backbone, joined: Backbone | None = None) -> None:
+        self.recipes = recipes_of(checkpoint)
+        networks = [backbone, *([joined] if joined else [])]
+        for recipe, network in zip(self.recipes, networks, strict=True):
+            if network.digest != recipe.weights_digest:
+                raise UserError(
+                    f"{checkpoint.folder} was trained on features of {recipe.backbone} with other weights (digest "
+                    f"{recipe.weights_digest[:12]}…, these have {network.digest[:12]}…); name the right ones by "
+                    "--weights"
+                )
         self.checkpoint = checkpoint
         self.backbone = backbone
+        self._networks = networks
+        self._network = side_by_side(networks)
         self.sampling = Sampling.parse(checkpoint.recipe.sampling)
         self.preprocessor = Preprocessor(checkpoint.recipe)
 
@@ -143,20 +150,25 @@ class Classifier:
             UserError: no checkpoint, one of imported features, or weights that are missing or other ones.
         """
         checkpoint = Checkpoint.load(folder)
-        source = weights_of(checkpoint, weights)
+        sources = weights_of(checkpoint, weights)
         # Loading Keras takes seconds; whoever named a wrong folder is told before.
         from pipeline.extraction.backbones import Backbone
         from pipeline.extraction.compiled import choose_precision
 
-        recipe = checkpoint.recipe
-        backbone = Backbone(
-            recipe.backbone,
-            weights=source,
-            size=(recipe.height, recipe.width),
-            batch=batch,
-            precision=choose_precision(precision)[0],
-        )
-        return cls(checkpoint, backbone)
+        computed = choose_precision(precision)[0]
+        loaded: dict[tuple, Backbone] = {}
+        for recipe, source in zip(recipes_of(checkpoint), sources, strict=True):
+            size = recipe.height, recipe.width
+            # Two streams of one network share it.
+            if (recipe.backbone, source, size) not in loaded:
+                loaded[recipe.backbone, source, size] = Backbone(
+                    recipe.backbone, weights=source, size=size, batch=batch, precision=computed
+                )
+        networks = [
+            loaded[recipe.backbone, source, (recipe.height, recipe.width)]
+            for recipe, source in zip(recipes_of(checkpoint), sources, strict=True)
+        ]
+        return cls(checkpoint, *networks)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -164,8 +176,7 @@ class Classifier:
 
     def warm_up(self) -> None:
         """Compile network and head now, so that the first picture of a stream does not wait for it."""
-        height, width = self.preprocessor.size
-        self.backbone(np.zeros((1, height, width, 3), np.uint8))
+        self._network(tuple(np.zeros((1, recipe.height, recipe.width, 3), np.uint8) for recipe in self.recipes))
         length, dimensions = self.checkpoint.window.length, self.checkpoint.dimensions
         self.checkpoint.predict(np.zeros((1, length, dimensions), np.float32), np.ones((1, length), bool))
 
@@ -232,24 +243,14 @@ class Classifier:
         return self.answer(reader.path, info, reader.times(), grid, windows, reading)
 
     def _windows(self, reader: VideoReader, grid: Grid, show: Show) -> np.ndarray:
-        runner = WindowRunner(self.backbone, self.checkpoint, grid)
+        runner = WindowRunner(self._network, self.checkpoint, grid)
+        pictures = Streams(self.recipes).batches(reader, grid.frames, self.backbone.batch)
         # Decoding goes on in a thread while the network computes.
-        with ahead(self._batches(reader, grid), _AHEAD) as batches:
+        with ahead(pictures, _AHEAD) as batches:
             for images in batches:
                 runner.push(images)
                 show(runner.done, len(grid.frames))
         return runner.finish()
-
-    def _batches(self, reader: VideoReader, grid: Grid) -> Iterator[np.ndarray]:
-        """The pictures of the grid's steps, ``(k, height, width, 3)`` uint8, as many as the network takes at once."""
-        pictures = []
-        for frame in InputMaker(self.checkpoint.recipe).frames(reader, grid.frames):
-            pictures.append(frame.image)
-            if len(pictures) == self.backbone.batch:
-                yield np.stack(pictures)
-                pictures = []
-        if pictures:
-            yield np.stack(pictures)
 
     def stream(self, frames: Iterable[Frame], reading: Reading | None = None) -> Iterator[Moment]:
         """Classify frames as they come, for example of a camera; see `pipeline.inference.stream.stream`.
@@ -266,8 +267,8 @@ class Classifier:
         reading = reading or Reading()
         return stream(
             frames,
-            network=self.backbone,
-            inputs=InputMaker(self.checkpoint.recipe),
+            network=self._network,
+            inputs=Streams(self.recipes),
             head=self.checkpoint,
             picker=StepPicker(self.sampling, self.checkpoint.time_scale),
             stride=reading.stride,
@@ -290,23 +291,32 @@ class Classifier:
         return Answer(video, self.classes, info, grid, times, windows, probabilities, labels, segments)
 
 
-def weights_of(checkpoint: Checkpoint, weights: str | None) -> WeightsSource:
-    """The weights to use: those asked for, else where the training had them from.
+def recipes_of(checkpoint: Checkpoint) -> list[Recipe]:
+    """The recipe of each stream that goes into a checkpoint: one, or two where stores were joined."""
+    return [checkpoint.recipe, *([checkpoint.joined.recipe] if checkpoint.joined else [])]
+
+
+def weights_of(checkpoint: Checkpoint, weights: str | None) -> list[WeightsSource]:
+    """The weights to use for each stream: those asked for, else where the training had them from.
 
     Raises:
         UserError: the checkpoint is of imported features, or the file is no longer there.
     """
-    if checkpoint.recipe.backbone == IMPORTED:
+    if any(recipe.backbone == IMPORTED for recipe in recipes_of(checkpoint)):
         raise UserError(
             f"{checkpoint.folder} was trained on imported features, and what made them is not known; "
             "classify needs a checkpoint of features that extract_features.py made"
         )
+    named = [checkpoint.weights_source, *([checkpoint.joined.weights_source] if checkpoint.joined else [])]
     if weights is not None:
-        return WeightsSource(weights)
-    try:
-        return WeightsSource(checkpoint.weights_source)
-    except UserError:
-        raise UserError(
-            f"the weights of {checkpoint.folder} came from {checkpoint.weights_source}, which is not there any more; "
-            f"name them by --weights: {EXPECTED.removeprefix('expected ')}"
-        ) from None
+        return [WeightsSource(weights)] * len(named)
+    sources = []
+    for source in named:
+        try:
+            sources.append(WeightsSource(source))
+        except UserError:
+            raise UserError(
+                f"the weights of {checkpoint.folder} came from {source}, which is not there any more; "
+                f"name them by --weights: {EXPECTED.removeprefix('expected ')}"
+            ) from None
+    return sources

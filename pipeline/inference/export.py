@@ -23,6 +23,7 @@ import keras
 from pipeline.errors import UserError
 from pipeline.extraction.backbones import scale_pixels
 from pipeline.inference.classifier import Classifier
+from pipeline.training.checkpoint import Checkpoint
 from pipeline.videos.files import write_whole
 from pipeline.videos.writer import check_writable
 
@@ -30,20 +31,24 @@ _CLASSES_FILE = "classes.json"
 _LITE = ".tflite"
 
 
-def check_export(path: Path, recipe_interpolation: str) -> None:
+def check_export(path: Path, checkpoint: Checkpoint) -> None:
     """Refuse what cannot be exported, before anything is loaded.
 
     Raises:
-        UserError: the path exists or cannot be written, another format, another interpolation or Keras backend.
+        UserError: the path exists or cannot be written, another format, another input, interpolation or Keras backend.
     """
     if path.suffix.lower() not in ("", _LITE):
         raise UserError(f"--export {path}: expected a folder (SavedModel) or a name ending in {_LITE} (LiteRT)")
     if path.exists():
         raise UserError(f"--export {path}: it exists; choose another name or remove it")
     check_writable(path)
-    if recipe_interpolation != "bilinear":
+    recipe = checkpoint.recipe
+    if checkpoint.joined is not None or recipe.input != "rgb":
+        seen = "two streams" if checkpoint.joined is not None else f"motion ({recipe.input})"
+        raise UserError(f"--export: this checkpoint sees {seen}, which OpenCV makes; only colours can be exported")
+    if recipe.interpolation != "bilinear":
         raise UserError(
-            f"--export: this checkpoint resizes pictures by {recipe_interpolation}, which TensorFlow computes in "
+            f"--export: this checkpoint resizes pictures by {recipe.interpolation}, which TensorFlow computes in "
             "another way than OpenCV; only bilinear can be exported"
         )
     if keras.backend.backend() != "tensorflow":
@@ -63,7 +68,7 @@ def export(classifier: Classifier, path: Path) -> list[Path]:
     Raises:
         UserError: see `check_export`.
     """
-    check_export(path, classifier.checkpoint.recipe.interpolation)
+    check_export(path, classifier.checkpoint)
     module = _chain(classifier)
     about = _about(classifier)
     if path.suffix.lower() == _LITE:

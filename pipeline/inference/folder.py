@@ -91,6 +91,8 @@ class FolderRun:
         self._reading = reading
         self._outputs = outputs or Outputs()
         self._store = store
+        if store is not None and classifier.checkpoint.joined is not None:
+            raise UserError(f"{classifier.checkpoint.folder} was trained on two stores; leave out --store")
         if store is not None and store.recipe != classifier.checkpoint.recipe:
             raise UserError(
                 f"{store.folder} has features of another recipe than {classifier.checkpoint.folder}: "

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.extraction.motion import InputMaker
+from pipeline.extraction.streams import Batch, Streams
 from pipeline.inference.grid import clip_step
 from pipeline.inference.smoothing import UNKNOWN, LiveSmoother, Smoothing
 from pipeline.inference.windows import Head
@@ -82,8 +82,8 @@ class StepPicker:
 def stream(
     frames: Iterable[Frame],
     *,
-    network: Callable[[np.ndarray], np.ndarray],
-    inputs: InputMaker,
+    network: Callable[[Batch], np.ndarray],
+    inputs: Streams,
     head: Head,
     picker: StepPicker,
     stride: int | None = None,
@@ -97,7 +97,7 @@ def stream(
 
     Args:
         frames: in order; an index or a time that falls back starts anew.
-        network: from ``(1, height, width, 3)`` uint8 to ``(1, D)`` float32.
+        network: from the pictures of one step to ``(1, D)`` float32.
         inputs: from frames to the network's pictures. A step whose motion cannot be told, because the frame before
             it was passed over, is the next frame.
         head: the trained head.
@@ -122,10 +122,10 @@ def stream(
         last = frame.index
         fresh = False
         due = picker(frame) or due
-        picture = inputs.live(frame, wanted=due)
-        if picture is not None:
+        pictures = inputs.live(frame, wanted=due)
+        if pictures is not None:
             due = False
-            features.append(network(picture[None])[0])
+            features.append(network(pictures)[0])
             fresh = since % stride == 0
             since += 1
         if fresh:

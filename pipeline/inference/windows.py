@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from pipeline.errors import VideoError
+from pipeline.extraction.streams import Batch
 from pipeline.inference.grid import Grid
 from pipeline.training.checkpoint import BATCH
 from pipeline.training.windows import WindowSpec
@@ -35,12 +36,12 @@ class WindowRunner:
     """Takes the pictures of a grid's steps in order and collects the probabilities of its windows.
 
     Args:
-        network: from ``(k, height, width, 3)`` uint8 to ``(k, D)`` float32.
+        network: from the pictures of ``k`` steps to ``(k, D)`` float32; see `streams.side_by_side`.
         head: the trained head.
         grid: the video's steps and windows.
     """
 
-    def __init__(self, network: Callable[[np.ndarray], np.ndarray], head: Head, grid: Grid) -> None:
+    def __init__(self, network: Callable[[Batch], np.ndarray], head: Head, grid: Grid) -> None:
         self._network = network
         self._head = head
         self._grid = grid
@@ -55,10 +56,11 @@ class WindowRunner:
         self.done = 0
         """Steps that have gone through the network."""
 
-    def push(self, images: np.ndarray) -> None:
+    def push(self, pictures: Batch) -> None:
         """Take the next steps' pictures."""
-        self._features = np.concatenate([self._features, self._network(images)])
-        self.done += len(images)
+        features = self._network(pictures)
+        self._features = np.concatenate([self._features, features])
+        self.done += len(features)
         while self._cut < len(self._grid) and self._grid.ends[self._cut] <= self.done:
             self._cut_out(int(self._grid.starts[self._cut]), int(self._grid.ends[self._cut]))
         if self._cut < len(self._grid):

@@ -12,6 +12,7 @@ from pipeline.extraction.store import read_recipe
 from pipeline.training.checkpoint import BATCH, Checkpoint
 from pipeline.training.dataset import Dataset, windows_of
 from pipeline.training.evaluate import Predictions, predictions_of
+from pipeline.training.joined import check_joined
 from pipeline.videos.catalog import SPLITS
 from pipeline.videos.sampling import Sampling
 
@@ -61,6 +62,7 @@ def check_fits(checkpoint: Checkpoint, data: Dataset) -> None:
         UserError: the line says what differs.
     """
     checkpoint.head.check_input(data.shape, str(data.folder))
+    check_joined(checkpoint.folder, checkpoint.joined, data.joined)
     if data.recipe != checkpoint.recipe:
         raise UserError(
             f"{data.folder} has features of another recipe than {checkpoint.folder} was trained on: "

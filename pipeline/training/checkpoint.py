@@ -28,6 +28,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.extraction.recipe import Recipe
+from pipeline.training.joined import Stream
 from pipeline.training.windows import WindowSpec
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ class Checkpoint:
     threshold: float = 0.0
     """Below this probability the answer is "not sure"; 0 always answers."""
     versions: dict[str, str] = field(default_factory=dict)
+    joined: Stream | None = None
+    """What made the second part of the features, where two stores were joined."""
     format: int = FORMAT
 
     def __repr__(self) -> str:
@@ -119,6 +122,7 @@ class Checkpoint:
                 temperature=float(values["temperature"]),
                 threshold=float(values["threshold"]),
                 versions=values["versions"],
+                joined=_stream(values.get("joined")),
                 format=found,
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -218,6 +222,12 @@ class Checkpoint:
         from pipeline.training.heads import softmax
 
         return softmax(self.logits(features, mask), self.temperature)
+
+
+def _stream(values: dict[str, Any] | None) -> Stream | None:
+    if values is None:
+        return None
+    return Stream(Recipe.from_json(json.dumps(values["recipe"])), values["weights_source"])
 
 
 def _narrow(features: np.ndarray) -> np.ndarray:

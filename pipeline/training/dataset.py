@@ -19,6 +19,7 @@ from pipeline.extraction.store import FeatureStore
 from pipeline.training.ahead import ahead
 from pipeline.training.checkpoint import TimeScale
 from pipeline.training.frame_labels import read_labels
+from pipeline.training.joined import Stream
 from pipeline.training.memory import free_memory
 from pipeline.training.windows import WindowSpec, default_window, window_for_frames
 from pipeline.videos.catalog import Video
@@ -59,6 +60,8 @@ class Dataset:
     """``(sum of steps,)`` int64, the frame number of each step."""
     step_labels: np.ndarray | None = None
     """``(sum of steps,)`` int64, the class of each step where single frames are labelled, -1 where none is."""
+    joined: Stream | None = None
+    """Where the second part of each feature vector comes from; see `pipeline.training.joined.join`."""
 
     def __repr__(self) -> str:
         return (
@@ -80,15 +83,24 @@ class Dataset:
         return math.prod(self.shape)
 
     @property
+    def fingerprint(self) -> str:
+        """Of the recipe, or of both where two stores are joined."""
+        return self.recipe.fingerprint + (f"+{self.joined.recipe.fingerprint}" if self.joined else "")
+
+    @property
     def names(self) -> list[str]:
         """What the videos are called."""
         return [video.name for video in self.videos]
+
+    def places_of(self, row: int) -> slice:
+        """Where the steps of a video lie in ``features`` and ``frames``."""
+        return slice(int(self.offsets[row]), int(self.offsets[row] + self.steps[row]))
 
     def classes_in(self, rows: np.ndarray) -> set[int]:
         """Indices of the classes that occur in the videos ``rows``."""
         if self.step_labels is None:
             return {int(label) for label in self.labels[rows]}
-        places = [self.step_labels[self.offsets[row] : self.offsets[row] + self.steps[row]] for row in rows]
+        places = [self.step_labels[self.places_of(row)] for row in rows]
         return {int(label) for label in np.unique(np.concatenate(places)) if label >= 0} if places else set()
 
     def time_scale(self, rows: np.ndarray) -> TimeScale:

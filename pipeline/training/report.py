@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.errors import VideoError
+from pipeline.extraction.recipe import Recipe
 from pipeline.training.dataset import Dataset
 from pipeline.training.progress import Epoch
 from pipeline.videos.reader import open_video
@@ -107,18 +108,23 @@ def _matrix(counts: np.ndarray, classes: Sequence[str]) -> list[tuple[str, list[
 
 def _facts(results: dict[str, Any], data: Dataset, versions: dict[str, str]) -> list[tuple[str, str]]:
     recipe = data.recipe
+    recipes = [recipe, *([data.joined.recipe] if data.joined else [])]
     head, window, training = results["head"], results["window"], results["training"]
     return [
         ("store", str(data.folder)),
-        ("features", f"{recipe.backbone}, {recipe.layer}, {data.dimensions} values a frame"),
+        ("features", f"{' + '.join(_stream(one) for one in recipes)}, {data.dimensions} values a frame"),
         ("sampling", f"{recipe.sampling}, {recipe.crop} crop, {recipe.height}x{recipe.width}, {recipe.interpolation}"),
         ("weights", f"{data.weights_source or 'not known'} ({recipe.weights_digest[:12]}…)"),
-        ("fingerprint", recipe.fingerprint),
+        ("fingerprint", data.fingerprint),
         ("window", f"{window['length']} steps, stride {window['stride']}, {window['policy']}"),
         ("head", ", ".join(f"{name} {value}" for name, value in head.items())),
         ("training", ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in training.items())),
         ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
     ]
+
+
+def _stream(recipe: Recipe) -> str:
+    return f"{recipe.backbone}, {recipe.layer}" + ("" if recipe.input == "rgb" else f" of {recipe.input}")
 
 
 # -- pictures --------------------------------------------------------------------------------------

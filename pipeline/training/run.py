@@ -105,7 +105,7 @@ def train(
     resumable = None
     if state is not None:
         settings = {"head": head.settings(), "window": asdict(window), "training": asdict(replace(spec, epochs=1))}
-        resumable = Resumable(state, {"recipe": data.recipe.fingerprint, "split": names, **settings})
+        resumable = Resumable(state, {"recipe": data.fingerprint, "split": names, **settings})
     trained = fit(data, windows["train"], windows["val"], head, spec, on_epoch=on_epoch, resumable=resumable)
     groups = list(groups) if groups is not None else data.names
     logits = {name: trained.logits(part) for name, part in windows.items() if len(part)}
@@ -169,6 +169,7 @@ def save(run: Run, folder: Path, *, overwrite: bool = False) -> Checkpoint:
         temperature=run.results["temperature"],
         threshold=run.results["threshold"],
         versions=versions() | {"precision": data.precision},
+        joined=data.joined,
     )
     with write_folder(folder, overwrite=overwrite) as temporary:
         run.trained.model.save(temporary / MODEL_FILE)

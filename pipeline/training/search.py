@@ -285,7 +285,7 @@ def _finished(out: Path) -> Iterator[Trial]:
 def _check_same(out: Path, data: Dataset, split: Split, base: TrainSpec) -> None:
     """Trials can be compared only if they had the same videos, split and seed."""
     parts = {name: names_of(data, rows) for name, rows in split.parts().items()}
-    text = json.dumps([data.recipe.fingerprint, parts, base.seed], sort_keys=True)
+    text = json.dumps([data.fingerprint, parts, base.seed], sort_keys=True)
     found = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
     path = out / "search.json"
     if path.exists() and json.loads(path.read_text())["same"] != found:

@@ -122,7 +122,7 @@ def make_checkpoint(tmp_path: Path) -> Callable[..., Path]:
 
         backbone = Backbone("tiny", weights=WeightsSource("random"), size=(size, size))
         spec = head_spec("gru", units=8)
-        model = build_model(spec, length=length, shape=(backbone.dimensions,), classes=len(classes))
+        model = build_model(spec, length=length, shape=changes.get("shape", backbone.shape), classes=len(classes))
         values = {
             "folder": tmp_path / name,
             "classes": classes,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ from pipeline import command
 from pipeline.errors import UserError
 from pipeline.inference.classifier import Classifier
 from pipeline.inference.export import check_export, export
+from pipeline.training.checkpoint import Checkpoint
 from pipeline.videos.reader import open_video
 from scripts.classify import main
 from tests.inference.conftest import CLASSES, write_pieces
@@ -79,11 +81,12 @@ def test_the_command(checkpoint, tmp_path, capsys):
     assert "it exists; choose another name" in capsys.readouterr().err
 
 
-def test_what_cannot_be_exported(tmp_path):
+def test_what_cannot_be_exported(checkpoint, tmp_path):
+    whole = Checkpoint.load(checkpoint)
     with pytest.raises(UserError, match=r"expected a folder \(SavedModel\) or a name ending in \.tflite"):
-        check_export(tmp_path / "model.onnx", "bilinear")
+        check_export(tmp_path / "model.onnx", whole)
     with pytest.raises(UserError, match="only bilinear"):
-        check_export(tmp_path / "model", "area")
+        check_export(tmp_path / "model", replace(whole, recipe=replace(whole.recipe, interpolation="area")))
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="is no folder"):
-        check_export(tmp_path / "file" / "model", "bilinear")
+        check_export(tmp_path / "file" / "model", whole)

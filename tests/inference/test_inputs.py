@@ -1,15 +1,21 @@
-"""What the network sees in a file or a stream is what it saw in training, whatever the recipe's input."""
+"""What the networks see in a file or a stream is what they saw in training: colours, motion, or both side by side."""
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
 
+import numpy as np
+import pytest
+
+from pipeline.errors import UserError
 from pipeline.extraction.backbones import Backbone
 from pipeline.extraction.decoding import DecoderPool, Frames
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.weights import WeightsSource
 from pipeline.inference.classifier import Classifier, Reading
+from pipeline.inference.export import check_export
 from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.joined import Stream
 from pipeline.videos.reader import open_video
 from tests.media import write_video
 
@@ -29,32 +35,53 @@ class Recording:
         return self._backbone(images)
 
 
-def test_motion_in_training_in_a_file_and_live(make_checkpoint, tmp_path):
+def test_both_streams_in_training_in_a_file_and_live(make_checkpoint, tmp_path):
     movie = write_video(tmp_path / "a.mp4", frames=30, fps=10, size=(96, 64))
     backbone = Backbone("tiny", weights=WeightsSource("random"), size=(32, 32), batch=1)
-    recipe = Recipe("every:3", "tiny", backbone.digest, 32, 32, input="farneback")
-    checkpoint = Checkpoint.load(make_checkpoint(recipe=recipe, length=4, size=32))
+    colours = Recipe("every:3", "tiny", backbone.digest, 32, 32)
+    motion = replace(colours, input="farneback")
+    folder = make_checkpoint(recipe=colours, length=4, size=32, shape=(128,), joined=Stream(motion, "random:0"))
+    checkpoint = Checkpoint.load(folder)
 
-    with DecoderPool([("a", movie)], recipe, workers=1, timeout=60) as pool:
-        trained = [message[1].images for message in pool.messages(1) if message and isinstance(message[1], Frames)]
-    pictures = np.concatenate(trained)
+    trained = []
+    for recipe in (colours, motion):
+        with DecoderPool([("a", movie)], recipe, workers=1, timeout=60) as pool:
+            messages = [message[1] for message in pool.messages(1) if message]
+        trained.append(np.concatenate([message.images for message in messages if isinstance(message, Frames)]))
+    assert not np.array_equal(*trained)
+    features = np.concatenate([backbone(pictures) for pictures in trained], axis=-1)
 
     def recorded() -> Classifier:
-        return Classifier(checkpoint, Recording(backbone))  # type: ignore[arg-type]
+        return Classifier(checkpoint, Recording(backbone), Recording(backbone))  # type: ignore[arg-type]
+
+    def seen(classifier: Classifier) -> list[np.ndarray]:
+        return [np.stack(network.pictures) for network in classifier._networks]
 
     file = recorded()
-    file.classify(movie, Reading(stride=1))
-    np.testing.assert_array_equal(np.stack(file.backbone.pictures), pictures)
+    answer = file.classify(movie, Reading(stride=1))
+    np.testing.assert_array_equal(seen(file), trained)
+    last = checkpoint.predict(features[None, -4:], np.ones((1, 4), bool))
+    np.testing.assert_allclose(answer.windows[-1], last[0], atol=1e-5)
 
     live = recorded()
     with open_video(movie) as video:
         moments = list(live.stream(video, Reading(stride=1)))
     # The first frame's motion is known when the second has come, so its step is that one; all others come at once.
     assert [moment.frame.index for moment in moments if moment.fresh] == [1, *range(3, 30, 3)]
-    np.testing.assert_array_equal(np.stack(live.backbone.pictures), pictures)
+    np.testing.assert_array_equal(seen(live)[1], trained[1])
+    np.testing.assert_array_equal(seen(live)[0][1:], trained[0][1:])
+    np.testing.assert_allclose(moments[-1].probabilities, last[0], atol=1e-5)
 
     dropping = recorded()
     with open_video(movie) as video:
         kept = [frame for frame in video if frame.index not in (5, 14, 15)]
     moments = list(dropping.stream(iter(kept), Reading(stride=1)))
     assert [moment.frame.index for moment in moments if moment.fresh] == [1, 3, 7, 9, 12, 17, 18, 21, 24, 27]
+
+    shared = Classifier.load(folder, precision="float32")
+    assert shared._networks[0] is shared._networks[1]  # one network in memory for both
+    np.testing.assert_allclose(shared.classify(movie, Reading(stride=1)).windows, answer.windows, atol=1e-5)
+    with pytest.raises(UserError, match="sees two streams"):
+        check_export(tmp_path / "model", checkpoint)
+    with pytest.raises(UserError, match=r"sees motion \(farneback\)"):
+        check_export(tmp_path / "model", replace(checkpoint, recipe=motion, joined=None))
