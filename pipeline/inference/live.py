@@ -160,15 +160,20 @@ class LiveSource:
             self._show_frames(container.decode(stream), float(stream.time_base or 1))
 
     def _show_frames(self, frames: Iterator[av.VideoFrame], unit: float) -> None:
-        start: float | None = None
-        number, last = 0, 0.0
+        start: float | None = None  # the stream's own time at which ours is 0
+        number, last, came = 0, 0.0, 0.0
         for frame in frames:
             clock = time.monotonic()
-            stamp = frame.pts * unit if frame.pts is not None else clock
-            if start is None or stamp - start < last - _BACKWARDS:
-                start, number, last = stamp, 0, 0.0
+            # The first picture of an RTSP stream has no time: then the clock tells how much later one came.
+            now = last + (clock - came if number else 0.0)
+            if frame.pts is not None:
+                start = frame.pts * unit - now if start is None else start
+                now = frame.pts * unit - start
+            if number == 0 or now < last - _BACKWARDS:
                 self.reconnects += self.frames > 0
-            last = max(last, stamp - start)
+                start = None if frame.pts is None else frame.pts * unit
+                number, now, last = 0, 0.0, 0.0
+            last, came = max(last, now), clock
             image = frame.to_ndarray(format="rgb24")
             turns = round(frame.rotation / 90) % 4
             self._put(Frame(number, last, np.ascontiguousarray(np.rot90(image, turns)) if turns else image), clock)

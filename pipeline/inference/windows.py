@@ -72,8 +72,8 @@ class WindowRunner:
     def _cut_out(self, start: int, end: int) -> None:
         row = self._cut - self._predicted
         real = self._features[start - self._first : end - self._first]
-        self._waiting[row] = 0
         self._waiting[row, : len(real)] = real
+        self._waiting[row, len(real) :] = 0
         self._mask[row] = np.arange(self._mask.shape[1]) < len(real)
         self._cut += 1
         if row + 1 == BATCH:

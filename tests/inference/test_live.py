@@ -18,6 +18,7 @@ from pipeline.inference.live import LiveSource, is_live, run_live
 from pipeline.inference.stream import Moment
 from pipeline.videos.ffmpeg import find_ffmpeg
 from tests.media import read_number, write_video
+from tests.rtsp import RtspServer
 
 ROOT = Path(__file__).parents[2]
 
@@ -116,6 +117,34 @@ def test_a_stream_that_breaks_is_found_again(movie):
             server.wait()
     assert source.reconnects == 1
     assert starts == [0, 0]
+
+
+@pytest.mark.slow
+def test_a_network_camera(tmp_path):
+    """Over RTSP: frames in order with their times, none kept back for slow work, and found again after a break."""
+    movie = write_video(tmp_path / "a.mp4", frames=300, fps=25)
+    numbers, delays, starts = [], [], []
+    with RtspServer(movie) as server, LiveSource(server.address, patience=20) as source:
+        for arrival in source:
+            delays.append(time.monotonic() - arrival.clock)
+            starts += [len(numbers)] * (arrival.frame.index == 0)
+            numbers.append((read_number(arrival.frame.image), arrival.frame.time))
+            if len(starts) == 1 and source.frames == 60:
+                server.stop()
+                server = RtspServer(movie, port=server.port).__enter__()
+            elif len(starts) == 2:
+                time.sleep(0.3)
+            if len(starts) == 2 and len(numbers) - starts[1] == 8:
+                break
+        server.stop()
+    assert source.reconnects == 1
+    assert len(starts) == 2
+    for begin, end in ((0, starts[1]), (starts[1], len(numbers))):
+        shown = [number for number, _ in numbers[begin:end]]
+        assert shown == sorted(set(shown))
+        assert [time for _, time in numbers[begin:end]] == pytest.approx([n / 25 for n in shown], abs=0.1)
+    assert shown[-1] > 30  # seven in eight were passed over
+    assert max(delays) < 1
 
 
 def test_nobody_there():
