@@ -7,7 +7,7 @@
       model.epochs: 2
 
 Settings are the options of the command without their dashes, and its positional arguments by the name that
-``--help`` gives them. ``$data``, ``$out``, ``$weights`` and ``$video`` are put in when the system runs. This stands
+``--help`` gives them. ``$data``, ``$out``, ``$weights``, ``$video`` and ``$configs`` are put in when the system runs. This stands
 above the four rooms beside `pipeline.command`: it composes commands, and no room may know of it.
 """
 
@@ -29,7 +29,7 @@ from pipeline.errors import UserError
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 CONFIGS = Path(__file__).parents[1] / "configs"
-PLACES = ("data", "out", "weights", "video")
+PLACES = ("data", "out", "weights", "video", "configs")
 
 
 @dataclass(frozen=True)

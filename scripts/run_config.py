@@ -8,6 +8,7 @@ names for a short run.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from pipeline import command
 from pipeline.steps import Steps, Stopped, held_out_video
-from pipeline.systems import Step, System, find_system, parse_changes, read_system
+from pipeline.systems import CONFIGS, Step, System, find_system, parse_changes, read_system
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     system = system.changed(changes)
     system.check_data(args.data)
     out = args.out or Path("runs") / system.name
-    places = {"data": str(args.data), "out": str(out), "weights": args.weights, "video": str(args.video or "VIDEO")}
+    places = {"data": args.data, "out": out, "weights": args.weights, "video": args.video or "VIDEO"}
+    places = {name: str(place) for name, place in places.items()} | {"configs": os.path.relpath(CONFIGS)}
     for step in system.steps:
         step.words(places)  # all mistakes are told before the first step
     for key, value in changes.items():

@@ -245,14 +245,14 @@ def write_predictions(parts: Sequence[Predictions], path: Path) -> None:
             ):
                 rows.append(_row("window", part, names[row], int(start), label, probabilities))
         if data.step_labels is not None:
-            for place, row, probabilities in _frames(part):
+            for place, row, probabilities in frame_means(part):
                 frame, label = int(data.frames[place]), int(data.step_labels[place])
                 rows.append(_row("frame", part, names[row], frame, label, probabilities))
     columns = ["level", "split", "video", "start", "label", "prediction", "confidence", "right"]
     write_table(rows, [*columns, *(f"p({name})" for name in classes)], path)
 
 
-def _frames(part: Predictions) -> Iterator[tuple[int, int, np.ndarray]]:
+def frame_means(part: Predictions) -> Iterator[tuple[int, int, np.ndarray]]:
     """Yield (place in the dataset's steps, row of the video, mean probabilities) of each labelled frame."""
     data, windows, probabilities = part.windows.data, part.windows, part.window_probabilities
     assert data.step_labels is not None
