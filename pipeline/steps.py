@@ -1,7 +1,7 @@
 """Running commands of this project one after the other: each is said as a user could type it, and done once.
 
-Commands that keep their own account of what is done (cutting, extracting, searching) are always called; they look
-and return. Another is passed over where its command line, and all that it reads, are what they were.
+Commands that keep their own account of each video (cutting, extracting) are always called; they look and return.
+Another is passed over where its command line, and all that it reads, are what they were.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from pipeline.videos.catalog import open_catalog
 from pipeline.videos.files import write_whole
 
 RECORD = "steps.json"
-OWN_ACCOUNT = ("cut_clips", "extract_features", "search")
-_SMALL = 1 << 20  # bytes; larger files are told apart by size and time
+OWN_ACCOUNT = ("cut_clips", "extract_features")
+_TABLES = (".csv", ".json", ".yaml")  # written anew by commands that find nothing to do; their content counts
 
 
 class Stopped(Exception):
@@ -111,14 +111,14 @@ class Steps:
 
 
 def digest_of(path: Path) -> str:
-    """SHA-256 over the names and contents of a file, or of a folder's files; large ones by size and time."""
+    """SHA-256 over names, sizes and times of change of a file or of a folder's files; of tables over the content."""
     digest = hashlib.sha256()
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         if not file.is_file():
             continue
         status = file.stat()
         digest.update(os.fsencode(file.relative_to(path) if path.is_dir() else file.name))
-        digest.update(file.read_bytes() if status.st_size <= _SMALL else repr(status[6:9]).encode())
+        digest.update(file.read_bytes() if file.suffix in _TABLES else b"%d %d" % (status.st_size, status.st_mtime_ns))
     return digest.hexdigest()
 
 

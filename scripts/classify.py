@@ -3,7 +3,7 @@
 The video is read as the checkpoint was trained: same frames, same windows, same network. Each frame goes
 through the network once, however many windows hold it. VIDEO is one of
 
-    a file                          labelled frames in --output, data in --json, --csv, --segments, --srt, --html
+    a file, or a folder of frames   labelled frames in --output, data in --json, --csv, --segments, --srt, --html
     a folder or a CSV of videos     one row each in OUT/predictions.csv; a run that was stopped goes on
     a camera number, rtsp://..., -  live: JSON lines on standard output, or a window with --show; - is a pipe
 """
@@ -32,6 +32,7 @@ from pipeline.inference.smoothing import FORMS, UNKNOWN, Smoothing
 from pipeline.inference.stream import Moment
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.videos.catalog import open_catalog
+from pipeline.videos.images import holds_frames
 from pipeline.videos.reader import open_video
 from pipeline.videos.tables import plural
 from pipeline.videos.timestamps import format_time
@@ -58,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     path = Path(args.video)
     if is_live(args.video) and not path.exists():
         return _live(args, reading)
+    if args.out is None and holds_frames(path):
+        return _single(args, reading)
     if path.is_dir() or path.suffix.lower() in (".csv", ".tsv"):
         return _folder(args, reading)
     return _single(args, reading)

@@ -47,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     space = read_space(args.grid)
     data = open_dataset(
         args.store,
+        frame_labels=args.labels,
         sampling=Sampling.parse(args.sampling) if args.sampling else None,
         memory=parse_memory(args.memory) if args.memory else None,
     )

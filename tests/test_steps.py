@@ -59,10 +59,14 @@ def test_the_folder_of_another_system_is_refused(data, tmp_path):
         Steps(tmp_path / "out", "other")
 
 
-def test_a_digest_sees_names_and_contents(tmp_path):
-    (tmp_path / "a").write_text("1")
+def test_a_digest_sees_names_and_the_content_of_tables(tmp_path):
+    (tmp_path / "a.csv").write_text("1")
     first = digest_of(tmp_path)
-    (tmp_path / "a").write_text("2")
+    (tmp_path / "a.csv").write_text("2")
     second = digest_of(tmp_path)
-    (tmp_path / "a").rename(tmp_path / "b")
-    assert len({first, second, digest_of(tmp_path)}) == 3
+    (tmp_path / "a.csv").rename(tmp_path / "b.csv")
+    third = digest_of(tmp_path)
+    (tmp_path / "b.csv").write_text("2")
+    assert digest_of(tmp_path) == third  # the same content, written again
+    (tmp_path / "c.h5").write_text("22")
+    assert len({first, second, third, digest_of(tmp_path)}) == 4

@@ -22,6 +22,7 @@ from pipeline.extraction.extract import Extraction, ExtractionSpec
 from pipeline.extraction.pictures import load_backbone
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.shards import StoreWriter
+from pipeline.extraction.sources import stat_video
 from pipeline.extraction.store import FeatureStore
 from pipeline.extraction.weights import WeightsSource
 from pipeline.videos.catalog import Video
@@ -98,7 +99,7 @@ def _is_done(video: Video, entries: dict[str, Any]) -> bool:
     entry = entries.get(video.name)
     if entry is None or not video.path.exists():
         return False
-    status = video.path.stat()
+    status = stat_video(video.path)
     return (entry.source.size, entry.source.mtime_ns) == (status.st_size, status.st_mtime_ns)
 
 

@@ -10,7 +10,6 @@ frames travel as bytes, at their final size. The process knows nothing of Keras 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import queue
@@ -31,6 +30,7 @@ import numpy as np
 from pipeline.errors import VideoError
 from pipeline.extraction.motion import InputMaker
 from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.sources import hash_file, stat_video
 from pipeline.extraction.store import Source
 from pipeline.videos.reader import FramesMissing, VideoReader, open_video
 from pipeline.videos.sampling import Sampling
@@ -145,37 +145,6 @@ def _send_frames(reader: VideoReader, recipe: Recipe, send: Send) -> None:
             times, found = [], []
     if found:
         send("frames", times=times, numbers=found, pixels=chunk[: len(found)])
-
-
-def stat_video(path: Path) -> os.stat_result:
-    """Size and times of a file.
-
-    Raises:
-        VideoError: it is missing, or may not be looked at.
-    """
-    try:
-        return path.stat()
-    except FileNotFoundError:
-        raise VideoError("open", "the file does not exist") from None
-    except OSError as error:
-        raise VideoError("open", error.strerror or str(error)) from None
-
-
-def hash_file(path: Path, alive: Callable[[], None] = lambda: None) -> str:
-    """SHA-256 of a file; ``alive`` is called every few megabytes.
-
-    Raises:
-        VideoError: the file cannot be read.
-    """
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(8 << 20):
-                digest.update(block)
-                alive()
-    except OSError as error:
-        raise VideoError("open", error.strerror or str(error)) from None
-    return digest.hexdigest()
 
 
 # -- in the process that collects ------------------------------------------------------------------

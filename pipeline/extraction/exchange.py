@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from pipeline.errors import UserError, VideoError
-from pipeline.extraction.decoding import hash_file, stat_video
+from pipeline.extraction.sources import hash_file, stat_video
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.shards import StoreWriter, chunking
 from pipeline.extraction.store import CATALOG_FILE, FeatureStore, Source

@@ -16,6 +16,7 @@ from pipeline.extraction.failures import FailureLog
 from pipeline.extraction.plan import Plan, make_plan
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.shards import SHARD_SECONDS, StoreWriter
+from pipeline.extraction.sources import stat_video
 from pipeline.extraction.store import CATALOG_FILE, FAILURES_FILE, FeatureStore
 from pipeline.extraction.weights import WeightsSource
 from pipeline.videos.catalog import Catalog, Video, write_catalog
@@ -169,7 +170,7 @@ class Extraction:
             if entry is None:
                 self.fail(video, VideoError("decode", f"same content as {other.name}, which failed"))
             else:
-                copies.append((video, entry, replace(entry.source, mtime_ns=video.path.stat().st_mtime_ns)))
+                copies.append((video, entry, replace(entry.source, mtime_ns=stat_video(video.path).st_mtime_ns)))
         with StoreWriter(self.folder, self.recipe, dtype=self.spec.dtype, provenance={"copied": "yes"}) as writer:
             for video, entry, source in copies:
                 buffer = writer.buffer()
@@ -184,7 +185,7 @@ class Extraction:
         """Note a failure and go on."""
         size = mtime_ns = 0
         if video.path.exists():
-            status = video.path.stat()
+            status = stat_video(video.path)
             size, mtime_ns = status.st_size, status.st_mtime_ns
         self._log.add(video.name, error, size, mtime_ns)
         self.progress.failed += 1

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline.errors import VideoError
-from pipeline.extraction.decoding import hash_file, stat_video
+from pipeline.extraction.sources import hash_file, stat_video
 from pipeline.extraction.failures import FailureLog
 from pipeline.extraction.store import Entry, Source
 from pipeline.videos.catalog import Video

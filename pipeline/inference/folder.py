@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import UserError, VideoError
-from pipeline.extraction.decoding import stat_video
+from pipeline.extraction.sources import stat_video
 from pipeline.extraction.failures import FailureLog
 from pipeline.extraction.store import FeatureStore
 from pipeline.inference.classifier import Answer, Classifier, Reading

@@ -32,6 +32,11 @@ def is_image(name: str) -> bool:
     return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_EXTENSIONS
 
 
+def holds_frames(path: Path) -> bool:
+    """Whether a folder has images right in it, so that it can be read as one video."""
+    return path.is_dir() and any(is_image(entry.name) for entry in path.iterdir())
+
+
 class ImageReader(VideoReader):
     """Reads a folder of images, or one image, with the methods of `VideoReader`.
 
