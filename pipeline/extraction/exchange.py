@@ -10,9 +10,9 @@ import h5py
 import numpy as np
 
 from pipeline.errors import UserError, VideoError
-from pipeline.extraction.sources import hash_file, stat_video
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.shards import StoreWriter, chunking
+from pipeline.extraction.sources import hash_file, stat_video
 from pipeline.extraction.store import CATALOG_FILE, FeatureStore, Source
 from pipeline.videos.catalog import SPLITS, Video, write_catalog
 from pipeline.videos.files import write_whole

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline.errors import VideoError
-from pipeline.extraction.sources import hash_file, stat_video
 from pipeline.extraction.failures import FailureLog
+from pipeline.extraction.sources import hash_file, stat_video
 from pipeline.extraction.store import Entry, Source
 from pipeline.videos.catalog import Video
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import UserError, VideoError
-from pipeline.extraction.sources import stat_video
 from pipeline.extraction.failures import FailureLog
+from pipeline.extraction.sources import stat_video
 from pipeline.extraction.store import FeatureStore
 from pipeline.inference.classifier import Answer, Classifier, Reading
 from pipeline.inference.grid import Grid

@@ -1,7 +1,7 @@
 """Labels for every frame of a data set: read from a table of frames or of times, checked, and given splits.
 
-    video,frame,label[,split]        one row a frame; ``frame`` is a number from 0, or the file in a folder of frames
-    video,start,end,label            times; or one column ``time`` such as ``01:20:05 - 01:20:34`` for both
+video,frame,label[,split]        one row a frame; ``frame`` is a number from 0, or the file in a folder of frames
+video,start,end,label            times; or one column ``time`` such as ``01:20:05 - 01:20:34`` for both
 """
 
 from __future__ import annotations

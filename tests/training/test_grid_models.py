@@ -14,12 +14,44 @@ from pipeline.training.grid_models import architecture, rounds_of
 from scripts import evaluate, report_grid, search
 from tests.training.stores import write_store
 
-PUBLISHED = """architecture batch_size convolution_kernel_size data_total_rows_test data_total_rows_train
-data_total_rows_valid dropout fit_best_round fit_dt_test_duration_seconds fit_dt_test_end fit_dt_test_start
-fit_dt_train_duration_seconds fit_dt_train_end fit_dt_train_start fit_num_epochs fit_stopped_epoch1 fit_test_acc
-fit_train_acc fit_train_loss fit_val_acc fit_val_loss frame_size layer_1_size layer_2_size layer_3_size model_id
-model_param_count model_weights_path num_features path_model pooling pretrained_model_name sequence_length
-sequence_model sequence_model_layers verbose""".split()
+PUBLISHED = [
+    "architecture",
+    "batch_size",
+    "convolution_kernel_size",
+    "data_total_rows_test",
+    "data_total_rows_train",
+    "data_total_rows_valid",
+    "dropout",
+    "fit_best_round",
+    "fit_dt_test_duration_seconds",
+    "fit_dt_test_end",
+    "fit_dt_test_start",
+    "fit_dt_train_duration_seconds",
+    "fit_dt_train_end",
+    "fit_dt_train_start",
+    "fit_num_epochs",
+    "fit_stopped_epoch1",
+    "fit_test_acc",
+    "fit_train_acc",
+    "fit_train_loss",
+    "fit_val_acc",
+    "fit_val_loss",
+    "frame_size",
+    "layer_1_size",
+    "layer_2_size",
+    "layer_3_size",
+    "model_id",
+    "model_param_count",
+    "model_weights_path",
+    "num_features",
+    "path_model",
+    "pooling",
+    "pretrained_model_name",
+    "sequence_length",
+    "sequence_model",
+    "sequence_model_layers",
+    "verbose",
+]
 
 
 def test_rounds_are_stretches_of_one_learning_rate():
