@@ -7,8 +7,8 @@
       model.epochs: 2
 
 Settings are the options of the command without their dashes, and its positional arguments by the name that
-``--help`` gives them. ``$data``, ``$out``, ``$weights``, ``$video`` and ``$configs`` are put in when the system runs. This stands
-above the four rooms beside `pipeline.command`: it composes commands, and no room may know of it.
+``--help`` gives them. ``$data``, ``$out``, ``$weights``, ``$video`` and ``$configs`` are put in when the system runs.
+This stands above the four rooms beside `pipeline.command`: it composes commands, and no room may know of it.
 """
 
 from __future__ import annotations
