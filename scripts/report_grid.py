@@ -18,10 +18,10 @@ from pipeline import command
 from pipeline.errors import UserError
 from pipeline.videos.tables import plural, read_table, write_table
 
-COLUMNS = ("rank", "model_id", "architecture", "pretrained_model_name", "pooling", "sequence_length", "sequence_model")
-COLUMNS += ("sequence_model_layers", "layer_1_size", "dropout", "batch_size", "model_param_count", "fit_num_epochs")
-COLUMNS += tuple(f"fit_{part}_{what}" for part in ("train", "val", "test") for what in ("acc", "loss"))
-COLUMNS += ("fit_dt_train_duration_seconds", "trial")
+_SETTINGS = ("architecture", "pretrained_model_name", "pooling", "sequence_length", "sequence_model")
+_SIZES = ("sequence_model_layers", "layer_1_size", "dropout", "batch_size", "model_param_count", "fit_num_epochs")
+_FIGURES = tuple(f"fit_{part}_{what}" for part in ("train", "val", "test") for what in ("acc", "loss"))
+COLUMNS = ("rank", "model_id", *_SETTINGS, *_SIZES, *_FIGURES, "fit_dt_train_duration_seconds", "trial")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
