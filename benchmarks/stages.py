@@ -44,12 +44,8 @@ def predict_loop(paths: Sequence[Path], weights: str) -> Timed:
     """The loop that tutorials show: OpenCV, and ``predict`` on one frame at a time, after one call to warm up."""
     import keras
 
-    network = keras.applications.InceptionV3(
-        include_top=False,
-        pooling="avg",
-        weights=None if weights.startswith("random") else weights,
-        input_shape=(299, 299, 3),
-    )
+    known = None if weights.startswith("random") else weights
+    network = keras.applications.InceptionV3(include_top=False, pooling="avg", weights=known, input_shape=(299, 299, 3))
     network.predict(np.zeros((1, 299, 299, 3), np.float32), verbose=0)
     frames, began = 0, time.perf_counter()
     for path in paths:

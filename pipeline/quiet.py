@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from types import ModuleType
 
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "ABSL_MIN_LOG_LEVEL": "3",
     "GRPC_VERBOSITY": "ERROR",
@@ -20,7 +20,7 @@ _ENVIRONMENT = {
 
 def quieten() -> None:
     """Silence TensorFlow, OpenCV and gRPC from now on; call it before they are imported."""
-    for name, value in _ENVIRONMENT.items():
+    for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     if "tensorflow" not in sys.modules:
         sys.meta_path.insert(0, _MutedImport("tensorflow"))

@@ -18,7 +18,7 @@ from pipeline.errors import UserError, VideoError
 from pipeline.videos.catalog import Video, open_catalog
 from pipeline.videos.checks import KINDS, Facts, Problem, check_set
 from pipeline.videos.duplicates import find_duplicates
-from pipeline.videos.inspection import inspect
+from pipeline.videos.inspection import TIMEOUT, inspect
 from pipeline.videos.repair import quarantine, repair
 from pipeline.videos.tables import natural_key, plural, write_table
 
@@ -31,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("source", metavar="DATA", help="folder of videos, or a CSV file")
     parser.add_argument("--out", type=Path, help="the table of problems (default: problems.csv in the folder)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="videos at a time")
+    parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds of silence a video may take")
     parser.add_argument(
         "--quarantine", type=Path, metavar="FOLDER", help=f"move videos there that are {', '.join(MOVABLE)}"
     )
@@ -41,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     say = command.say(args.quiet)
     if args.workers < 1:
         raise UserError(f"--workers {args.workers} cannot work; expected at least 1")
+    if not args.timeout > 0:
+        raise UserError(f"--timeout {args.timeout:g}: expected seconds above 0")
 
     catalog = open_catalog(args.source)
     for folder, flag in ((args.quarantine, "--quarantine"), (args.fix, "--fix")):
@@ -48,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError(f"{flag} {folder} lies inside {catalog.root}, where its videos would become input")
     facts: list[Facts] = []
     with command.progress(len(catalog), "video", args.quiet) as bar:
-        for found in inspect(catalog.videos, workers=args.workers):
+        for found in inspect(catalog.videos, workers=args.workers, timeout=args.timeout):
             facts.append(found)
             bar.update()
     problems = _in_order(

@@ -16,7 +16,7 @@ from pipeline.errors import UserError
 from pipeline.videos.catalog import open_catalog
 from pipeline.videos.checks import Facts, Problem, check_set
 from pipeline.videos.duplicates import find_duplicates
-from pipeline.videos.inspection import inspect
+from pipeline.videos.inspection import TIMEOUT, inspect
 from pipeline.videos.looking import look_at, read_problems, write_page, write_sheets
 from pipeline.videos.tables import natural_key, plural
 
@@ -30,10 +30,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     what.add_argument("--problems", type=Path, metavar="CSV", help="the table of check_videos.py to show")
     what.add_argument("--check", action="store_true", help="decode every video and look for problems now")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="videos at a time")
+    parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds of silence a video may take")
     parser.add_argument("--overwrite", action="store_true", help="replace a page that is there")
     args = parser.parse_args(argv)
     if args.workers < 1:
         raise UserError(f"--workers {args.workers} cannot work; expected at least 1")
+    if not args.timeout > 0:
+        raise UserError(f"--timeout {args.timeout:g}: expected seconds above 0")
     if args.out.exists() and not args.overwrite:
         raise UserError(f"{args.out} exists; give --overwrite to replace it, or another --out")
     catalog = open_catalog(args.source)
@@ -42,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.check:
         facts: list[Facts] = []
         with command.progress(len(catalog), "video", args.quiet, desc="checking") as bar:
-            for found in inspect(catalog.videos, workers=args.workers):
+            for found in inspect(catalog.videos, workers=args.workers, timeout=args.timeout):
                 facts.append(found)
                 bar.update()
         facts.sort(key=lambda found: natural_key(found.name))

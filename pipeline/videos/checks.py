@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -96,24 +96,26 @@ class Facts:
 # -- one video -------------------------------------------------------------------------------------
 
 
-def check_video(name: str, path: Path) -> Facts:
+def check_video(name: str, path: Path, alive: Callable[[], None] = lambda: None) -> Facts:
     """Decode a video once and compare it with what its file claims; what cannot be read is a problem, not an error.
 
     Args:
         name: what it is called in the catalog.
         path: the file.
+        alive: called all the time, so that somebody who waits sees progress.
     """
     try:
-        return _check_images(name, path) if path.is_dir() or is_image(path.name) else _check(name, path)
+        images = path.is_dir() or is_image(path.name)
+        return _check_images(name, path, alive) if images else _check(name, path, alive)
     except VideoError as error:
         kind = "no video" if "no video stream" in error.reason else "unreadable"
         size = path.stat().st_size if path.is_file() else 0
         return Facts(name, bytes=size, problems=(Problem(name, kind, error.reason),))
 
 
-def _check_images(name: str, path: Path) -> Facts:
+def _check_images(name: str, path: Path, alive: Callable[[], None]) -> Facts:
     """The same for a folder of frames or a single image."""
-    with open_video(path) as video:
+    with open_video(path, alive=alive) as video:
         named = video.info().header_frames
         frames = video.scan()
         info = video.info()
@@ -133,7 +135,7 @@ def _check_images(name: str, path: Path) -> Facts:
     if motion < _STILL and frames > 1:
         problems.append(Problem(name, "frozen", f"nothing moves in {frames} frames"))
     files = [path] if path.is_file() else sorted(file for file in path.iterdir() if is_image(file.name))
-    digest = hashlib.sha256("".join(_digest(file) for file in files).encode()).hexdigest()
+    digest = hashlib.sha256("".join(_digest(file, alive) for file in files).encode()).hexdigest()
     return Facts(
         name,
         frames,
@@ -150,8 +152,8 @@ def _check_images(name: str, path: Path) -> Facts:
     )
 
 
-def _check(name: str, path: Path) -> Facts:
-    with open_video(path, threads=1) as video:
+def _check(name: str, path: Path, alive: Callable[[], None]) -> Facts:
+    with open_video(path, threads=1, alive=alive) as video:
         index = video.index
         expected = len(index.pts) if index.trusted else len(video.times())
         wanted = set(np.round(np.linspace(0, max(0, expected - 1), SAMPLES)).astype(int).tolist())
@@ -218,7 +220,7 @@ def _check(name: str, path: Path) -> Facts:
         info.height,
         info.duration,
         path.stat().st_size,
-        _digest(path),
+        _digest(path, alive),
         brightest,
         motion,
         stack,
@@ -250,9 +252,13 @@ def _claims(path: Path) -> _Claims:
         return _Claims(stream.frames, seconds)
 
 
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _digest(path: Path, alive: Callable[[], None]) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(8 << 20):
+            digest.update(block)
+            alive()
+    return digest.hexdigest()
 
 
 # -- all videos ------------------------------------------------------------------------------------

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -225,13 +228,33 @@ def test_a_crashing_decoder_costs_one_video(tmp_path, monkeypatch):
     assert [p.detail for p in facts["crash"].problems] == ["the decoder crashes on this file"]
 
 
+def test_a_hanging_decoder_costs_one_video(tmp_path):
+    """Opening a pipe that nobody writes to waits for ever; the others go on and it is named."""
+    for number in range(3):
+        write_video(tmp_path / f"{number}.mp4", frames=5)
+    os.mkfifo(tmp_path / "hangs.mp4")
+    began = time.monotonic()
+    facts = {fact.name: fact for fact in inspect(open_catalog(tmp_path).videos, workers=2, timeout=1.0)}
+    assert [fact.frames for name, fact in sorted(facts.items())] == [5, 5, 5, 0]
+    expected = Problem("hangs.mp4", "unreadable", "the decoder hangs on this file: no sign of life for 1 s")
+    assert facts["hangs.mp4"].problems == (expected,)
+    assert time.monotonic() - began < 60
+
+
+def test_stopping_early_leaves_no_process(tmp_path):
+    for number in range(4):
+        write_video(tmp_path / f"{number}.mp4", frames=5)
+    found = inspect(open_catalog(tmp_path).videos, workers=2)
+    next(found)
+    assert multiprocessing.active_children()
+    found.close()
+    assert not multiprocessing.active_children()
+
+
 class _Deadly(type(Path())):  # type: ignore[misc]
     """A path that kills the process which asks for it as text."""
 
     def __str__(self) -> str:
-        import multiprocessing
-        import os
-
         if multiprocessing.parent_process() is not None:
             os._exit(9)
         return super().__str__()
