@@ -17,7 +17,7 @@ from typing import Any
 
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.collect import Collector, Progress
-from pipeline.extraction.decoding import DecoderPool
+from pipeline.extraction.decoding import DecoderPool, stat_video
 from pipeline.extraction.extract import Extraction, ExtractionSpec
 from pipeline.extraction.pictures import load_backbone
 from pipeline.extraction.recipe import Recipe
@@ -97,9 +97,12 @@ class _Worker:
 
 def _is_done(video: Video, entries: dict[str, Any]) -> bool:
     entry = entries.get(video.name)
-    if entry is None or not video.path.exists():
+    if entry is None:
         return False
-    status = stat_video(video.path)
+    try:
+        status = stat_video(video.path)
+    except VideoError:
+        return False  # the decoder will say why
     return (entry.source.size, entry.source.mtime_ns) == (status.st_size, status.st_mtime_ns)
 
 
@@ -151,11 +154,11 @@ def run_on_ray(
 
 
 def _connect(address: str) -> Any:
+    _check_address(address)
     try:
         import ray
     except ImportError:
         raise UserError("--engine ray needs Ray: pip install -r requirements-ray.txt") from None
-    _check_address(address)
     try:
         ray.init(
             address=None if address == "local" else address,

@@ -36,6 +36,7 @@ from pipeline.videos.reader import FramesMissing, VideoReader, open_video
 from pipeline.videos.sampling import Sampling
 
 CHUNK_BYTES = 4 << 20  # pictures in one message
+CHANGED = "the file changed while it was read"
 _ALIVE_EVERY = 1.0  # seconds
 
 Send = Callable[..., None]
@@ -113,7 +114,7 @@ def _decode(path: Path, recipe: Recipe, threads: int, send: Send, alive: Callabl
         info = reader.info()
     after = stat_video(path)
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise VideoError("decode", "the file changed while it was read")
+        raise VideoError("decode", CHANGED)
     return Source(
         size=before.st_size,
         mtime_ns=before.st_mtime_ns,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.collect import Collector, Network, Progress
-from pipeline.extraction.decoding import DecoderPool
+from pipeline.extraction.decoding import CHANGED, DecoderPool, stat_video
 from pipeline.extraction.expectation import Expectation
 from pipeline.extraction.failures import FailureLog
 from pipeline.extraction.plan import Plan, make_plan
@@ -169,8 +170,13 @@ class Extraction:
             entry = store.entries.get(other.name)
             if entry is None:
                 self.fail(video, VideoError("decode", f"same content as {other.name}, which failed"))
+                continue
+            try:
+                status = stat_video(video.path)
+            except VideoError as error:  # it has vanished since it was compared
+                self.fail(video, error)
             else:
-                copies.append((video, entry, replace(entry.source, mtime_ns=stat_video(video.path).st_mtime_ns)))
+                copies.append((video, entry, replace(entry.source, mtime_ns=status.st_mtime_ns)))
         with StoreWriter(self.folder, self.recipe, dtype=self.spec.dtype, provenance={"copied": "yes"}) as writer:
             for video, entry, source in copies:
                 buffer = writer.buffer()
@@ -184,9 +190,11 @@ class Extraction:
     def fail(self, video: Video, error: VideoError) -> None:
         """Note a failure and go on."""
         size = mtime_ns = 0
-        if video.path.exists():
-            status = stat_video(video.path)
-            size, mtime_ns = status.st_size, status.st_mtime_ns
+        # A file that somebody was writing may be whole by now: the next run tries it again, so no size is noted.
+        if error.reason != CHANGED:
+            with contextlib.suppress(VideoError):
+                status = stat_video(video.path)
+                size, mtime_ns = status.st_size, status.st_mtime_ns
         self._log.add(video.name, error, size, mtime_ns)
         self.progress.failed += 1
 

@@ -265,11 +265,12 @@ def read_catalog(path: str | Path) -> Catalog:
 def _find(folder: Path, name: str, label: str, split: str) -> Path:
     """The file that a row means; where none is found, the plain path, which fails when it is opened."""
     for place in dict.fromkeys((folder, folder / split / label, folder / split, folder / label)):
-        if name and ((place / name).is_file() or (place / name).is_dir()):
+        # Unlike those of Path, these answer no where a folder may not be entered or a name is too long.
+        if name and (os.path.isfile(place / name) or os.path.isdir(place / name)):
             return place / name
         if not Path(name).suffix:
             for extension in sorted(VIDEO_EXTENSIONS):
-                if (place / (name + extension)).is_file():
+                if os.path.isfile(place / (name + extension)):
                     return place / (name + extension)
     return folder / name
 

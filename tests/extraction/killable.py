@@ -1,4 +1,4 @@
-"""An extraction to be killed by tests: ``python -m tests.extraction.killable DATA STORE SECONDS_PER_BATCH``."""
+"""An extraction for tests to kill: ``python -m tests.extraction.killable DATA STORE SECONDS_PER_BATCH [COMMIT]``."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline import command
 from pipeline.extraction.extract import Extraction, ExtractionSpec
 from pipeline.extraction.weights import WeightsSource
 from pipeline.videos.catalog import open_catalog
 from tests.extraction.conftest import RECIPE, column_means
 
 
-def main(data: str, store: str, pause: str) -> None:
+def main(data: str, store: str, pause: str, commit_every: str = "0.05") -> None:
     def network(images: np.ndarray) -> np.ndarray:
         time.sleep(float(pause))
         return column_means(images)
 
-    spec = ExtractionSpec(batch=8, workers=2, commit_every=0.05)
+    spec = ExtractionSpec(batch=8, workers=2, commit_every=float(commit_every))
     extraction = Extraction(open_catalog(data), Path(store), RECIPE, WeightsSource("random"), spec)
     extraction.look()
     if extraction.plan.extract:
@@ -28,4 +29,4 @@ def main(data: str, store: str, pause: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.exit(command.run(lambda argv: main(*argv) or command.OK, sys.argv[1:]))

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -25,8 +22,6 @@ from pipeline.videos.reader import open_video
 from pipeline.videos.sampling import Sampling
 from tests.extraction.conftest import RECIPE, column_means
 from tests.media import write_video
-
-ROOT = Path(__file__).parents[2]
 
 
 def contents(store: Path) -> dict[str, tuple]:
@@ -166,13 +161,6 @@ def test_parts_of_several_machines_make_one_store(videos, extract, tmp_path):
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
 
 
-def test_two_writers_at_once_do_not_harm_each_other(videos, extract, tmp_path):
-    extract(videos, tmp_path / "whole")
-    writers = [_killable(videos, tmp_path / "store", pause=0.01) for _ in range(2)]
-    assert [writer.wait(60) for writer in writers] == [0, 0]
-    assert contents(tmp_path / "store") == contents(tmp_path / "whole")
-
-
 def test_a_hanging_file_costs_only_itself(videos, extract, tmp_path):
     os.mkfifo(videos / "left/hangs.mp4")  # opening it waits for ever
     progress = extract(videos, timeout=2.5, workers=2)
@@ -254,36 +242,3 @@ def test_a_sparse_store_cannot_become_another(videos, extract, tmp_path):
     extract(videos)
     with pytest.raises(UserError, match="sampled by uniform:6, which need not hold the frames of fps:2"):
         FeatureStore(tmp_path / "store", sampling=Sampling.parse("fps:2"))
-
-
-# -- kills -----------------------------------------------------------------------------------------
-
-
-def _killable(data: Path, store: Path, pause: float) -> subprocess.Popen:
-    command = [sys.executable, "-m", "tests.extraction.killable", str(data), str(store), str(pause)]
-    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-
-
-@pytest.mark.parametrize("kills", [4, pytest.param(30, marks=pytest.mark.slow)])
-def test_kills_at_random_moments_damage_and_lose_nothing(kills, tmp_path, extract):
-    """kill -9 again and again: no damaged shard, nothing committed is lost, the end is as if nothing had been."""
-    data = tmp_path / "data"
-    for number in range(40):
-        write_video(data / f"{'ab'[number % 2]}/clip{number}", "mjpeg_avi", frames=10, first=20 * number)
-    extract(data, tmp_path / "undisturbed")
-    store = tmp_path / "store"
-    dice = random.Random(kills)
-    held: dict[str, tuple] = {}
-    for _ in range(kills):
-        process = _killable(data, store, pause=0.01 + 4 / kills / 30)
-        time.sleep(dice.uniform(0.5, 2.0))
-        process.send_signal(dice.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
-        process.wait(30)
-        if (store / "recipe.json").exists():
-            assert [report.problems for report in check_shards(store) if report.problems] == []
-            now = contents(store)
-            assert held.items() <= now.items()
-            held = now
-    extract(data, store)
-    assert contents(store) == contents(tmp_path / "undisturbed")
-    assert not list(store.glob(".unfinished*"))
