@@ -17,7 +17,7 @@ from typing import Any
 
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.collect import Collector, Progress
-from pipeline.extraction.decoding import DecoderPool, stat_video
+from pipeline.extraction.decoding import DecoderPool
 from pipeline.extraction.extract import Extraction, ExtractionSpec
 from pipeline.extraction.pictures import load_backbone
 from pipeline.extraction.recipe import Recipe

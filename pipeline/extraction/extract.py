@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.collect import Collector, Network, Progress
-from pipeline.extraction.decoding import CHANGED, DecoderPool, stat_video
+from pipeline.extraction.decoding import CHANGED, DecoderPool
 from pipeline.extraction.expectation import Expectation
 from pipeline.extraction.failures import FailureLog
 from pipeline.extraction.plan import Plan, make_plan

@@ -42,8 +42,8 @@ def inspect(videos: Sequence[Video], *, workers: int = 2, timeout: float = TIMEO
                 if facts is None:
                     continue
                 crew.remove(worker)
-                if (video := next(waiting, None)) is not None:
-                    crew.append(worker.next(video))
+                if (following := next(waiting, None)) is not None:
+                    crew.append(worker.next(following))
                 else:
                     worker.end()
                 yield facts

@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -175,11 +174,11 @@ def test_a_crashing_decoder_costs_only_its_file(videos, extract, tmp_path):
     os.mkfifo(fifo)
 
     def crash() -> None:
-        # The decoder that hangs in the file is our youngest child that sleeps; crash whoever has it as a job.
-        time.sleep(2)
+        held = os.open(fifo, os.O_WRONLY)  # waits until a decoder opens it, which then waits for us to write
         for pid in _children():
-            if "decoding" in Path(f"/proc/{pid}/cmdline").read_text():
+            if any(os.path.realpath(file) == str(fifo) for file in Path(f"/proc/{pid}/fd").iterdir()):
                 os.kill(pid, signal.SIGSEGV)
+        os.close(held)
 
     killer = threading.Thread(target=crash)
     killer.start()
@@ -215,7 +214,7 @@ def test_a_full_disk_stops_cleanly(videos, extract, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "bad",
-    [{"batch": 0}, {"workers": -1}, {"timeout": 0.0}, {"part": (3, 2)}, {"part": (0, 2)}, {"commit_every": -1.0}],
+    [{"batch": -1}, {"workers": -1}, {"timeout": 0.0}, {"part": (3, 2)}, {"part": (0, 2)}, {"commit_every": -1.0}],
 )
 def test_bad_choices_are_refused(bad):
     with pytest.raises(UserError, match="expected"):
