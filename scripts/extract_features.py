@@ -21,6 +21,7 @@ from pipeline.extraction.networks import Network, find_network
 from pipeline.extraction.pictures import Pictures
 from pipeline.extraction.progress_line import ProgressLine
 from pipeline.extraction.recipe import CROPS, FRAMES, INPUTS, INTERPOLATIONS, PIXELS, Input, Recipe, parse_size
+from pipeline.extraction.reuse import DEFAULT as REUSE_STATIC
 from pipeline.extraction.shards import check_place
 from pipeline.extraction.store import RECIPE_FILE, SHARDS, known_digest
 from pipeline.extraction.weights import WeightsSource
@@ -62,7 +63,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if weights is not None:
         digest, layer = known_digest(args.out, weights) or loader.backbone().digest, "avg_pool"
     recipe = Recipe(
-        str(sampling), network.name, digest, height, width, args.crop, args.interpolation, layer=layer, input=seen
+        str(sampling),
+        network.name,
+        digest,
+        height,
+        width,
+        args.crop,
+        args.interpolation,
+        layer=layer,
+        input=seen,
+        reuse_static=args.reuse_static,
     )
     extraction = Extraction(catalog, args.out, recipe, weights, spec)
     plan = extraction.look()
@@ -95,6 +105,16 @@ def _parser() -> argparse.ArgumentParser:
     recipe.add_argument("--size", help="side in pixels, or HEIGHTxWIDTH (default: the network's own)")
     recipe.add_argument("--crop", choices=CROPS, default="center", help="cut the centre out, or squeeze all of it")
     recipe.add_argument("--interpolation", choices=INTERPOLATIONS, default="bilinear", help="how frames are resized")
+    recipe.add_argument(
+        "--reuse-static",
+        nargs="?",
+        type=float,
+        const=REUSE_STATIC,
+        default=0.0,
+        metavar="LEVELS",
+        help="frames that differ by at most so many grey levels on average from the last one that went through the "
+        f"network take its feature over ({REUSE_STATIC:g} where no number is given)",
+    )
     run = parser.add_argument_group("run: what decides the speed")
     run.add_argument(
         "--precision", choices=("auto", "float32", "bfloat16", "float16"), default="auto", help="of the arithmetic"
@@ -178,6 +198,7 @@ def _report(extraction: Extraction, out: Path, say) -> None:
     if progress.frames:
         how = f"{progress.rate:.1f} frames/s" + (f", {progress.batch} a batch" if progress.batch else "")
         parts.append(f"{progress.frames:,} frames in {progress.seconds:.1f} s ({how})")
+    parts += [str(progress.reuse)] if progress.reuse else []
     parts += [f"{len(plan.done):,} were there"] if plan.done else []
     parts += [f"{progress.copied:,} copied (same content under another name)"] if progress.copied else []
     parts += [f"{len(failures):,} failed (see {out}/failures*.csv; --retry-failed tries again)"] if failures else []

@@ -21,6 +21,7 @@ from pipeline.extraction.decoding import DecoderPool
 from pipeline.extraction.extract import Extraction, ExtractionSpec
 from pipeline.extraction.pictures import load_backbone
 from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.reuse import Reuse
 from pipeline.extraction.shards import StoreWriter
 from pipeline.extraction.sources import stat_video
 from pipeline.extraction.store import FeatureStore
@@ -48,6 +49,7 @@ class _Outcome:
     done: int
     frames: int
     failed: list[tuple[Video, VideoError]]
+    reuse: Reuse
 
 
 class _Worker:
@@ -88,7 +90,7 @@ class _Worker:
                 progress=progress,
                 fail=lambda video, error: failed.append((video, error)),
             ).collect(pool)
-        return _Outcome(len(videos) - len(failed), progress.frames, failed)
+        return _Outcome(len(videos) - len(failed), progress.frames, failed, progress.reuse)
 
     def ready(self) -> str:
         """The precision that this machine computes in; answers when the network is loaded."""
@@ -143,6 +145,7 @@ def run_on_ray(
         for outcome in _spread(ray, workers, _batches(extraction.plan.extract)):
             progress.done += outcome.done
             progress.frames += outcome.frames
+            progress.reuse.merge(outcome.reuse)
             for video, error in outcome.failed:
                 extraction.fail(video, error)
             show(progress)

@@ -17,6 +17,7 @@ from pipeline.errors import VideoError
 from pipeline.extraction.decoding import DecoderPool, Expected, Frames, Restart
 from pipeline.extraction.expectation import Expectation
 from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.reuse import Reuse, StaticFrames
 from pipeline.extraction.shards import SequenceBuffer, StoreWriter
 from pipeline.extraction.store import Source
 from pipeline.videos.catalog import Video
@@ -37,7 +38,9 @@ class Progress:
     copied: int = 0
     failed: int = 0
     frames: int = 0
-    """Frames that went through the network."""
+    """Frames whose features are known."""
+    reuse: Reuse = field(default_factory=Reuse)
+    """What became of frames that barely differ, where the recipe lets them reuse a feature."""
     batch: int = 0
     """Pictures in one call of the network; 0 where several networks may differ."""
     expectation: Expectation | None = None
@@ -78,9 +81,28 @@ class Progress:
 class _Pending:
     """A video some of whose frames are on their way."""
 
+    video: Video
     buffer: SequenceBuffer
+    static: StaticFrames | None = None
     on_the_way: int = 0
+    """Frames whose features are not known yet."""
+    checks: int = 0
+    """Pictures on their way that are there to be compared only."""
+    latest: _Step | None = None
     source: Source | None = None
+
+
+@dataclass(eq=False)
+class _Step:
+    """A picture in a batch, with the frames that its feature is for."""
+
+    pending: _Pending
+    times: list[float]
+    numbers: list[int]
+    feature: np.ndarray | None = None
+    """Kept for frames that may reuse it; None until it is known."""
+    check_of: _Step | None = None
+    """The step whose feature this picture's frame took over, where it is only compared."""
 
 
 class Collector:
@@ -116,11 +138,12 @@ class Collector:
         self._given_up: set[Video] = set()
         self._shape = (batch, recipe.height, recipe.width, 3)
         self._new_batch()
-        self._computing: tuple[Future[np.ndarray], list[tuple[_Pending, Video, float, int]]] | None = None
+        self._computing: tuple[Future[np.ndarray], list[_Step]] | None = None
+        self._reuse_static = recipe.reuse_static
 
     def _new_batch(self) -> None:
         self._batch = np.zeros(self._shape, np.uint8)
-        self._owners: list[tuple[_Pending, Video, float, int]] = []
+        self._steps: list[_Step] = []
 
     def collect(self, pool: DecoderPool) -> None:
         """Work until every video has ended."""
@@ -181,68 +204,105 @@ class Collector:
     def _take_frames(self, video: Video, frames: Frames) -> None:
         pending = self._pending.get(video)
         if pending is None:
-            pending = self._pending[video] = _Pending(self._writer.buffer())
-        taken = 0
-        while taken < len(frames.numbers):
-            at = len(self._owners)
-            count = min(self._shape[0] - at, len(frames.numbers) - taken)
-            part = slice(taken, taken + count)
-            self._batch[at : at + count] = frames.images[part]
-            self._owners += [
-                (pending, video, seconds, number)
-                for seconds, number in zip(frames.times[part], frames.numbers[part], strict=True)
-            ]
-            pending.on_the_way += count
-            taken += count
-            if len(self._owners) == self._shape[0]:
-                self._send_batch()
+            static = StaticFrames(self._reuse_static) if self._reuse_static else None
+            pending = self._pending[video] = _Pending(video, self._writer.buffer(), static)
+        pending.on_the_way += len(frames.numbers)
+        if pending.static is None:
+            for image, seconds, number in zip(frames.images, frames.times, frames.numbers, strict=True):
+                self._add(image, _Step(pending, [seconds], [number]))
+            return
+        self._progress.reuse.frames += len(frames.numbers)
+        fresh = pending.static.fresh(frames.images)
+        for place, (seconds, number) in enumerate(zip(frames.times, frames.numbers, strict=True)):
+            if fresh[place]:
+                pending.latest = _Step(pending, [seconds], [number])
+                self._add(frames.images[place], pending.latest)
+            elif self._pending.get(video) is pending:
+                self._reuse(pending, seconds, number, frames.images[place])
+
+    def _reuse(self, pending: _Pending, seconds: float, number: int, image: np.ndarray) -> None:
+        """Give a frame the feature of the last picture of its video that was sent to the network."""
+        latest = pending.latest
+        assert latest is not None
+        if self._progress.reuse.check_next():
+            pending.checks += 1
+            self._add(image, _Step(pending, [], [], check_of=latest))
+        if latest.feature is None:
+            latest.times.append(seconds)
+            latest.numbers.append(number)
+        else:
+            self._store(pending, latest.feature[None], [seconds], [number])
+
+    def _add(self, image: np.ndarray, step: _Step) -> None:
+        self._batch[len(self._steps)] = image
+        self._steps.append(step)
+        if len(self._steps) == self._shape[0]:
+            self._send_batch()
 
     def _send_batch(self) -> None:
         """Start computing the batch, after taking in the features of the one before."""
-        if not self._owners:
+        if not self._steps:
             return
         self._receive_batch()
-        self._computing = (self._executor.submit(self._network, self._batch), self._owners)
+        self._computing = (self._executor.submit(self._network, self._batch), self._steps)
         self._new_batch()
 
     def _receive_batch(self) -> None:
         if self._computing is None:
             return
-        future, owners = self._computing
+        future, steps = self._computing
         self._computing = None
         asked = time.monotonic()
         features = future.result()
         self._progress.waited_for_network += time.monotonic() - asked
-        self._progress.frames += len(owners)
         start = 0
-        while start < len(owners):
-            pending, video, _, _ = owners[start]
+        while start < len(steps):
+            pending = steps[start].pending
             end = start
-            while end < len(owners) and owners[end][0] is pending:
+            while end < len(steps) and steps[end].pending is pending:
                 end += 1
-            if self._pending.get(video) is pending:
-                self._take_features(video, pending, features[start:end], owners[start:end])
+            if self._pending.get(pending.video) is pending:
+                self._take_features(pending, features[start:end], steps[start:end])
             start = end
         self._show(self._progress)
 
-    def _take_features(
-        self, video: Video, pending: _Pending, features: np.ndarray, owners: list[tuple[_Pending, Video, float, int]]
-    ) -> None:
+    def _take_features(self, pending: _Pending, features: np.ndarray, steps: list[_Step]) -> None:
+        if pending.static is not None:
+            for feature, step in zip(features, steps, strict=True):
+                if step.check_of is None:
+                    step.feature = feature.copy()
+                else:
+                    assert step.check_of.feature is not None  # it was sent before
+                    pending.checks -= 1
+                    self._progress.reuse.compare(step.check_of.feature, feature)
+            features = np.repeat(features, [len(step.numbers) for step in steps], axis=0)
+            if not len(features):
+                self._finish_if_complete(pending.video, pending)
+                return
+        times = [seconds for step in steps for seconds in step.times]
+        self._store(pending, features, times, [number for step in steps for number in step.numbers])
+
+    def _store(self, pending: _Pending, features: np.ndarray, times: list[float], numbers: list[int]) -> None:
+        """Add steps whose features are known."""
+        video = pending.video
         try:
-            pending.buffer.append(features, [owner[2] for owner in owners], [owner[3] for owner in owners])
+            pending.buffer.append(features, times, numbers)
         except VideoError as error:
             self._expect(video, self._arrived(video))
             self._drop(video)
             self._given_up.add(video)
             self._fail(video, error)
             return
-        pending.on_the_way -= len(owners)
+        pending.on_the_way -= len(numbers)
+        self._progress.frames += len(numbers)
         self._finish_if_complete(video, pending)
 
     def _finish_if_complete(self, video: Video, pending: _Pending) -> None:
-        if pending.source is None or pending.on_the_way:
+        if pending.source is None or pending.on_the_way or pending.checks:
             return
         del self._pending[video]
+        if pending.static is not None:
+            self._writer.provenance["reuse_static"] = self._progress.reuse.to_json()
         self._writer.add(video.name, pending.buffer, pending.source)
         self._progress.done += 1
         self._show(self._progress)

@@ -22,7 +22,7 @@ INPUTS = get_args(Input)
 FLOW_SMALLEST = 16  # pixels of a side
 FRAMES, PIXELS = "frames", "pixels"  # backbone and layer of a frame cache, which keeps the pictures themselves
 
-_LATER = ("input",)
+_LATER = ("input", "reuse_static")
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,10 @@ class Recipe:
     input: Input = "rgb"
     """What the network sees of a frame: its colours, or its motion as a picture; see `pipeline.extraction.motion`."""
 
+    reuse_static: float = 0.0
+    """Mean absolute difference in grey levels up to which a frame takes over the feature of the last one that went
+    through the network, as with a static camera; 0 for never. See `pipeline.extraction.reuse`."""
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "sampling", str(Sampling.parse(self.sampling)))
         if self.crop not in CROPS:
@@ -55,6 +59,11 @@ class Recipe:
             raise UserError(f"interpolation {self.interpolation!r} is unknown; expected {', '.join(INTERPOLATIONS)}")
         if self.input not in INPUTS:
             raise UserError(f"input {self.input!r} is unknown; expected {', '.join(INPUTS)}")
+        object.__setattr__(self, "reuse_static", float(self.reuse_static))
+        if not 0 <= self.reuse_static < 255:
+            raise UserError(f"--reuse-static {self.reuse_static:g}: expected grey levels, above 0 and below 255")
+        if self.reuse_static and self.keeps_pictures:
+            raise UserError("--reuse-static: frames are kept as pictures, so there is no feature to reuse")
         if min(self.height, self.width) < 1:
             raise UserError(f"size {self.height}x{self.width} is no picture size")
         if self.input in ("farneback", "dis") and min(self.height, self.width) < FLOW_SMALLEST:

@@ -44,6 +44,7 @@ class SequenceBuffer:
         self._dtype = np.dtype(dtype)
         self._folder = folder
         self._blocks: list[np.ndarray] = []
+        self._held = 0  # bytes in blocks
         self._spilled: list[tuple[int, ...]] = []
         self._file: IO[bytes] | None = None
         self.times: list[float] = []
@@ -66,7 +67,8 @@ class SequenceBuffer:
         self._blocks.append(block)
         self.times += times
         self.frames += frames
-        if sum(block.nbytes for block in self._blocks) > SPILL_BYTES:
+        self._held += block.nbytes
+        if self._held > SPILL_BYTES:
             self._spill()
 
     def _spill(self) -> None:
@@ -75,7 +77,7 @@ class SequenceBuffer:
         for block in self._blocks:
             self._file.write(block.tobytes())
             self._spilled.append(block.shape)
-        self._blocks = []
+        self._blocks, self._held = [], 0
 
     def blocks(self) -> Iterator[np.ndarray]:
         """The features again, in order and in pieces ``(k, ...)``."""
@@ -131,7 +133,8 @@ class StoreWriter:
         self.folder = Path(folder)
         self.recipe = recipe
         self.dtype = "uint8" if recipe.keeps_pictures else dtype
-        self._provenance = provenance or {}
+        self.provenance = dict(provenance or {})
+        """Written when a shard is committed, so what is found out meanwhile can be added."""
         self._commit_every = commit_every
         self._shard: _Shard | None = None
         prepare_store(self.folder, recipe, weights)
@@ -155,7 +158,7 @@ class StoreWriter:
         if self._shard is not None and self._shard.cells_with(len(sequence)) > SHARD_CELLS:
             self.commit()  # an hour among short clips would pad each of them to an hour
         if self._shard is None:
-            self._shard = _Shard(self.folder, self.recipe, self.dtype, self._provenance)
+            self._shard = _Shard(self.folder, self.recipe, self.dtype, self.provenance)
         with contextlib.closing(sequence):
             self._shard.add(video, sequence, source)
         self.commit_if_due()
@@ -184,6 +187,7 @@ class _Shard:
         self._steps: list[tuple[list[float], list[int]]] = []
         self._longest = 0
         self._dtype = dtype
+        self._provenance = provenance
         # Times first: names sort in the order of creation. The rest keeps writers apart.
         path = folder / f"shard-{created // 1_000_000:014d}-{uuid.uuid4().hex[:8]}.h5"
         self._whole = write_whole(path)
@@ -200,7 +204,6 @@ class _Shard:
                 "fingerprint": recipe.fingerprint,
                 "created": created,
                 "versions": json.dumps(versions(), sort_keys=True),
-                **provenance,
             }
         )
 
@@ -251,6 +254,7 @@ class _Shard:
             if not self._rows:
                 raise _Empty
             self._write_tables()
+            self._file.attrs.update(self._provenance)
             self._file.close()
         except BaseException as error:
             with contextlib.suppress(OSError, RuntimeError):

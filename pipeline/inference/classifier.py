@@ -19,7 +19,8 @@ from pipeline.errors import UserError
 from pipeline.extraction.exchange import IMPORTED
 from pipeline.extraction.preprocess import Preprocessor
 from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.streams import Streams, side_by_side
+from pipeline.extraction.reuse import reusing
+from pipeline.extraction.streams import Batch, Streams, side_by_side
 from pipeline.extraction.weights import EXPECTED, WeightsSource
 from pipeline.inference.grid import Grid, lay_grid
 from pipeline.inference.segments import Segment, find_segments
@@ -127,7 +128,6 @@ class Classifier:
         self.checkpoint = checkpoint
         self.backbone = backbone
         self._networks = networks
-        self._network = side_by_side(networks)
         self.sampling = Sampling.parse(checkpoint.recipe.sampling)
         self.preprocessor = Preprocessor(checkpoint.recipe)
 
@@ -176,9 +176,18 @@ class Classifier:
 
     def warm_up(self) -> None:
         """Compile network and head now, so that the first picture of a stream does not wait for it."""
-        self._network(tuple(np.zeros((1, recipe.height, recipe.width, 3), np.uint8) for recipe in self.recipes))
+        self._features()(tuple(np.zeros((1, recipe.height, recipe.width, 3), np.uint8) for recipe in self.recipes))
         length, dimensions = self.checkpoint.window.length, self.checkpoint.dimensions
         self.checkpoint.predict(np.zeros((1, length, dimensions), np.float32), np.ones((1, length), bool))
+
+    def _features(self) -> Callable[[Batch], np.ndarray]:
+        """The networks as one function on the pictures of one video, in order."""
+        return side_by_side(
+            [
+                reusing(network, recipe.reuse_static)
+                for recipe, network in zip(self.recipes, self._networks, strict=True)
+            ]
+        )
 
     @property
     def precision_note(self) -> str:
@@ -243,7 +252,7 @@ class Classifier:
         return self.answer(reader.path, info, reader.times(), grid, windows, reading)
 
     def _windows(self, reader: VideoReader, grid: Grid, show: Show) -> np.ndarray:
-        runner = WindowRunner(self._network, self.checkpoint, grid)
+        runner = WindowRunner(self._features(), self.checkpoint, grid)
         pictures = Streams(self.recipes).batches(reader, grid.frames, self.backbone.batch)
         # Decoding goes on in a thread while the network computes.
         with ahead(pictures, _AHEAD) as batches:
@@ -267,7 +276,7 @@ class Classifier:
         reading = reading or Reading()
         return stream(
             frames,
-            network=self._network,
+            network=self._features(),
             inputs=Streams(self.recipes),
             head=self.checkpoint,
             picker=StepPicker(self.sampling, self.checkpoint.time_scale),
