@@ -167,7 +167,7 @@ class _Loader:
 
     def backbone(self, recipe: Recipe | None = None) -> Backbone | Pictures:
         if self._weights is None:
-            return Pictures(self.size, batch=self._args.batch)
+            return Pictures(self.size, batch=_batch(self._args.batch) or 32)
         if self._backbone is None:
             from pipeline.extraction.backbones import Backbone
             from pipeline.extraction.compiled import choose_precision
