@@ -356,7 +356,10 @@ def _parser() -> argparse.ArgumentParser:
     many.add_argument("--store", type=Path, help="features that extract_features.py made, used where they fit")
     many.add_argument("--retry-failed", action="store_true", help="try again what failed before")
     parser.add_argument(
-        "--export", type=Path, metavar="PATH", help="write the whole chain: a folder (SavedModel) or NAME.tflite"
+        "--export",
+        type=Path,
+        metavar="PATH",
+        help="write the whole chain: a folder (SavedModel), NAME.tflite or NAME.onnx (needs requirements-onnx.txt)",
     )
     live = parser.add_argument_group("live")
     live.add_argument("--show", action="store_true", help="a window with the labelled picture, until q is pressed")

@@ -2,6 +2,7 @@
 
     a folder        a TensorFlow SavedModel
     NAME.tflite     LiteRT, for phones and small computers; it uses some operations of TensorFlow ("Flex")
+    NAME.onnx       ONNX, for ONNX Runtime and what else reads it; needs requirements-onnx.txt
 
 Inputs are the frames of one window, ``frames (L, height, width, 3)`` uint8 RGB of any size, and ``mask (L,)`` bool,
 True where a frame is real. The output is ``probabilities (C,)`` float32. ``classes.json`` beside or in it has the
@@ -23,12 +24,13 @@ import keras
 from pipeline.errors import UserError
 from pipeline.extraction.backbones import scale_pixels
 from pipeline.inference.classifier import Classifier
+from pipeline.inference.onnx_model import check_installed, to_onnx, unrolled
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.videos.files import write_whole
 from pipeline.videos.writer import check_writable
 
 _CLASSES_FILE = "classes.json"
-_LITE = ".tflite"
+_LITE, _ONNX = ".tflite", ".onnx"
 
 
 def check_export(path: Path, checkpoint: Checkpoint) -> None:
@@ -37,8 +39,10 @@ def check_export(path: Path, checkpoint: Checkpoint) -> None:
     Raises:
         UserError: the path exists or cannot be written, another format, another input, interpolation or Keras backend.
     """
-    if path.suffix.lower() not in ("", _LITE):
-        raise UserError(f"--export {path}: expected a folder (SavedModel) or a name ending in {_LITE} (LiteRT)")
+    if path.suffix.lower() not in ("", _LITE, _ONNX):
+        raise UserError(
+            f"--export {path}: expected a folder (SavedModel) or a name ending in {_LITE} (LiteRT) or {_ONNX}"
+        )
     if path.exists():
         raise UserError(f"--export {path}: it exists; choose another name or remove it")
     check_writable(path)
@@ -53,6 +57,8 @@ def check_export(path: Path, checkpoint: Checkpoint) -> None:
         )
     if keras.backend.backend() != "tensorflow":
         raise UserError(f"--export needs the Keras backend tensorflow, not {keras.backend.backend()}")
+    if path.suffix.lower() == _ONNX:
+        check_installed()
 
 
 def export(classifier: Classifier, path: Path) -> list[Path]:
@@ -60,7 +66,7 @@ def export(classifier: Classifier, path: Path) -> list[Path]:
 
     Args:
         classifier: with float32 arithmetic, which is what is exported.
-        path: a folder that does not exist, or a new file ending in ``.tflite``.
+        path: a folder that does not exist, or a new file ending in ``.tflite`` or ``.onnx``.
 
     Returns:
         What was written.
@@ -71,9 +77,14 @@ def export(classifier: Classifier, path: Path) -> list[Path]:
     check_export(path, classifier.checkpoint)
     module = _chain(classifier)
     about = _about(classifier)
-    if path.suffix.lower() == _LITE:
+    if path.suffix.lower() in (_LITE, _ONNX):
+        if path.suffix.lower() == _LITE:
+            data = _lite(module)
+        else:
+            with unrolled(classifier.checkpoint.model):
+                data = to_onnx(module.classify)
         with write_whole(path) as temporary:
-            temporary.write_bytes(_lite(module))
+            temporary.write_bytes(data)
         names = path.with_suffix(".classes.json")
         with write_whole(names) as temporary:
             temporary.write_text(about, encoding="utf-8")

@@ -73,6 +73,47 @@ def test_litert(classifier, tmp_path):
     assert CLASSES[int(answer.argmax())] == "Red"
 
 
+def test_onnx(classifier, tmp_path):
+    pytest.importorskip("tf2onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    assert [path.name for path in export(classifier, tmp_path / "m.onnx")] == ["m.onnx", "m.classes.json"]
+    chain = runtime.InferenceSession(tmp_path / "m.onnx")
+    assert [item.name for item in chain.get_inputs()] == ["frames", "mask"]
+    frames = window(classifier, write_pieces(tmp_path / "a.mp4", [(2, 20)]), (80, 60))
+    for seen, real in ((frames, 8), (frames[:, :50, :33], 5)):
+        mask = np.arange(8) < real
+        (answer,) = chain.run(["probabilities"], {"frames": seen, "mask": mask})
+        np.testing.assert_allclose(answer, expected(classifier, seen, mask), atol=5e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("head", ["lstm", "rnn", "conv1d", "attention", "transformer", "keras-example"])
+def test_heads_as_onnx(head):
+    """What belongs to a head is its layers; the chain around it is the same."""
+    pytest.importorskip("tf2onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    import tensorflow as tf
+
+    from pipeline.inference.onnx_model import to_onnx, unrolled
+    from pipeline.training.heads import build_model, head_spec
+
+    model = build_model(head_spec(head), length=6, shape=(16,), classes=3)
+    signature = [tf.TensorSpec((2, 6, 16), tf.float32, name="x"), tf.TensorSpec((2, 6), tf.bool, name="mask")]
+    function = tf.function(lambda x, mask: {"y": model([x, mask], training=False)}, input_signature=signature)
+    features = np.random.default_rng(0).normal(size=(2, 6, 16)).astype(np.float32)
+    mask = np.arange(6) < np.array([[6], [4]])
+    with unrolled(model):
+        if head == "transformer":
+            with pytest.raises(UserError, match="cannot convert Erfc"):
+                to_onnx(function)
+            return
+        chain = runtime.InferenceSession(to_onnx(function))
+    wanted = {item.name for item in chain.get_inputs()}  # a head may not need the mask
+    inputs = {name: value for name, value in {"x": features, "mask": mask}.items() if name in wanted}
+    (answer,) = chain.run(["y"], inputs)
+    np.testing.assert_allclose(answer, np.asarray(model([features, mask])), atol=1e-4)
+
+
 def test_the_command(checkpoint, tmp_path, capsys):
     assert command.run(main, [str(checkpoint), "--export", str(tmp_path / "model")]) == 0
     assert (tmp_path / "model" / "saved_model.pb").is_file()
@@ -84,7 +125,7 @@ def test_the_command(checkpoint, tmp_path, capsys):
 def test_what_cannot_be_exported(checkpoint, tmp_path):
     whole = Checkpoint.load(checkpoint)
     with pytest.raises(UserError, match=r"expected a folder \(SavedModel\) or a name ending in \.tflite"):
-        check_export(tmp_path / "model.onnx", whole)
+        check_export(tmp_path / "model.pb", whole)
     with pytest.raises(UserError, match="only bilinear"):
         check_export(tmp_path / "model", replace(whole, recipe=replace(whole.recipe, interpolation="area")))
     (tmp_path / "file").touch()
