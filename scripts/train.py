@@ -1,4 +1,4 @@
-"""Train a head on a feature store and write a checkpoint folder.
+"""Train a head on a feature store, or a network on a frame cache, and write a checkpoint folder.
 
 The split is the catalog's (folders train, val, test) where it has one; otherwise it is drawn: shuffled,
 stratified by class, and no group of videos on two sides. The test part is not looked at before the end.
@@ -17,7 +17,12 @@ from typing import TYPE_CHECKING
 
 from pipeline import command
 from pipeline.errors import UserError
+from pipeline.extraction.augmentation import FORMS
 from pipeline.videos.sampling import Sampling
+
+# Options of the same name in `TrainSpec`.
+_OF_SPEC: tuple[str, ...] = ("epochs", "batch", "rate", "patience", "weight_decay", "label_smoothing", "seed")
+_OF_SPEC += ("optimizer", "momentum", "fine_tune", "fine_tune_rate", "precision", "accumulate", "vary")
 
 if TYPE_CHECKING:
     from pipeline.training.dataset import Dataset
@@ -128,18 +133,24 @@ def _train(args: argparse.Namespace, data: Dataset, groups: list[str], split: Sp
     from pipeline.training.windows import WindowSpec
 
     head = head_spec(
-        args.head, units=args.units, layers=args.layers, dropout=args.dropout, bidirectional=not args.one_way
+        args.head,
+        units=args.units,
+        layers=args.layers,
+        dropout=args.dropout,
+        bidirectional=not args.one_way,
+        base=args.base,
+        weights=args.weights,
+        pooling=args.pooling,
+        trainable=args.trainable,
+        cell=args.cell,
+        kernel=args.kernel,
     )
     window = data.default_window(split.train)
     if (args.window, args.stride, args.policy) != (None, None, None):
         length = window.length if args.window is None else args.window
         window = WindowSpec(length, args.stride or 0, args.policy or "pad")
     spec = TrainSpec(
-        **{
-            name: getattr(args, name)
-            for name in ("epochs", "batch", "rate", "patience", "weight_decay", "label_smoothing", "seed")
-            if getattr(args, name) is not None
-        },
+        **{name: getattr(args, name) for name in _OF_SPEC if getattr(args, name) is not None},
         balance=args.balance,
         augmentation=Augmentation(args.random_windows, args.noise, args.time_mask, args.mixup),
     )
@@ -191,6 +202,23 @@ def _parser() -> argparse.ArgumentParser:
     head.add_argument("--one-way", action="store_true", help="recurrent layers read forwards only")
     head.add_argument("--dropout", type=float, help="share of values dropped in training")
 
+    base = parser.add_argument_group("networks on frames (stores of extract_features.py --backbone frames)")
+    base.add_argument("--base", help="a network of keras.applications within the network, such as mobilenetv2")
+    base.add_argument("--weights", help="of the base: imagenet, random[:SEED] or a file (default: imagenet)")
+    base.add_argument("--pooling", help="of the base's output over the picture: avg or max")
+    base.add_argument("--trainable", type=_layers, metavar="N", help="last layers of the base that learn, or 'all'")
+    base.add_argument("--cell", help="of lrcn: lstm, gru, rnn or conv1d")
+    base.add_argument("--kernel", type=int, help="of lrcn with conv1d: steps that a convolution sees")
+    base.add_argument(
+        "--fine-tune",
+        type=_layers,
+        metavar="N",
+        help="two phases: first with the base frozen, then with its last N layers, or 'all', at a lower rate",
+    )
+    base.add_argument("--fine-tune-rate", type=float, help="rate of the second phase (default: a tenth of the first)")
+    base.add_argument("--precision", help="of the arithmetic: float32 (default), bfloat16 or float16")
+    base.add_argument("--augment", dest="vary", metavar="SPEC", help=f"vary sequences in training: {FORMS}")
+
     windows = parser.add_argument_group("windows")
     windows.add_argument("--window", type=int, help="steps in a window (default: the whole sequence where it is short)")
     windows.add_argument("--stride", type=int, help="steps between the starts of windows (default: no overlap)")
@@ -215,8 +243,11 @@ def _parser() -> argparse.ArgumentParser:
         "--resume", action="store_true", help="go on after the last epoch of an interrupted run with the same --out"
     )
     fit.add_argument("--patience", type=int, help="epochs without a better validation loss before stopping")
-    fit.add_argument("--batch", type=int, help="windows in a step")
-    fit.add_argument("--learning-rate", dest="rate", type=float, help="of Adam at the start")
+    fit.add_argument("--batch", type=int, help="windows in a step (default: 32, for networks on frames 8)")
+    fit.add_argument("--accumulate", type=int, metavar="K", help="average the gradients of K steps: a batch K times")
+    fit.add_argument("--optimizer", help="adam or sgd (default: the head's own)")
+    fit.add_argument("--momentum", type=float, help="of sgd (default: 0.9)")
+    fit.add_argument("--learning-rate", dest="rate", type=float, help="at the start")
     fit.add_argument(
         "--abstain-below", type=float, default=0.0, metavar="P", help="answer 'not sure' below this probability"
     )
@@ -227,6 +258,11 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--time-mask", type=float, default=0.0, help="longest share of a window that is hidden")
     fit.add_argument("--mixup", type=float, default=0.0, help="mix pairs of windows, Beta(x, x); 0.2 is usual")
     return parser
+
+
+def _layers(text: str) -> int:
+    """A number of layers; -1 stands for all."""
+    return -1 if text == "all" else int(text)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store import read_recipe
-from pipeline.training.checkpoint import BATCH, Checkpoint
+from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.dataset import Dataset, windows_of
 from pipeline.training.evaluate import Predictions, predictions_of
 from pipeline.training.joined import check_joined
@@ -84,6 +84,6 @@ def predict(checkpoint: Checkpoint, data: Dataset, rows: np.ndarray, part: str) 
     check_fits(checkpoint, data)
     windows = windows_of(data, rows, checkpoint.window)
     logits = np.empty((len(windows), len(checkpoint.classes)), np.float32)
-    for block, features, mask in windows.blocks(BATCH):
+    for block, features, mask in windows.blocks(checkpoint.batch):
         logits[block] = checkpoint.logits(features, mask)
     return predictions_of(part, data, windows, logits, temperature=checkpoint.temperature)

@@ -183,7 +183,7 @@ class Checkpoint:
     @property
     def batch(self) -> int:
         """Windows in one call of the compiled function: those on frames are some hundred times larger."""
-        return BATCH if self.needs == "features" else max(1, FRAMES_AT_ONCE // self.window.length)
+        return rows_at_once(self.shape, self.window.length)
 
     @functools.cached_property
     def _function(self):
@@ -228,6 +228,11 @@ def _stream(values: dict[str, Any] | None) -> Stream | None:
     if values is None:
         return None
     return Stream(Recipe.from_json(json.dumps(values["recipe"])), values["weights_source"])
+
+
+def rows_at_once(shape: tuple[int, ...], length: int, of_features: int = BATCH) -> int:
+    """Windows of ``length`` steps in one call of a compiled head; fewer of frames, which take far more memory."""
+    return max(1, FRAMES_AT_ONCE // length) if len(shape) == 3 else of_features
 
 
 def _narrow(features: np.ndarray) -> np.ndarray:

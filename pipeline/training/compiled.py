@@ -114,6 +114,7 @@ class _TensorFlowStep:
         def step(features, mask, targets, weights):
             with tf.GradientTape() as tape:
                 loss, sums = _loss(model([_cast(features, model), mask], training=True), targets, weights)
+                loss = optimizer.scale_loss(loss)
             optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
             return sums
 

@@ -36,6 +36,10 @@ class Progress:
     since_best: int = 0
     since_cut: int = 0
     history: list[Epoch] = field(default_factory=list)
+    phase: int = 0
+    """From 0; a training that fine-tunes has two."""
+    before: int = 0
+    """Epochs of earlier phases."""
 
     def add(self, epoch: Epoch, plateau: int) -> bool:
         """Take note of an epoch; True if it is the best so far. The rate is halved after ``plateau`` that were not."""
@@ -50,6 +54,11 @@ class Progress:
             self.rate, self.since_cut = self.rate / 2, 0
         return False
 
+    def begin_phase(self, phase: int, rate: float) -> None:
+        """Go on at another rate, as patient as at the beginning; the best epoch so far stays the one to beat."""
+        self.phase, self.rate, self.before = phase, rate, len(self.history)
+        self.since_best = self.since_cut = 0
+
     def finished(self, epochs: int, patience: int) -> bool:
-        """Whether to stop after the epochs so far."""
-        return len(self.history) >= epochs or self.since_best >= patience
+        """Whether to end the phase after the epochs so far."""
+        return len(self.history) - self.before >= epochs or self.since_best >= patience

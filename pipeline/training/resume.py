@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import zipfile
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -43,37 +45,50 @@ class Resumable:
         with write_whole(self.path) as temporary, open(temporary, "wb") as file:
             np.savez(file, state=np.array(json.dumps(state)), **arrays)  # type: ignore[arg-type]
 
-    def read(
-        self, model: keras.Model, optimizer: keras.optimizers.Optimizer, random: np.random.Generator
-    ) -> tuple[list[np.ndarray], Progress] | None:
-        """Bring model, optimizer and random numbers to where they were.
-
-        Returns:
-            The best weights and the progress; None where there is no state.
+    def progress(self) -> Progress | None:
+        """How far the training was; None where there is no state.
 
         Raises:
             UserError: the state is damaged or of another training.
         """
         if not self.path.exists():
             return None
+        with self._open() as file:
+            values = json.loads(str(file["state"]))["progress"]
+        values["history"] = [Epoch(**row) for row in values["history"]]
+        return Progress(**values)
+
+    def read(
+        self, model: keras.Model, optimizer: keras.optimizers.Optimizer, random: np.random.Generator
+    ) -> list[np.ndarray]:
+        """Bring model, optimizer and random numbers to where they were.
+
+        Returns:
+            The best weights.
+
+        Raises:
+            UserError: the state is damaged or of another training.
+        """
+        with self._open() as file:
+            for i, variable in enumerate(_variables(model, optimizer)):
+                variable.assign(file[f"variable{i}"])
+            best = [file[f"best{i}"] for i in range(len(model.get_weights()))]
+            random.bit_generator.state = json.loads(str(file["state"]))["random"]
+        return best
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[Any]:
         try:
             with np.load(self.path, allow_pickle=False) as file:
-                state = json.loads(str(file["state"]))
-                if state["same"] != self._same:
+                if json.loads(str(file["state"]))["same"] != self._same:
                     raise UserError(
                         f"{self.path} is of a training with other videos or settings; repeat those, or delete the file"
                     )
-                for i, variable in enumerate(_variables(model, optimizer)):
-                    variable.assign(file[f"variable{i}"])
-                best = [file[f"best{i}"] for i in range(len(model.get_weights()))]
+                yield file
         except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
             if isinstance(error, UserError):
                 raise
             raise UserError(f"{self.path} is damaged ({' '.join(str(error).split())[:100]}); delete it") from None
-        random.bit_generator.state = state["random"]
-        values = state["progress"]
-        values["history"] = [Epoch(**row) for row in values["history"]]
-        return best, Progress(**values)
 
     def remove(self) -> None:
         """Forget the state of a training that is finished."""
