@@ -32,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--trials", type=int, help="stop after so many points (needed for random and tpe)")
     parser.add_argument("--group", help="as for train.py")
     parser.add_argument("--labels", type=Path, help="CSV video,frame,label[,split]: labels of single frames")
+    parser.add_argument("--weights", help="of networks with a base: imagenet, random[:SEED] or a file")
     parser.add_argument("--epochs", type=int, default=100, help="the most epochs of a trial")
     parser.add_argument("--seed", type=int, default=0, help="of split, weights and shuffling")
     args = parser.parse_args(argv)
@@ -45,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.training.train import TrainSpec
 
     space = read_space(args.grid)
+    if args.weights is not None:
+        space["weights"] = [args.weights]
     data = open_dataset(
         args.store,
         frame_labels=args.labels,

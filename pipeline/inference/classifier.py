@@ -17,6 +17,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.extraction.exchange import IMPORTED
+from pipeline.extraction.pictures import Pictures, load_backbone
 from pipeline.extraction.preprocess import Preprocessor
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.reuse import reusing
@@ -115,7 +116,9 @@ class Classifier:
         UserError: the network's weights are not those of the checkpoint's recipe.
     """
 
-    def __init__(self, checkpoint: Checkpoint, backbone: Backbone, joined: Backbone | None = None) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, backbone: Backbone | Pictures, joined: Backbone | Pictures | None = None
+    ) -> None:
         self.recipes = recipes_of(checkpoint)
         networks = [backbone, *([joined] if joined else [])]
         for recipe, network in zip(self.recipes, networks, strict=True):
@@ -151,18 +154,13 @@ class Classifier:
         """
         checkpoint = Checkpoint.load(folder)
         sources = weights_of(checkpoint, weights)
-        # Loading Keras takes seconds; whoever named a wrong folder is told before.
-        from pipeline.extraction.backbones import Backbone
-        from pipeline.extraction.compiled import choose_precision
-
-        computed = choose_precision(precision)[0]
-        loaded: dict[tuple, Backbone] = {}
+        loaded: dict[tuple, Backbone | Pictures] = {}
         for recipe, source in zip(recipes_of(checkpoint), sources, strict=True):
             size = recipe.height, recipe.width
             # Two streams of one network share it.
             if (recipe.backbone, source, size) not in loaded:
-                loaded[recipe.backbone, source, size] = Backbone(
-                    recipe.backbone, weights=source, size=size, batch=batch, precision=computed
+                loaded[recipe.backbone, source, size] = load_backbone(
+                    recipe.backbone, weights=source, size=size, batch=batch, precision=precision
                 )
         networks = [
             loaded[recipe.backbone, source, (recipe.height, recipe.width)]
@@ -177,8 +175,8 @@ class Classifier:
     def warm_up(self) -> None:
         """Compile network and head now, so that the first picture of a stream does not wait for it."""
         self._features()(tuple(np.zeros((1, recipe.height, recipe.width, 3), np.uint8) for recipe in self.recipes))
-        length, dimensions = self.checkpoint.window.length, self.checkpoint.dimensions
-        self.checkpoint.predict(np.zeros((1, length, dimensions), np.float32), np.ones((1, length), bool))
+        length, shape, dtype = self.checkpoint.window.length, self.checkpoint.shape, self.checkpoint.dtype
+        self.checkpoint.predict(np.zeros((1, length, *shape), dtype), np.ones((1, length), bool))
 
     def _features(self) -> Callable[[Batch], np.ndarray]:
         """The networks as one function on the pictures of one video, in order."""
@@ -305,12 +303,19 @@ def recipes_of(checkpoint: Checkpoint) -> list[Recipe]:
     return [checkpoint.recipe, *([checkpoint.joined.recipe] if checkpoint.joined else [])]
 
 
-def weights_of(checkpoint: Checkpoint, weights: str | None) -> list[WeightsSource]:
+def weights_of(checkpoint: Checkpoint, weights: str | None) -> list[WeightsSource | None]:
     """The weights to use for each stream: those asked for, else where the training had them from.
 
+    A network that was trained on frames has its weights in the checkpoint: None.
+
     Raises:
-        UserError: the checkpoint is of imported features, or the file is no longer there.
+        UserError: the checkpoint is of imported features, the file is no longer there, or weights are named for a
+            checkpoint that has its own.
     """
+    if checkpoint.needs == "frames":
+        if weights is not None:
+            raise UserError(f"--weights {weights}: {checkpoint.folder} has the weights of its network; leave it out")
+        return [None]
     if any(recipe.backbone == IMPORTED for recipe in recipes_of(checkpoint)):
         raise UserError(
             f"{checkpoint.folder} was trained on imported features, and what made them is not known; "
@@ -319,7 +324,7 @@ def weights_of(checkpoint: Checkpoint, weights: str | None) -> list[WeightsSourc
     named = [checkpoint.weights_source, *([checkpoint.joined.weights_source] if checkpoint.joined else [])]
     if weights is not None:
         return [WeightsSource(weights)] * len(named)
-    sources = []
+    sources: list[WeightsSource | None] = []
     for source in named:
         try:
             sources.append(WeightsSource(source))

@@ -118,7 +118,7 @@ def _chain(classifier: Classifier) -> Any:
     import tensorflow as tf
 
     checkpoint, recipe = classifier.checkpoint, classifier.checkpoint.recipe
-    network, head = classifier.backbone.model, checkpoint.model
+    network, head = getattr(classifier.backbone, "model", None), checkpoint.model
     length, height, width = checkpoint.window.length, recipe.height, recipe.width
 
     def classify(frames: Any, mask: Any) -> dict[str, Any]:
@@ -126,8 +126,12 @@ def _chain(classifier: Classifier) -> Any:
             frames = _center_crop(frames, height, width)
         # Without antialiasing and with half-pixel centres this is what OpenCV calls INTER_LINEAR.
         pixels = tf.round(tf.image.resize(tf.cast(frames, tf.float32), (height, width)))
-        features = tf.cast(network(scale_pixels(pixels, classifier.backbone.network), training=False), tf.float32)
-        logits = head([features[None], mask[None]], training=False)[0]
+        if network is None:  # the head is a network on frames
+            steps = tf.cast(pixels, tf.uint8)
+        else:
+            scaled = scale_pixels(pixels, classifier.backbone.network)
+            steps = tf.cast(network(scaled, training=False), tf.float32)
+        logits = head([steps[None], mask[None]], training=False)[0]
         return {"probabilities": tf.nn.softmax(logits / checkpoint.temperature)}
 
     module = tf.Module()

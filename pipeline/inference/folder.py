@@ -218,9 +218,10 @@ class FolderRun:
 def _predict(classifier: Classifier, grid: Grid, features: np.ndarray) -> np.ndarray:
     """``(w, C)`` float32 from the features of all steps of a grid."""
     length = classifier.checkpoint.window.length
+    features = features.astype(classifier.checkpoint.dtype, copy=False)
     windows = np.empty((len(grid), len(classifier.classes)), np.float32)
     for first in range(0, len(grid), 32):
-        part, mask = cut(features.astype(np.float32), grid.starts[first : first + 32], length)
+        part, mask = cut(features, grid.starts[first : first + 32], length)
         ends = grid.ends[first : first + 32] - grid.starts[first : first + 32]
         mask &= np.arange(length) < ends[:, None]
         part[~mask] = 0

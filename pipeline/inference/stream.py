@@ -129,7 +129,7 @@ def stream(
             fresh = since % stride == 0
             since += 1
         if fresh:
-            window = np.zeros((1, length, features[0].shape[0]), np.float32)
+            window = np.zeros((1, length, *features[0].shape), features[0].dtype)
             window[0, : len(features)] = np.stack(list(features))
             mask = np.arange(length)[None] < len(features)
             steps = len(features)

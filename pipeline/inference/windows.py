@@ -13,7 +13,6 @@ import numpy as np
 from pipeline.errors import VideoError
 from pipeline.extraction.streams import Batch
 from pipeline.inference.grid import Grid
-from pipeline.training.checkpoint import BATCH
 from pipeline.training.windows import WindowSpec
 
 
@@ -27,7 +26,13 @@ class Head(Protocol):
     def classes(self) -> tuple[str, ...]: ...
 
     @property
-    def dimensions(self) -> int: ...
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype: ...
+
+    @property
+    def batch(self) -> int: ...
 
     def predict(self, features: np.ndarray, mask: np.ndarray) -> np.ndarray: ...
 
@@ -36,7 +41,8 @@ class WindowRunner:
     """Takes the pictures of a grid's steps in order and collects the probabilities of its windows.
 
     Args:
-        network: from the pictures of ``k`` steps to ``(k, D)`` float32; see `streams.side_by_side`.
+        network: from the pictures of ``k`` steps to what the head takes of them, ``(k, *shape)``; see
+            `streams.side_by_side`.
         head: the trained head.
         grid: the video's steps and windows.
     """
@@ -46,13 +52,13 @@ class WindowRunner:
         self._head = head
         self._grid = grid
         self._probabilities = np.empty((len(grid), len(head.classes)), np.float32)
-        self._features = np.empty((0, head.dimensions), np.float32)  # of the steps from self._first on
+        self._features = np.empty((0, *head.shape), head.dtype)  # of the steps from self._first on
         self._first = 0
         self._cut = 0  # windows whose features were cut out
         self._predicted = 0
         length = head.window.length
-        self._waiting = np.zeros((BATCH, length, head.dimensions), np.float32)
-        self._mask = np.zeros((BATCH, length), bool)
+        self._waiting = np.zeros((head.batch, length, *head.shape), head.dtype)
+        self._mask = np.zeros((head.batch, length), bool)
         self.done = 0
         """Steps that have gone through the network."""
 
@@ -76,7 +82,7 @@ class WindowRunner:
         self._waiting[row, len(real) :] = 0
         self._mask[row] = np.arange(self._mask.shape[1]) < len(real)
         self._cut += 1
-        if row + 1 == BATCH:
+        if row + 1 == self._head.batch:
             self._predict()
 
     def _predict(self) -> None:

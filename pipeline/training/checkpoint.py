@@ -147,6 +147,11 @@ class Checkpoint:
         """Length D of a feature vector; numbers in a frame where it needs frames."""
         return math.prod(self.shape)
 
+    @property
+    def dtype(self) -> np.dtype:
+        """Of what goes in: float32 for features, uint8 for frames."""
+        return np.dtype(np.uint8 if self.needs == "frames" else np.float32)
+
     @functools.cached_property
     def metrics(self) -> dict[str, Any]:
         """``results.json``: accuracy and log loss of each split and how the training went."""

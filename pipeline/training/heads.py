@@ -16,6 +16,7 @@ from keras import layers, ops
 from pipeline.errors import UserError
 from pipeline.extraction.backbones import dtype_policy
 from pipeline.extraction.networks import find_network
+from pipeline.extraction.recipe import FRAMES as NO_NETWORK
 from pipeline.extraction.weights import WeightsSource
 from pipeline.training import feature_heads, networks
 from pipeline.training.dataset import Windows
@@ -94,6 +95,8 @@ class HeadSpec:
             raise UserError(f"--layers {self.layers}: expected 1 to 4")
         if not 0 <= self.dropout < 1:
             raise UserError(f"--dropout {self.dropout:g}: expected 0 or more and less than 1")
+        if self.base is not None and find_network(self.base).name == NO_NETWORK:
+            raise UserError(f"--base {self.base}: frames is no network, it stands for the pictures of a store")
         if self.pooling is not None and self.pooling not in POOLINGS:
             raise UserError(f"--pooling {self.pooling!r}: expected {' or '.join(POOLINGS)}")
         if self.cell is not None and self.cell not in CELLS:

@@ -16,6 +16,7 @@ from pipeline.training.windows import WindowSpec
 COPY_THRESHOLD = 0.9999
 THRESHOLD = 0.98  # cosine of centred mean features; see `find_leaks`
 _LISTED = 50
+_GRID = 16  # pixels of each side of a frame, at most
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,10 @@ class LeakReport:
         return lines
 
 
-def threshold_for(weights_source: str) -> float:
-    """From which cosine on two sequences of a network are near-identical; to a random one most things look alike."""
-    return COPY_THRESHOLD if weights_source.startswith("random") else THRESHOLD
+def threshold_for(data: Dataset) -> float:
+    """From which cosine on two sequences are near-identical; to a random network, and in pixels, most look alike."""
+    pixels = len(data.shape) == 3
+    return COPY_THRESHOLD if pixels or data.weights_source.startswith("random") else THRESHOLD
 
 
 def find_leaks(data: Dataset, split: Split, groups: Sequence[str], *, threshold: float = THRESHOLD) -> LeakReport:
@@ -123,12 +125,13 @@ def _crossing(data: Dataset, split: Split, groups: Sequence[str]) -> tuple[Cross
 
 
 def mean_features(data: Dataset) -> np.ndarray:
-    """``(n, D)`` float32, the mean of each sequence."""
-    means = np.zeros((len(data), data.dimensions), np.float32)
+    """``(n, D)`` float32, the mean of each sequence; of frames, of some pixels of them."""
+    # Enough of a picture to know a copy by, and of a long list of videos no more than features take.
+    thin = tuple(slice(None, None, -(-side // _GRID)) for side in data.shape[:2]) if len(data.shape) == 3 else ()
+    means = np.zeros((len(data), *np.empty(data.shape, bool)[thin].shape), np.float32)
     stretches = windows_of(
         replace(data, step_labels=None), np.arange(len(data)), WindowSpec(min(64, int(data.steps.max())))
     )
     for rows, features, _ in stretches.blocks():
-        np.add.at(means, stretches.video[rows], features.sum(axis=1, dtype=np.float32))
-    means /= data.steps[:, None].astype(np.float32)
-    return means
+        np.add.at(means, stretches.video[rows], features[:, :, *thin].sum(axis=1, dtype=np.float32))
+    return means.reshape(len(data), -1) / data.steps[:, None].astype(np.float32)

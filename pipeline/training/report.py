@@ -112,7 +112,10 @@ def _facts(results: dict[str, Any], data: Dataset, versions: dict[str, str]) -> 
     head, window, training = results["head"], results["window"], results["training"]
     return [
         ("store", str(data.folder)),
-        ("features", f"{' + '.join(_stream(one) for one in recipes)}, {data.dimensions} values a frame"),
+        (
+            "features" if len(data.shape) == 1 else "frames",
+            f"{' + '.join(_stream(one) for one in recipes)}, {'x'.join(map(str, data.shape))} values a frame",
+        ),
         ("sampling", f"{recipe.sampling}, {recipe.crop} crop, {recipe.height}x{recipe.width}, {recipe.interpolation}"),
         ("weights", f"{data.weights_source or 'not known'} ({recipe.weights_digest[:12]}…)"),
         ("fingerprint", data.fingerprint),

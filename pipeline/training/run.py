@@ -120,7 +120,7 @@ def train(
             "log_loss": log_loss(part.probabilities, part.labels),
             "ece": expected_calibration_error(part.probabilities, part.labels),
         }
-    leaks = find_leaks(data, split, groups, threshold=threshold_for(data.weights_source))
+    leaks = find_leaks(data, split, groups, threshold=threshold_for(data))
     results: dict[str, Any] = {
         "accuracy": {name: figures["accuracy"] for name, figures in measured.items()},
         "log_loss": {name: figures["log_loss"] for name, figures in measured.items()},

@@ -41,11 +41,14 @@ from pipeline.videos.tables import write_table
 Point = dict[str, Any]
 Method = Literal["grid", "random", "tpe"]
 METHODS = ("grid", "random", "tpe")
-HEAD_KEYS = ("head", "units", "layers", "dropout")
-TRAIN_KEYS = ("learning_rate", "weight_decay", "label_smoothing", "batch", "epochs", "patience")
+HEAD_KEYS = ("head", "units", "layers", "dropout", "base", "weights", "pooling", "trainable", "cell", "kernel")
+TRAIN_KEYS: tuple[str, ...] = ("learning_rate", "weight_decay", "label_smoothing", "batch", "epochs", "patience")
+TRAIN_KEYS += ("optimizer", "fine_tune")
 AUGMENTATION_KEYS = ("noise", "time_mask", "mixup")
-KEYS = (*HEAD_KEYS, "window", "stride", *TRAIN_KEYS, *AUGMENTATION_KEYS)
+KEYS = (*HEAD_KEYS, "window", "stride", *TRAIN_KEYS, "augment", *AUGMENTATION_KEYS)
 _WHOLE = frozenset(("units", "layers", "window", "stride", "batch", "epochs", "patience"))
+_WHOLE |= {"kernel", "fine_tune", "trainable"}
+_NAMES = frozenset(("head", "base", "weights", "pooling", "cell", "optimizer", "augment"))
 STUDY_FILE, TABLE_FILE, PAGE_FILE = "study.db", "results.csv", "comparison.html"
 _TRIES = 50  # proposals in a row that were trained before, after which the space counts as exhausted
 
@@ -101,9 +104,9 @@ def _values(path: Path, key: str, value: Any) -> list[Any] | Range:
             raise UserError(f"{path}: {key} from {low:g} to {high:g} is no range")
         return Range(low, high, bool(value.get("log", False)), key in _WHOLE)
     values = value if isinstance(value, list) else [value]
-    wanted = "a name" if key == "head" else "a whole number" if key in _WHOLE else "a number"
+    wanted = "a name" if key in _NAMES else "a whole number" if key in _WHOLE else "a number"
     for item in values:
-        fits = isinstance(item, str) if key == "head" else _is_number(item) and (key not in _WHOLE or item == int(item))
+        fits = isinstance(item, str) if key in _NAMES else _is_number(item) and (key not in _WHOLE or item == int(item))
         if not fits:
             # YAML 1.1 reads 1e-3 as text: a number needs a point.
             raise UserError(f"{path}: {key} has the value {item!r}; expected {wanted} (1.0e-3, not 1e-3)")
@@ -135,7 +138,13 @@ def canonical(point: Point) -> Point:
     head = HEADS.get(point.get("head", "gru"))
     if head is None:
         return dict(point)
-    return {key: value for key, value in point.items() if key not in HEAD_KEYS[1:] or key in head.takes}
+    idle = {key for key in HEAD_KEYS[1:] if key not in head.takes}
+    idle |= {"augment"} if head.needs == "features" else set(AUGMENTATION_KEYS)
+    if head.base is None:
+        idle.add("fine_tune")
+    if point.get("cell", head.cell) != "conv1d":
+        idle.add("kernel")
+    return {key: value for key, value in point.items() if key not in idle}
 
 
 def key_of(point: Point) -> str:
@@ -156,9 +165,13 @@ def settings_of(point: Point, base: TrainSpec, data: Dataset, split: Split) -> t
     if "window" in point or "stride" in point:
         window = WindowSpec(point.get("window", window.length), point.get("stride", 0))
     check_window(data, window)
-    changed = {("rate" if key == "learning_rate" else key): point[key] for key in TRAIN_KEYS if key in point}
+    names = {"learning_rate": "rate", "augment": "vary"}
+    changed = {names.get(key, key): point[key] for key in (*TRAIN_KEYS, "augment") if key in point}
     augmentation = Augmentation(**{key: point[key] for key in AUGMENTATION_KEYS if key in point})
-    return head, window, replace(base, augmentation=augmentation, **changed)
+    spec = replace(base, augmentation=augmentation, **changed)
+    head.check_input(data.shape, str(data.folder))
+    spec.check(head)
+    return head, window, spec
 
 
 # -- the search ------------------------------------------------------------------------------------

@@ -87,15 +87,15 @@ def cut(features: np.ndarray, starts: np.ndarray, length: int) -> tuple[np.ndarr
     """Windows of one sequence.
 
     Args:
-        features: ``(T, D)``, real steps only.
+        features: ``(T, *shape)``, real steps only.
         starts: ``(n,)`` first steps, each below T.
         length: steps in a window.
 
     Returns:
-        ``(n, length, D)`` of the same dtype, zeros where the sequence has ended, and the mask ``(n, length)``
+        ``(n, length, *shape)`` of the same dtype, zeros where the sequence has ended, and the mask ``(n, length)``
         bool, True where a step is real.
     """
-    windows = np.zeros((len(starts), length, features.shape[1]), features.dtype)
+    windows = np.zeros((len(starts), length, *features.shape[1:]), features.dtype)
     mask = np.zeros((len(starts), length), bool)
     for row, start in enumerate(starts):
         real = features[start : start + length]

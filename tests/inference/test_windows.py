@@ -15,7 +15,7 @@ class Sum:
     """A head whose two probabilities tell which steps it was given, and in which order."""
 
     classes = ("a", "b")
-    dimensions = 1
+    shape, dtype, batch = (1,), np.dtype(np.float32), 32
 
     def __init__(self, length: int) -> None:
         self.window = WindowSpec(length)
