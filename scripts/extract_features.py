@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from pipeline import command
 from pipeline.errors import UserError
+from pipeline.extraction import devices
 from pipeline.extraction.extract import Extraction, ExtractionSpec
 from pipeline.extraction.networks import Network, find_network
 from pipeline.extraction.pictures import Pictures
@@ -45,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         commit_every=args.commit_every,
         part=_part(args.shard),
     )
+    if args.devices:
+        return _run_on_devices(args, sys.argv[1:] if argv is None else argv)
     name, seen = _stream(args.backbone, args.input)
     network = find_network(name)
     if args.dtype and network.name == FRAMES:
@@ -126,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--commit-every", type=float, default=30, help="seconds of work that a power cut may cost")
     run.add_argument("--retry-failed", action="store_true", help="try again what failed before")
     run.add_argument("--shard", metavar="I/N", default="1/1", help="do the I-th of N parts, one per machine")
+    run.add_argument("--devices", metavar="0,1,...", help="GPUs of this machine: a process for each, one store")
     run.add_argument("--engine", choices=("local", "ray"), default="local", help="this machine, or a Ray cluster")
     run.add_argument("--ray-address", default="local", help="local, auto, or HOST:PORT of a running cluster")
     run.add_argument("--ray-workers", type=int, default=0, help="actors; 0: one per GPU, else one per machine")
@@ -140,6 +144,16 @@ def _stream(backbone: str, given: Input | None) -> tuple[str, Input]:
     if given == "rgb":
         raise UserError("--backbone flow keeps motion, not --input rgb; choose --backbone frames for colours")
     return FRAMES, given or "farneback"
+
+
+def _run_on_devices(args: argparse.Namespace, argv: Sequence[str]) -> int:
+    if args.engine == "ray":
+        raise UserError("--devices is for one machine; Ray gives each GPU an actor by itself")
+    jobs = devices.calls(Path(__file__), argv, devices.parse_devices(args.devices), _part(args.shard), args.workers)
+    if args.overwrite:
+        check_place(args.out)
+        _remove_store(args.out)
+    return devices.run_all(jobs)
 
 
 def _run_on_ray(extraction: Extraction, weights: WeightsSource | None, args: argparse.Namespace, say) -> None:
