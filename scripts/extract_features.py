@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 from pipeline import command
 from pipeline.errors import UserError
 from pipeline.extraction import devices
+from pipeline.extraction.augmentation import DEFAULT
+from pipeline.extraction.augmented import CopyRun, CopySpec
 from pipeline.extraction.extract import Extraction, ExtractionSpec
 from pipeline.extraction.networks import Network, find_network
 from pipeline.extraction.pictures import Pictures
@@ -46,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         commit_every=args.commit_every,
         part=_part(args.shard),
     )
+    copies = CopySpec.parse(args.augment) if args.augment else None
     if args.devices:
         return _run_on_devices(args, sys.argv[1:] if argv is None else argv)
     name, seen = _stream(args.backbone, args.input)
@@ -88,6 +91,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             extraction.run(pool, backbone, {"precision": backbone.precision}, line.show)
     else:
         extraction.copy_known()
+    if copies is not None:
+        _make_copies(extraction, copies, loader, args, say)
     _report(extraction, args.out, say)
     return command.SOME_FAILED if extraction.failures() else command.OK
 
@@ -117,6 +122,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="LEVELS",
         help="frames that differ by at most so many grey levels on average from the last one that went through the "
         f"network take its feature over ({REUSE_STATIC:g} where no number is given)",
+    )
+    parser.add_argument(
+        "--augment",
+        metavar="K[:SPEC]",
+        help=f"also K varied copies of each video, used in training only; SPEC as for train.py (default: {DEFAULT})",
     )
     run = parser.add_argument_group("run: what decides the speed")
     run.add_argument(
@@ -154,6 +164,18 @@ def _run_on_devices(args: argparse.Namespace, argv: Sequence[str]) -> int:
         check_place(args.out)
         _remove_store(args.out)
     return devices.run_all(jobs)
+
+
+def _make_copies(extraction: Extraction, spec: CopySpec, loader: _Loader, args: argparse.Namespace, say) -> None:
+    run = CopyRun(extraction, spec)
+    if not run:
+        say(f"{args.out}: {plural(spec.count, 'augmented copy', 'augmented copies')} of each video: all were there")
+        return
+    with ProgressLine(run.progress, args.quiet) as line:
+        backbone = loader.backbone(extraction.recipe)
+        progress = run.run(backbone, {"precision": backbone.precision}, line.show)
+    copies = plural(progress.done, "augmented copy", "augmented copies")
+    say(f"{args.out}: {copies} ({spec.augmentation}), {progress.frames:,} frames in {progress.seconds:.1f} s")
 
 
 def _run_on_ray(extraction: Extraction, weights: WeightsSource | None, args: argparse.Namespace, say) -> None:

@@ -92,7 +92,7 @@ class Extraction:
         self._catalog = catalog
         self._weights = weights
         i, n = spec.part
-        self._mine = catalog.videos[i - 1 :: n]
+        self.mine = catalog.videos[i - 1 :: n]
         # The folder is checked, and made, before anything is decoded.
         with StoreWriter(folder, recipe, weights=weights):
             pass
@@ -103,7 +103,7 @@ class Extraction:
     def look(self, looked_at: Callable[[], None] = lambda: None) -> Plan:
         """Find out what is to be done; neither decodes nor loads a network."""
         entries = FeatureStore(self.folder).entries
-        self.plan = make_plan(self._mine, entries, self._log, retry_failed=self.spec.retry_failed, looked_at=looked_at)
+        self.plan = make_plan(self.mine, entries, self._log, retry_failed=self.spec.retry_failed, looked_at=looked_at)
         self._log.keep_only(video.name for video in self.plan.failed_before)
         for video, error in self.plan.failed:
             self._log.add(video.name, error)
@@ -200,7 +200,7 @@ class Extraction:
 
     def failures(self) -> dict[str, str]:
         """Why each failed video of this run, or of earlier ones, cannot be used."""
-        return {video.name: self._log.reason(video.name) for video in self._mine if video.name in self._log}
+        return {video.name: self._log.reason(video.name) for video in self.mine if video.name in self._log}
 
     def write_catalog(self) -> None:
         """Write the whole catalog into the store, with the facts that decoding found out."""

@@ -143,6 +143,17 @@ class FeatureStore:
         """Which steps of a stored sequence the sampling of this store picks; all, unless it is thinned."""
         return self._sampling.thin(times, frames, self._dense)
 
+    def copies_of(self, video: str, most: int = 100) -> list[str]:
+        """The names of a video's augmented copies that are of the same file as its own sequence, in order."""
+        source = self.entries[video].source
+        names = (name_of_copy(video, copy) for copy in range(1, most + 1))
+        found = ((name, self.entries.get(name)) for name in names)
+        return [
+            name
+            for name, entry in found
+            if entry and (entry.source.size, entry.source.mtime_ns) == (source.size, source.mtime_ns)
+        ]
+
     @property
     def weights_source(self) -> str:
         """What the user named as ``--weights``: ``imagenet``, ``random:0`` or the path of a file; '' if imported."""
@@ -225,6 +236,11 @@ class FeatureStore:
             steps = self._places(shard, entry.row, int(shard["steps"][entry.row]))[steps]
         features, times, frames = (shard[name][entry.row, steps] for name in ("features", "times", "frames"))
         return Sequence(entry.video, features, times, frames)
+
+
+def name_of_copy(video: str, copy: int) -> str:
+    """What the ``copy``-th augmented copy, from 1, of a video is called; see `pipeline.extraction.augmented`."""
+    return f"{video}#{copy}"
 
 
 def read_recipe(folder: Path) -> Recipe:

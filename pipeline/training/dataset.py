@@ -31,6 +31,18 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class Copies:
+    """Augmented copies of some videos, to be trained on only; see `pipeline.extraction.augmented`."""
+
+    of: np.ndarray
+    """``(m,)`` int64, the row of the dataset that each is a copy of."""
+    steps: np.ndarray
+    """``(m,)`` int64."""
+    offsets: np.ndarray
+    """``(m,)`` int64, as those of the dataset."""
+
+
+@dataclass(frozen=True)
 class Dataset:
     """The labelled videos of a store with their sequences, in the order of the catalog."""
 
@@ -60,6 +72,8 @@ class Dataset:
     """``(sum of steps,)`` int64, the frame number of each step."""
     step_labels: np.ndarray | None = None
     """``(sum of steps,)`` int64, the class of each step where single frames are labelled, -1 where none is."""
+    copies: Copies | None = None
+    """Augmented copies; only `with_copies` shows them."""
     joined: Stream | None = None
     """Where the second part of each feature vector comes from; see `pipeline.training.joined.join`."""
 
@@ -95,6 +109,20 @@ class Dataset:
     def places_of(self, row: int) -> slice:
         """Where the steps of a video lie in ``features`` and ``frames``."""
         return slice(int(self.offsets[row]), int(self.offsets[row] + self.steps[row]))
+
+    def with_copies(self, rows: np.ndarray) -> tuple[Dataset, np.ndarray]:
+        """What to train on for the videos ``rows``: a dataset with the copies as further rows, and the rows of it."""
+        if self.copies is None:
+            return self, rows
+        copies = self.copies
+        longer = replace(
+            self,
+            labels=np.concatenate([self.labels, self.labels[copies.of]]),
+            steps=np.concatenate([self.steps, copies.steps]),
+            offsets=np.concatenate([self.offsets, copies.offsets]),
+            copies=None,
+        )
+        return longer, np.concatenate([rows, len(self) + np.flatnonzero(np.isin(copies.of, rows))])
 
     def classes_in(self, rows: np.ndarray) -> set[int]:
         """Indices of the classes that occur in the videos ``rows``."""
@@ -167,8 +195,9 @@ def open_dataset(
     classes = _check_classes(store.folder, tuple(sorted(occurring, key=natural_key)), classes)
 
     entries = [store.entries[video.name] for video in videos]
+    copied = [(row, name) for row, video in enumerate(videos) for name in store.copies_of(video.name)]
     steps = np.array([entry.steps for entry in entries], np.int64)
-    stored = StoredSteps(store, [video.name for video in videos])
+    stored = StoredSteps(store, [*(video.name for video in videos), *(name for _, name in copied)])
     offsets = np.array([stored.first[video.name] for video in videos], np.int64)
     here = [slice(offset, offset + count) for offset, count in zip(offsets, steps, strict=True)]
     frames = stored.frames
@@ -180,6 +209,14 @@ def open_dataset(
             for place in range(here[row].start, here[row].stop):
                 label = of_frame.get(int(frames[place]))
                 step_labels[place] = -1 if label is None else classes.index(label)
+        for row, name in copied:
+            first = stored.first[name]
+            step_labels[first : first + store.entries[name].steps] = step_labels[here[row]]
+    copies = Copies(
+        np.array([row for row, _ in copied], np.int64),
+        np.array([store.entries[name].steps for _, name in copied], np.int64),
+        np.array([stored.first[name] for _, name in copied], np.int64),
+    )
     return Dataset(
         folder=store.folder,
         recipe=store.recipe,
@@ -196,6 +233,7 @@ def open_dataset(
         left_out=left_out,
         frames=frames,
         step_labels=step_labels,
+        copies=copies if copied else None,
     )
 
 

@@ -91,6 +91,7 @@ def join(data: Dataset, other: Dataset) -> Dataset:
     return replace(
         data,
         features=JoinedSteps(data.features, other.features, places),
+        copies=None,  # those of two stores need not be varied in the same way
         joined=Stream(other.recipe, other.weights_source),
         precision=",".join(sorted({data.precision, other.precision} - {""})),
     )

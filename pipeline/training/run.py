@@ -106,7 +106,9 @@ def train(
     if state is not None:
         settings = {"head": head.settings(), "window": asdict(window), "training": asdict(replace(spec, epochs=1))}
         resumable = Resumable(state, {"recipe": data.fingerprint, "split": names, **settings})
-    trained = fit(data, windows["train"], windows["val"], head, spec, on_epoch=on_epoch, resumable=resumable)
+    longer, rows = data.with_copies(split.train)
+    learnt = windows["train"] if longer is data else windows_of(longer, rows, window)
+    trained = fit(data, learnt, windows["val"], head, spec, on_epoch=on_epoch, resumable=resumable)
     groups = list(groups) if groups is not None else data.names
     logits = {name: trained.logits(part) for name, part in windows.items() if len(part)}
     temperature = temperature_of(predictions_of("val", data, windows["val"], logits["val"]))
@@ -127,6 +129,7 @@ def train(
         "seconds": trained.seconds,
         "epochs": len(trained.progress.history),
         "best_epoch": trained.progress.best_epoch,
+        "augmented_copies": len(rows) - len(split.train),
         "parameters": int(trained.model.count_params()),
         "seed": spec.seed,
         "interrupted": trained.interrupted,
