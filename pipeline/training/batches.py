@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.training.dataset import Windows
 
-_ROUND, _NEIGHBOURS = 128 << 20, 1 << 20  # bytes; see `order_of_an_epoch`
+_ROUND, _NEIGHBOURS = 64 << 20, 512 << 10  # bytes; see `order_of_an_epoch`
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # features, mask, targets, weights
 
 
@@ -81,7 +81,7 @@ def batches(
 def order_of_an_epoch(windows: Windows, random: np.random.Generator, size: int) -> np.ndarray:
     """All windows once, in random order.
 
-    Where they take more than a round of 128 MiB, they are drawn in blocks of 1 MiB of neighbours, so that a disk can
+    Where they take more than a round of 64 MiB, they are drawn in blocks of 512 KiB of neighbours, so that a disk can
     follow, and shuffled again within each round. Each class is spread evenly over the rounds. The order does not
     depend on whether the features are in memory.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,6 +18,7 @@ COPY_THRESHOLD = 0.9999
 THRESHOLD = 0.98  # cosine of centred mean features; see `find_leaks`
 _LISTED = 50
 _GRID = 16  # pixels of each side of a frame, at most
+_BLOCK = 2048  # videos that are compared with as many others at a time
 
 
 @dataclass(frozen=True)
@@ -97,17 +99,20 @@ def find_leaks(data: Dataset, split: Split, groups: Sequence[str], *, threshold:
     """
     crossing = _crossing(data, split, groups)
     means = mean_features(data)
-    means -= means.mean(axis=0)
-    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+    centre = means.mean(axis=0, dtype=np.float32)
+
+    def directions(rows: np.ndarray) -> np.ndarray:
+        away = means[rows] - centre
+        return away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-12)
+
     twins = []
     parts = [(name, rows) for name, rows in split.parts().items() if len(rows)]
     for position, (other_part, others) in enumerate(parts):
         for part, rows in parts[position + 1 :]:
-            for start in range(0, len(rows), 512):
-                block = rows[start : start + 512]
-                cosines = means[block] @ means[others].T
+            for block, other_block in itertools.product(_blocks(rows), _blocks(others)):
+                cosines = directions(block) @ directions(other_block).T
                 for i, j in np.argwhere(cosines >= threshold):
-                    video, other = data.videos[block[i]].name, data.videos[others[j]].name
+                    video, other = data.videos[block[i]].name, data.videos[other_block[j]].name
                     twins.append(Twin(part, video, other_part, other, float(min(1.0, cosines[i, j]))))
     return LeakReport(crossing, tuple(sorted(twins, key=lambda twin: (-twin.cosine, twin.video, twin.other))))
 
@@ -124,14 +129,21 @@ def _crossing(data: Dataset, split: Split, groups: Sequence[str]) -> tuple[Cross
     )
 
 
+def _blocks(rows: np.ndarray) -> list[np.ndarray]:
+    return [rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK)]
+
+
 def mean_features(data: Dataset) -> np.ndarray:
-    """``(n, D)`` float32, the mean of each sequence; of frames, of some pixels of them."""
+    """``(n, D)`` in the type of the store, the mean of each sequence; of frames, of some pixels of them."""
     # Enough of a picture to know a copy by, and of a long list of videos no more than features take.
     thin = tuple(slice(None, None, -(-side // _GRID)) for side in data.shape[:2]) if len(data.shape) == 3 else ()
-    means = np.zeros((len(data), *np.empty(data.shape, bool)[thin].shape), np.float32)
-    stretches = windows_of(
-        replace(data, step_labels=None), np.arange(len(data)), WindowSpec(min(64, int(data.steps.max())))
-    )
+    size = np.empty(data.shape, bool)[thin].size
+    means = np.zeros((len(data), size), np.result_type(data.features.dtype, np.float16))
+    length = min(64, int(data.steps.max()))
+    stretches = windows_of(replace(data, step_labels=None), np.arange(len(data)), WindowSpec(length))
     for rows, features, _ in stretches.blocks():
-        np.add.at(means, stretches.video[rows], features[:, :, *thin].sum(axis=1, dtype=np.float32))
-    return means.reshape(len(data), -1) / data.steps[:, None].astype(np.float32)
+        videos, of_row = np.unique(stretches.video[rows], return_inverse=True)
+        sums = np.zeros((len(videos), size), np.float32)
+        np.add.at(sums, of_row, features[:, :, *thin].sum(axis=1, dtype=np.float32).reshape(len(rows), -1))
+        means[videos] += (sums / data.steps[videos, None]).astype(means.dtype)
+    return means
