@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pipeline.training.dataset import Dataset
     from pipeline.training.progress import Epoch
     from pipeline.training.splits import Split
+    from pipeline.training.tensorboard import TensorBoardLog
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,11 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     # Keras takes seconds to import; --help and mistakes above must not wait for it.
     from pipeline.training.checkpoint import check_free
+    from pipeline.training.compiled import distribute
     from pipeline.training.dataset import open_dataset
     from pipeline.training.joined import join
     from pipeline.training.memory import parse_memory
     from pipeline.training.splits import groups_of, make_folds, make_split
 
+    if note := distribute(args.devices):
+        say(f"note: {note}")
     if args.resume and (args.out is None or args.folds is not None):
         raise UserError("--resume needs the --out of the interrupted run, and does not go with --folds")
     if args.out is not None:
@@ -159,9 +163,12 @@ def _train(args: argparse.Namespace, data: Dataset, groups: list[str], split: Sp
         state = args.out.parent / f"{args.out.name}.state.npz"
         if not args.resume:
             state.unlink(missing_ok=True)
+    log = _tensorboard(args, prefix)
     with command.progress(spec.epochs, "epoch", args.quiet, desc=prefix + head.name, leave=False) as bar:
 
         def on_epoch(epoch: Epoch) -> None:
+            if log is not None:
+                log.add(epoch)
             bar.set_postfix_str(f"val loss {epoch.val_loss:.3f}, val accuracy {epoch.val_accuracy:.3f}", refresh=False)
             bar.update()
 
@@ -177,6 +184,17 @@ def _train(args: argparse.Namespace, data: Dataset, groups: list[str], split: Sp
             state=state,
             on_epoch=on_epoch,
         )
+
+
+def _tensorboard(args: argparse.Namespace, prefix: str) -> TensorBoardLog | None:
+    """Where --tensorboard wants the curves of this training, or of this fold."""
+    if args.tensorboard is None:
+        return None
+    from pipeline.training.tensorboard import TensorBoardLog
+
+    run = args.out or Path(args.store.name)
+    folder = run.parent / "tensorboard" if args.tensorboard == Path() else args.tensorboard
+    return TensorBoardLog(folder / run.name / prefix.replace(" ", ""), resumed=args.resume)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -256,6 +274,15 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--balance", action="store_true", help="let rare classes weigh more")
     fit.add_argument("--noise", type=float, default=0.0, help="on the features, in standard deviations")
     fit.add_argument("--time-mask", type=float, default=0.0, help="longest share of a window that is hidden")
+    fit.add_argument("--devices", type=int, help="accelerators that share each batch, on JAX (default: all)")
+    fit.add_argument(
+        "--tensorboard",
+        type=Path,
+        nargs="?",
+        const=Path(),
+        metavar="DIR",
+        help="write curves for TensorBoard into a folder DIR/RUN (default: 'tensorboard' beside --out)",
+    )
     fit.add_argument("--mixup", type=float, default=0.0, help="mix pairs of windows, Beta(x, x); 0.2 is usual")
     return parser
 

@@ -14,7 +14,7 @@ from pipeline.errors import UserError
 from pipeline.extraction.augmentation import FrameAugmentation
 from pipeline.training.batches import Augmentation, Batch, balanced_weights, batches
 from pipeline.training.checkpoint import rows_at_once, run_in_batches
-from pipeline.training.compiled import Function, Step, compile_head, compile_step
+from pipeline.training.compiled import Function, Step, compile_head, compile_step, replicas
 from pipeline.training.dataset import Dataset, Windows
 from pipeline.training.heads import FRAMES, HEADS, HeadSpec, build_model, statistics_of
 from pipeline.training.networks import ALL, base_of, set_trainable
@@ -196,6 +196,7 @@ def fit(
     spec = spec.resolved(head)
     assert spec.batch is not None
     size = min(spec.batch, len(train))  # a small set is one small batch, not one that is mostly filling
+    size = -(-size // replicas()) * replicas()
     if spec.accumulate > (most := -(-len(train) // size)):
         raise UserError(f"--accumulate {spec.accumulate}: an epoch has {plural(most, 'step')} of {size} windows")
     learner = _varied(model, spec)
