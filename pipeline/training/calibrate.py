@@ -14,6 +14,8 @@ from pipeline.training.heads import softmax
 
 _RANGE = (-3.0, 3.0)  # of the logarithm of the temperature
 
+_BOOTSTRAP = 1 << 20  # numbers that are drawn at once; tens of thousands of groups would take gigabytes
+
 
 def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Mean negative logarithm of the true class's probability."""
@@ -115,8 +117,13 @@ def bootstrap(right: np.ndarray, groups: list[str], *, seed: int = 0, draws: int
     _, of_video = np.unique(groups, return_inverse=True)
     sizes = np.bincount(of_video)
     hits = np.bincount(of_video, weights=right)
-    times = np.random.default_rng(seed).multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=draws)
-    low, high = np.quantile((times @ hits) / (times @ sizes), [0.025, 0.975])
+    random, even = np.random.default_rng(seed), np.full(len(sizes), 1 / len(sizes))
+    at_once = max(1, _BOOTSTRAP // len(sizes))
+    accuracies = []
+    for start in range(0, draws, at_once):
+        times = random.multinomial(len(sizes), even, size=min(at_once, draws - start))
+        accuracies.append((times @ hits) / (times @ sizes))
+    low, high = np.quantile(np.concatenate(accuracies), [0.025, 0.975])
     return float(low), float(high)
 
 
