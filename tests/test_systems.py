@@ -8,7 +8,7 @@ from pipeline.errors import UserError
 from pipeline.systems import CONFIGS, find_system, parse_changes, read_system
 
 PLACES = {"data": "videos", "out": "made", "weights": "random", "video": "v.mp4", "configs": "configs"}
-PUBLISHED = ["apriorit", "ecology-grid", "keras-example"]
+PUBLISHED = ["apriorit", "ecology-grid", "frame-generators", "rolling-average", "keras-example"]
 
 
 def write(tmp_path, text):
