@@ -23,9 +23,10 @@ from pipeline.videos.annotations import read_annotations
 from pipeline.videos.catalog import open_catalog
 from pipeline.videos.clips import Clip, Recording, Segment, equal_pieces, open_recording, plan_clips
 from pipeline.videos.copying import SETTINGS, Miss, copy_clips, snap
-from pipeline.videos.cutting import Encoding, claim, cut_clips, left_to_cut, parse_size
+from pipeline.videos.cutting import Encoding, claim, cut_clips, left_to_cut
 from pipeline.videos.ffmpeg import find_ffmpeg
 from pipeline.videos.files import remove_abandoned
+from pipeline.videos.sizes import parse_size
 from pipeline.videos.tables import plural, write_table
 
 
@@ -57,9 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--overwrite", action="store_true", help="replace files that are other clips of the same name")
     args = parser.parse_args(argv)
     say = command.say(args.quiet)
-    encoding = Encoding(
-        parse_size(args.size) if args.size else None, args.fps, not args.no_sound, args.quality, args.preset
-    )
+    height, width = parse_size(args.size, square=False) if args.size else (0, 0)
+    size = (width, height) if args.size else None
+    encoding = Encoding(size, args.fps, not args.no_sound, args.quality, args.preset)
     if args.every is not None and not args.videos:
         raise UserError(
             "--every cuts videos, and none was given; expected: cut_clips.py Match.mp4 --every 3 --out clips"

@@ -23,13 +23,14 @@ from pipeline.extraction.extract import Extraction, ExtractionSpec
 from pipeline.extraction.networks import Network, find_network
 from pipeline.extraction.pictures import Pictures
 from pipeline.extraction.progress_line import ProgressLine
-from pipeline.extraction.recipe import CROPS, FRAMES, INPUTS, INTERPOLATIONS, PIXELS, Input, Recipe, parse_size
+from pipeline.extraction.recipe import CROPS, FRAMES, INPUTS, INTERPOLATIONS, PIXELS, Input, Recipe
 from pipeline.extraction.reuse import DEFAULT as REUSE_STATIC
 from pipeline.extraction.shards import check_place
 from pipeline.extraction.store import RECIPE_FILE, SHARDS, known_digest
 from pipeline.extraction.weights import WeightsSource
 from pipeline.videos.catalog import open_catalog
 from pipeline.videos.sampling import FORMS, Sampling
+from pipeline.videos.sizes import parse_size
 from pipeline.videos.tables import plural
 
 if TYPE_CHECKING:

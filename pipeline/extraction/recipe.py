@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
@@ -123,15 +122,3 @@ class Recipe:
                 mine, theirs = (f"{digest[:12]}…" if digest else "none" for digest in (mine, theirs))
             parts.append(f"{item.name.replace('_', ' ')} {mine}, not {theirs}")
         return "; ".join(parts)
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """``299`` is a square of that side, ``720x1280`` is height x width.
-
-    Returns:
-        (height, width) in pixels.
-    """
-    match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text.strip().lower())
-    if not match:
-        raise UserError(f"size {text!r} is not understood; expected one side such as 299, or HEIGHTxWIDTH")
-    return int(match[1]), int(match[2] or match[1])

@@ -13,11 +13,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 from pipeline.errors import UserError
 from pipeline.training.dataset import Dataset
 from pipeline.videos.catalog import SPLITS, Video
+from pipeline.videos.official import UCF101_GROUP
 from pipeline.videos.tables import plural
-
-# v_ApplyEyeMakeup_g08_c01.avi: clips of one group are cut from one recording (UCF101).
-# Source: https://www.crcv.ucf.edu/data/UCF101.php
-_UCF101 = re.compile(r"(\w+_g\d+)_c\d+")
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ def groups_of(videos: Sequence[Video], rule: str | None = None) -> tuple[list[st
     if rule in (None, "column") or (rule == "auto" and filled):
         return [video.group or f"video {video.name}" for video in videos], ()
     try:
-        pattern = _UCF101 if rule == "auto" else re.compile(rule or "")
+        pattern = UCF101_GROUP if rule == "auto" else re.compile(rule or "")
     except re.error as error:
         raise UserError(f"--group {rule!r} is no regular expression ({error}); try for example 'person\\d+'") from None
     matches = [pattern.search(name) for name in names]

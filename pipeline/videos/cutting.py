@@ -59,18 +59,6 @@ class Encoding:
         return ", ".join(part for part in parts if part)
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """``(width, height)`` of ``240x320``: the height comes first, as everywhere in this project.
-
-    Raises:
-        UserError: another form.
-    """
-    height, _, width = text.lower().partition("x")
-    if not (height.isdecimal() and width.isdecimal()):
-        raise UserError(f"size {text!r} is not understood; expected HEIGHTxWIDTH in pixels, such as 240x320")
-    return int(width), int(height)
-
-
 @dataclass(frozen=True)
 class Cut:
     """What became of one clip."""

@@ -17,7 +17,9 @@ from pipeline.errors import UserError
 from pipeline.videos.catalog import SPLIT_FOLDERS, Video
 from pipeline.videos.tables import read_numbered, read_text
 
-_UCF_GROUP = re.compile(r"^v_(\w+_g\d+)_c\d+")
+# v_ApplyEyeMakeup_g08_c01.avi: clips of one group are cut from one recording (UCF101).
+# Source: https://www.crcv.ucf.edu/data/UCF101.php
+UCF101_GROUP = re.compile(r"(?:\bv_)?(\w+_g\d+)_c\d+")
 _HMDB_NAME = re.compile(r"^(?P<label>.+)_test_split\d+\.txt$")
 
 
@@ -81,7 +83,7 @@ def _ucf(path: Path) -> list[Entry]:
         label = numbered.get(number.strip(), folder) if number else folder
         if label != folder:
             raise UserError(f"{path}, line {line_number}: {name} has the number of the class {label!r} in {index.name}")
-        group = _UCF_GROUP.match(PurePosixPath(name).name)
+        group = UCF101_GROUP.match(PurePosixPath(name).name)
         entries.append(Entry(_stem(name), label, split, group[1] if group else ""))
     return entries
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.extraction.recipe import Recipe, parse_size
+from pipeline.extraction.recipe import Recipe
 from tests.extraction.conftest import RECIPE
 
 BASE = Recipe("uniform:20", "inceptionv3", "ab" * 32, 299, 299)
@@ -55,14 +55,3 @@ def test_json_round_trip_and_unknown_keys():
     assert Recipe.from_json(RECIPE.canonical) == RECIPE
     with pytest.raises(UserError, match="newer version"):
         Recipe.from_json(RECIPE.canonical.replace("crop", "cut"))
-
-
-@pytest.mark.parametrize(("text", "size"), [("299", (299, 299)), ("720x1280", (720, 1280)), (" 224X224 ", (224, 224))])
-def test_sizes(text, size):
-    assert parse_size(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "big", "1x2x3", "-5", "3.5", "123456"])
-def test_sizes_that_are_none(text):
-    with pytest.raises(UserError, match="not understood"):
-        parse_size(text)

@@ -96,7 +96,7 @@ def videos(*names: str, group: str = "") -> list[Video]:
     [
         (r"person\d", ("a/person1.mp4", "b/person1_mirrored.mp4", "b/person2.mp4"), ["person1", "person1", "person2"]),
         (r"_(p\d)_", ("a_p1_x", "b_p1_y"), ["p1", "p1"]),
-        ("auto", ("v_Archery_g01_c01.avi", "v_Archery_g01_c02.avi"), ["v_Archery_g01", "v_Archery_g01"]),
+        ("auto", ("a/v_Archery_g01_c01.avi", "v_Archery_g01_c02.avi"), ["Archery_g01", "Archery_g01"]),
         ("none", ("a", "b"), ["a", "b"]),
     ],
 )

@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.errors import UserError, VideoError
 from pipeline.videos.clips import Clip, Segment, equal_pieces, open_recording, plan_clips
-from pipeline.videos.cutting import Cut, Encoding, claim, cut_clips, left_to_cut, parse_size
+from pipeline.videos.cutting import Cut, Encoding, claim, cut_clips, left_to_cut
 from pipeline.videos.reader import VideoReader, open_video
 from tests.media import KINDS, read_number, write_video
 
@@ -269,11 +269,7 @@ def test_stopping_early_kills_ffmpeg_and_cleans_up(recordings, tmp_path):
     assert all(len(numbers(clip.path)) == clip.frames for clip in clips if clip.path.exists())
 
 
-def test_sizes():
-    assert parse_size("240x320") == (320, 240)
-    for text in ("320", "x", "ax3", "-2x4", "2.5x3"):
-        with pytest.raises(UserError, match="expected HEIGHTxWIDTH"):
-            parse_size(text)
+def test_encodings_that_cannot_be():
     with pytest.raises(UserError, match="even numbers"):
         Encoding(size=(321, 240))
     with pytest.raises(UserError, match="frames per second"):
