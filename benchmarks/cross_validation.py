@@ -2,6 +2,7 @@
 
     python benchmarks/cross_validation.py features/actions --group 'person\\d'
     python benchmarks/cross_validation.py features/fights
+    python benchmarks/cross_validation.py features/actions --join features/actions-flow --group 'person\\d'
 
 prints, for each head, the mean and the lowest fold of every seed, and the mean over the seeds with its spread.
 """
@@ -15,6 +16,7 @@ import numpy as np
 
 from pipeline.training.dataset import open_dataset
 from pipeline.training.heads import head_spec
+from pipeline.training.joined import join
 from pipeline.training.run import train
 from pipeline.training.splits import groups_of, make_folds
 from pipeline.training.train import TrainSpec
@@ -23,12 +25,15 @@ from pipeline.training.train import TrainSpec
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("store", type=Path, help="feature store")
+    parser.add_argument("--join", type=Path, help="second store, as for train.py")
     parser.add_argument("--group", help="as for train.py")
     parser.add_argument("--heads", nargs="+", default=["gru", "keras-example"])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--folds", type=int, default=5)
     args = parser.parse_args()
     data = open_dataset(args.store)
+    if args.join:
+        data = join(data, open_dataset(args.join))
     groups, _ = groups_of(data.videos, args.group)
     for name in args.heads:
         # The published head is trained as published: ten epochs.

@@ -134,7 +134,7 @@ def _train(args: argparse.Namespace, data: Dataset, groups: list[str], split: Sp
     from pipeline.training.heads import head_spec
     from pipeline.training.run import train
     from pipeline.training.train import TrainSpec
-    from pipeline.training.windows import WindowSpec
+    from pipeline.training.windows import WindowSpec, window_in_seconds
 
     head = head_spec(
         args.head,
@@ -150,7 +150,14 @@ def _train(args: argparse.Namespace, data: Dataset, groups: list[str], split: Sp
         kernel=args.kernel,
     )
     window = data.default_window(split.train)
-    if (args.window, args.stride, args.policy) != (None, None, None):
+    if (args.window_seconds, args.stride_seconds) != (None, None):
+        if (args.window, args.stride) != (None, None):
+            raise UserError("--window and --stride count steps; use either them or --window-seconds, --stride-seconds")
+        apart, sampling = data.step_seconds[split.train], Sampling.parse(data.recipe.sampling)
+        window = window_in_seconds(
+            args.window_seconds, args.stride_seconds, apart, sampling, policy=args.policy or "pad"
+        )
+    elif (args.window, args.stride, args.policy) != (None, None, None):
         length = window.length if args.window is None else args.window
         window = WindowSpec(length, args.stride or 0, args.policy or "pad")
     spec = TrainSpec(
@@ -240,6 +247,8 @@ def _parser() -> argparse.ArgumentParser:
     windows = parser.add_argument_group("windows")
     windows.add_argument("--window", type=int, help="steps in a window (default: the whole sequence where it is short)")
     windows.add_argument("--stride", type=int, help="steps between the starts of windows (default: no overlap)")
+    windows.add_argument("--window-seconds", type=float, metavar="S", help="windows of this duration instead")
+    windows.add_argument("--stride-seconds", type=float, metavar="S", help="between the starts of such windows")
     windows.add_argument("--policy", choices=("pad", "drop"), help="of the steps after the last whole window")
     windows.add_argument("--random-windows", action="store_true", help="begin anywhere, anew in each epoch")
     windows.add_argument("--labels", type=Path, help="CSV video,frame,label[,split]: labels of single frames")

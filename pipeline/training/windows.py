@@ -8,9 +8,11 @@ from typing import Literal
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.videos.sampling import Sampling
 
 LONGEST_DEFAULT = 64  # steps; sequences up to this length are one window unless the user says otherwise
 FRAMES_DEFAULT = 16  # steps of a window where single frames are labelled
+Policy = Literal["pad", "drop"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class WindowSpec:
     """Steps in a window; shorter sequences are padded on the right."""
     stride: int = 0
     """Steps from one window's start to the next one's; 0 means ``length``, that is without overlap."""
-    policy: Literal["pad", "drop"] = "pad"
+    policy: Policy = "pad"
     """What becomes of the steps after the last whole window: ``pad`` keeps them as one more window that is
     padded on the right, ``drop`` leaves them out. A sequence shorter than one window is always kept."""
 
@@ -81,6 +83,35 @@ def window_for_frames(steps: list[int]) -> WindowSpec:
     """The window where single frames are labelled: short and half overlapping, as labels change within a video."""
     length = min(FRAMES_DEFAULT, max(steps))
     return WindowSpec(length, max(1, length // 2))
+
+
+def window_in_seconds(
+    seconds: float | None, stride: float | None, apart: np.ndarray, sampling: Sampling, *, policy: Policy = "pad"
+) -> WindowSpec:
+    """A window of a fixed duration, which glides over the video.
+
+    Args:
+        seconds: how long a window is.
+        stride: seconds from one window's start to the next one's; None for no overlap.
+        apart: ``(n,)`` seconds between the steps of each video, nan where it has one step only; the median counts.
+        sampling: how the steps were picked.
+
+    Raises:
+        UserError: durations that cannot be, or a sampling whose steps lie further apart in longer videos.
+    """
+    for option, value in (("--window-seconds", seconds), ("--stride-seconds", stride)):
+        if value is not None and not 0 < value < float("inf"):
+            raise UserError(f"{option} {value:g}: expected seconds above 0")
+    if seconds is None:
+        raise UserError("--stride-seconds needs --window-seconds")
+    known = apart[np.isfinite(apart) & (apart > 0)]
+    if sampling.by_count or not len(known):
+        raise UserError(
+            f"--window-seconds needs steps at a fixed distance, and {sampling} has none; extract by fps:F, every:N or "
+            "all, or count the steps by --window"
+        )
+    step = float(np.median(known))
+    return WindowSpec(max(1, round(seconds / step)), 0 if stride is None else max(1, round(stride / step)), policy)
 
 
 def cut(features: np.ndarray, starts: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UserError
-from pipeline.training.windows import WindowSpec, cut, default_window
+from pipeline.training.windows import WindowSpec, cut, default_window, window_in_seconds
+from pipeline.videos.sampling import Sampling
 
 counts = st.integers(1, 200)
 lengths = st.integers(1, 40)
@@ -61,3 +62,18 @@ def test_impossible_windows_are_refused_in_one_line(arguments, part):
     with pytest.raises(UserError, match=part) as error:
         WindowSpec(*arguments)
     assert "\n" not in str(error.value)
+
+
+def test_windows_of_a_duration():
+    apart = np.array([0.1, np.nan, 0.1, 0.12])
+    assert window_in_seconds(1.6, None, apart, Sampling.parse("fps:10")) == WindowSpec(16)
+    assert window_in_seconds(1.6, 0.4, apart, Sampling.parse("all"), policy="drop") == WindowSpec(16, 4, "drop")
+    assert window_in_seconds(0.01, 0.01, apart, Sampling.parse("fps:10")) == WindowSpec(1, 1)
+    for seconds, stride, sampling, line in (
+        (1.0, None, "uniform:8", "needs steps at a fixed distance, and uniform:8 has none"),
+        (0.0, None, "fps:10", "--window-seconds 0: expected seconds above 0"),
+        (1.0, -1.0, "fps:10", "--stride-seconds -1: expected seconds above 0"),
+        (None, 1.0, "fps:10", "--stride-seconds needs --window-seconds"),
+    ):
+        with pytest.raises(UserError, match=line):
+            window_in_seconds(seconds, stride, apart, Sampling.parse(sampling))
