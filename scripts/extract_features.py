@@ -49,10 +49,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         commit_every=args.commit_every,
         part=_part(args.shard),
     )
+    name, seen = _stream(args.backbone, args.input)
     copies = CopySpec.parse(args.augment) if args.augment else None
+    if copies and seen in ("farneback", "dis"):
+        raise UserError(
+            f"--augment turns and mirrors pictures, and the motion of --input {seen} would keep its old direction"
+        )
     if args.devices:
         return _run_on_devices(args, sys.argv[1:] if argv is None else argv)
-    name, seen = _stream(args.backbone, args.input)
     network = find_network(name)
     if args.dtype and network.name == FRAMES:
         raise UserError(f"--dtype {args.dtype}: frames are pictures, kept as uint8")

@@ -1,6 +1,7 @@
 """Write a picture of sequences of a frame cache, as a network on frames gets to see them.
 
-Each row is a video, or with --window or --window-seconds a window of one, its frames with their times.
+Each row is a video, or with --window or --window-seconds a window of one, its frames with their times; with
+--augment an augmented one is below each original.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from pipeline import command
 from pipeline.errors import UserError
+from pipeline.extraction.augmentation import DEFAULT, FrameAugmentation
 from pipeline.extraction.store import FeatureStore
 from pipeline.videos.sampling import Sampling
 from pipeline.videos.tables import plural
@@ -27,7 +29,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--window-seconds", type=float, help="show windows of this duration")
     parser.add_argument("--stride", type=int, help="steps between the starts of windows (default: no overlap)")
     parser.add_argument("--stride-seconds", type=float, help="the same in seconds")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of videos")
+    parser.add_argument(
+        "--augment",
+        nargs="?",
+        const=DEFAULT,
+        metavar="HOW",
+        help=f"show each sequence once more, varied as in training ({DEFAULT} where nothing is given)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of videos and of the augmentation")
     parser.add_argument("--overwrite", action="store_true", help="replace a picture that is there")
     args = parser.parse_args(argv)
     for name in ("videos", "columns"):
@@ -53,7 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.window is None:
             raise UserError("--stride needs --window")
         window = WindowSpec(args.window, args.stride or 0)
-    samples = draw_samples(store, videos=args.videos, columns=args.columns, window=window, seed=args.seed)
+    augmentation = FrameAugmentation.parse(args.augment) if args.augment else None
+    if augmentation and store.recipe.input in ("farneback", "dis"):
+        raise UserError("--augment turns and mirrors pictures, and motion in them would keep its old direction")
+    samples = draw_samples(
+        store, videos=args.videos, columns=args.columns, window=window, augmentation=augmentation, seed=args.seed
+    )
     if not samples:
         raise UserError(f"{args.store} holds no sequences yet; extract frames first")
     plots.save(contact_sheet(samples), args.out)

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pipeline.errors import UserError
+from pipeline.extraction.augmentation import FrameAugmentation, numbers_for
 from pipeline.extraction.steps import StoredSteps
 from pipeline.extraction.store import FeatureStore
 from pipeline.training.windows import WindowSpec
@@ -30,7 +31,13 @@ class Sample:
 
 
 def draw_samples(
-    store: FeatureStore, *, videos: int = 8, columns: int = 8, window: WindowSpec | None = None, seed: int = 0
+    store: FeatureStore,
+    *,
+    videos: int = 8,
+    columns: int = 8,
+    window: WindowSpec | None = None,
+    augmentation: FrameAugmentation | None = None,
+    seed: int = 0,
 ) -> list[Sample]:
     """Sequences of some videos, classes in turn.
 
@@ -39,7 +46,8 @@ def draw_samples(
         videos: how many.
         columns: the most pictures of a sequence, spread over it.
         window: show each window by itself instead of the whole sequence.
-        seed: of the choice.
+        augmentation: show each sequence once more, varied in this way.
+        seed: of the choice, and of what is drawn for the augmentation.
 
     Raises:
         UserError: the store holds features or nothing.
@@ -58,6 +66,12 @@ def draw_samples(
             end = len(sequence.times) if window is None else min(len(sequence.times), start + window.length)
             shown = start + np.unique(np.linspace(0, end - start - 1, min(columns, end - start)).round().astype(int))
             samples.append(Sample(title, sequence.times[shown], sequence.features[shown]))
+            if augmentation:
+                from pipeline.extraction.warping import augmenter  # takes Keras
+
+                numbers = numbers_for(video.name, len(samples), seed)
+                varied = augmenter(augmentation, numbers)(sequence.features[start:end])
+                samples.append(Sample("augmented", sequence.times[shown], varied[shown - start]))
     return samples
 
 

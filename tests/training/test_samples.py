@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline import command
+from pipeline.extraction.augmentation import FrameAugmentation
 from pipeline.extraction.recipe import FRAMES, PIXELS, Recipe
 from pipeline.extraction.shards import StoreWriter
 from pipeline.extraction.store import CATALOG_FILE, FeatureStore, Source
@@ -48,6 +49,14 @@ def test_windows_are_shown_one_by_one(cache):
     samples = draw_samples(FeatureStore(cache), videos=100, window=WindowSpec(4, 3))
     of_one = [sample for sample in samples if sample.title.startswith("b/b2")]
     assert [sample.pictures[:, 0, 0, 0].tolist() for sample in of_one] == [[0, 1, 2, 3], [3, 4, 5, 6], [6, 7, 8, 9]]
+
+
+def test_augmented_ones_stand_by_the_originals(cache):
+    plain, varied = draw_samples(FeatureStore(cache), videos=1, augmentation=FrameAugmentation.parse("colour:0.5"))
+    assert varied.title == "augmented"
+    np.testing.assert_array_equal(plain.times, varied.times)
+    assert plain.pictures.shape == varied.pictures.shape
+    assert not np.array_equal(plain.pictures, varied.pictures)
 
 
 def test_seconds_between_steps(cache):
