@@ -23,7 +23,7 @@ from pipeline.training.train import TrainSpec, fit
 from pipeline.training.windows import WindowSpec
 
 HEAD = head_spec("gru", units=8, dropout=0.0)
-SHAPE = {"length": 6, "dimensions": 12, "classes": 3}
+SHAPE = {"length": 6, "shape": (12,), "classes": 3}
 
 
 def five_steps(arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
