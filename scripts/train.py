@@ -23,6 +23,7 @@ from pipeline.videos.sampling import Sampling
 # Options of the same name in `TrainSpec`.
 _OF_SPEC: tuple[str, ...] = ("epochs", "batch", "rate", "patience", "weight_decay", "label_smoothing", "seed")
 _OF_SPEC += ("optimizer", "momentum", "fine_tune", "fine_tune_rate", "precision", "accumulate", "vary")
+_OF_SPEC += ("plateau", "rate_decay")
 
 if TYPE_CHECKING:
     from pipeline.training.dataset import Dataset
@@ -270,6 +271,10 @@ def _parser() -> argparse.ArgumentParser:
         "--resume", action="store_true", help="go on after the last epoch of an interrupted run with the same --out"
     )
     fit.add_argument("--patience", type=int, help="epochs without a better validation loss before stopping")
+    fit.add_argument(
+        "--plateau", type=int, metavar="N", help="halve the learning rate after N such epochs (default: 5)"
+    )
+    fit.add_argument("--rate-decay", type=float, metavar="X", help="divide it by 1 + X times the steps so far")
     fit.add_argument("--batch", type=int, help="windows in a step (default: 32, for networks on frames 8)")
     fit.add_argument("--accumulate", type=int, metavar="K", help="average the gradients of K steps: a batch K times")
     fit.add_argument("--optimizer", help="adam or sgd (default: the head's own)")

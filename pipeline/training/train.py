@@ -40,6 +40,8 @@ class TrainSpec:
     """Epochs without a lower validation loss after which training stops."""
     plateau: int = 5
     """Epochs without a lower validation loss after which the learning rate is halved."""
+    rate_decay: float = 0.0
+    """The learning rate of an epoch is divided by 1 + this times the steps before it."""
     weight_decay: float | None = None
     """Decoupled weight decay (Loshchilov and Hutter 2017, https://arxiv.org/abs/1711.05101)."""
     label_smoothing: float | None = None
@@ -76,6 +78,8 @@ class TrainSpec:
         for name, share in (("weight-decay", self.weight_decay), ("label-smoothing", self.label_smoothing)):
             if share is not None and not 0 <= share < 1:
                 raise UserError(f"--{name} {share:g}: expected 0 or more and less than 1")
+        if not 0 <= self.rate_decay < math.inf:
+            raise UserError(f"--rate-decay {self.rate_decay:g}: expected 0 or more")
         if not 0 <= self.momentum < 1:
             raise UserError(f"--momentum {self.momentum:g}: expected 0 or more and less than 1")
         if self.optimizer not in (None, *OPTIMIZERS):
@@ -232,7 +236,9 @@ def fit(
                 begins = True
             while not progress.finished(spec.epochs, spec.patience):
                 since = time.perf_counter()
-                optimizer.learning_rate = progress.rate
+                steps_before = len(progress.history) * -(-len(train) // size)
+                rate = progress.rate / (1 + spec.rate_decay * steps_before)
+                optimizer.learning_rate = rate
                 step.restart()
                 sums = [step(*batch) for batch in batches_of_an_epoch()]
                 step.sync()
@@ -249,7 +255,7 @@ def fit(
                     accuracy=float(right / weight),
                     val_loss=val_loss,
                     val_accuracy=val_accuracy,
-                    learning_rate=progress.rate,
+                    learning_rate=rate,
                     seconds=time.perf_counter() - since,
                 )
                 if progress.add(epoch, spec.plateau):

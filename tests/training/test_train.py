@@ -52,6 +52,19 @@ def test_no_weight_decay_is_possible(data):
     fit(data, train, val, head_spec("mean"), replace(SPEC, weight_decay=0.0, label_smoothing=0.0, epochs=1))
 
 
+def test_the_rate_decays_with_the_steps(data):
+    train, val, _ = parts(data)
+    kept, decayed = (
+        fit(data, train, val, head_spec("mean"), replace(SPEC, epochs=2, rate_decay=decay)).progress.history
+        for decay in (0.0, 1e9)
+    )
+    assert decayed[0] == replace(kept[0], seconds=decayed[0].seconds)
+    assert decayed[1].learning_rate < 1e-9 < kept[1].learning_rate
+    # A rate of nothing leaves the weights where the first epoch brought them.
+    assert decayed[1].val_loss == pytest.approx(decayed[0].val_loss, abs=1e-6)
+    assert abs(kept[1].val_loss - kept[0].val_loss) > 1e-4
+
+
 # The orthogonal start of 2048 units takes many seconds, and so does XLA for the other published head.
 PUBLISHED = {"keras-example": 0.03, "apriorit": 3e-4}
 
