@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.stages import predict_loop, whole_command
 from pipeline import command
-from pipeline.extraction.extract import processors
+from pipeline.extraction.machine import processors
 from pipeline.videos.catalog import open_catalog
 
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from pipeline import command
 from pipeline.errors import UserError
+from pipeline.extraction.engines import ENGINES, PRECISIONS
 from pipeline.extraction.store import FeatureStore
 from pipeline.inference.classifier import Answer, Classifier, Reading
 from pipeline.inference.folder import FAILURES_FILE, PREDICTIONS_FILE, FolderRun, Progress
@@ -280,7 +281,8 @@ def _export(args: argparse.Namespace) -> int:
     from pipeline.inference.export import check_export, export
 
     check_export(args.export, Checkpoint.load(args.checkpoint))
-    written = export(Classifier.load(args.checkpoint, weights=args.weights, precision="float32"), args.export)
+    classifier = Classifier.load(args.checkpoint, weights=args.weights, engine="keras", precision="float32")
+    written = export(classifier, args.export)
     command.say(args.quiet)(f"{', '.join(map(str, written))}: frames and mask of one window to probabilities")
     return command.OK
 
@@ -289,7 +291,9 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _load(args: argparse.Namespace, say: Say, *, batch: int = 32) -> Classifier:
-    classifier = Classifier.load(args.checkpoint, weights=args.weights, precision=args.precision, batch=batch)
+    classifier = Classifier.load(
+        args.checkpoint, weights=args.weights, engine=args.engine, precision=args.precision, batch=batch
+    )
     if classifier.precision_note:
         say(f"note: {classifier.precision_note}")
     from pipeline.inference.text import undrawable
@@ -322,9 +326,8 @@ def _parser() -> argparse.ArgumentParser:
         "(default: the median of the training clips)",
     )
     reading.add_argument("--weights", help="of the backbone: imagenet, random or a file (default: as in training)")
-    reading.add_argument(
-        "--precision", choices=("auto", "float32", "bfloat16", "float16"), default="auto", help="of the arithmetic"
-    )
+    reading.add_argument("--precision", choices=PRECISIONS, default="auto", help="of the arithmetic")
+    reading.add_argument("--engine", choices=ENGINES, default="auto", help="what computes the backbone")
     labels = parser.add_argument_group("how labels are chosen")
     labels.add_argument(
         "--smooth", default="none", metavar="KIND", help=f"{FORMS}; K in frames, live in windows; A from 0 to 1"

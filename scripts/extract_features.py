@@ -10,7 +10,8 @@ import argparse
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,22 +20,24 @@ from pipeline.errors import UserError
 from pipeline.extraction import devices
 from pipeline.extraction.augmentation import DEFAULT
 from pipeline.extraction.augmented import CopyRun, CopySpec
+from pipeline.extraction.engines import ENGINES, PRECISIONS, choose_engine
 from pipeline.extraction.extract import Extraction, ExtractionSpec
-from pipeline.extraction.networks import Network, find_network
-from pipeline.extraction.pictures import Pictures
+from pipeline.extraction.loading import load_backbone
+from pipeline.extraction.networks import find_network
 from pipeline.extraction.progress_line import ProgressLine
+from pipeline.extraction.quantised import INT8, QuantisedNetwork, expected_digest, network_for
 from pipeline.extraction.recipe import CROPS, FRAMES, INPUTS, INTERPOLATIONS, PIXELS, Input, Recipe
 from pipeline.extraction.reuse import DEFAULT as REUSE_STATIC
 from pipeline.extraction.shards import check_place
 from pipeline.extraction.store import RECIPE_FILE, SHARDS, known_digest
 from pipeline.extraction.weights import WeightsSource
-from pipeline.videos.catalog import open_catalog
+from pipeline.videos.catalog import Catalog, open_catalog
 from pipeline.videos.sampling import FORMS, Sampling
 from pipeline.videos.sizes import parse_size
 from pipeline.videos.tables import plural
 
 if TYPE_CHECKING:
-    from pipeline.extraction.backbones import Backbone
+    from pipeline.extraction.loading import AnyBackbone
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.dtype and network.name == FRAMES:
         raise UserError(f"--dtype {args.dtype}: frames are pictures, kept as uint8")
     weights = None if network.name == FRAMES else WeightsSource(args.weights)
+    if args.int8_from and args.precision != INT8:
+        raise UserError("--int8-from names an int8 network; add --precision int8")
     sampling = Sampling.parse(args.sampling)
     catalog = open_catalog(args.source)
     say(f"{args.source}: {catalog.summary()}")
@@ -68,23 +73,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.overwrite:
         _remove_store(args.out)
 
-    loader = _Loader(network, weights, args, say)
-    height, width = loader.size
-    digest, layer = "", PIXELS
-    if weights is not None:
-        digest, layer = known_digest(args.out, weights) or loader.backbone().digest, "avg_pool"
+    size = network.check_size(parse_size(args.size) if args.size else None)
     recipe = Recipe(
         str(sampling),
         network.name,
-        digest,
-        height,
-        width,
+        "",
+        *size,
         args.crop,
         args.interpolation,
-        layer=layer,
+        layer=PIXELS if weights is None else "avg_pool",
         input=seen,
         reuse_static=args.reuse_static,
     )
+    loader = _Loader(weights, args, say)
+    if args.precision == INT8:
+        recipe = _quantised(recipe, weights, catalog, spec, args, say)
+    elif weights is not None:
+        _check_float(args.out)
+        recipe = replace(recipe, weights_digest=known_digest(args.out, weights) or loader.backbone(recipe).digest)
     extraction = Extraction(catalog, args.out, recipe, weights, spec)
     plan = extraction.look()
     if plan.extract and args.engine == "ray":
@@ -93,7 +99,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with extraction.decode() as pool, ProgressLine(extraction.progress, args.quiet) as line:
             # Decoding has begun; the network is loaded meanwhile.
             backbone = loader.backbone(recipe)
-            extraction.run(pool, backbone, {"precision": backbone.precision}, line.show)
+            provenance = {"precision": backbone.precision, "engine": backbone.engine}
+            extraction.run(pool, backbone, provenance, line.show)
     else:
         extraction.copy_known()
     if copies is not None:
@@ -135,7 +142,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     run = parser.add_argument_group("run: what decides the speed")
     run.add_argument(
-        "--precision", choices=("auto", "float32", "bfloat16", "float16"), default="auto", help="of the arithmetic"
+        "--precision",
+        choices=PRECISIONS,
+        default="auto",
+        help="of the arithmetic; int8 changes the features a little and is part of the recipe",
+    )
+    run.add_argument(
+        "--int8-from", type=Path, metavar="FOLDER", help="a store or checkpoint whose int8 network is to be used"
     )
     run.add_argument("--dtype", choices=("float16", "float32"), help="of the stored features (default: float16)")
     run.add_argument("--batch", default="auto", help="pictures in one call of the network; auto: by the free memory")
@@ -145,7 +158,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--retry-failed", action="store_true", help="try again what failed before")
     run.add_argument("--shard", metavar="I/N", default="1/1", help="do the I-th of N parts, one per machine")
     run.add_argument("--devices", metavar="0,1,...", help="GPUs of this machine: a process for each, one store")
-    run.add_argument("--engine", choices=("local", "ray"), default="local", help="this machine, or a Ray cluster")
+    run.add_argument(
+        "--engine",
+        choices=(*ENGINES, "ray"),
+        default="auto",
+        help="what computes: Keras or OpenVINO on this machine, or a Ray cluster, where every worker decides as auto",
+    )
     run.add_argument("--ray-address", default="local", help="local, auto, or HOST:PORT of a running cluster")
     run.add_argument("--ray-workers", type=int, default=0, help="actors; 0: one per GPU, else one per machine")
     run.add_argument("--overwrite", action="store_true", help="throw away what the store holds and begin anew")
@@ -198,32 +216,56 @@ def _run_on_ray(extraction: Extraction, weights: WeightsSource | None, args: arg
         )
 
 
+def _check_float(out: Path) -> None:
+    if expected_digest(out):
+        raise UserError(f"{out} holds int8 features; add --precision int8, or use another --out")
+
+
+def _quantised(
+    recipe: Recipe,
+    weights: WeightsSource | None,
+    catalog: Catalog,
+    spec: ExtractionSpec,
+    args: argparse.Namespace,
+    say: Callable[[str], None],
+) -> Recipe:
+    """The recipe with the int8 network of the store, which is calibrated where there is none yet."""
+    if weights is None:
+        raise UserError("--precision int8: frames are kept as pictures, and no network computes")
+    choose_engine(args.engine if args.engine in ENGINES else "auto", INT8)
+
+    def make() -> QuantisedNetwork:
+        from pipeline.extraction.calibration import quantise
+
+        say("calibrating an int8 network on frames of these videos; it is kept and done once")
+        return quantise(args.out, catalog, recipe, weights, workers=spec.decoders, timeout=spec.timeout)
+
+    network = network_for(args.out, args.int8_from, make)
+    network.check_fits(recipe.backbone, weights, (recipe.height, recipe.width))
+    about = network.about
+    say(f"{network.folder}: calibrated on {plural(about.frames, 'frame')} of {plural(about.videos, 'video')}")
+    return replace(recipe, weights_digest=about.weights_digest, quantised=network.digest)
+
+
 class _Loader:
     """Loads the network when it is needed, once: a finished store needs none."""
 
-    def __init__(self, network: Network, weights: WeightsSource | None, args: argparse.Namespace, say) -> None:
-        self._network, self._weights, self._args, self._say = network, weights, args, say
-        self._backbone: Backbone | Pictures | None = None
-        self.size = network.check_size(parse_size(args.size) if args.size else None)
+    def __init__(self, weights: WeightsSource | None, args: argparse.Namespace, say: Callable[[str], None]) -> None:
+        self._weights, self._args, self._say = weights, args, say
+        self._backbone: AnyBackbone | None = None
 
-    def backbone(self, recipe: Recipe | None = None) -> Backbone | Pictures:
-        if self._weights is None:
-            return Pictures(self.size, batch=_batch(self._args.batch) or 32)
+    def backbone(self, recipe: Recipe) -> AnyBackbone:
         if self._backbone is None:
-            from pipeline.extraction.backbones import Backbone
-            from pipeline.extraction.compiled import choose_precision
-
-            precision, why = choose_precision(self._args.precision)
-            self._backbone = Backbone(
-                self._network.name,
+            self._backbone = load_backbone(
+                recipe,
+                self._args.out,
                 weights=self._weights,
-                size=self.size,
                 batch=_batch(self._args.batch),
-                precision=precision,
+                engine=self._args.engine,
+                precision=self._args.precision,
+                say=self._say,
             )
-            batch = f"{self._backbone.batch} pictures a batch ({self._backbone.why_batch})"
-            self._say(f"{self._network.name}, {self._weights.text} weights, {precision} ({why}), {batch}")
-        if recipe is not None and recipe.weights_digest != self._backbone.digest:
+        if self._weights and recipe.weights_digest not in ("", self._backbone.digest):
             raise UserError(
                 f"--weights {self._weights.text}: these are not the weights that {self._args.out} was made with; "
                 "use another --out"
@@ -265,7 +307,7 @@ def _batch(text: str) -> int:
 def _remove_store(folder: Path) -> None:
     if folder.exists() and not (folder / RECIPE_FILE).exists() and any(folder.iterdir()):
         raise UserError(f"--overwrite: {folder} is no feature store, so it is left alone")
-    for path in [*folder.glob(SHARDS), *folder.glob("failures*.csv"), *folder.glob(".unfinished-*")]:
+    for path in [*folder.glob(SHARDS), *folder.glob("failures*.csv")]:
         path.unlink()
     if folder.exists():
         shutil.rmtree(folder)

@@ -10,17 +10,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
-import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.extraction.batch_size import choose_batch
 from pipeline.extraction.compiled import compile_model, policy_for
+from pipeline.extraction.converted import compile_network, convert
+from pipeline.extraction.fixed_batch import FixedBatch
 from pipeline.extraction.networks import Network, find_network
 from pipeline.extraction.recipe import FRAMES
 from pipeline.extraction.weights import EXPECTED, WeightsSource, digest_of, load_file, set_random_weights
 
 
-class Backbone:
+class Backbone(FixedBatch):
     """A frozen network with average-pooled output, on batches of one fixed size.
 
     Args:
@@ -29,6 +30,7 @@ class Backbone:
         size: (height, width) of the pictures in pixels; the network's own size if None.
         batch: pictures in one call of the compiled function; 0: chosen by the free memory.
         precision: ``float32``, ``bfloat16`` or ``float16`` arithmetic; weights and features stay float32.
+        engine: ``keras`` or ``openvino``; see `engines.choose_engine`.
 
     Attributes:
         model: the Keras model, from scaled pictures to features.
@@ -49,13 +51,17 @@ class Backbone:
         size: tuple[int, int] | None = None,
         batch: int = 32,
         precision: str = "float32",
+        engine: str = "keras",
     ) -> None:
         self.network = find_network(name)
         if self.network.name == FRAMES:
             raise UserError("frames are kept as pictures: no network makes features of them; choose another backbone")
         self.size = self.network.check_size(size)
         self.precision = precision
-        self.model = build_network(self.network, weights, self.size, policy=policy_for(precision))
+        self.engine = engine
+        # OpenVINO lowers the precision of a float32 network itself.
+        policy = "float32" if engine == "openvino" else policy_for(precision)
+        self.model = build_network(self.network, weights, self.size, policy=policy)
         self.model.trainable = False
         self.batch, self.why_batch = (batch, "as asked") if batch else choose_batch(self.model)
         self.dimensions: int = self.model.output_shape[-1]
@@ -67,30 +73,16 @@ class Backbone:
         return digest_of(self.model)
 
     @functools.cached_property
-    def _function(self):
+    def _function(self):  # type: ignore[override]
         """The compiled function; the first call of it compiles."""
-        return compile_model(_with_preprocessing(self.model, self.network), (self.batch, *self.size, 3), self.precision)
+        shape = (self.batch, *self.size, 3)
+        if self.engine == "openvino":
+            return compile_network(self.converted(), shape, self.precision)
+        return compile_model(_with_preprocessing(self.model, self.network), shape, self.precision)
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Features of some pictures.
-
-        Args:
-            images: ``(n, height, width, 3)`` uint8, RGB, any ``n``.
-
-        Returns:
-            ``(n, dimensions)`` float32.
-        """
-        features = np.empty((len(images), self.dimensions), np.float32)
-        for start in range(0, len(images), self.batch):
-            part = images[start : start + self.batch]
-            if len(part) < self.batch:
-                # The function is compiled for one shape; what fills the batch up is thrown away.
-                filled = np.zeros((self.batch, *self.size, 3), np.uint8)
-                filled[: len(part)] = part
-                features[start : start + len(part)] = self._function(filled)[: len(part)]
-            else:
-                features[start : start + self.batch] = self._function(part)
-        return features
+    def converted(self) -> Any:
+        """The network, from pictures to features, as an ``openvino.Model``."""
+        return convert(_with_preprocessing(self.model, self.network))
 
 
 def build_network(

@@ -19,7 +19,7 @@ from pipeline.errors import UserError, VideoError
 from pipeline.extraction.collect import Collector, Progress
 from pipeline.extraction.decoding import DecoderPool
 from pipeline.extraction.extract import Extraction, ExtractionSpec
-from pipeline.extraction.pictures import load_backbone
+from pipeline.extraction.loading import load_backbone
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.reuse import Reuse
 from pipeline.extraction.shards import StoreWriter
@@ -59,9 +59,7 @@ class _Worker:
         self, folder: Path, recipe: Recipe, weights: WeightsSource | None, spec: ExtractionSpec, precision: str
     ) -> None:
         self._folder, self._recipe, self._spec = folder, recipe, spec
-        self._backbone = load_backbone(
-            recipe.backbone, weights=weights, size=(recipe.height, recipe.width), batch=spec.batch, precision=precision
-        )
+        self._backbone = load_backbone(recipe, folder, weights=weights, batch=spec.batch, precision=precision)
         if self._backbone.digest != recipe.weights_digest:
             raise UserError(f"the weights {weights.text if weights else ''} on a worker are not those of the recipe")
 
@@ -77,7 +75,7 @@ class _Worker:
                 self._folder,
                 self._recipe,
                 dtype=self._spec.dtype,
-                provenance={"precision": self._backbone.precision},
+                provenance={"precision": self._backbone.precision, "engine": self._backbone.engine},
                 commit_every=self._spec.commit_every,
             ) as writer,
             DecoderPool(jobs, self._recipe, workers=self._spec.decoders, timeout=self._spec.timeout) as pool,

@@ -6,12 +6,12 @@ float32 31.6 frames/s, bfloat16 53.6.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
-from pathlib import Path
 
 import keras
 import numpy as np
+
+from pipeline.extraction.machine import computes_bfloat16
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
@@ -28,7 +28,7 @@ def choose_precision(wanted: str) -> tuple[str, str]:
         return wanted, "as asked"
     if has_gpu():
         return "float16" if keras.backend.backend() == "tensorflow" else "bfloat16", "this GPU computes it faster"
-    if keras.backend.backend() == "tensorflow" and _cpu_has("avx512_bf16", "amx_bf16"):
+    if keras.backend.backend() == "tensorflow" and computes_bfloat16():
         return "bfloat16", "this CPU computes it faster"
     return "float32", "nothing faster here"
 
@@ -48,14 +48,6 @@ def has_gpu() -> bool:
         import torch
 
         return torch.cuda.is_available()
-    return False
-
-
-def _cpu_has(*flags: str) -> bool:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("flags"):
-                return any(flag in line.split() for flag in flags)
     return False
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from pipeline.extraction.collect import Collector, Network, Progress
 from pipeline.extraction.decoding import CHANGED, DecoderPool
 from pipeline.extraction.expectation import Expectation
 from pipeline.extraction.failures import FailureLog
+from pipeline.extraction.machine import processors
 from pipeline.extraction.plan import Plan, make_plan
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.shards import SHARD_SECONDS, StoreWriter
@@ -62,11 +62,6 @@ class ExtractionSpec:
     def decoders(self) -> int:
         """The number of decoder processes."""
         return self.workers or processors()
-
-
-def processors() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Extraction:

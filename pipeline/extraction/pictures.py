@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from pipeline.extraction.networks import find_network
 from pipeline.extraction.recipe import FRAMES
-from pipeline.extraction.weights import WeightsSource
-
-if TYPE_CHECKING:
-    from pipeline.extraction.backbones import Backbone
 
 
 class Pictures:
@@ -27,6 +21,7 @@ class Pictures:
 
     digest = ""
     precision = "uint8"
+    engine = "none"
 
     def __init__(self, size: tuple[int, int] | None = None, *, batch: int = 32) -> None:
         self.network = find_network(FRAMES)
@@ -37,28 +32,3 @@ class Pictures:
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """``(n, height, width, 3)`` uint8, as it came."""
         return images
-
-
-def load_backbone(
-    name: str, *, weights: WeightsSource | None, size: tuple[int, int] | None, batch: int, precision: str
-) -> Backbone | Pictures:
-    """The network of a recipe, or what stands in its place for a frame cache.
-
-    Args:
-        name: a network of `networks.NETWORKS`, or ``frames``.
-        weights: None for frames only.
-        size: (height, width) of the pictures in pixels; the network's own if None.
-        batch: pictures in one call.
-        precision: as in `compiled.choose_precision`, ``auto`` among them.
-
-    Raises:
-        UserError: as `Backbone`.
-    """
-    if name == FRAMES:
-        return Pictures(size, batch=batch)
-    # Loading Keras takes seconds, so it comes after what may be refused before.
-    from pipeline.extraction.backbones import Backbone
-    from pipeline.extraction.compiled import choose_precision
-
-    assert weights is not None
-    return Backbone(name, weights=weights, size=size, batch=batch, precision=choose_precision(precision)[0])

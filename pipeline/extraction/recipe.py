@@ -21,7 +21,7 @@ INPUTS = get_args(Input)
 FLOW_SMALLEST = 16  # pixels of a side
 FRAMES, PIXELS = "frames", "pixels"  # backbone and layer of a frame cache, which keeps the pictures themselves
 
-_LATER = ("input", "reuse_static")
+_LATER = ("input", "quantised", "reuse_static")
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class Recipe:
     """Which output of the network is the feature."""
     input: Input = "rgb"
     """What the network sees of a frame: its colours, or its motion as a picture; see `pipeline.extraction.motion`."""
+    quantised: str = ""
+    """Digest of the int8 network that stands in for the backbone (`quantised.py`); empty for the backbone itself."""
 
     reuse_static: float = 0.0
     """Mean absolute difference in grey levels up to which a frame takes over the feature of the last one that went
@@ -118,7 +120,7 @@ class Recipe:
             mine, theirs = getattr(self, item.name), getattr(other, item.name)
             if item.name in ("height", "width") or mine == theirs:
                 continue
-            if item.name == "weights_digest":
+            if item.name in ("weights_digest", "quantised"):
                 mine, theirs = (f"{digest[:12]}…" if digest else "none" for digest in (mine, theirs))
             parts.append(f"{item.name.replace('_', ' ')} {mine}, not {theirs}")
         return "; ".join(parts)

@@ -353,7 +353,7 @@ def prepare_store(folder: Path, recipe: Recipe, weights: WeightsSource | None = 
 def versions() -> dict[str, str]:
     """Versions of what takes part in making features."""
     found = {"python": platform.python_version()}
-    for package in ("keras", "tensorflow", "jax", "torch", "av", "opencv-python-headless", "numpy", "h5py"):
+    for package in ("keras", "tensorflow", "jax", "torch", "openvino", "av", "opencv-python-headless", "numpy", "h5py"):
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
     return found

@@ -17,8 +17,9 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.extraction.exchange import IMPORTED
-from pipeline.extraction.pictures import Pictures, load_backbone
+from pipeline.extraction.loading import load_backbone
 from pipeline.extraction.preprocess import Preprocessor
+from pipeline.extraction.quantised import INT8
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.reuse import reusing
 from pipeline.extraction.streams import Batch, Streams, side_by_side
@@ -34,7 +35,7 @@ from pipeline.videos.reader import Frame, FramesMissing, VideoInfo, VideoReader,
 from pipeline.videos.sampling import Sampling
 
 if TYPE_CHECKING:
-    from pipeline.extraction.backbones import Backbone
+    from pipeline.extraction.loading import AnyBackbone
 
 Show = Callable[[int, int], None]
 """Called with how many steps have gone through the network, and how many there are."""
@@ -116,9 +117,7 @@ class Classifier:
         UserError: the network's weights are not those of the checkpoint's recipe.
     """
 
-    def __init__(
-        self, checkpoint: Checkpoint, backbone: Backbone | Pictures, joined: Backbone | Pictures | None = None
-    ) -> None:
+    def __init__(self, checkpoint: Checkpoint, backbone: AnyBackbone, joined: AnyBackbone | None = None) -> None:
         self.recipes = recipes_of(checkpoint)
         networks = [backbone, *([joined] if joined else [])]
         for recipe, network in zip(self.recipes, networks, strict=True):
@@ -139,28 +138,38 @@ class Classifier:
 
     @classmethod
     def load(
-        cls, folder: str | Path, *, weights: str | None = None, precision: str = "auto", batch: int = 32
+        cls,
+        folder: str | Path,
+        *,
+        weights: str | None = None,
+        engine: str = "auto",
+        precision: str = "auto",
+        batch: int = 32,
     ) -> Classifier:
         """Load a checkpoint and its backbone.
 
         Args:
             folder: the checkpoint.
             weights: ``imagenet``, ``random:SEED`` or a file; where the training had them from if None.
-            precision: ``auto``, ``float32``, ``bfloat16`` or ``float16`` arithmetic of the backbone.
+            engine: ``auto``, ``keras`` or ``openvino``.
+            precision: ``auto``, ``float32``, ``bfloat16`` or ``float16`` arithmetic of the backbone; a checkpoint of
+                int8 features computes in int8 and in nothing else.
             batch: pictures in one call of it.
 
         Raises:
-            UserError: no checkpoint, one of imported features, or weights that are missing or other ones.
+            UserError: no checkpoint, one of imported features, or weights or an int8 network that are missing or
+                other ones.
         """
         checkpoint = Checkpoint.load(folder)
+        _check_precision(checkpoint, weights, precision)
         sources = weights_of(checkpoint, weights)
-        loaded: dict[tuple, Backbone | Pictures] = {}
+        loaded: dict[tuple, AnyBackbone] = {}
         for recipe, source in zip(recipes_of(checkpoint), sources, strict=True):
             size = recipe.height, recipe.width
             # Two streams of one network share it.
             if (recipe.backbone, source, size) not in loaded:
                 loaded[recipe.backbone, source, size] = load_backbone(
-                    recipe.backbone, weights=source, size=size, batch=batch, precision=precision
+                    recipe, checkpoint.folder, weights=source, batch=batch, engine=engine, precision=precision
                 )
         networks = [
             loaded[recipe.backbone, source, (recipe.height, recipe.width)]
@@ -303,10 +312,23 @@ def recipes_of(checkpoint: Checkpoint) -> list[Recipe]:
     return [checkpoint.recipe, *([checkpoint.joined.recipe] if checkpoint.joined else [])]
 
 
+def _check_precision(checkpoint: Checkpoint, weights: str | None, precision: str) -> None:
+    if not checkpoint.recipe.quantised:
+        if precision == INT8:
+            raise UserError(
+                f"--precision int8: {checkpoint.folder} was trained on features of float arithmetic; "
+                "int8 needs a checkpoint of features that were extracted with --precision int8"
+            )
+    elif precision not in ("auto", INT8):
+        raise UserError(f"--precision {precision}: {checkpoint.folder} was trained on int8 features; leave it out")
+    elif weights is not None:
+        raise UserError(f"--weights {weights}: {checkpoint.folder} has its own int8 network in it; leave it out")
+
+
 def weights_of(checkpoint: Checkpoint, weights: str | None) -> list[WeightsSource | None]:
     """The weights to use for each stream: those asked for, else where the training had them from.
 
-    A network that was trained on frames has its weights in the checkpoint: None.
+    A network that was trained on frames, or quantised, has its weights in the checkpoint: None.
 
     Raises:
         UserError: the checkpoint is of imported features, the file is no longer there, or weights are named for a
@@ -315,6 +337,8 @@ def weights_of(checkpoint: Checkpoint, weights: str | None) -> list[WeightsSourc
     if checkpoint.needs == "frames":
         if weights is not None:
             raise UserError(f"--weights {weights}: {checkpoint.folder} has the weights of its network; leave it out")
+        return [None]
+    if checkpoint.recipe.quantised:
         return [None]
     if any(recipe.backbone == IMPORTED for recipe in recipes_of(checkpoint)):
         raise UserError(

@@ -37,7 +37,8 @@ def check_export(path: Path, checkpoint: Checkpoint) -> None:
     """Refuse what cannot be exported, before anything is loaded.
 
     Raises:
-        UserError: the path exists or cannot be written, another format, another input, interpolation or Keras backend.
+        UserError: the path exists or cannot be written, another format, int8 features, another input, interpolation
+            or Keras backend.
     """
     if path.suffix.lower() not in ("", _LITE, _ONNX):
         raise UserError(
@@ -50,6 +51,11 @@ def check_export(path: Path, checkpoint: Checkpoint) -> None:
     if checkpoint.joined is not None or recipe.input != "rgb":
         seen = "two streams" if checkpoint.joined is not None else f"motion ({recipe.input})"
         raise UserError(f"--export: this checkpoint sees {seen}, which OpenCV makes; only colours can be exported")
+    if recipe.quantised:
+        raise UserError(
+            "--export: this checkpoint has an int8 network of OpenVINO in it, which TensorFlow does not compute; "
+            "train on features of float arithmetic for it"
+        )
     if recipe.interpolation != "bilinear":
         raise UserError(
             f"--export: this checkpoint resizes pictures by {recipe.interpolation}, which TensorFlow computes in "

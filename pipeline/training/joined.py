@@ -67,12 +67,14 @@ def join(data: Dataset, other: Dataset) -> Dataset:
     Labels, splits and groups are those of ``data``.
 
     Raises:
-        UserError: the stores differ in their videos or in the frames of one, hold frames instead of features, or
-            are of the same recipe.
+        UserError: the stores differ in their videos or in the frames of one, hold frames instead of features, hold
+            int8 features, or are of the same recipe.
     """
     for one in (data, other):
         if len(one.shape) != 1:
             raise UserError(f"{one.folder} holds frames; only stores of features can be joined")
+        if one.recipe.quantised:
+            raise UserError(f"{one.folder} holds int8 features; only those of float arithmetic can be joined")
     if data.recipe == other.recipe:
         raise UserError(f"{data.folder} and {other.folder} have the same recipe, so joining them adds nothing")
     row_of = {video.name: row for row, video in enumerate(other.videos)}

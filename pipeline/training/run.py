@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import pipeline
+from pipeline.extraction.quantised import QuantisedNetwork
 from pipeline.training import plots
 from pipeline.training.calibrate import expected_calibration_error, log_loss
 from pipeline.training.checkpoint import (
@@ -175,6 +176,8 @@ def save(run: Run, folder: Path, *, overwrite: bool = False) -> Checkpoint:
         joined=data.joined,
     )
     with write_folder(folder, overwrite=overwrite) as temporary:
+        if data.recipe.quantised:  # joined stores are never of int8
+            QuantisedNetwork.open(data.folder, data.recipe.quantised).copy_to(temporary)
         run.trained.model.save(temporary / MODEL_FILE)
         (temporary / CHECKPOINT_FILE).write_text(checkpoint.to_json(), encoding="utf-8")
         text = json.dumps(run.results, indent=2, ensure_ascii=False, allow_nan=False)

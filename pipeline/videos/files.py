@@ -55,6 +55,27 @@ def unfinished_folder(parent: str | Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def write_folder_once(path: str | Path) -> Iterator[Path]:
+    """Yield a new folder beside ``path``; on success it is synced to disk and takes that name whole.
+
+    Where ``path`` is there by then, because another process was faster, that one stays and the new one is dropped.
+    """
+    path = Path(path)
+    with unfinished_folder(path.parent) as temporary:
+        new = temporary / path.name
+        new.mkdir()
+        yield new
+        for file in [*new.iterdir(), new]:
+            _sync(file)
+        try:
+            os.rename(new, path)
+        except OSError:
+            if not path.is_dir():
+                raise
+        _sync(path.parent)
+
+
 def remove_abandoned(folder: Path) -> int:
     """Delete what killed writers left unfinished in ``folder``; files of living writers stay.
 

@@ -15,7 +15,8 @@ from pipeline.errors import UserError
 from pipeline.extraction import shards, store
 from pipeline.extraction.backbones import Backbone
 from pipeline.extraction.check import check_shards
-from pipeline.extraction.pictures import Pictures, load_backbone
+from pipeline.extraction.loading import load_backbone
+from pipeline.extraction.pictures import Pictures
 from pipeline.extraction.recipe import FRAMES, PIXELS, Recipe
 from pipeline.extraction.store import FeatureStore
 from pipeline.extraction.weights import WeightsSource
@@ -111,7 +112,7 @@ def test_frames_are_no_features_and_have_no_network(cache):
         _ = FeatureStore(cache).dimensions
     with pytest.raises(UserError, match="frames are kept as pictures: no network makes features of them"):
         Backbone("frames", weights=WeightsSource("random"))
-    assert isinstance(load_backbone("frames", weights=None, size=None, batch=4, precision="auto"), Pictures)
+    assert isinstance(load_backbone(RECIPE, cache, weights=None, batch=4), Pictures)
 
 
 def test_no_network_is_loaded_for_frames(videos, tmp_path):

@@ -1,0 +1,112 @@
+"""A Keras network as an OpenVINO model: the only calls that belong to OpenVINO's runtime, on processors only.
+
+OpenVINO is an optional extra (``pip install -r requirements-openvino.txt``).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.extraction.machine import processors
+
+if TYPE_CHECKING:
+    import keras
+
+    from pipeline.extraction.compiled import Function
+
+_PIECE = 8  # pictures in one request; more bring no speed, and the last requests of a batch would leave cores idle
+_TYPES = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}  # what is not quantised in int8 stays float32
+
+
+def installed() -> bool:
+    """Whether OpenVINO can be imported."""
+    return importlib.util.find_spec("openvino") is not None
+
+
+def check_installed(what: str) -> None:
+    """Refuse what needs OpenVINO where it is not installed.
+
+    Raises:
+        UserError: it is not.
+    """
+    if not installed():
+        raise UserError(f"{what} needs OpenVINO: pip install -r requirements-openvino.txt")
+
+
+def convert(model: keras.Model) -> Any:
+    """A Keras model, on the backend TensorFlow, as an ``openvino.Model`` for any number of pictures."""
+    import openvino
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    specification = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)
+    function = tf.function(lambda x: model(x, training=False), input_signature=[specification], autograph=False)
+    frozen = convert_variables_to_constants_v2(function.get_concrete_function())
+    with tempfile.TemporaryDirectory() as folder:
+        # Reading a file asks nobody; openvino.convert_model reports its use to its makers over the network.
+        tf.io.write_graph(frozen.graph, folder, "network.pb", as_text=False)
+        return openvino.Core().read_model(Path(folder) / "network.pb")
+
+
+def read(path: Path) -> Any:
+    """The ``openvino.Model`` in a file."""
+    import openvino
+
+    return openvino.Core().read_model(path)
+
+
+def save(network: Any, path: Path) -> None:
+    """Write an ``openvino.Model``: ``path`` ends in .xml, and its values lie beside it in .bin."""
+    import openvino
+
+    openvino.save_model(network, path, compress_to_fp16=False)
+
+
+def compile_network(network: Any, shape: tuple[int, ...], precision: str) -> Function:
+    """Compile an ``openvino.Model`` for inputs of one ``shape`` (uint8), computing in ``precision``.
+
+    A batch is cut into pieces, and every core works on a piece of its own, which takes less time than all cores
+    on the whole batch. One picture alone (``shape[0] == 1``, as from a camera) is shared by all cores.
+
+    Returns:
+        A function from a uint8 array of that shape to a float32 array.
+    """
+    import openvino
+    from openvino.properties import hint, inference_num_threads, num_streams
+
+    batch = shape[0]
+    streams = min(processors(), batch)
+    piece = next(size for size in range(max(1, min(_PIECE, batch // streams)), 0, -1) if batch % size == 0)
+    network = network.clone()
+    network.reshape([piece, *shape[1:]])
+    settings = {
+        hint.inference_precision: _TYPES[precision],
+        num_streams: streams,
+        inference_num_threads: processors(),
+        # Decoders work on the same cores; threads that are tied to one would wait for them.
+        hint.enable_cpu_pinning: False,
+    }
+    compiled = openvino.Core().compile_model(network, "CPU", settings)
+    queue = openvino.AsyncInferQueue(compiled, streams)
+    dimensions = compiled.output(0).shape[-1]
+
+    def keep(request: Any, place: np.ndarray) -> None:
+        place[:] = request.get_output_tensor(0).data
+
+    queue.set_callback(keep)
+
+    def call(images: np.ndarray) -> np.ndarray:
+        features = np.empty((batch, dimensions), np.float32)
+        for start in range(0, batch, piece):
+            part = slice(start, start + piece)
+            queue.start_async({0: images[part]}, features[part], share_inputs=True)
+        queue.wait_all()
+        return features
+
+    return call

@@ -1,0 +1,43 @@
+"""Any number of pictures through a function that is compiled for one number of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+
+class FixedBatch:
+    """What all networks of stage one have in common: they are called with any number of pictures.
+
+    Attributes:
+        batch: pictures in one call of the compiled function.
+        size: (height, width) of the pictures in pixels.
+        dimensions: the length D of a feature vector.
+    """
+
+    batch: int
+    size: tuple[int, int]
+    dimensions: int
+    _function: Callable[[np.ndarray], np.ndarray]
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Features of some pictures.
+
+        Args:
+            images: ``(n, height, width, 3)`` uint8, RGB, any ``n``.
+
+        Returns:
+            ``(n, dimensions)`` float32.
+        """
+        features = np.empty((len(images), self.dimensions), np.float32)
+        for start in range(0, len(images), self.batch):
+            part = images[start : start + self.batch]
+            if len(part) < self.batch:
+                # The function is compiled for one shape; what fills the batch up is thrown away.
+                filled = np.zeros((self.batch, *self.size, 3), np.uint8)
+                filled[: len(part)] = part
+                features[start : start + len(part)] = self._function(filled)[: len(part)]
+            else:
+                features[start : start + self.batch] = self._function(part)
+        return features
