@@ -38,6 +38,7 @@ def test_fingerprint_is_stable_across_processes_and_versions():
         {"crop": "none"},
         {"interpolation": "area"},
         {"layer": "max_pool"},
+        {"quantised": "cd" * 32},
     ],
 )
 def test_every_field_changes_the_fingerprint_and_is_named(change):
@@ -45,6 +46,14 @@ def test_every_field_changes_the_fingerprint_and_is_named(change):
     assert other.fingerprint != BASE.fingerprint
     words = {"height": "size", "width": "size"}.get(next(iter(change)), next(iter(change)).replace("_", " "))
     assert words in BASE.differences(other)
+
+
+def test_what_is_float_arithmetic_is_not_written_so_that_older_versions_read_it():
+    assert "quantised" not in BASE.canonical
+    assert Recipe.from_json(BASE.canonical.replace('"width"', '"quantised":"","width"')).fingerprint == BASE.fingerprint
+    quantised = replace(BASE, quantised="cd" * 32)
+    assert Recipe.from_json(quantised.canonical) == quantised
+    assert quantised.differences(BASE) == "quantised cdcdcdcdcdcd…, not none"
 
 
 def test_spelling_of_the_sampling_does_not_matter():
