@@ -196,7 +196,8 @@ def _make_copies(extraction: Extraction, spec: CopySpec, loader: _Loader, args: 
         return
     with ProgressLine(run.progress, args.quiet) as line:
         backbone = loader.backbone(extraction.recipe)
-        progress = run.run(backbone, {"precision": backbone.precision}, line.show)
+        provenance = {"precision": backbone.precision, "engine": backbone.engine}
+        progress = run.run(backbone, provenance, line.show)
     copies = plural(progress.done, "augmented copy", "augmented copies")
     say(f"{args.out}: {copies} ({spec.augmentation}), {progress.frames:,} frames in {progress.seconds:.1f} s")
 
