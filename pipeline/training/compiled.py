@@ -69,6 +69,22 @@ def compile_head(model: keras.Model) -> Function:
     return _HEADS[_backend()](model)
 
 
+def out_of_memory(error: Exception) -> bool:
+    """Whether a step failed because it found no memory."""
+    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error) or "OOM" in str(error)
+
+
+def step_errors() -> tuple[type[Exception], ...]:
+    """What a step may raise where memory has run out, among other things; see `out_of_memory`."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return MemoryError, jax.errors.JaxRuntimeError
+    import tensorflow as tf
+
+    return MemoryError, tf.errors.ResourceExhaustedError
+
+
 class Step(Protocol):
     """One compiled training step, which changes the model's weights."""
 
@@ -85,6 +101,9 @@ class Step(Protocol):
             A backend's array of 3: summed weighted loss, summed weight, summed weight of right answers. It is
             not waited for, so that the next batch can be gathered meanwhile.
         """
+
+    def bytes_needed(self, *arrays: np.ndarray) -> int:
+        """What a step on such a batch will take at its peak, beside the weights; 0 where that cannot be told."""
 
     def sync(self) -> None:
         """Bring model and optimizer up to date; call it before their variables are read."""
@@ -136,11 +155,17 @@ class _Traced:
     def __call__(self, *arrays: np.ndarray) -> Any:
         import tensorflow as tf
 
+        return self.trace(*arrays)(*[tf.constant(array) for array in arrays])
+
+    def trace(self, *arrays: np.ndarray) -> Any:
+        """The function for such arrays."""
+        import tensorflow as tf
+
         key = tuple((array.shape, array.dtype) for array in arrays)
         if key not in self._traced:
             specs = [tf.TensorSpec(array.shape, array.dtype) for array in arrays]
             self._traced[key] = self._function.get_concrete_function(*specs)
-        return self._traced[key](*[tf.constant(array) for array in arrays])
+        return self._traced[key]
 
 
 def _tensorflow_head(model: keras.Model) -> Function:
@@ -163,6 +188,14 @@ class _TensorFlowStep:
 
     def __call__(self, features: np.ndarray, mask: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Any:
         return self._function(features, mask, targets, weights)
+
+    def bytes_needed(self, *arrays: np.ndarray) -> int:
+        import tensorflow as tf
+
+        from pipeline.training.footprint import peak_of_graph
+
+        # The memory of a GPU is another one, and running out of it raises an error.
+        return 0 if tf.config.list_physical_devices("GPU") else peak_of_graph(self._function.trace(*arrays).graph)
 
     def sync(self) -> None:
         """Variables are always up to date."""
@@ -223,6 +256,9 @@ class _JaxStep:
         self._state: Any
         self._state, sums = self._function(self._state, *_spread(features, mask, targets, weights))
         return sums
+
+    def bytes_needed(self, *arrays: np.ndarray) -> int:
+        return 0
 
     def sync(self) -> None:
         for variables, values in zip(self._variables, self._state, strict=True):

@@ -57,8 +57,10 @@ def _as_pictures(x: Any) -> Any:
 def set_trainable(base: keras.Model, count: int) -> None:
     """Let the last ``count`` layers of a base learn, or all of them for `ALL`."""
     base.trainable = True
-    for layer in base.layers[: len(base.layers) - count] if count != ALL else ():
-        layer.trainable = False
+    first = 0 if count == ALL else len(base.layers) - count
+    for place, layer in enumerate(base.layers):
+        # Each by itself: a model that is trainable already does not tell its layers again.
+        layer.trainable = place >= first
 
 
 def base_of(model: keras.Model) -> keras.Model | None:

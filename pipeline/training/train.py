@@ -14,8 +14,17 @@ from pipeline.errors import UserError
 from pipeline.extraction.augmentation import FrameAugmentation
 from pipeline.training.batches import Augmentation, Batch, balanced_weights, batches
 from pipeline.training.checkpoint import rows_at_once, run_in_batches
-from pipeline.training.compiled import Function, Step, compile_head, compile_step, replicas
+from pipeline.training.compiled import (
+    Function,
+    Step,
+    compile_head,
+    compile_step,
+    out_of_memory,
+    replicas,
+    step_errors,
+)
 from pipeline.training.dataset import Dataset, Windows
+from pipeline.training.footprint import check_fits, did_not_fit
 from pipeline.training.heads import FRAMES, HEADS, HeadSpec, build_model, statistics_of
 from pipeline.training.networks import ALL, base_of, set_trainable
 from pipeline.training.progress import Epoch, Progress
@@ -234,6 +243,11 @@ def fit(
             if resumable is not None and not begins:
                 best = resumable.read(learner, optimizer, random)
                 begins = True
+            if on_frames:
+                shapes = (size, train.length, *data.shape), (size, train.length), (size, len(data.classes)), (size,)
+                kinds = data.features.dtype, np.dtype(bool), np.dtype(np.float32), np.dtype(np.float32)
+                empty = [np.broadcast_to(np.zeros((), kind), shape) for kind, shape in zip(kinds, shapes, strict=True)]
+                check_fits(step.bytes_needed(*empty), size, spec.accumulate)
             while not progress.finished(spec.epochs, spec.patience):
                 since = time.perf_counter()
                 steps_before = len(progress.history) * -(-len(train) // size)
@@ -267,6 +281,10 @@ def fit(
         if not progress.best_epoch:
             raise
         interrupted = True
+    except step_errors() as error:
+        if not out_of_memory(error):
+            raise
+        raise did_not_fit(size, spec.accumulate) from None
     model.set_weights(best)
     return Trained(model, function, spec, progress, time.perf_counter() - begun, interrupted)
 

@@ -160,7 +160,6 @@ def test_weights_for_a_checkpoint_that_has_its_own(checkpoint, movies):
         ("timedistributed_convnet", {"dropout": 0.1}),
         ("lrcn", {"base": "tiny", "weights": "random", "trainable": -1}),
         ("c3d_small", {}),
-        ("video_transformer", {}),
     ],
 )
 def test_it_learns_eight_clips_by_heart(store, head, settings):

@@ -9,7 +9,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.training.compiled import compile_head
 from pipeline.training.heads import HEADS, HeadSpec, build_model, head_spec
-from pipeline.training.networks import ALL, base_of
+from pipeline.training.networks import ALL, base_of, set_trainable
 
 LENGTH, SIDE, CLASSES = 6, 32, 3
 NETWORKS = [name for name, head in HEADS.items() if head.needs == "frames"]
@@ -75,6 +75,14 @@ def test_only_the_last_layers_of_a_base_learn(trainable, learning):
     base = base_of(model_of(small("lrcn", trainable=trainable)))
     assert base is not None
     assert len(base.trainable_variables) == learning  # the last layer pools and has no weights
+
+
+def test_a_frozen_base_can_learn_later():
+    base = base_of(model_of(small("lrcn", trainable=0)))
+    assert base is not None
+    for count, learning in ((2, 2), (0, 0), (ALL, 6), (3, 4)):
+        set_trainable(base, count)
+        assert len(base.trainable_variables) == learning
 
 
 def test_a_frozen_base_keeps_its_batch_statistics(batch):
