@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from pipeline import command
 from pipeline.errors import UserError
 from pipeline.extraction import devices
-from pipeline.extraction.augmentation import DEFAULT
+from pipeline.extraction.augmentation import DEFAULT, check_varies
 from pipeline.extraction.augmented import CopyRun, CopySpec
 from pipeline.extraction.engines import ENGINES, PRECISIONS, choose_engine
 from pipeline.extraction.extract import Extraction, ExtractionSpec
@@ -54,10 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     name, seen = _stream(args.backbone, args.input)
     copies = CopySpec.parse(args.augment) if args.augment else None
-    if copies and seen in ("farneback", "dis"):
-        raise UserError(
-            f"--augment turns and mirrors pictures, and the motion of --input {seen} would keep its old direction"
-        )
+    if copies:
+        check_varies(seen)
     if args.devices:
         return _run_on_devices(args, sys.argv[1:] if argv is None else argv)
     network = find_network(name)

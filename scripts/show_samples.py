@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline import command
 from pipeline.errors import UserError
-from pipeline.extraction.augmentation import DEFAULT, FrameAugmentation
+from pipeline.extraction.augmentation import DEFAULT, FrameAugmentation, check_varies
 from pipeline.extraction.store import FeatureStore
 from pipeline.videos.sampling import Sampling
 from pipeline.videos.tables import plural
@@ -63,8 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError("--stride needs --window")
         window = WindowSpec(args.window, args.stride or 0)
     augmentation = FrameAugmentation.parse(args.augment) if args.augment else None
-    if augmentation and store.recipe.input in ("farneback", "dis"):
-        raise UserError("--augment turns and mirrors pictures, and motion in them would keep its old direction")
+    if augmentation:
+        check_varies(store.recipe.input)
     samples = draw_samples(
         store, videos=args.videos, columns=args.columns, window=window, augmentation=augmentation, seed=args.seed
     )

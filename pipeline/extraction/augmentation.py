@@ -79,6 +79,21 @@ class FrameAugmentation:
         return self != FrameAugmentation()
 
 
+def check_varies(seen: str) -> None:
+    """Refuse to vary pictures of motion.
+
+    Args:
+        seen: a recipe's ``input``.
+
+    Raises:
+        UserError: it is optical flow, whose colours are directions.
+    """
+    if seen in ("farneback", "dis"):
+        raise UserError(
+            f"--augment turns and mirrors pictures, and the motion of input {seen} would keep its direction"
+        )
+
+
 def numbers_for(name: str, copy: int, seed: int = 0) -> np.ndarray:
     """``(1, NUMBERS)`` float32 from 0 to 1: what decides the ``copy``-th copy of the video ``name``, on any machine."""
     entropy = [seed, copy, *name.encode("utf-8", "surrogateescape")]

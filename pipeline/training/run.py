@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import pipeline
+from pipeline.extraction.augmentation import check_varies
 from pipeline.extraction.quantised import QuantisedNetwork
 from pipeline.training import plots
 from pipeline.training.calibrate import expected_calibration_error, log_loss
@@ -101,6 +102,8 @@ def train(
     window = window or data.default_window(split.train)
     check_window(data, window)
     head.check_input(data.shape, str(data.folder))
+    if spec.vary:
+        check_varies(data.recipe.input)
     windows = {name: windows_of(data, rows, window) for name, rows in split.parts().items()}
     names = {name: names_of(data, rows) for name, rows in split.parts().items()}
     resumable = None
