@@ -50,10 +50,10 @@ def test_tensors_live_until_their_last_use():
 
 
 def test_what_does_not_fit_is_told_with_what_would():
-    check_fits(8 << 30, 8, 1, free=10 << 30)
+    check_fits(6 << 30, 8, 1, free=10 << 30)
     check_fits(0, 8, 1, free=1)
     with pytest.raises(
-        UserError, match=r"of 64 windows takes about 34.4 GB .* --batch 14 would fit, with --accumulate 5"
+        UserError, match=r"of 64 windows takes about 34.4 GB .* --batch 11 would fit, with --accumulate 6"
     ):
         check_fits(32 << 30, 64, 1, free=8 << 30)
     with pytest.raises(UserError, match="not even a batch of 1"):

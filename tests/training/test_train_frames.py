@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pipeline.errors import UserError
 from pipeline.extraction.steps import LoadedSteps
+from pipeline.training import footprint
 from pipeline.training.dataset import windows_of
 from pipeline.training.heads import head_spec
 from pipeline.training.networks import base_of
@@ -89,3 +91,9 @@ def test_lower_precision_learns_nearly_the_same(frames, precision):
     full, low = trained(frames, head, spec), trained(frames, head, replace(spec, precision=precision))
     assert low.progress.history[-1].loss == pytest.approx(full.progress.history[-1].loss, abs=0.05)
     assert all(weights.dtype == np.float32 for weights in low.model.get_weights())
+
+
+def test_a_step_that_does_not_fit_is_refused_before_it_runs(frames, monkeypatch):
+    monkeypatch.setattr(footprint, "free_memory", lambda: 2 << 20)
+    with pytest.raises(UserError, match=r"a training step of 8 windows takes about .* GB .*--batch \d would fit"):
+        trained(frames, head_spec("c3d_small", units=4), TrainSpec(epochs=1, batch=8))
