@@ -125,6 +125,8 @@ class TrainSpec:
             if value:
                 other = "networks on frames" if features else "heads on features; --augment varies frames"
                 raise UserError(f"--{option} is for {other}, and {head.name} is not one; leave it out")
+        if self.precision == "float16" and keras.backend.backend() != "tensorflow":
+            raise UserError("--precision float16 trains on the Keras backend tensorflow only; take bfloat16")
         if self.fine_tune is not None and head.base is None:
             raise UserError(f"--fine-tune needs a network with a base, and {head.name} has none; leave it out")
 
