@@ -26,7 +26,7 @@ from pipeline.extraction.loading import load_backbone
 from pipeline.extraction.networks import find_network
 from pipeline.extraction.progress_line import ProgressLine
 from pipeline.extraction.quantised import INT8, QuantisedNetwork, expected_digest, network_for
-from pipeline.extraction.recipe import CROPS, FRAMES, INPUTS, INTERPOLATIONS, PIXELS, Input, Recipe
+from pipeline.extraction.recipe import CROPS, FRAMES, INPUTS, INTERPOLATIONS, PIXELS, POOLINGS, Input, Recipe
 from pipeline.extraction.reuse import DEFAULT as REUSE_STATIC
 from pipeline.extraction.shards import check_place
 from pipeline.extraction.store import RECIPE_FILE, SHARDS, known_digest
@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         *size,
         args.crop,
         args.interpolation,
-        layer=PIXELS if weights is None else "avg_pool",
+        layer=PIXELS if weights is None else f"{args.pooling}_pool",
         input=seen,
         reuse_static=args.reuse_static,
     )
@@ -122,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     recipe.add_argument("--size", help="side in pixels, or HEIGHTxWIDTH (default: the network's own)")
     recipe.add_argument("--crop", choices=CROPS, default="center", help="cut the centre out, or squeeze all of it")
+    recipe.add_argument("--pooling", choices=POOLINGS, default="avg", help="of the network's output over the picture")
     recipe.add_argument("--interpolation", choices=INTERPOLATIONS, default="bilinear", help="how frames are resized")
     recipe.add_argument(
         "--reuse-static",
@@ -231,6 +232,8 @@ def _quantised(
     """The recipe with the int8 network of the store, which is calibrated where there is none yet."""
     if weights is None:
         raise UserError("--precision int8: frames are kept as pictures, and no network computes")
+    if recipe.pooling != "avg":
+        raise UserError(f"--precision int8 is for networks pooled by avg, not --pooling {recipe.pooling}")
     choose_engine(args.engine if args.engine in ENGINES else "auto", INT8)
 
     def make() -> QuantisedNetwork:

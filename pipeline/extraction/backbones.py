@@ -22,7 +22,7 @@ from pipeline.extraction.weights import EXPECTED, WeightsSource, digest_of, load
 
 
 class Backbone(FixedBatch):
-    """A frozen network with average-pooled output, on batches of one fixed size.
+    """A frozen network whose output is pooled over the picture, on batches of one fixed size.
 
     Args:
         name: a network of `networks.NETWORKS`.
@@ -31,6 +31,7 @@ class Backbone(FixedBatch):
         batch: pictures in one call of the compiled function; 0: chosen by the free memory.
         precision: ``float32``, ``bfloat16`` or ``float16`` arithmetic; weights and features stay float32.
         engine: ``keras`` or ``openvino``; see `engines.choose_engine`.
+        pooling: ``avg`` or ``max`` over the picture.
 
     Attributes:
         model: the Keras model, from scaled pictures to features.
@@ -52,6 +53,7 @@ class Backbone(FixedBatch):
         batch: int = 32,
         precision: str = "float32",
         engine: str = "keras",
+        pooling: str = "avg",
     ) -> None:
         self.network = find_network(name)
         if self.network.name == FRAMES:
@@ -61,7 +63,7 @@ class Backbone(FixedBatch):
         self.engine = engine
         # OpenVINO lowers the precision of a float32 network itself.
         policy = "float32" if engine == "openvino" else policy_for(precision)
-        self.model = build_network(self.network, weights, self.size, policy=policy)
+        self.model = build_network(self.network, weights, self.size, pooling=pooling, policy=policy)
         self.model.trainable = False
         self.batch, self.why_batch = (batch, "as asked") if batch else choose_batch(self.model)
         self.dimensions: int = self.model.output_shape[-1]

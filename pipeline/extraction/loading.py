@@ -56,7 +56,13 @@ def load_backbone(
 
     assert weights is not None
     backbone = Backbone(
-        recipe.backbone, weights=weights, size=size, batch=batch, precision=chosen.precision, engine=chosen.name
+        recipe.backbone,
+        weights=weights,
+        size=size,
+        batch=batch,
+        precision=chosen.precision,
+        engine=chosen.name,
+        pooling=recipe.pooling,
     )
     say(f"{recipe.backbone}, {named}, {chosen}, {backbone.batch} pictures a batch ({backbone.why_batch})")
     return backbone

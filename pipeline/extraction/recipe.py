@@ -19,6 +19,8 @@ INTERPOLATIONS = ("bilinear", "bicubic", "area", "nearest")
 Input = Literal["rgb", "farneback", "dis", "difference"]
 INPUTS = get_args(Input)
 FLOW_SMALLEST = 16  # pixels of a side
+POOLINGS = ("avg", "max")
+MAX_POOL = "max_pool"
 FRAMES, PIXELS = "frames", "pixels"  # backbone and layer of a frame cache, which keeps the pictures themselves
 
 _LATER = ("input", "quantised", "reuse_static")
@@ -42,7 +44,7 @@ class Recipe:
     interpolation: Literal["bilinear", "bicubic", "area", "nearest"] = "bilinear"
     """How the picture is resized."""
     layer: str = "avg_pool"
-    """Which output of the network is the feature."""
+    """Which output of the network is the feature: its mean or its maximum over the picture, `max_pool`."""
     input: Input = "rgb"
     """What the network sees of a frame: its colours, or its motion as a picture; see `pipeline.extraction.motion`."""
     quantised: str = ""
@@ -72,6 +74,11 @@ class Recipe:
                 f"size {self.height}x{self.width} is too small for input {self.input}: each side needs at least "
                 f"{FLOW_SMALLEST} pixels"
             )
+
+    @property
+    def pooling(self) -> str:
+        """``avg`` or ``max`` of the network's output over the picture."""
+        return "max" if self.layer == MAX_POOL else "avg"
 
     @property
     def canonical(self) -> str:

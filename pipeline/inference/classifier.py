@@ -165,14 +165,13 @@ class Classifier:
         sources = weights_of(checkpoint, weights)
         loaded: dict[tuple, AnyBackbone] = {}
         for recipe, source in zip(recipes_of(checkpoint), sources, strict=True):
-            size = recipe.height, recipe.width
             # Two streams of one network share it.
-            if (recipe.backbone, source, size) not in loaded:
-                loaded[recipe.backbone, source, size] = load_backbone(
+            if _same_network(recipe, source) not in loaded:
+                loaded[_same_network(recipe, source)] = load_backbone(
                     recipe, checkpoint.folder, weights=source, batch=batch, engine=engine, precision=precision
                 )
         networks = [
-            loaded[recipe.backbone, source, (recipe.height, recipe.width)]
+            loaded[_same_network(recipe, source)]
             for recipe, source in zip(recipes_of(checkpoint), sources, strict=True)
         ]
         return cls(checkpoint, *networks)
@@ -305,6 +304,11 @@ class Classifier:
             labels = drop_short(labels, probabilities, times, end, reading.min_duration)
         segments = find_segments(labels, probabilities, times, end, self.classes)
         return Answer(video, self.classes, info, grid, times, windows, probabilities, labels, segments)
+
+
+def _same_network(recipe: Recipe, source: WeightsSource | None) -> tuple:
+    """What is equal for streams that one network can serve."""
+    return recipe.backbone, recipe.layer, source, (recipe.height, recipe.width)
 
 
 def recipes_of(checkpoint: Checkpoint) -> list[Recipe]:

@@ -116,7 +116,7 @@ def settings_of(checkpoint: Checkpoint) -> dict[str, Any]:
         "architecture": architecture(head.name, checkpoint.window.length, values["trainable"]),
         "pretrained_model_name": values["base"] or (None if recipe.backbone == FRAMES else recipe.backbone),
         "model_weights_path": values["weights"],
-        "pooling": values["pooling"] or recipe.layer.partition("_pool")[0],
+        "pooling": values["pooling"] or (None if recipe.keeps_pictures else recipe.pooling),
         "frame_size": [recipe.height, recipe.width],
         "num_features": checkpoint.dimensions,
         "sequence_length": checkpoint.window.length,

@@ -74,6 +74,14 @@ def test_a_saved_file_gives_the_same_digest_and_features(tmp_path):
     np.testing.assert_allclose(loaded(pictures(3)), made(pictures(3)), atol=1e-6)
 
 
+def test_pooling_by_the_maximum_is_another_feature_of_the_same_weights():
+    mean, most = (Backbone("tiny", weights=RANDOM, pooling=pooling) for pooling in ("avg", "max"))
+    images = pictures(3)
+    assert mean.digest == most.digest
+    assert np.all(most(images) >= mean(images) - 1e-6)
+    assert np.any(most(images) > mean(images) + 1e-3)
+
+
 def test_each_network_has_its_own_preprocessing():
     import keras
 

@@ -130,3 +130,15 @@ def test_the_catalog_can_be_a_csv_file(data, tmp_path):
     assert call(list_videos.main, data, "--out", data / "data_file.csv") == 0
     assert call(extract_features.main, data / "data_file.csv", "--out", tmp_path / "store", *TINY) == 0
     assert [video.label for video in FeatureStore(tmp_path / "store").catalog] == ["left"] * 2 + ["right"] * 2
+
+
+def test_pooling_is_part_of_the_recipe(data, tmp_path, capsys):
+    store = tmp_path / "store"
+    assert call(extract_features.main, data, "--out", store, *TINY, "--pooling", "max") == 0
+    assert (FeatureStore(store).recipe.layer, FeatureStore(store).recipe.pooling) == ("max_pool", "max")
+    assert call(extract_features.main, data, "--out", store, *TINY) == 2
+    assert "layer" in capsys.readouterr().err
+    assert (
+        call(extract_features.main, data, "--out", tmp_path / "int8", *TINY, "--pooling", "max", "--precision", "int8")
+        == 2
+    )
