@@ -123,7 +123,15 @@ def _end_to_end(data: str) -> list[Row]:
     based = {"base": "inceptionv3", "cell": "gru", "units": 64}
     eight = Store(data, backbone="frames", sampling="uniform:8", size=32)
     return [
-        Row(END_TO_END, "InceptionV3 cached, gru", small, folds=3),
+        # As like the head of the next row as one on features can be.
+        Row(
+            END_TO_END,
+            "InceptionV3 cached, gru",
+            small,
+            head_settings={"units": 64, "dropout": 0.2, "bidirectional": False},
+            training={"rate": 1e-3},
+            folds=3,
+        ),
         Row(
             END_TO_END,
             "InceptionV3 frozen, end to end",
@@ -135,11 +143,11 @@ def _end_to_end(data: str) -> list[Row]:
         ),
         Row(
             END_TO_END,
-            "InceptionV3, last 30 layers learnt",
+            "InceptionV3, then its last 30 layers",
             pictures,
             "lrcn",
-            based | {"trainable": 30},
-            {"epochs": 5, "patience": 5, "rate": 3e-4},
+            based | {"trainable": 0},
+            {"epochs": 5, "patience": 5, "fine_tune": 30},
             folds=3,
         ),
         Row(

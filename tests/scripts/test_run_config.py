@@ -189,6 +189,9 @@ def test_frame_generators(capfd, tmp_path):
     right, down, speed = np.moveaxis(flow.read(name).features.astype(float) - (128, 128, 0), -1, 0)
     assert np.hypot(right, down).max() > 10  # something moves
     assert np.corrcoef(np.hypot(right, down).ravel(), speed.ravel())[0, 1] > 0.8
+    pictures = [cv2.imread(str(out / f"samples{suffix}.png")) for suffix in ("", "-gliding", "-flow")]
+    assert all(picture.std() > 5 for picture in pictures)
+    assert pictures[0].shape[0] > 1.5 * pictures[2].shape[0]  # varied rows below the originals
     split = results_of(out / "checkpoint")["split"]
     assert len(split["val"]) / (len(split["val"]) + len(split["train"])) == pytest.approx(0.33, abs=0.12)
     training = results_of(out / "checkpoint")["training"]
