@@ -81,5 +81,5 @@ def test_every_published_system_is_made_of_settings_that_exist(name):
         for step in version.steps:
             assert step.words(PLACES)
     head = (CONFIGS / f"{name}.yaml").read_text(encoding="utf-8").partition("\nsteps:")[0]
-    for part in ("Source:", f"run_config.py configs/{name}.yaml", "Published:"):
+    for part in ("Source:", f"run_config.py configs/{name}.yaml", "Published:", "Here:"):
         assert part in head
