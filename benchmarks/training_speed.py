@@ -1,23 +1,30 @@
-"""Seconds per epoch of stage two against plain Keras `fit` on arrays, on the same features, in one run.
+"""Seconds per epoch of stage two on TensorFlow and on JAX against plain Keras `fit` on arrays on TensorFlow.
 
-    python benchmarks/training_speed.py
-    KERAS_BACKEND=jax python benchmarks/training_speed.py
+    python -m benchmarks.training_speed
 
 594 windows of 20 x 2048 in 5 classes, GRU(16) -> GRU(8), batch 32, Adam: the training of
-https://keras.io/examples/vision/video_classification/. The two take turns, and the fastest epoch of each counts,
-because other programs on the machine only ever make an epoch slower. The first epoch compiles and is left out.
+https://keras.io/examples/vision/video_classification/. Each training is a process of its own, because a process has
+one backend; they take turns. The fastest epoch of each counts, because other programs on the machine only ever make
+an epoch slower; medians are printed beside it. The first epoch of each training compiles and is left out.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import json
+import os
+import subprocess
+import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from pipeline import command
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.steps import LoadedSteps
 from pipeline.training.dataset import Dataset, windows_of
@@ -27,7 +34,11 @@ from pipeline.training.train import TrainSpec, fit
 from pipeline.training.windows import WindowSpec
 from pipeline.videos.catalog import Video
 
+ROOT = Path(__file__).parents[1]
 ROWS, STEPS, DIMENSIONS, CLASSES, VALIDATION = 594, 20, 2048, 5, 100
+
+
+Row = tuple[float, float, float]  # seconds, training accuracy, validation accuracy
 
 
 def drawn_dataset() -> Dataset:
@@ -60,8 +71,8 @@ def drawn_dataset() -> Dataset:
     )
 
 
-def plain(data: Dataset, epochs: int) -> list[tuple[float, float, float]]:
-    """(seconds, training accuracy, validation accuracy) of each epoch of `fit` on arrays, as usually written."""
+def plain(data: Dataset, epochs: int) -> list[Row]:
+    """A row for each epoch of `fit` on arrays, as usually written."""
     spec = WindowSpec(STEPS)
     (x, mask), (val_x, val_mask) = (
         windows.gather(np.arange(len(windows)))
@@ -73,7 +84,7 @@ def plain(data: Dataset, epochs: int) -> list[tuple[float, float, float]]:
     model = keras.Model(logits.inputs, keras.layers.Softmax()(logits.output))
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
 
-    rows: list[tuple[float, float, float]] = []
+    rows: list[Row] = []
     since = [0.0]
 
     class Clock(keras.callbacks.Callback):
@@ -89,10 +100,10 @@ def plain(data: Dataset, epochs: int) -> list[tuple[float, float, float]]:
     return rows
 
 
-def ours(data: Dataset, epochs: int) -> list[tuple[float, float, float]]:
+def ours(data: Dataset, epochs: int) -> list[Row]:
     """The same of `pipeline.training.train.fit`."""
     spec = WindowSpec(STEPS)
-    rows: list[tuple[float, float, float]] = []
+    rows: list[Row] = []
 
     def on_epoch(epoch: Epoch) -> None:
         rows.append((epoch.seconds, epoch.accuracy, epoch.val_accuracy))
@@ -109,26 +120,58 @@ def ours(data: Dataset, epochs: int) -> list[tuple[float, float, float]]:
     return rows
 
 
-def main() -> None:
+TRAININGS = {"fit": plain, "ours": ours}
+CONTESTANTS = {  # backend and training
+    "Keras fit, TensorFlow": ("tensorflow", "fit"),
+    "this project, TensorFlow": ("tensorflow", "ours"),
+    "this project, JAX": ("jax", "ours"),
+}
+
+
+def in_a_process(backend: str, training: str, epochs: int) -> list[Row]:
+    """The rows of a training in a process with this backend."""
+    line = [sys.executable, "-m", "benchmarks.training_speed", "--only", training, "--epochs", str(epochs)]
+    done = subprocess.run(
+        line,
+        cwd=ROOT,
+        env={"TF_CPP_MIN_LOG_LEVEL": "3"} | os.environ | {"KERAS_BACKEND": backend},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return [tuple(row) for row in json.loads(done.stdout.splitlines()[-1])]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--rounds", type=int, default=3)
-    args = parser.parse_args()
-    data = drawn_dataset()
-    found: dict[str, list[list[tuple[float, float, float]]]] = {"fit": [], "ours": []}
+    parser.add_argument("--epochs", type=int, default=10, help="of each training, at least 2")
+    parser.add_argument("--rounds", type=int, default=3, help="how often the trainings take turns")
+    parser.add_argument("--only", choices=TRAININGS, help="one training in this process; prints its rows as JSON")
+    parser.add_argument("--verbose", action="store_true", help="show what the backends say")
+    args = parser.parse_args(argv)
+    if args.only:
+        print(json.dumps(TRAININGS[args.only](drawn_dataset(), args.epochs)))
+        return command.OK
+    contestants = dict(CONTESTANTS)
+    if importlib.util.find_spec("jax") is None:
+        print("jax is not installed and is left out; pip install -r requirements-jax.txt")
+        del contestants["this project, JAX"]
+    found: dict[str, list[list[Row]]] = {name: [] for name in contestants}
     for _ in range(args.rounds):
-        found["fit"].append(plain(data, args.epochs))
-        found["ours"].append(ours(data, args.epochs))
-    best = {name: min(row[0] for rows in rounds for row in rows[1:]) for name, rounds in found.items()}
-    usual = {name: float(np.median([row[0] for rows in rounds for row in rows[1:]])) for name, rounds in found.items()}
-    for name, label in (("fit", "Keras fit on arrays"), ("ours", "this project")):
-        curve = " ".join(f"{row[2]:.2f}" for row in found[name][0])
-        first = found[name][0][0][0]
-        print(f"{label:20} {best[name]:.3f} s per epoch (median {usual[name]:.3f}, first {first:.1f})")
-        print(f"{'':20} validation accuracy {curve}")
-    ratio, by_medians = best["fit"] / best["ours"], usual["fit"] / usual["ours"]
-    print(f"{keras.backend.backend()}: {ratio:.2f} times faster, {by_medians:.2f} by medians")
+        for name, (backend, training) in contestants.items():
+            found[name].append(in_a_process(backend, training, args.epochs))
+    seconds = {name: [row[0] for rows in rounds for row in rows[1:]] for name, rounds in found.items()}
+    theirs = next(iter(seconds.values()))
+    for name, own in seconds.items():
+        fastest, median = min(theirs) / min(own), np.median(theirs) / np.median(own)
+        print(
+            f"{name:25} {min(own):.3f} s per epoch, median {np.median(own):.3f}, first {found[name][0][0][0]:.1f}: "
+            f"{fastest:.2f} times as fast, {median:.2f} by medians"
+        )
+    for name, rounds in found.items():
+        print(f"{name:25} validation accuracy", *(f"{row[2]:.2f}" for row in rounds[0]))
+    return command.OK
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command.run(main))
