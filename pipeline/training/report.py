@@ -121,9 +121,19 @@ def _facts(results: dict[str, Any], data: Dataset, versions: dict[str, str]) -> 
         ("fingerprint", data.fingerprint),
         ("window", f"{window['length']} steps, stride {window['stride']}, {window['policy']}"),
         ("head", ", ".join(f"{name} {value}" for name, value in head.items())),
-        ("training", ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in training.items())),
+        ("training", _settings(training)),
         ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
     ]
+
+
+def _settings(training: dict[str, Any]) -> str:
+    """What was set; options that vary nothing (None, "", False, and 0 of an augmentation) are left out."""
+    varied = {name: value for name, value in training["augmentation"].items() if value}
+    others = {name: value for name, value in training.items() if name != "augmentation"}
+    set_to = {
+        name: value for name, value in (others | varied).items() if value not in (None, "") and value is not False
+    }
+    return ", ".join(name.replace("_", " ") + ("" if value is True else f" {value}") for name, value in set_to.items())
 
 
 def _stream(recipe: Recipe) -> str:
