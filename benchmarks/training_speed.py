@@ -134,7 +134,7 @@ def in_a_process(backend: str, training: str, epochs: int) -> list[Row]:
     done = subprocess.run(
         line,
         cwd=ROOT,
-        env={"TF_CPP_MIN_LOG_LEVEL": "3"} | os.environ | {"KERAS_BACKEND": backend},
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": backend},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -147,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, default=10, help="of each training, at least 2")
     parser.add_argument("--rounds", type=int, default=3, help="how often the trainings take turns")
     parser.add_argument("--only", choices=TRAININGS, help="one training in this process; prints its rows as JSON")
-    parser.add_argument("--verbose", action="store_true", help="show what the backends say")
+    parser.add_argument("--verbose", action="store_true")
     args = parser.parse_args(argv)
     if args.only:
         print(json.dumps(TRAININGS[args.only](drawn_dataset(), args.epochs)))
