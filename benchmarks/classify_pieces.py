@@ -8,10 +8,8 @@ smoothing, and the largest error of a border, at the default stride, at stride 1
 stride 1 against windows that do not overlap. ``--backbone tiny --weights random`` takes a minute and is enough for the
 arithmetic; InceptionV3 shows what users see.
 
-    python benchmarks/classify_pieces.py --weights WEIGHTS --window 1 --noise 90
-
-shows what smoothing is for: single frames are classified, under grain that differs from frame to frame and was not
-there in training, and the labels flicker.
+``--window 1`` classifies single frames, and ``--noise S`` lays grain on the pieces, of a strength that differs from
+frame to frame and was not there in training: the hard case for smoothing.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,41 +103,50 @@ def classifier(checkpoint: Path) -> Classifier:
     return Classifier.load(checkpoint, precision="float32", batch=16)
 
 
+@functools.cache
+def _shape_and_digest(size: int) -> tuple[tuple[int, ...], str]:
+    """Of the features of the network `tiny` with random weights."""
+    from pipeline.extraction.backbones import Backbone
+    from pipeline.extraction.weights import WeightsSource
+
+    backbone = Backbone("tiny", weights=WeightsSource("random"), size=(size, size))
+    return backbone.shape, backbone.digest
+
+
+def write_untrained(
+    folder: Path,
+    sampling: str = "all",
+    *,
+    length: int = 4,
+    classes: tuple[str, ...] = CLASSES,
+    time_scale: TimeScale | None = None,
+    size: int = 16,
+    **changes,
+) -> Path:
+    """An untrained checkpoint of any recipe: what is asked is counts and files, not answers."""
+    from pipeline.training.heads import build_model, head_spec
+
+    shape, digest = _shape_and_digest(size)
+    spec = head_spec("gru", units=8)
+    model = build_model(spec, length=length, shape=changes.get("shape", shape), classes=len(classes))
+    values = {
+        "folder": folder,
+        "classes": classes,
+        "recipe": Recipe(sampling, "tiny", digest, size, size),
+        "window": WindowSpec(length),
+        "head": spec,
+        "shape": shape,
+        "weights_source": "random:0",
+        "time_scale": time_scale or TimeScale(2.0, 1.8, 2.2, 0.1),
+    }
+    checkpoint = Checkpoint(**(values | changes))
+    with write_folder(folder, overwrite=True) as temporary:
+        model.save(temporary / "model.keras")
+        (temporary / "checkpoint.json").write_text(checkpoint.to_json(), encoding="utf-8")
+    return folder
+
+
 @pytest.fixture
 def make_checkpoint(tmp_path: Path) -> Callable[..., Path]:
-    """Write an untrained checkpoint of any recipe: what is asked is counts and files, not answers."""
-
-    def make(
-        sampling: str = "all",
-        *,
-        length: int = 4,
-        classes: tuple[str, ...] = CLASSES,
-        time_scale: TimeScale | None = None,
-        name: str = "untrained",
-        size: int = 16,
-        **changes,
-    ) -> Path:
-        from pipeline.extraction.backbones import Backbone
-        from pipeline.extraction.weights import WeightsSource
-        from pipeline.training.heads import build_model, head_spec
-
-        backbone = Backbone("tiny", weights=WeightsSource("random"), size=(size, size))
-        spec = head_spec("gru", units=8)
-        model = build_model(spec, length=length, shape=changes.get("shape", backbone.shape), classes=len(classes))
-        values = {
-            "folder": tmp_path / name,
-            "classes": classes,
-            "recipe": Recipe(sampling, "tiny", backbone.digest, size, size),
-            "window": WindowSpec(length),
-            "head": spec,
-            "shape": (backbone.dimensions,),
-            "weights_source": "random:0",
-            "time_scale": time_scale or TimeScale(2.0, 1.8, 2.2, 0.1),
-        }
-        checkpoint = Checkpoint(**(values | changes))
-        with write_folder(tmp_path / name, overwrite=True) as folder:
-            model.save(folder / "model.keras")
-            (folder / "checkpoint.json").write_text(checkpoint.to_json(), encoding="utf-8")
-        return tmp_path / name
-
-    return make
+    """`write_untrained` into the folder of the test."""
+    return functools.partial(write_untrained, tmp_path / "untrained")

@@ -14,9 +14,9 @@ from tests.inference.conftest import write_pieces
 PIECES = [(0, 40), (2, 50), (1, 40), (2, 40)]
 
 
-@pytest.fixture
-def answer(classifier, tmp_path):
-    movie = write_pieces(tmp_path / "movie.mp4", PIECES, sound=True)
+@pytest.fixture(scope="module")
+def answer(classifier, tmp_path_factory):
+    movie = write_pieces(tmp_path_factory.mktemp("movie") / "movie.mp4", PIECES, sound=True)
     reading = Reading(stride=1, smoothing=Smoothing("centred", 5), min_duration=1)
     result = classifier.classify(movie, reading)
     assert [segment.label for segment in result.segments] == ["Blue", "Red", "Green", "Red"]

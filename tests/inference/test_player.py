@@ -94,9 +94,10 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
         driver.wait()
 
 
-@pytest.fixture
-def answer(classifier, tmp_path) -> Answer:
-    movie = write_pieces(tmp_path / "a </script> 'movie' 100%.mp4", [(0, 60), (2, 60), (1, 60)], sound=True)
+@pytest.fixture(scope="module")
+def answer(classifier, tmp_path_factory) -> Answer:
+    folder = tmp_path_factory.mktemp("movie")
+    movie = write_pieces(folder / "a </script> 'movie' 100%.mp4", [(0, 60), (2, 60), (1, 60)], sound=True)
     return classifier.classify(movie, Reading(stride=1, smoothing=Smoothing("centred", 5), min_duration=1))
 
 

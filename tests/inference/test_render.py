@@ -11,14 +11,16 @@ from pipeline.errors import UserError
 from pipeline.inference.classifier import Classifier
 from pipeline.inference.render import is_uneven, render
 from pipeline.videos.reader import open_video
+from tests.inference.conftest import write_untrained
 from tests.media import read_number, uneven_times, write_video
 
 ODD = Path(__file__).parents[3] / "shared" / "videos" / "odd"
 
 
-@pytest.fixture
-def untrained(make_checkpoint) -> Classifier:
-    return Classifier.load(make_checkpoint("fps:5", length=4), precision="float32")
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory) -> Classifier:
+    folder = write_untrained(tmp_path_factory.mktemp("checkpoint") / "untrained", "fps:5", length=4)
+    return Classifier.load(folder, precision="float32")
 
 
 def numbers(path: Path) -> list[int]:
