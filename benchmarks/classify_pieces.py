@@ -33,7 +33,7 @@ from pipeline.inference.classifier import Answer, Classifier, Reading
 from pipeline.inference.smoothing import Smoothing
 from pipeline.training.windows import WindowSpec
 from pipeline.videos.catalog import open_catalog
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from pipeline.videos.synthetic import draw_recordings
 from pipeline.videos.writer import VideoWriter
 

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from pipeline.videos.ffmpeg import find_ffmpeg, run_ffmpeg
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 
 
 def main() -> None:

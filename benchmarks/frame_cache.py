@@ -22,7 +22,7 @@ from pipeline import command
 from pipeline.extraction.motion import InputMaker
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store import SHARDS, FeatureStore
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from pipeline.videos.sampling import Sampling
 from scripts import extract_features
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import command
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from tests.media import KINDS, read_number, uneven_times, write_video
 
 

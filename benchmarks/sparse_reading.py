@@ -24,7 +24,7 @@ import numpy as np
 
 from pipeline import command
 from pipeline.videos.ffmpeg import find_ffmpeg
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from pipeline.videos.sampling import uniform
 
 _BITS = 16

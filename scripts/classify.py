@@ -34,7 +34,7 @@ from pipeline.inference.stream import Moment
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.videos.catalog import open_catalog
 from pipeline.videos.images import holds_frames
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from pipeline.videos.tables import plural
 from pipeline.videos.timestamps import format_time
 from pipeline.videos.writer import AVI_CODECS

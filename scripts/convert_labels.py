@@ -19,7 +19,7 @@ from pipeline import command
 from pipeline.errors import UserError, VideoError
 from pipeline.videos.annotations import read_annotations
 from pipeline.videos.labels import COLUMNS, find_intervals, intervals_by_video, label_frames, read_labels
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from pipeline.videos.tables import plural, write_table
 
 

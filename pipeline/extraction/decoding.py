@@ -32,7 +32,8 @@ from pipeline.extraction.motion import InputMaker
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.sources import hash_file, stat_video
 from pipeline.extraction.store import Source
-from pipeline.videos.reader import FramesMissing, VideoReader, open_video
+from pipeline.videos.opening import open_video
+from pipeline.videos.reader import FramesMissing, VideoReader
 from pipeline.videos.sampling import Sampling
 
 CHUNK_BYTES = 4 << 20  # pictures in one message

@@ -31,7 +31,8 @@ from pipeline.inference.stream import Moment, StepPicker, stream
 from pipeline.inference.windows import WindowRunner, frame_means
 from pipeline.training.ahead import ahead
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.videos.reader import Frame, FramesMissing, VideoInfo, VideoReader, open_video
+from pipeline.videos.opening import open_video
+from pipeline.videos.reader import Frame, FramesMissing, VideoInfo, VideoReader
 from pipeline.videos.sampling import Sampling
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from pipeline.inference.outputs import Outputs
 from pipeline.training.checkpoint import CHECKPOINT_FILE, MODEL_FILE
 from pipeline.training.windows import cut
 from pipeline.videos.catalog import Catalog, Video
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from pipeline.videos.tables import write_table
 
 PREDICTIONS_FILE, FAILURES_FILE = "predictions.csv", "failures.csv"

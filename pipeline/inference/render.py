@@ -17,7 +17,7 @@ from pipeline.errors import UserError
 from pipeline.inference.classifier import Answer
 from pipeline.inference.overlay import Overlay, Style
 from pipeline.training.ahead import ahead
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from pipeline.videos.writer import VideoWriter
 
 _AHEAD = 4  # decoded frames that may wait

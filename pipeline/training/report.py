@@ -20,7 +20,7 @@ from pipeline.errors import VideoError
 from pipeline.extraction.recipe import Recipe
 from pipeline.training.dataset import Dataset
 from pipeline.training.progress import Epoch
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from pipeline.videos.tables import plural
 
 _TEMPLATE = Path(__file__).with_name("report.html")

@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.errors import UserError, VideoError
 from pipeline.videos import provenance
 from pipeline.videos.images import TIMES, is_image
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from pipeline.videos.tables import natural_key, plural, read_table, write_table
 
 VIDEO_EXTENSIONS = frozenset(

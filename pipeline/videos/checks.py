@@ -17,7 +17,7 @@ from av.video.reformatter import VideoReformatter
 from pipeline.errors import VideoError
 from pipeline.videos.catalog import Video
 from pipeline.videos.images import is_image
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from pipeline.videos.timestamps import parse_time
 
 SAMPLES, SIDE = 8, 16

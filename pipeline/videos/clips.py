@@ -16,8 +16,8 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.videos.catalog import SPLIT_FOLDERS, SPLITS
 from pipeline.videos.index import PacketIndex
+from pipeline.videos.opening import open_video
 from pipeline.videos.provenance import Origin, read_origins, recording_id
-from pipeline.videos.reader import open_video
 from pipeline.videos.tables import read_numbered
 from pipeline.videos.timestamps import format_time, parse_time
 

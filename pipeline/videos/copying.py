@@ -18,7 +18,7 @@ from pipeline.errors import VideoError
 from pipeline.videos.clips import Clip
 from pipeline.videos.cutting import Cut
 from pipeline.videos.files import unfinished_folder
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 
 SETTINGS = "copied without encoding"
 

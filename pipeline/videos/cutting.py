@@ -18,8 +18,8 @@ from pipeline.errors import UserError, VideoError
 from pipeline.videos.clips import Clip
 from pipeline.videos.ffmpeg import file_url, keep_every_frame, run_ffmpeg, stop_all
 from pipeline.videos.files import unfinished_folder
+from pipeline.videos.opening import open_video
 from pipeline.videos.provenance import read_origins, record_origins
-from pipeline.videos.reader import open_video
 
 # A killed run loses at most the clip at work, but a new pass over a recording has to start somewhere.
 _LONGEST_RUN = 300

@@ -18,7 +18,7 @@ from pipeline.errors import UserError
 from pipeline.videos.catalog import SPLIT_FOLDERS, SPLITS, Catalog, Video
 from pipeline.videos.images import is_image
 from pipeline.videos.labels import Interval, label_frames
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from pipeline.videos.splitting import Shares, assign_splits
 from pipeline.videos.tables import natural_key, plural, read_numbered
 from pipeline.videos.timestamps import parse_time

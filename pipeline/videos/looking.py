@@ -21,7 +21,7 @@ from pipeline.videos.catalog import SPLITS, Video
 from pipeline.videos.checks import Problem
 from pipeline.videos.files import write_whole
 from pipeline.videos.frames import FramesMissing
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from pipeline.videos.sampling import Sampling
 from pipeline.videos.tables import natural_key, read_numbered
 

@@ -14,7 +14,8 @@ from pipeline.errors import UserError, VideoError
 from pipeline.videos.files import unfinished_folder
 from pipeline.videos.frames import FramesMissing
 from pipeline.videos.images import TIMES
-from pipeline.videos.reader import VideoReader, open_video
+from pipeline.videos.opening import open_video
+from pipeline.videos.reader import VideoReader
 from pipeline.videos.sampling import Sampling
 from pipeline.videos.tables import write_table
 

@@ -1,6 +1,6 @@
 """The one reader of video files: frames as RGB arrays, exact by index, with their own times.
 
-with open_video("match.mp4") as video:
+with VideoReader("match.mp4") as video:
     times = video.times()                     # seconds of every frame, counted
     for frame in video.frames([0, 500, 900]):
         frame.index, frame.time, frame.image  # image: (height, width, 3) uint8, RGB, upright
@@ -360,12 +360,3 @@ def _decode(packet: av.Packet | None, context: av.VideoCodecContext | None = Non
         return
     except av.error.FFmpegError as error:
         raise VideoError("decode", error.strerror or str(error)) from None
-
-
-def open_video(path: str | Path, *, threads: int = 0, alive: Callable[[], None] = lambda: None) -> VideoReader:
-    """Open a media file, a folder of images or an image for reading; see `VideoReader`."""
-    from pipeline.videos.images import ImageReader, is_image  # It extends this reader, so it can only come later.
-
-    if Path(path).is_dir() or is_image(Path(path).name):
-        return ImageReader(path, alive=alive)
-    return VideoReader(path, threads=threads, alive=alive)

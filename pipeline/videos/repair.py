@@ -9,7 +9,7 @@ from pipeline.errors import UserError, VideoError
 from pipeline.videos.catalog import Video
 from pipeline.videos.ffmpeg import file_url, keep_every_frame, run_ffmpeg
 from pipeline.videos.files import write_whole
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 
 
 def quarantine(video: Video, folder: Path) -> Path:

@@ -9,7 +9,7 @@ import av
 
 from pipeline.errors import VideoError
 from pipeline.videos.ffmpeg import file_url, run_ffmpeg
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 
 # Sound that fits into a container is copied as it is; other sound is encoded by the second name.
 _SOUND = {

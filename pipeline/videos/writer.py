@@ -25,7 +25,7 @@ from av.video.reformatter import VideoReformatter
 
 from pipeline.errors import UserError, VideoError
 from pipeline.videos.canvas import BT601, Canvas, CanvasMaker
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from pipeline.videos.sound import add_sound
 
 _TICKS = 90_000  # per second, for frames with times of their own

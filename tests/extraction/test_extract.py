@@ -17,7 +17,7 @@ from pipeline.extraction.extract import ExtractionSpec
 from pipeline.extraction.preprocess import Preprocessor
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store import FeatureStore
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from pipeline.videos.sampling import Sampling
 from tests.extraction.conftest import RECIPE, column_means
 from tests.media import write_video

@@ -21,7 +21,7 @@ from pipeline.training.heads import head_spec
 from pipeline.training.run import save, train
 from pipeline.training.splits import make_split
 from pipeline.training.train import TrainSpec
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from scripts import extract_features
 from tests.inference.conftest import write_pieces
 

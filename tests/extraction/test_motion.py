@@ -17,7 +17,7 @@ from pipeline.extraction.motion import BOUND, InputMaker, motion_between, with_n
 from pipeline.extraction.recipe import FRAMES, PIXELS, Recipe
 from pipeline.extraction.store import FeatureStore
 from pipeline.extraction.weights import WeightsSource
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from scripts import extract_features
 from tests.media import write_video
 

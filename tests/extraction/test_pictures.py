@@ -20,7 +20,7 @@ from pipeline.extraction.pictures import Pictures
 from pipeline.extraction.recipe import FRAMES, PIXELS, Recipe
 from pipeline.extraction.store import FeatureStore
 from pipeline.extraction.weights import WeightsSource
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from pipeline.videos.sampling import Sampling
 from scripts import export_features, import_features
 from tests.media import read_number

@@ -15,7 +15,7 @@ from pipeline.extraction.recipe import FRAMES, PIXELS, Recipe
 from pipeline.extraction.reuse import Reuse, StaticFrames, reusing
 from pipeline.extraction.store import FeatureStore
 from pipeline.videos.catalog import open_catalog
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from scripts import extract_features
 from tests.extraction.conftest import RECIPE, column_means
 from tests.media import write_video

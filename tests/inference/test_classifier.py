@@ -15,7 +15,7 @@ from pipeline.inference.smoothing import UNKNOWN, Smoothing
 from pipeline.inference.windows import WindowRunner
 from pipeline.training.checkpoint import TimeScale
 from pipeline.videos.catalog import open_catalog
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from tests.inference.conftest import CLASSES, FPS, write_pieces
 from tests.media import write_video
 

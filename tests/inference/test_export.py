@@ -16,7 +16,7 @@ from pipeline.errors import UserError
 from pipeline.inference.classifier import Classifier
 from pipeline.inference.export import check_export, export
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from scripts.classify import main
 from tests.inference.conftest import CLASSES, write_pieces
 

@@ -8,7 +8,7 @@ from pipeline.errors import UserError
 from pipeline.inference.classifier import Reading
 from pipeline.inference.highlights import Highlights, cut_highlights
 from pipeline.inference.smoothing import Smoothing
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from tests.inference.conftest import write_pieces
 
 PIECES = [(0, 40), (2, 50), (1, 40), (2, 40)]

@@ -16,7 +16,7 @@ from pipeline.inference.classifier import Classifier, Reading
 from pipeline.inference.export import check_export
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.joined import Stream
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from tests.media import write_video
 
 

@@ -10,7 +10,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.inference.classifier import Classifier
 from pipeline.inference.render import is_uneven, render
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from tests.inference.conftest import write_untrained
 from tests.media import read_number, uneven_times, write_video
 

@@ -14,7 +14,8 @@ from pipeline.inference.classifier import Classifier, Reading
 from pipeline.inference.smoothing import UNKNOWN, Smoothing
 from pipeline.inference.stream import StepPicker
 from pipeline.training.checkpoint import TimeScale
-from pipeline.videos.reader import Frame, open_video
+from pipeline.videos.opening import open_video
+from pipeline.videos.reader import Frame
 from pipeline.videos.sampling import Sampling
 from tests.inference.conftest import CLASSES, write_pieces
 from tests.media import write_video

@@ -7,7 +7,7 @@ import csv
 import pytest
 
 from pipeline import command
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from scripts import check_videos
 from tests.media import write_video
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline import command
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from scripts.classify import main
 from tests.inference.conftest import CLASSES, checkpoint, clips, make_checkpoint, store, write_pieces  # noqa: F401 - fixtures
 from tests.media import write_video

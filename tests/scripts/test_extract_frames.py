@@ -8,7 +8,7 @@ import pytest
 
 from pipeline import command
 from pipeline.videos.catalog import open_catalog
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from scripts import extract_frames
 from tests.media import read_number, write_video
 

@@ -18,7 +18,7 @@ import pytest
 from pipeline import command
 from pipeline.extraction.store import FeatureStore
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from scripts import run_config
 
 SHARED = Path(__file__).parents[2].parent / "shared"

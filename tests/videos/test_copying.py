@@ -11,7 +11,7 @@ from pipeline.errors import VideoError
 from pipeline.videos.clips import Segment, equal_pieces, open_recording, plan_clips
 from pipeline.videos.copying import SETTINGS, copy_clips, snap
 from pipeline.videos.cutting import claim
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from tests.media import read_number, write_video
 
 KINDS = (

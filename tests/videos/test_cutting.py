@@ -16,7 +16,8 @@ import pytest
 from pipeline.errors import UserError, VideoError
 from pipeline.videos.clips import Clip, Segment, equal_pieces, open_recording, plan_clips
 from pipeline.videos.cutting import Cut, Encoding, claim, cut_clips, left_to_cut
-from pipeline.videos.reader import VideoReader, open_video
+from pipeline.videos.opening import open_video
+from pipeline.videos.reader import VideoReader
 from tests.media import KINDS, read_number, write_video
 
 FRAMES = 240

@@ -10,7 +10,7 @@ from pipeline.errors import VideoError
 from pipeline.videos.catalog import count_videos, open_catalog
 from pipeline.videos.checks import check_video
 from pipeline.videos.frames import FramesMissing
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from tests.media import draw_number, read_number
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import VideoError
-from pipeline.videos.reader import FramesMissing, open_video
+from pipeline.videos.opening import open_video
+from pipeline.videos.reader import FramesMissing
 from tests.media import KINDS, draw_number, read_number, uneven_times, write_video
 
 FRAMES = 100

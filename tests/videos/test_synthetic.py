@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.videos.catalog import open_catalog
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from pipeline.videos.synthetic import SCENES, draw_recordings
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.videos.reader import open_video
+from pipeline.videos.opening import open_video
 from pipeline.videos.writer import VideoWriter
 from tests.media import draw_number, read_number, uneven_times, write_video
 
