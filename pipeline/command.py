@@ -28,7 +28,7 @@ class Terminated(KeyboardInterrupt):
 
 
 def parser(doc: str | None, example: str) -> argparse.ArgumentParser:
-    """An argument parser whose help is the docstring of a script and one example.
+    """An argument parser whose help is the docstring of a script and an example, or a few on lines of their own.
 
     It has ``--quiet`` and ``--verbose``, which every command takes.
     """
@@ -78,7 +78,8 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     def _get_help_string(self, action: argparse.Action) -> str:
         text = action.help or ""
         if (
-            action.default not in (None, False, argparse.SUPPRESS)
+            action.default not in (None, False, "", argparse.SUPPRESS)
+            and action.default != []
             and "%(default)" not in text
             and action.option_strings
         ):

@@ -313,7 +313,10 @@ def _refuse(args: argparse.Namespace, what: str, names: Sequence[str]) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = command.parser(
-        __doc__, "python scripts/classify.py checkpoints/match Match.mp4 --output result.avi --smooth centred:25"
+        __doc__,
+        "python scripts/classify.py checkpoints/match Match.mp4 --output result.avi --smooth centred:25\n"
+        "  python scripts/classify.py checkpoints/match videos --out predictions\n"
+        "  ffmpeg -i rtsp://camera/1 -f matroska - | python scripts/classify.py checkpoints/match -",
     )
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="folder that train.py wrote")
     parser.add_argument("video", metavar="VIDEO", nargs="?", help="file, folder, CSV file, camera number, address or -")
@@ -358,16 +361,17 @@ def _parser() -> argparse.ArgumentParser:
     many.add_argument("--out", type=Path, help="the folder for predictions.csv and failures.csv")
     many.add_argument("--store", type=Path, help="features that extract_features.py made, used where they fit")
     many.add_argument("--retry-failed", action="store_true", help="try again what failed before")
-    parser.add_argument(
+    live = parser.add_argument_group("live")
+    live.add_argument("--show", action="store_true", help="a window with the labelled picture, until q is pressed")
+    live.add_argument("--seconds", type=float, help="end after this time")
+    live.add_argument("--patience", type=float, default=60.0, help="seconds for which a broken stream is tried again")
+    export = parser.add_argument_group("instead of a video")
+    export.add_argument(
         "--export",
         type=Path,
         metavar="PATH",
         help="write the whole chain: a folder (SavedModel), NAME.tflite or NAME.onnx (needs requirements-onnx.txt)",
     )
-    live = parser.add_argument_group("live")
-    live.add_argument("--show", action="store_true", help="a window with the labelled picture, until q is pressed")
-    live.add_argument("--seconds", type=float, help="end after this time")
-    live.add_argument("--patience", type=float, default=60.0, help="seconds for which a broken stream is tried again")
     return parser
 
 

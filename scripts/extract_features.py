@@ -108,12 +108,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = command.parser(__doc__, "python scripts/extract_features.py data --out features/match")
+    parser = command.parser(
+        __doc__,
+        "python scripts/extract_features.py data --out features/match\n"
+        "  python scripts/extract_features.py data --out features/frames --backbone frames --size 112",
+    )
     parser.add_argument("source", metavar="DATA", help="folder of videos, CSV file, or one video")
     parser.add_argument("--out", type=Path, required=True, help="folder of the feature store")
     recipe = parser.add_argument_group("recipe: what decides the features")
     recipe.add_argument("--sampling", default="uniform:20", help=f"which frames: {FORMS}")
-    recipe.add_argument("--backbone", default="inceptionv3", help="a network of keras.applications; frames or flow")
+    recipe.add_argument(
+        "--backbone", default="inceptionv3", help="a network of keras.applications; frames or flow keep pictures"
+    )
     recipe.add_argument(
         "--input", choices=INPUTS, help="what the network sees: colours, or motion from one frame to the next"
     )
@@ -134,7 +140,8 @@ def _parser() -> argparse.ArgumentParser:
         help="frames that differ by at most so many grey levels on average from the last one that went through the "
         f"network take its feature over ({REUSE_STATIC:g} where no number is given)",
     )
-    parser.add_argument(
+    copies = parser.add_argument_group("copies: what a store has besides")
+    copies.add_argument(
         "--augment",
         metavar="K[:SPEC]",
         help=f"also K varied copies of each video, used in training only; SPEC as for train.py (default: {DEFAULT})",
@@ -277,11 +284,12 @@ class _Loader:
 
 def _report(extraction: Extraction, out: Path, say) -> None:
     progress, plan, failures = extraction.progress, extraction.plan, extraction.failures()
+    computes = extraction.recipe.backbone != FRAMES  # pictures are copied, and a batch says nothing
     for video, reason in failures.items():
         print(f"failed: {video}: {reason}", file=sys.stderr)
     parts = [f"{out}: {plural(progress.done, 'video')} extracted"]
     if progress.frames:
-        how = f"{progress.rate:.1f} frames/s" + (f", {progress.batch} a batch" if progress.batch else "")
+        how = f"{progress.rate:.1f} frames/s" + (f", {progress.batch} a batch" if progress.batch and computes else "")
         parts.append(f"{progress.frames:,} frames in {progress.seconds:.1f} s ({how})")
     parts += [str(progress.reuse)] if progress.reuse else []
     parts += [f"{len(plan.done):,} were there"] if plan.done else []

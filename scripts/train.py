@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         other = open_dataset(args.join, frame_labels=args.labels, sampling=sampling, memory=memory)
         data = join(data, other)
     if not data.features.in_memory:
-        say(f"note: {args.store} takes {data.features.nbytes / 2**30:.1f} GiB and is streamed from disk")
+        say(f"note: {args.store} takes {data.features.nbytes / 2**30:.3g} GiB and is streamed from disk")
     groups, notes = groups_of(data.videos, args.group)
     for note in (*notes, *(f"{count} videos {reason} are left out" for reason, count in data.left_out.items())):
         say(f"note: {note}")
@@ -206,13 +206,20 @@ def _tensorboard(args: argparse.Namespace, prefix: str) -> TensorBoardLog | None
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = command.parser(__doc__, "python scripts/train.py features/match --out checkpoints/match")
+    parser = command.parser(
+        __doc__,
+        "python scripts/train.py features/match --out checkpoints/match\n"
+        "  python scripts/train.py features/match --folds 5 --group 'person\\d'\n"
+        "  python scripts/train.py features/frames --out checkpoints/lrcn --head lrcn --augment flip",
+    )
     parser.add_argument("store", metavar="STORE", type=Path, help="feature store of extract_features.py")
-    parser.add_argument(
+    data = parser.add_argument_group("what is learnt from")
+    data.add_argument(
         "--join", metavar="STORE", type=Path, help="a second store of the same videos and steps, such as of motion"
     )
-    parser.add_argument("--sampling", help="thin a denser store to this sampling, such as uniform:20 of an 'all' store")
-    parser.add_argument(
+    data.add_argument("--labels", type=Path, help="CSV video,frame,label[,split]: labels of single frames")
+    data.add_argument("--sampling", help="thin a denser store to this sampling, such as uniform:20 of an 'all' store")
+    data.add_argument(
         "--memory",
         metavar="SIZE",
         help="load a store of up to this size, such as 1.5G, and stream a larger one (default: half of what is free)",
@@ -252,7 +259,6 @@ def _parser() -> argparse.ArgumentParser:
     windows.add_argument("--stride-seconds", type=float, metavar="S", help="between the starts of such windows")
     windows.add_argument("--policy", choices=("pad", "drop"), help="of the steps after the last whole window")
     windows.add_argument("--random-windows", action="store_true", help="begin anywhere, anew in each epoch")
-    windows.add_argument("--labels", type=Path, help="CSV video,frame,label[,split]: labels of single frames")
 
     split = parser.add_argument_group("split")
     split.add_argument(
@@ -288,6 +294,7 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--balance", action="store_true", help="let rare classes weigh more")
     fit.add_argument("--noise", type=float, default=0.0, help="on the features, in standard deviations")
     fit.add_argument("--time-mask", type=float, default=0.0, help="longest share of a window that is hidden")
+    fit.add_argument("--mixup", type=float, default=0.0, help="mix pairs of windows, Beta(x, x); 0.2 is usual")
     fit.add_argument("--devices", type=int, help="accelerators that share each batch, on JAX (default: all)")
     fit.add_argument(
         "--tensorboard",
@@ -297,7 +304,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="write curves for TensorBoard into a folder DIR/RUN (default: 'tensorboard' beside --out)",
     )
-    fit.add_argument("--mixup", type=float, default=0.0, help="mix pairs of windows, Beta(x, x); 0.2 is usual")
     return parser
 
 

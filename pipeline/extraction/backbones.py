@@ -6,6 +6,7 @@ import contextlib
 import functools
 import importlib
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -127,7 +128,9 @@ def build_network(
 def _download(constructor, arguments: dict) -> keras.Model:
     """ImageNet weights through Keras, which checks the hash of what it downloads and keeps it."""
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # Keras tells of its download there
+        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():  # Keras tells of its download there
+            # "Weights for input shape (224, 224) will be loaded": those of all sizes are the same.
+            warnings.filterwarnings("ignore", "`input_shape` is undefined or non-square", UserWarning)
             return constructor(weights="imagenet", **arguments)
     except Exception as error:
         reason = " ".join(str(error).split())

@@ -213,7 +213,10 @@ def fit(
     size = min(spec.batch, len(train))  # a small set is one small batch, not one that is mostly filling
     size = -(-size // replicas()) * replicas()
     if spec.accumulate > (most := -(-len(train) // size)):
-        raise UserError(f"--accumulate {spec.accumulate}: an epoch has {plural(most, 'step')} of {size} windows")
+        raise UserError(
+            f"--accumulate {spec.accumulate}: an epoch has {plural(most, 'step')} of {size} windows; "
+            f"use {most} or less, or a smaller --batch"
+        )
     learner = _varied(model, spec)
     function = compile_head(model)
     random = np.random.default_rng(spec.seed)

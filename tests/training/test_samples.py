@@ -70,7 +70,7 @@ def test_the_command(cache, store, tmp_path, capsys):
 
     out = tmp_path / "samples.png"
     status, printed = call(cache, "--out", out, "--videos", "2", "--window-seconds", "1", "--stride-seconds", "0.6")
-    assert (status, printed.out) == (0, f"{out}: 6 rows from 6 videos\n")
+    assert (status, printed.out) == (0, f"{out}: 6 rows; the store has 6 videos\n")
     picture = cv2.cvtColor(cv2.imread(str(out)), cv2.COLOR_BGR2RGB)
     # One of the two videos is the red one.
     assert (picture == RED).all(axis=-1).mean() > 0.1
