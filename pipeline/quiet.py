@@ -19,9 +19,11 @@ ENVIRONMENT = {
 
 
 def quieten() -> None:
-    """Silence TensorFlow, OpenCV and gRPC from now on; call it before they are imported."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    """Silence TensorFlow, OpenCV and gRPC from now on; call it before they are imported.
+
+    What the environment says is overruled: JAX sets a louder level in it for every process that comes after.
+    """
+    os.environ.update(ENVIRONMENT)
     if "tensorflow" not in sys.modules:
         sys.meta_path.insert(0, _MutedImport("tensorflow"))
 
