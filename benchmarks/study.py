@@ -204,6 +204,9 @@ def extract(store: Store, out: Path, videos: Path, weights: str) -> dict[str, An
     words += ["--backbone", store.backbone]
     if store.backbone != "frames":
         words += ["--weights", store.weights or weights]
+    if store.weights == "random":
+        # Without trained normalisation the features of deep networks leave the range of float16.
+        words += ["--dtype", "float32"]
     if store.input:
         words += ["--input", store.input]
     began = time.perf_counter()
