@@ -101,6 +101,13 @@ def test_every_round_has_its_share_of_every_class(data, rounds):
     assert np.abs(counts - expected).max() < 4, "a block of two at each end"
 
 
+def test_windows_larger_than_a_block_are_each_taken_once(streamed, rounds, monkeypatch):
+    monkeypatch.setattr(module, "_NEIGHBOURS", 100)  # less than the 144 bytes of a window
+    windows = every_window(streamed)
+    order = order_of_an_epoch(windows, np.random.default_rng(0), SIZE)
+    assert sorted(order) == list(range(len(windows)))
+
+
 def test_a_round_reads_neighbours_together(data, rounds):
     windows = every_window(data)
     order = order_of_an_epoch(windows, np.random.default_rng(0), SIZE)
