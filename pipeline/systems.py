@@ -26,6 +26,7 @@ import yaml
 
 from pipeline import command
 from pipeline.errors import UserError
+from pipeline.yaml_file import read_yaml
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -125,12 +126,7 @@ def read_system(path: Path) -> System:
     Raises:
         UserError: no YAML, an unknown key, or a command that does not exist.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no YAML ({' '.join(str(error).split())[:120]})") from None
+    content = read_yaml(path)
     if not isinstance(content, dict) or not isinstance(content.get("steps"), dict) or not content["steps"]:
         raise UserError(f"{path} describes no system; expected 'steps:' with a command and its settings for each")
     for key in content:

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import optuna
-import yaml
 
 from pipeline.errors import UserError
 from pipeline.training.apply import predict
@@ -37,6 +36,7 @@ from pipeline.training.splits import Split
 from pipeline.training.train import TrainSpec
 from pipeline.training.windows import WindowSpec
 from pipeline.videos.tables import write_table
+from pipeline.yaml_file import read_yaml
 
 Point = dict[str, Any]
 Method = Literal["grid", "random", "tpe"]
@@ -80,12 +80,7 @@ def read_space(path: Path) -> Space:
     Raises:
         UserError: no YAML, an unknown key, or values that are no list and no range.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no YAML ({' '.join(str(error).split())[:120]})") from None
+    content = read_yaml(path)
     if not isinstance(content, dict) or not content:
         raise UserError(f"{path} holds no settings; expected lines such as 'units: [32, 64]'")
     unknown = [str(key) for key in content if key not in KEYS]
