@@ -1,7 +1,8 @@
 """What drawing costs, and whether memory grows with the video.
 
-    python benchmarks/classify_speed.py --weights WEIGHTS           (speed, 720p)
-    python benchmarks/classify_speed.py --memory --seconds 7200     (memory, a small network and picture)
+    python benchmarks/classify_speed.py --weights WEIGHTS                     (speed, noise that moves)
+    python benchmarks/classify_speed.py --weights WEIGHTS --clips FOLDER      (speed, the 720p clips of a folder)
+    python benchmarks/classify_speed.py --memory --seconds 7200               (memory, a small network and picture)
 
 Speed: classifying and drawing a 720p video, against the network alone on as many pictures as are sent through it
 (``--sampling all``: every frame; the default: 20 of 3 seconds). Memory: the highest resident size of the command on a
@@ -29,9 +30,11 @@ from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.weights import WeightsSource
 from pipeline.training.checkpoint import Checkpoint, TimeScale, write_folder
 from pipeline.training.windows import WindowSpec
+from pipeline.videos.opening import open_video
 from pipeline.videos.writer import VideoWriter
 
 ROOT = Path(__file__).parents[1]
+SIZE, FPS = (1280, 720), 25.0
 
 
 def make_checkpoint(folder: Path, backbone: str, source: str, sampling: str, length: int) -> Checkpoint:
@@ -71,6 +74,21 @@ def make_video(path: Path, size: tuple[int, int], seconds: float, fps: float) ->
             writer.write(np.ascontiguousarray(ground[:, left : left + width]))
 
 
+def join_clips(path: Path, folder: Path, size: tuple[int, int], seconds: float, fps: float) -> None:
+    """Real pictures: one frame after the other of the clips that have this size."""
+    frames = 0
+    with VideoWriter(path, fps=fps, size=size) as writer:
+        for clip in sorted(folder.rglob("*.mp4")):
+            with open_video(clip) as reader:
+                info = reader.info()
+                if (info.width, info.height) != size:
+                    continue
+                for frame in reader:
+                    if frames < seconds * fps:
+                        writer.write(frame.image)
+                        frames += 1
+
+
 def run_command(checkpoint: Path, video: Path, output: Path) -> tuple[float, float]:
     """Seconds and highest resident megabytes of the whole command."""
     began = time.perf_counter()
@@ -82,7 +100,10 @@ def run_command(checkpoint: Path, video: Path, output: Path) -> tuple[float, flo
 
 def speed(args: argparse.Namespace, folder: Path) -> None:
     checkpoint = make_checkpoint(folder / "checkpoint", args.backbone, args.weights, args.sampling, 20)
-    make_video(folder / "in.mp4", (1280, 720), args.seconds, 25.0)
+    if args.clips is None:
+        make_video(folder / "in.mp4", SIZE, args.seconds, FPS)
+    else:
+        join_clips(folder / "in.mp4", args.clips, SIZE, args.seconds, FPS)
     from pipeline.inference.classifier import Classifier, Reading
     from pipeline.inference.render import render
 
@@ -132,6 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--backbone", default="inceptionv3")
     parser.add_argument("--weights", default="imagenet")
     parser.add_argument("--sampling", default="uniform:20")
+    parser.add_argument("--clips", type=Path, help="folder of real videos; those of 1280x720 are joined to one")
     parser.add_argument("--seconds", type=float, default=40.0)
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--output", default=".avi", help="extension of what is drawn")

@@ -25,9 +25,9 @@ import numpy as np
 from benchmarks.stages import predict_loop
 from pipeline import command
 from pipeline.extraction.engines import ENGINES, PRECISIONS
-from pipeline.extraction.machine import processors
 from pipeline.extraction.quantised import INT8
 from pipeline.extraction.store import FeatureStore
+from pipeline.machine import processors
 from pipeline.videos.catalog import open_catalog
 
 ROOT = Path(__file__).parents[1]

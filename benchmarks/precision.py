@@ -22,9 +22,9 @@ import numpy as np
 from pipeline import command
 from pipeline.extraction.converted import installed
 from pipeline.extraction.int8 import QuantisedBackbone
-from pipeline.extraction.machine import computes_bfloat16
 from pipeline.extraction.quantised import INT8, QuantisedNetwork
 from pipeline.extraction.weights import WeightsSource
+from pipeline.machine import computes_bfloat16
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from pipeline.extraction.machine import computes_bfloat16
+from pipeline.machine import computes_bfloat16
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.extraction.machine import processors
+from pipeline.machine import processors
 
 if TYPE_CHECKING:
     import keras

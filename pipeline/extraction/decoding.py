@@ -32,6 +32,7 @@ from pipeline.extraction.motion import InputMaker
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.sources import hash_file, stat_video
 from pipeline.extraction.store import Source
+from pipeline.machine import reuse_freed_memory
 from pipeline.videos.opening import open_video
 from pipeline.videos.reader import FramesMissing, VideoReader
 from pipeline.videos.sampling import Sampling
@@ -340,6 +341,7 @@ def _exactly(pipe: IO[bytes], count: int) -> bytes:
 def _main() -> None:
     # Ctrl-C reaches the whole group; whoever started us decides, and the end of our input ends us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    reuse_freed_memory()
     messages = os.fdopen(os.dup(1), "wb", buffering=1 << 20)
     os.dup2(2, 1)  # whatever a library prints must not get between the messages
     with contextlib.suppress(BrokenPipeError):

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from pipeline.errors import UserError
 from pipeline.extraction.converted import check_installed, installed
-from pipeline.extraction.machine import computes_bfloat16
 from pipeline.extraction.quantised import INT8
+from pipeline.machine import computes_bfloat16
 
 ENGINES = ("auto", "keras", "openvino")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16", INT8)

@@ -27,6 +27,7 @@ _WHITE: Colour = (255, 255, 255)
 _BLACK: Colour = (0, 0, 0)
 _DIM = 89  # of 255: what is left of the picture behind the panel
 _MOST_ROWS = 8
+_KEPT = 4_000_000  # pixels of headings, and of rows, that are kept for later frames; some 7 bytes each
 _PLAIN_STEP = 40  # pixels from line to line
 
 
@@ -67,7 +68,7 @@ class Overlay:
         """
         if self.style == "plain":
             return _plain(self.classes, probabilities)
-        found = [self._panel.patch(probabilities, label)] if self._panel is not None else []
+        found = self._panel.patches(probabilities, label) if self._panel is not None else []
         if self._timeline is not None and frame is not None:
             found += self._timeline.patches(frame)
         return found
@@ -122,7 +123,11 @@ class _Sheet:
 
 
 class _Panel:
-    """The present label and a row for each class: name, bar, percentage. It is drawn anew when one of them changes."""
+    """The present label, and a row for each class: name, bar, percentage.
+
+    The ground with the names stays for the whole video. What changes is drawn in small patches, and the latest ones are
+    kept: a video comes back to the same few percentages again and again.
+    """
 
     def __init__(self, classes: tuple[str, ...], size: tuple[int, int], important: np.ndarray | None) -> None:
         self._classes = classes
@@ -149,22 +154,25 @@ class _Panel:
         self.left = widest + 2 * self.pad
         self.top = top
         self.height = min(height, top + (len(self.rows) * self.line + self.pad if self.rows else 0))
-        self._drawn: tuple[tuple, Patch] | None = None
+        self._ground = self._draw_ground()
+        row = self.line * max(1, self.width - self.left)
+        self._heading = functools.lru_cache(max(1, _KEPT // (self.top * self.width)))(self._draw_heading)
+        self._row = functools.lru_cache(max(_MOST_ROWS, _KEPT // row))(self._draw_row)
 
-    def _row(self, place: int) -> int:
-        return self.top + place * self.line
-
-    def patch(self, probabilities: np.ndarray, label: int) -> Patch:
-        """The panel in the upper left corner; the same object as long as nothing to be seen changes."""
-        values = [float(probabilities[row]) for row in self.rows]
-        bars = tuple((round(value * self.bar), percent(value)) for value in values)
+    def patches(self, probabilities: np.ndarray, label: int) -> list[Patch]:
+        """The panel in the upper left corner; the same objects as long as nothing to be seen changes."""
         number = percent(float(probabilities.max() if label == UNKNOWN else probabilities[label]))
-        seen = (label, number, bars)
-        if self._drawn is None or self._drawn[0] != seen:
-            self._drawn = seen, self._draw(label, number, bars)
-        return self._drawn[1]
+        rows = [self._row(place, percent(float(probabilities[row]))) for place, row in enumerate(self.rows)]
+        return [self._ground, self._heading(label, number), *rows]
 
-    def _draw(self, label: int, number: str, bars: tuple[tuple[int, str], ...]) -> Patch:
+    def _draw_ground(self) -> Patch:
+        sheet = _Sheet(max(0, self.height - self.top), self.width)
+        sheet.dim(slice(None), slice(None))
+        for place, name in enumerate(self.names):
+            sheet.text(text_mask(name, self.font), self.pad, place * self.line, _WHITE)
+        return sheet.patch(self.top)
+
+    def _draw_heading(self, label: int, number: str) -> Patch:
         across = self._size[0]
         figure = text_mask(number, self.heading, bold=True)
         gap = max(2, self.heading // 2)
@@ -174,22 +182,24 @@ class _Panel:
         room = across - left - gap - figure.shape[1] - self.pad
         text = text_mask(fit(name, self.heading, max(0, room), bold=True), self.heading, bold=True)
         head = min(across, left + text.shape[1] + gap + figure.shape[1] + self.pad)
-        sheet = _Sheet(self.height, max(self.width, head) if self.rows else head)
-        sheet.dim(slice(self.top), slice(None))
+        sheet = _Sheet(min(self.top, self._size[1]), max(self.width, head) if self.rows else head)
+        sheet.dim(slice(None), slice(None))
         sheet.fill(slice(self.pad, self.top - self.pad), slice(self.pad, self.pad + chip), colour_of(label))
         sheet.text(text, left, self.pad, _WHITE)
         sheet.text(figure, left + text.shape[1] + gap, self.pad, _WHITE)
-        sheet.dim(slice(self.top, self.height), slice(self.width if self.rows else 0))
-        for place, (row, name, (length, share)) in enumerate(zip(self.rows, self.names, bars, strict=True)):
-            top = self._row(place)
-            sheet.text(text_mask(name, self.font), self.pad, top, _WHITE)
-            thick = max(2, round(self.font * 0.6))
-            begin = top + (self.line - thick) // 2
-            rows = slice(begin, begin + thick)
-            sheet.fill(rows, slice(self.left, self.left + self.bar), (70, 70, 70))
-            sheet.fill(rows, slice(self.left, self.left + length), colour_of(row))
-            sheet.text(text_mask(share, self.font), self.left + self.bar + self.pad, top, _WHITE)
         return sheet.patch()
+
+    def _draw_row(self, place: int, share: str) -> Patch:
+        """Bar and percentage of the class in row ``place``; bars go by whole percents, so that few differ."""
+        sheet = _Sheet(self.line, self.width - self.left)
+        length = round(int(share.rstrip("%")) / 100 * self.bar)
+        thick = max(2, round(self.font * 0.6))
+        begin = (self.line - thick) // 2
+        rows = slice(begin, begin + thick)
+        sheet.fill(rows, slice(self.bar), (70, 70, 70))
+        sheet.fill(rows, slice(length), colour_of(self.rows[place]))
+        sheet.text(text_mask(share, self.font), self.bar + self.pad, 0, _WHITE)
+        return sheet.patch(self.top + place * self.line, self.left)
 
 
 def percent(probability: float) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from pipeline.errors import VideoError
+from pipeline.machine import processors
 from pipeline.videos.frames import Frame, FramesMissing, VideoInfo
 from pipeline.videos.index import PacketIndex, read_packets
 
@@ -27,6 +28,7 @@ av.logging.set_level(None)
 
 # Seeking empties the decoder and its threads; going forward over fewer packets than this is quicker.
 _SEEK_FROM = 12
+_MOST_THREADS = 16  # more only cost memory
 _TURN = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
 
@@ -35,8 +37,8 @@ class VideoReader:
 
     Args:
         path: a media file.
-        threads: threads of the decoder; 0 leaves the number to FFmpeg. Where several videos are read
-            at a time, 1 is best.
+        threads: threads of the decoder; 0 takes all processors but one, which works on the frames meanwhile. Where
+            several videos are read at a time, 1 is best.
         alive: called for every packet that is read, so that somebody who waits sees progress.
 
     Raises:
@@ -46,7 +48,7 @@ class VideoReader:
     def __init__(self, path: str | Path, *, threads: int = 0, alive: Callable[[], None] = lambda: None) -> None:
         self.path = Path(path)
         self._alive = alive
-        self._threads = threads
+        self._threads = threads or max(1, min(processors() - 1, _MOST_THREADS))
         self._reformatter = VideoReformatter()
         self._index: PacketIndex | None = None
         self._counted: np.ndarray | None = None  # pts of every frame that decodes, after a scan

@@ -24,12 +24,15 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from pipeline.errors import UserError, VideoError
+from pipeline.machine import processors
 from pipeline.videos.canvas import BT601, Canvas, CanvasMaker
 from pipeline.videos.opening import open_video
 from pipeline.videos.sound import add_sound
 
 _TICKS = 90_000  # per second, for frames with times of their own
-_THREADS = 2  # of the encoder of AVI files, which works on parts of a picture; more make the file larger
+# Threads of the encoder of AVI files work on parts of a picture; more than two make the file larger. Two processors
+# have a decoder and an encoder to run.
+_MOST_THREADS = 2
 # Numbers of primaries and transfer curves that H.264 knows (ITU-T H.273); others are left out.
 _PRIMARIES, _CURVES = (1, 4, 5, 6, 7, 8, 9, 10, 11, 12), (1, *range(4, 19))
 
@@ -143,7 +146,7 @@ class VideoWriter:
         elif form.own_times:
             context.time_base = Fraction(1, _TICKS)
         else:
-            context.thread_type, context.thread_count = "SLICE", _THREADS
+            context.thread_type, context.thread_count = "SLICE", max(1, min(processors() - 1, _MOST_THREADS))
         plain = "yuv444p" if form.codec == "gif" else stream.pix_fmt
         self._make_canvas = CanvasMaker(self.size, plain, tagged=form.codec == "libx264")
         return stream
