@@ -104,21 +104,23 @@ def speed(args: argparse.Namespace, folder: Path) -> None:
         make_video(folder / "in.mp4", SIZE, args.seconds, FPS)
     else:
         join_clips(folder / "in.mp4", args.clips, SIZE, args.seconds, FPS)
+    from pipeline.extraction.flight import in_flight
     from pipeline.inference.classifier import Classifier, Reading
     from pipeline.inference.render import render
 
     classifier = Classifier.load(checkpoint.folder, precision=args.precision)
     classifier.classify(folder / "in.mp4")  # compiles
-    height, width = classifier.preprocessor.size
+    network = classifier.backbone
+    height, width = network.size
     pictures = np.random.default_rng(0).integers(0, 256, (32, height, width, 3)).astype(np.uint8)
     took: dict[str, list[tuple[float, float]]] = {"network alone": [], "classify": [], "draw and encode": []}
     for _ in range(args.repeat):
-        answer, seconds = timed(lambda: classifier.classify(folder / "in.mp4", Reading(stride=1)))
+        answer, seconds = timed(lambda: classifier.classify(folder / "in.mp4", Reading(stride=args.stride)))
         took["classify"].append(seconds)
         took["draw and encode"].append(timed(lambda: render(answer, folder / f"out{args.output}"))[1])  # noqa: B023
         steps = len(answer.grid.frames)
         batches = [pictures[: min(32, steps - start)] for start in range(0, steps, 32)]
-        took["network alone"].append(timed(lambda: [classifier.backbone(batch) for batch in batches])[1])  # noqa: B023
+        took["network alone"].append(timed(lambda: list(in_flight(network, batches, network.at_once)))[1])  # noqa: B023
     frames = len(answer.times)
     print(f"{frames} frames of 1280x720, {steps} of them through {args.backbone} ({classifier.backbone.precision})")
     print(f"best of {args.repeat}; seconds of a core are less disturbed by what else runs")
@@ -155,6 +157,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--sampling", default="uniform:20")
     parser.add_argument("--clips", type=Path, help="folder of real videos; those of 1280x720 are joined to one")
     parser.add_argument("--seconds", type=float, default=40.0)
+    parser.add_argument("--stride", type=int, help="steps from window to window; by default as the command does")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--output", default=".avi", help="extension of what is drawn")
     parser.add_argument("--repeat", type=int, default=2)

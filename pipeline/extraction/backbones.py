@@ -15,7 +15,7 @@ import keras
 from pipeline.errors import UserError
 from pipeline.extraction.batch_size import choose_batch
 from pipeline.extraction.compiled import compile_model, policy_for
-from pipeline.extraction.converted import compile_network, convert
+from pipeline.extraction.converted import AT_ONCE, compile_network, convert
 from pipeline.extraction.fixed_batch import FixedBatch
 from pipeline.extraction.networks import Network, find_network
 from pipeline.extraction.recipe import FRAMES
@@ -62,6 +62,7 @@ class Backbone(FixedBatch):
         self.size = self.network.check_size(size)
         self.precision = precision
         self.engine = engine
+        self.at_once = AT_ONCE if engine == "openvino" else 1
         # OpenVINO lowers the precision of a float32 network itself.
         policy = "float32" if engine == "openvino" else policy_for(precision)
         self.model = build_network(self.network, weights, self.size, pooling=pooling, policy=policy)

@@ -1,14 +1,13 @@
 """From decoded frames to stored sequences, with the network always busy.
 
 Decoder processes, the network and the store work at the same time. Batches have one fixed shape and cross
-the borders of videos; a batch is filled while the one before is computed.
+the borders of videos; a batch is filled while those before are computed.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from pipeline.errors import VideoError
 from pipeline.extraction.decoding import DecoderPool, Expected, Frames, Restart
 from pipeline.extraction.expectation import Expectation
+from pipeline.extraction.flight import Flight, calls_at_once
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.reuse import Reuse, StaticFrames
 from pipeline.extraction.shards import SequenceBuffer, StoreWriter
@@ -138,7 +138,6 @@ class Collector:
         self._given_up: set[Video] = set()
         self._shape = (batch, recipe.height, recipe.width, 3)
         self._new_batch()
-        self._computing: tuple[Future[np.ndarray], list[_Step]] | None = None
         self._reuse_static = recipe.reuse_static
 
     def _new_batch(self) -> None:
@@ -154,19 +153,20 @@ class Collector:
                 self._drop(video)
 
     def _collect(self, pool: DecoderPool) -> None:
-        with ThreadPoolExecutor(1, "network") as self._executor:
+        self._flight: Flight[np.ndarray, np.ndarray, list[_Step]] = Flight(self._network, calls_at_once(self._network))
+        with self._flight:
             asked = time.monotonic()
             for arrived in pool.messages(_PATIENCE):
                 self._progress.waited_for_decoding += time.monotonic() - asked
                 if arrived is None:
                     self._send_batch()
-                    self._receive_batch()
+                    self._receive_all()
                     self._writer.commit_if_due()
                 else:
                     self._take(*arrived)
                 asked = time.monotonic()
             self._send_batch()
-            self._receive_batch()
+            self._receive_all()
 
     def _take(self, video: Video, message: object) -> None:
         if video in self._given_up:
@@ -240,20 +240,21 @@ class Collector:
             self._send_batch()
 
     def _send_batch(self) -> None:
-        """Start computing the batch, after taking in the features of the one before."""
+        """Send the batch to the network, after taking in the features of an earlier one."""
         if not self._steps:
             return
-        self._receive_batch()
-        self._computing = (self._executor.submit(self._network, self._batch), self._steps)
+        if self._flight.full:
+            self._receive_batch()
+        self._flight.send(self._batch, self._steps)
         self._new_batch()
 
+    def _receive_all(self) -> None:
+        while self._flight:
+            self._receive_batch()
+
     def _receive_batch(self) -> None:
-        if self._computing is None:
-            return
-        future, steps = self._computing
-        self._computing = None
         asked = time.monotonic()
-        features = future.result()
+        features, steps = self._flight.receive()
         self._progress.waited_for_network += time.monotonic() - asked
         start = 0
         while start < len(steps):

@@ -6,6 +6,7 @@ OpenVINO is an optional extra (``pip install -r requirements-openvino.txt``).
 from __future__ import annotations
 
 import importlib.util
+import queue
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pipeline.extraction.compiled import Function
 
 _PIECE = 8  # pictures in one request; more bring no speed, and the last requests of a batch would leave cores idle
+AT_ONCE = 2
+"""Calls of a compiled network that may go on at the same time."""
 _TYPES = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}  # what is not quantised in int8 stays float32
 
 
@@ -72,7 +75,8 @@ def compile_network(network: Any, shape: tuple[int, ...], precision: str) -> Fun
     """Compile an ``openvino.Model`` for inputs of one ``shape`` (uint8), computing in ``precision``.
 
     A batch is cut into pieces, and every core works on a piece of its own, which takes less time than all cores
-    on the whole batch. One picture alone (``shape[0] == 1``, as from a camera) is shared by all cores.
+    on the whole batch. Two batches may be computed at a time (`AT_ONCE`): cores without a piece of one go on with the
+    other. One picture alone (``shape[0] == 1``, as from a camera) is shared by all cores.
 
     Returns:
         A function from a uint8 array of that shape to a float32 array.
@@ -93,20 +97,23 @@ def compile_network(network: Any, shape: tuple[int, ...], precision: str) -> Fun
         hint.enable_cpu_pinning: False,
     }
     compiled = openvino.Core().compile_model(network, "CPU", settings)
-    queue = openvino.AsyncInferQueue(compiled, streams)
     dimensions = compiled.output(0).shape[-1]
-
-    def keep(request: Any, place: np.ndarray) -> None:
-        place[:] = request.get_output_tensor(0).data
-
-    queue.set_callback(keep)
+    parts = [slice(start, start + piece) for start in range(0, batch, piece)]
+    idle: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
+    for _ in range(AT_ONCE):
+        idle.put([compiled.create_infer_request() for _ in parts])
 
     def call(images: np.ndarray) -> np.ndarray:
         features = np.empty((batch, dimensions), np.float32)
-        for start in range(0, batch, piece):
-            part = slice(start, start + piece)
-            queue.start_async({0: images[part]}, features[part], share_inputs=True)
-        queue.wait_all()
+        requests = idle.get()
+        try:
+            for request, part in zip(requests, parts, strict=True):
+                request.start_async({0: images[part]}, share_inputs=True)
+            for request, part in zip(requests, parts, strict=True):
+                request.wait()
+                features[part] = request.get_output_tensor(0).data
+        finally:
+            idle.put(requests)
         return features
 
     return call

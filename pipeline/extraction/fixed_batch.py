@@ -14,11 +14,13 @@ class FixedBatch:
         batch: pictures in one call of the compiled function.
         size: (height, width) of the pictures in pixels.
         dimensions: the length D of a feature vector.
+        at_once: calls that may go on at the same time.
     """
 
     batch: int
     size: tuple[int, int]
     dimensions: int
+    at_once: int = 1
     _function: Callable[[np.ndarray], np.ndarray]
 
     def __call__(self, images: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from pipeline.extraction.converted import check_installed, compile_network, read
+from pipeline.extraction.converted import AT_ONCE, check_installed, compile_network, read
 from pipeline.extraction.fixed_batch import FixedBatch
 from pipeline.extraction.networks import find_network
 from pipeline.extraction.quantised import INT8, QuantisedNetwork
@@ -27,6 +27,7 @@ class QuantisedBackbone(FixedBatch):
 
     precision = INT8
     engine = "openvino"
+    at_once = AT_ONCE
 
     def __init__(self, quantised: QuantisedNetwork, *, batch: int = 32) -> None:
         check_installed(f"the int8 network of {quantised.folder.parent}")

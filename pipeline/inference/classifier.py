@@ -17,6 +17,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.extraction.exchange import IMPORTED
+from pipeline.extraction.flight import calls_at_once, in_flight
 from pipeline.extraction.loading import load_backbone
 from pipeline.extraction.preprocess import Preprocessor
 from pipeline.extraction.quantised import INT8
@@ -259,12 +260,14 @@ class Classifier:
         return self.answer(reader.path, info, reader.times(), grid, windows, reading)
 
     def _windows(self, reader: VideoReader, grid: Grid, show: Show) -> np.ndarray:
-        runner = WindowRunner(self._features(), self.checkpoint, grid)
+        runner = WindowRunner(self.checkpoint, grid)
         pictures = Streams(self.recipes).batches(reader, grid.frames, self.backbone.batch)
-        # Decoding goes on in a thread while the network computes.
+        # Decoder, network and head work at the same time. Pictures that may take features over have to come in order.
+        in_order = any(recipe.reuse_static for recipe in self.recipes)
+        at_once = 1 if in_order else min(calls_at_once(network) for network in self._networks)
         with ahead(pictures, _AHEAD) as batches:
-            for images in batches:
-                runner.push(images)
+            for features in in_flight(self._features(), batches, at_once):
+                runner.push(features)
                 show(runner.done, len(grid.frames))
         return runner.finish()
 

@@ -1,17 +1,15 @@
-"""From pictures to the probabilities of windows: each picture goes through the network once.
+"""From features to the probabilities of windows: each picture goes through the network once.
 
 Features are kept for the windows that are still open, so memory does not grow with the video.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 
 from pipeline.errors import VideoError
-from pipeline.extraction.streams import Batch
 from pipeline.inference.grid import Grid
 from pipeline.training.windows import WindowSpec
 
@@ -38,17 +36,14 @@ class Head(Protocol):
 
 
 class WindowRunner:
-    """Takes the pictures of a grid's steps in order and collects the probabilities of its windows.
+    """Takes the features of a grid's steps in order and collects the probabilities of its windows.
 
     Args:
-        network: from the pictures of ``k`` steps to what the head takes of them, ``(k, *shape)``; see
-            `streams.side_by_side`.
         head: the trained head.
         grid: the video's steps and windows.
     """
 
-    def __init__(self, network: Callable[[Batch], np.ndarray], head: Head, grid: Grid) -> None:
-        self._network = network
+    def __init__(self, head: Head, grid: Grid) -> None:
         self._head = head
         self._grid = grid
         self._probabilities = np.empty((len(grid), len(head.classes)), np.float32)
@@ -60,11 +55,10 @@ class WindowRunner:
         self._waiting = np.zeros((head.batch, length, *head.shape), head.dtype)
         self._mask = np.zeros((head.batch, length), bool)
         self.done = 0
-        """Steps that have gone through the network."""
+        """Steps whose features have come."""
 
-    def push(self, pictures: Batch) -> None:
-        """Take the next steps' pictures."""
-        features = self._network(pictures)
+    def push(self, features: np.ndarray) -> None:
+        """Take what the head takes of the next steps, ``(k, *shape)``."""
         self._features = np.concatenate([self._features, features])
         self.done += len(features)
         while self._cut < len(self._grid) and self._grid.ends[self._cut] <= self.done:

@@ -121,8 +121,8 @@ def test_memory_is_that_of_one_window(make_checkpoint, tmp_path, monkeypatch):
     kept = []
     push = WindowRunner.push
 
-    def spy(self, images):
-        push(self, images)
+    def spy(self, features):
+        push(self, features)
         kept.append(len(self._features))
 
     monkeypatch.setattr(WindowRunner, "push", spy)
