@@ -27,8 +27,8 @@ import numpy as np
 
 from pipeline import command
 from pipeline.extraction.extract import Extraction, ExtractionSpec
+from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.weights import WeightsSource
 from pipeline.inference.classifier import Answer, Classifier, Reading
 from pipeline.inference.smoothing import Smoothing
 from pipeline.training.windows import WindowSpec
@@ -85,7 +85,7 @@ def make_data(folder: Path, noise: float) -> tuple[Path, Path, np.ndarray]:
 
 def train(clips: Path, folder: Path, backbone: str, source: str, sampling: str, window: int | None) -> Path:
     """Extract and train; returns the checkpoint."""
-    from pipeline.extraction.backbones import Backbone
+    from pipeline.extraction.network.backbones import Backbone
     from pipeline.training.dataset import open_dataset
     from pipeline.training.heads import head_spec
     from pipeline.training.run import save

@@ -26,8 +26,8 @@ import cv2
 import numpy as np
 
 from pipeline import command
+from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.weights import WeightsSource
 from pipeline.training.checkpoint import Checkpoint, TimeScale, write_folder
 from pipeline.training.windows import WindowSpec
 from pipeline.videos.opening import open_video
@@ -39,7 +39,7 @@ SIZE, FPS = (1280, 720), 25.0
 
 def make_checkpoint(folder: Path, backbone: str, source: str, sampling: str, length: int) -> Checkpoint:
     """An untrained head: the answers do not matter here."""
-    from pipeline.extraction.backbones import Backbone
+    from pipeline.extraction.network.backbones import Backbone
     from pipeline.training.heads import build_model, head_spec
 
     weights = WeightsSource(source)
@@ -104,7 +104,7 @@ def speed(args: argparse.Namespace, folder: Path) -> None:
         make_video(folder / "in.mp4", SIZE, args.seconds, FPS)
     else:
         join_clips(folder / "in.mp4", args.clips, SIZE, args.seconds, FPS)
-    from pipeline.extraction.flight import in_flight
+    from pipeline.extraction.network.flight import in_flight
     from pipeline.inference.classifier import Classifier, Reading
     from pipeline.inference.render import render
 

@@ -24,8 +24,8 @@ import numpy as np
 
 from benchmarks.stages import predict_loop
 from pipeline import command
-from pipeline.extraction.engines import ENGINES, PRECISIONS
-from pipeline.extraction.quantised import INT8
+from pipeline.extraction.network.engines import ENGINES, PRECISIONS
+from pipeline.extraction.network.quantised import INT8
 from pipeline.extraction.store import FeatureStore
 from pipeline.machine import processors
 from pipeline.videos.catalog import open_catalog

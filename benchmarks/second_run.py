@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import command
+from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.shards import StoreWriter
 from pipeline.extraction.store import Source
-from pipeline.extraction.weights import WeightsSource
 
 ROOT = Path(__file__).parents[1]
 _VIDEOS_PER_SHARD = 64

@@ -16,8 +16,8 @@ import numpy as np
 
 from pipeline.extraction.decoding import DecoderPool, Frames
 from pipeline.extraction.extract import Extraction, ExtractionSpec
+from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.weights import WeightsSource
 from pipeline.videos.catalog import Catalog
 
 ROOT = Path(__file__).parents[1]

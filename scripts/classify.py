@@ -20,7 +20,7 @@ import numpy as np
 
 from pipeline import command
 from pipeline.errors import UserError
-from pipeline.extraction.engines import ENGINES, PRECISIONS
+from pipeline.extraction.network.engines import ENGINES, PRECISIONS
 from pipeline.extraction.store import FeatureStore
 from pipeline.inference.classifier import Answer, Classifier, Reading
 from pipeline.inference.folder import FAILURES_FILE, PREDICTIONS_FILE, FolderRun, Progress

@@ -20,24 +20,24 @@ from pipeline.errors import UserError
 from pipeline.extraction import devices
 from pipeline.extraction.augmentation import DEFAULT, check_varies
 from pipeline.extraction.augmented import CopyRun, CopySpec
-from pipeline.extraction.engines import ENGINES, PRECISIONS, choose_engine
 from pipeline.extraction.extract import Extraction, ExtractionSpec
-from pipeline.extraction.loading import load_backbone
-from pipeline.extraction.networks import find_network
+from pipeline.extraction.network.engines import ENGINES, PRECISIONS, choose_engine
+from pipeline.extraction.network.known import find_network
+from pipeline.extraction.network.loading import load_backbone
+from pipeline.extraction.network.quantised import INT8, QuantisedNetwork, expected_digest, network_for
+from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.progress_line import ProgressLine
-from pipeline.extraction.quantised import INT8, QuantisedNetwork, expected_digest, network_for
 from pipeline.extraction.recipe import CROPS, FRAMES, INPUTS, INTERPOLATIONS, PIXELS, POOLINGS, Input, Recipe
 from pipeline.extraction.reuse import DEFAULT as REUSE_STATIC
 from pipeline.extraction.shards import check_place
 from pipeline.extraction.store import RECIPE_FILE, SHARDS, known_digest
-from pipeline.extraction.weights import WeightsSource
 from pipeline.videos.catalog import Catalog, open_catalog
 from pipeline.videos.sampling import FORMS, Sampling
 from pipeline.videos.sizes import parse_size
 from pipeline.videos.tables import plural
 
 if TYPE_CHECKING:
-    from pipeline.extraction.loading import AnyBackbone
+    from pipeline.extraction.network.loading import AnyBackbone
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.extraction.converted import check_installed, save
 from pipeline.extraction.decoding import DecoderPool, Frames, Restart
-from pipeline.extraction.quantised import Calibration, QuantisedNetwork
+from pipeline.extraction.network.converted import check_installed, save
+from pipeline.extraction.network.quantised import Calibration, QuantisedNetwork
+from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.weights import WeightsSource
 from pipeline.videos.catalog import Catalog, Video
 
 FRAMES = 300
@@ -73,7 +73,7 @@ def quantise(
     size = (recipe.height, recipe.width)
     with DecoderPool(jobs, replace(recipe, sampling=f"uniform:{each}"), workers=workers, timeout=timeout) as pool:
         # Decoding has begun; the network is loaded meanwhile.
-        from pipeline.extraction.backbones import Backbone
+        from pipeline.extraction.network.backbones import Backbone
 
         backbone = Backbone(recipe.backbone, weights=weights, size=size, batch=1, engine="openvino")
         pictures = _collect(pool)

@@ -19,13 +19,13 @@ from pipeline.errors import UserError, VideoError
 from pipeline.extraction.collect import Collector, Progress
 from pipeline.extraction.decoding import DecoderPool
 from pipeline.extraction.extract import Extraction, ExtractionSpec
-from pipeline.extraction.loading import load_backbone
+from pipeline.extraction.network.loading import load_backbone
+from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.reuse import Reuse
 from pipeline.extraction.shards import StoreWriter
 from pipeline.extraction.sources import stat_video
 from pipeline.extraction.store import FeatureStore
-from pipeline.extraction.weights import WeightsSource
 from pipeline.videos.catalog import Video
 
 _VIDEOS_PER_TASK = 16

@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.errors import VideoError
 from pipeline.extraction.decoding import DecoderPool, Expected, Frames, Restart
 from pipeline.extraction.expectation import Expectation
-from pipeline.extraction.flight import Flight, calls_at_once
+from pipeline.extraction.network.flight import Flight, calls_at_once
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.reuse import Reuse, StaticFrames
 from pipeline.extraction.shards import SequenceBuffer, StoreWriter

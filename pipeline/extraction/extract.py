@@ -13,12 +13,12 @@ from pipeline.extraction.collect import Collector, Network, Progress
 from pipeline.extraction.decoding import CHANGED, DecoderPool
 from pipeline.extraction.expectation import Expectation
 from pipeline.extraction.failures import FailureLog
+from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.plan import Plan, make_plan
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.shards import SHARD_SECONDS, StoreWriter
 from pipeline.extraction.sources import stat_video
 from pipeline.extraction.store import CATALOG_FILE, FAILURES_FILE, FeatureStore
-from pipeline.extraction.weights import WeightsSource
 from pipeline.machine import processors
 from pipeline.videos.catalog import Catalog, Video, write_catalog
 from pipeline.videos.sampling import Sampling

@@ -20,9 +20,9 @@ import h5py
 import numpy as np
 
 from pipeline.errors import UserError, VideoError
+from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store import FORMAT, RECIPE_FILE, SHARDS, Source, read_recipe_file
-from pipeline.extraction.weights import WeightsSource
 from pipeline.videos.files import remove_abandoned, write_whole
 
 SHARD_SECONDS = 30.0  # the most work that a power cut can cost

@@ -29,8 +29,8 @@ import h5py
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.weights import WeightsSource
 from pipeline.videos.catalog import Catalog, read_catalog
 from pipeline.videos.sampling import Sampling
 

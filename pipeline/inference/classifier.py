@@ -17,14 +17,14 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.extraction.exchange import IMPORTED
-from pipeline.extraction.flight import calls_at_once, in_flight
-from pipeline.extraction.loading import load_backbone
+from pipeline.extraction.network.flight import calls_at_once, in_flight
+from pipeline.extraction.network.loading import load_backbone
+from pipeline.extraction.network.quantised import INT8
+from pipeline.extraction.network.weights import EXPECTED, WeightsSource
 from pipeline.extraction.preprocess import Preprocessor
-from pipeline.extraction.quantised import INT8
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.reuse import reusing
 from pipeline.extraction.streams import Batch, Streams, side_by_side
-from pipeline.extraction.weights import EXPECTED, WeightsSource
 from pipeline.inference.grid import Grid, lay_grid
 from pipeline.inference.segments import Segment, find_segments
 from pipeline.inference.smoothing import Smoothing, choose_labels, drop_short
@@ -37,7 +37,7 @@ from pipeline.videos.reader import Frame, FramesMissing, VideoInfo, VideoReader
 from pipeline.videos.sampling import Sampling
 
 if TYPE_CHECKING:
-    from pipeline.extraction.loading import AnyBackbone
+    from pipeline.extraction.network.loading import AnyBackbone
 
 Show = Callable[[int, int], None]
 """Called with how many steps have gone through the network, and how many there are."""

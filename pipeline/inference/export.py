@@ -22,7 +22,7 @@ from typing import Any
 import keras
 
 from pipeline.errors import UserError
-from pipeline.extraction.backbones import scale_pixels
+from pipeline.extraction.network.backbones import scale_pixels
 from pipeline.inference.classifier import Classifier
 from pipeline.inference.onnx_model import check_installed, to_onnx, unrolled
 from pipeline.training.checkpoint import Checkpoint

@@ -14,10 +14,10 @@ import numpy as np
 from keras import layers, ops
 
 from pipeline.errors import UserError
-from pipeline.extraction.backbones import dtype_policy
-from pipeline.extraction.networks import find_network
+from pipeline.extraction.network.backbones import dtype_policy
+from pipeline.extraction.network.known import find_network
+from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import FRAMES as NO_NETWORK
-from pipeline.extraction.weights import WeightsSource
 from pipeline.training import feature_heads, networks
 from pipeline.training.dataset import Windows
 from pipeline.training.feature_heads import FRAMES, POOLED

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import layers, ops
 
-from pipeline.extraction.backbones import build_network, scale_pixels
-from pipeline.extraction.networks import find_network
-from pipeline.extraction.weights import WeightsSource
+from pipeline.extraction.network.backbones import build_network, scale_pixels
+from pipeline.extraction.network.known import find_network
+from pipeline.extraction.network.weights import WeightsSource
 from pipeline.training.feature_heads import POSITIONS, as_weights, encoder_block, masked_mean, to_logits
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import numpy as np
 
 import pipeline
 from pipeline.extraction.augmentation import check_varies
-from pipeline.extraction.quantised import QuantisedNetwork
+from pipeline.extraction.network.quantised import QuantisedNetwork
 from pipeline.training import plots
 from pipeline.training.calibrate import expected_calibration_error, log_loss
 from pipeline.training.checkpoint import (

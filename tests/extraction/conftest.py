@@ -10,8 +10,8 @@ import pytest
 
 from pipeline.extraction.collect import Progress
 from pipeline.extraction.extract import Extraction, ExtractionSpec
+from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.weights import WeightsSource
 from pipeline.videos.catalog import open_catalog
 from tests.media import write_video
 

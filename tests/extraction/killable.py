@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline import command
 from pipeline.extraction.extract import Extraction, ExtractionSpec
-from pipeline.extraction.weights import WeightsSource
+from pipeline.extraction.network.weights import WeightsSource
 from pipeline.videos.catalog import open_catalog
 from tests.extraction.conftest import RECIPE, column_means
 

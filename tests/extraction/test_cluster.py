@@ -12,9 +12,9 @@ from pipeline.errors import UserError
 from pipeline.extraction.check import check_shards
 from pipeline.extraction.cluster import RaySpec, _check_address, run_on_ray
 from pipeline.extraction.extract import Extraction, ExtractionSpec
+from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store import FeatureStore
-from pipeline.extraction.weights import WeightsSource
 from pipeline.videos.catalog import open_catalog
 from tests.extraction.test_extract import contents
 from tests.media import write_video

@@ -12,11 +12,11 @@ from sklearn.preprocessing import StandardScaler
 
 from pipeline import command
 from pipeline.errors import UserError
-from pipeline.extraction.backbones import Backbone
 from pipeline.extraction.motion import BOUND, InputMaker, motion_between, with_neighbours
+from pipeline.extraction.network.backbones import Backbone
+from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import FRAMES, PIXELS, Recipe
 from pipeline.extraction.store import FeatureStore
-from pipeline.extraction.weights import WeightsSource
 from pipeline.videos.opening import open_video
 from scripts import extract_features
 from tests.media import write_video

@@ -13,8 +13,8 @@ from pipeline.errors import UserError, VideoError
 from pipeline.extraction.cluster import _connect
 from pipeline.extraction.decoding import CHANGED, _decode
 from pipeline.extraction.extract import Extraction, ExtractionSpec
+from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.store import FeatureStore
-from pipeline.extraction.weights import WeightsSource
 from pipeline.videos.catalog import open_catalog
 from tests.extraction.conftest import RECIPE, column_means
 from tests.media import write_video

@@ -65,9 +65,9 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def store(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The clips' features by the recipe ``uniform:8``."""
-    from pipeline.extraction.backbones import Backbone
     from pipeline.extraction.extract import Extraction, ExtractionSpec
-    from pipeline.extraction.weights import WeightsSource
+    from pipeline.extraction.network.backbones import Backbone
+    from pipeline.extraction.network.weights import WeightsSource
     from pipeline.videos.catalog import open_catalog
 
     folder = tmp_path_factory.mktemp("features") / "store"
@@ -106,8 +106,8 @@ def classifier(checkpoint: Path) -> Classifier:
 @functools.cache
 def _shape_and_digest(size: int) -> tuple[tuple[int, ...], str]:
     """Of the features of the network `tiny` with random weights."""
-    from pipeline.extraction.backbones import Backbone
-    from pipeline.extraction.weights import WeightsSource
+    from pipeline.extraction.network.backbones import Backbone
+    from pipeline.extraction.network.weights import WeightsSource
 
     backbone = Backbone("tiny", weights=WeightsSource("random"), size=(size, size))
     return backbone.shape, backbone.digest

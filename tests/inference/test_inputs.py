@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.extraction.backbones import Backbone
 from pipeline.extraction.decoding import DecoderPool, Frames
+from pipeline.extraction.network.backbones import Backbone
+from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.weights import WeightsSource
 from pipeline.inference.classifier import Classifier, Reading
 from pipeline.inference.export import check_export
 from pipeline.training.checkpoint import Checkpoint

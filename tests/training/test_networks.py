@@ -95,8 +95,8 @@ def test_a_frozen_base_keeps_its_batch_statistics(batch):
 
 
 def test_pixels_are_scaled_as_the_base_expects(batch):
-    from pipeline.extraction.backbones import Backbone
-    from pipeline.extraction.weights import WeightsSource
+    from pipeline.extraction.network.backbones import Backbone
+    from pipeline.extraction.network.weights import WeightsSource
 
     model = model_of(small("image_cnn", base="vgg16", weights="random:3"))
     backbone = Backbone("vgg16", weights=WeightsSource("random:3"), size=(SIDE, SIDE), batch=4)

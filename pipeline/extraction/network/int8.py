@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 
-from pipeline.extraction.converted import AT_ONCE, check_installed, compile_network, read
-from pipeline.extraction.fixed_batch import FixedBatch
-from pipeline.extraction.networks import find_network
-from pipeline.extraction.quantised import INT8, QuantisedNetwork
+from pipeline.extraction.network.converted import AT_ONCE, check_installed, compile_network, read
+from pipeline.extraction.network.fixed_batch import FixedBatch
+from pipeline.extraction.network.known import find_network
+from pipeline.extraction.network.quantised import INT8, QuantisedNetwork
 
 
 class QuantisedBackbone(FixedBatch):

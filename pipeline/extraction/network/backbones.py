@@ -13,20 +13,20 @@ from typing import Any
 import keras
 
 from pipeline.errors import UserError
-from pipeline.extraction.batch_size import choose_batch
-from pipeline.extraction.compiled import compile_model, policy_for
-from pipeline.extraction.converted import AT_ONCE, compile_network, convert
-from pipeline.extraction.fixed_batch import FixedBatch
-from pipeline.extraction.networks import Network, find_network
+from pipeline.extraction.network.batch_size import choose_batch
+from pipeline.extraction.network.compiled import compile_model, policy_for
+from pipeline.extraction.network.converted import AT_ONCE, compile_network, convert
+from pipeline.extraction.network.fixed_batch import FixedBatch
+from pipeline.extraction.network.known import Network, find_network
+from pipeline.extraction.network.weights import EXPECTED, WeightsSource, digest_of, load_file, set_random_weights
 from pipeline.extraction.recipe import FRAMES
-from pipeline.extraction.weights import EXPECTED, WeightsSource, digest_of, load_file, set_random_weights
 
 
 class Backbone(FixedBatch):
     """A frozen network whose output is pooled over the picture, on batches of one fixed size.
 
     Args:
-        name: a network of `networks.NETWORKS`.
+        name: a network of `known.NETWORKS`.
         weights: ``imagenet``, ``random``, ``random:SEED`` or a file.
         size: (height, width) of the pictures in pixels; the network's own size if None.
         batch: pictures in one call of the compiled function; 0: chosen by the free memory.

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.extraction.quantised import Calibration, QuantisedNetwork, network_for
-from pipeline.extraction.weights import WeightsSource
+from pipeline.extraction.network.quantised import Calibration, QuantisedNetwork, network_for
+from pipeline.extraction.network.weights import WeightsSource
 
 ABOUT = Calibration("tiny", "ab" * 32, "random:0", 32, 32, 64, 72, 8, {"nncf": "3"})
 RANDOM = WeightsSource("random")

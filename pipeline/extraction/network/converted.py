@@ -19,7 +19,7 @@ from pipeline.machine import processors
 if TYPE_CHECKING:
     import keras
 
-    from pipeline.extraction.compiled import Function
+    from pipeline.extraction.network.compiled import Function
 
 _PIECE = 8  # pictures in one request; more bring no speed, and the last requests of a batch would leave cores idle
 AT_ONCE = 2

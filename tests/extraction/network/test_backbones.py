@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.extraction.backbones import Backbone
-from pipeline.extraction.networks import NETWORKS, find_network
-from pipeline.extraction.weights import WeightsSource
+from pipeline.extraction.network.backbones import Backbone
+from pipeline.extraction.network.known import NETWORKS, find_network
+from pipeline.extraction.network.weights import WeightsSource
 
 RANDOM = WeightsSource("random")
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.extraction import compiled, converted, engines
-from pipeline.extraction.engines import Engine, choose_engine
+from pipeline.extraction.network import compiled, converted, engines
+from pipeline.extraction.network.engines import Engine, choose_engine
 
 
 @pytest.fixture

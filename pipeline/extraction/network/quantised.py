@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.extraction.weights import WeightsSource
+from pipeline.extraction.network.weights import WeightsSource
 from pipeline.videos.files import write_folder_once
 
 INT8 = "int8"  # the precision, and the folder in a store or checkpoint

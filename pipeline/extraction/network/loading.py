@@ -6,15 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.extraction.engines import choose_engine
-from pipeline.extraction.int8 import QuantisedBackbone
-from pipeline.extraction.pictures import Pictures
-from pipeline.extraction.quantised import INT8, QuantisedNetwork
+from pipeline.extraction.network.engines import choose_engine
+from pipeline.extraction.network.int8 import QuantisedBackbone
+from pipeline.extraction.network.pictures import Pictures
+from pipeline.extraction.network.quantised import INT8, QuantisedNetwork
+from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.weights import WeightsSource
 
 if TYPE_CHECKING:
-    from pipeline.extraction.backbones import Backbone
+    from pipeline.extraction.network.backbones import Backbone
 
     AnyBackbone = Backbone | QuantisedBackbone | Pictures
 
@@ -52,7 +52,7 @@ def load_backbone(
         say(f"{recipe.backbone}, {named}, {chosen}")
         return QuantisedBackbone(QuantisedNetwork.open(place, recipe.quantised), batch=batch)
     # Loading Keras takes seconds, so it comes after what may be refused before.
-    from pipeline.extraction.backbones import Backbone
+    from pipeline.extraction.network.backbones import Backbone
 
     assert weights is not None
     backbone = Backbone(

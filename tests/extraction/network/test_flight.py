@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from pipeline.extraction.flight import Flight, calls_at_once, in_flight
+from pipeline.extraction.network.flight import Flight, calls_at_once, in_flight
 
 
 @pytest.mark.parametrize("at_once", [1, 2])

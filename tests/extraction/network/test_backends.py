@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.extraction.backbones import Backbone
-from pipeline.extraction.weights import WeightsSource
+from pipeline.extraction.network.backbones import Backbone
+from pipeline.extraction.network.weights import WeightsSource
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 _CHILD = """
 import sys
 import keras
 import numpy as np
-from pipeline.extraction.backbones import Backbone
-from pipeline.extraction.weights import WeightsSource
+from pipeline.extraction.network.backbones import Backbone
+from pipeline.extraction.network.weights import WeightsSource
 
 traced = 0
 for name in ("stateless_call", "__call__"):

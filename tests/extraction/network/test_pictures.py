@@ -13,19 +13,19 @@ import pytest
 from pipeline import command
 from pipeline.errors import UserError
 from pipeline.extraction import shards, store
-from pipeline.extraction.backbones import Backbone
 from pipeline.extraction.check import check_shards
-from pipeline.extraction.loading import load_backbone
-from pipeline.extraction.pictures import Pictures
+from pipeline.extraction.network.backbones import Backbone
+from pipeline.extraction.network.loading import load_backbone
+from pipeline.extraction.network.pictures import Pictures
+from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import FRAMES, PIXELS, Recipe
 from pipeline.extraction.store import FeatureStore
-from pipeline.extraction.weights import WeightsSource
 from pipeline.videos.opening import open_video
 from pipeline.videos.sampling import Sampling
 from scripts import export_features, import_features
 from tests.media import read_number
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SIZE = (24, 48)
 RECIPE = Recipe("uniform:6", FRAMES, "", *SIZE, crop="none", layer=PIXELS)
 KEEP = Pictures(SIZE, batch=8)

@@ -11,10 +11,10 @@ import pytest
 from pipeline import command
 from pipeline.errors import UserError
 from pipeline.extraction import calibration
-from pipeline.extraction.backbones import Backbone
-from pipeline.extraction.quantised import QuantisedNetwork
+from pipeline.extraction.network.backbones import Backbone
+from pipeline.extraction.network.quantised import QuantisedNetwork
+from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.store import FeatureStore
-from pipeline.extraction.weights import WeightsSource
 from pipeline.inference.classifier import Classifier
 from pipeline.training.dataset import open_dataset
 from pipeline.training.heads import head_spec

@@ -9,8 +9,8 @@ import platform
 from dataclasses import dataclass
 
 from pipeline.errors import UserError
-from pipeline.extraction.converted import check_installed, installed
-from pipeline.extraction.quantised import INT8
+from pipeline.extraction.network.converted import check_installed, installed
+from pipeline.extraction.network.quantised import INT8
 from pipeline.machine import computes_bfloat16
 
 ENGINES = ("auto", "keras", "openvino")
@@ -44,7 +44,7 @@ def choose_engine(engine: str = "auto", precision: str = "auto") -> Engine:
         return Engine("openvino", INT8, "as asked")
     if engine == "openvino":
         return _openvino(precision)
-    from pipeline.extraction.compiled import choose_precision
+    from pipeline.extraction.network.compiled import choose_precision
 
     if engine == "auto" and _openvino_is_faster(precision):
         chosen = _openvino(precision)
@@ -60,7 +60,7 @@ def _openvino_is_faster(precision: str) -> bool:
         return False
     import keras
 
-    from pipeline.extraction.compiled import has_gpu
+    from pipeline.extraction.network.compiled import has_gpu
 
     return keras.backend.backend() == "tensorflow" and not has_gpu()
 

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.extraction import batch_size
-from pipeline.extraction.backbones import Backbone
-from pipeline.extraction.batch_size import choose_batch, free_memory, largest_batch, memory_per_picture
-from pipeline.extraction.weights import WeightsSource
+from pipeline.extraction.network import batch_size
+from pipeline.extraction.network.backbones import Backbone
+from pipeline.extraction.network.batch_size import choose_batch, free_memory, largest_batch, memory_per_picture
+from pipeline.extraction.network.weights import WeightsSource
 
 
 @given(st.integers(1, 10**9), st.integers(0, 10**12))

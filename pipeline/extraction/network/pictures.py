@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.extraction.networks import find_network
+from pipeline.extraction.network.known import find_network
 from pipeline.extraction.recipe import FRAMES
 
 
