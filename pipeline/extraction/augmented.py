@@ -13,14 +13,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.augmentation import DEFAULT, FrameAugmentation, numbers_for
 from pipeline.extraction.collect import Collector, Network, Progress
-from pipeline.extraction.decoding import DecoderPool, Frames
+from pipeline.extraction.decoding import DecoderPool, Frames, Message
 from pipeline.extraction.extract import Extraction
-from pipeline.extraction.shards import StoreWriter
 from pipeline.extraction.store import FeatureStore, name_of_copy
 from pipeline.videos.catalog import Video
 from pipeline.videos.files import write_whole
@@ -89,28 +87,14 @@ class CopyRun:
     def run(self, network: Network, provenance: dict[str, str], show: Callable[[Progress], None]) -> Progress:
         """Decode, vary and compute what is missing; what cannot be decoded is noted as a failure."""
         extraction = self._extraction
-        self.progress.batch = extraction.spec.batch or getattr(network, "batch", 32)
-        jobs = [(video, video.path) for video in self._videos]
-        workers, timeout = extraction.spec.decoders, extraction.spec.timeout
+        batch = extraction.spec.batch_of(network)
+        provenance = provenance | {"augmentation": str(self._spec.augmentation)}
         with (
-            DecoderPool(jobs, extraction.recipe, workers=workers, timeout=timeout) as pool,
-            StoreWriter(
-                extraction.folder,
-                extraction.recipe,
-                dtype=extraction.spec.dtype,
-                provenance=provenance | {"augmentation": str(self._spec.augmentation)},
-                commit_every=extraction.spec.commit_every,
-            ) as writer,
+            extraction.spec.decode(self._videos, extraction.recipe) as pool,
+            extraction.spec.write(extraction.folder, extraction.recipe, provenance) as writer,
         ):
-            Collector(
-                extraction.recipe,
-                self.progress.batch,
-                writer,
-                network,
-                progress=self.progress,
-                fail=extraction.fail,
-                show=show,
-            ).collect(_Varying(pool, self._missing, self._spec.augmentation))  # type: ignore[arg-type]
+            collector = Collector(writer, network, batch, progress=self.progress, fail=extraction.fail, show=show)
+            collector.collect(_Varying(pool, self._missing, self._spec.augmentation))
         return self.progress
 
 
@@ -120,7 +104,7 @@ class _Varying:
     def __init__(self, pool: DecoderPool, copies: Mapping[str, list[int]], augmentation: FrameAugmentation) -> None:
         self._pool, self._copies, self._augmentation = pool, copies, augmentation
 
-    def messages(self, patience: float) -> Iterator[tuple[Video, Any] | None]:
+    def messages(self, patience: float) -> Iterator[tuple[Video, Message] | None]:
         from pipeline.extraction.warping import augmenter  # takes Keras
 
         for arrived in self._pool.messages(patience):

@@ -17,13 +17,11 @@ from typing import Any
 
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.collect import Collector, Progress
-from pipeline.extraction.decoding import DecoderPool
 from pipeline.extraction.extract import Extraction, ExtractionSpec
 from pipeline.extraction.network.loading import load_backbone
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.reuse import Reuse
-from pipeline.extraction.shards import StoreWriter
 from pipeline.extraction.sources import stat_video
 from pipeline.extraction.store import FeatureStore
 from pipeline.videos.catalog import Video
@@ -69,22 +67,15 @@ class _Worker:
         entries = FeatureStore(self._folder).entries
         missing = [video for video in videos if not _is_done(video, entries)]
         progress, failed = Progress(), []
-        jobs = [(video, video.path) for video in missing]
+        provenance = {"precision": self._backbone.precision, "engine": self._backbone.engine}
         with (
-            StoreWriter(
-                self._folder,
-                self._recipe,
-                dtype=self._spec.dtype,
-                provenance={"precision": self._backbone.precision, "engine": self._backbone.engine},
-                commit_every=self._spec.commit_every,
-            ) as writer,
-            DecoderPool(jobs, self._recipe, workers=self._spec.decoders, timeout=self._spec.timeout) as pool,
+            self._spec.write(self._folder, self._recipe, provenance) as writer,
+            self._spec.decode(missing, self._recipe) as pool,
         ):
             Collector(
-                self._recipe,
-                self._backbone.batch,
                 writer,
                 self._backbone,
+                self._backbone.batch,
                 progress=progress,
                 fail=lambda video, error: failed.append((video, error)),
             ).collect(pool)

@@ -7,16 +7,16 @@ the borders of videos; a batch is filled while those before are computed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
 from pipeline.errors import VideoError
-from pipeline.extraction.decoding import DecoderPool, Expected, Frames, Restart
+from pipeline.extraction.decoding import Expected, Frames, Message, Restart
 from pipeline.extraction.expectation import Expectation
 from pipeline.extraction.network.flight import Flight, calls_at_once
-from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.reuse import Reuse, StaticFrames
 from pipeline.extraction.shards import SequenceBuffer, StoreWriter
 from pipeline.extraction.store import Source
@@ -24,6 +24,14 @@ from pipeline.videos.catalog import Video
 
 Network = Callable[[np.ndarray], np.ndarray]
 """A function from ``(batch, height, width, 3)`` uint8 to ``(batch, D)`` float32."""
+
+
+class Decoded(Protocol):
+    """Where messages about videos come from, such as a `DecoderPool` whose keys are videos."""
+
+    def messages(self, patience: float) -> Iterator[tuple[Video, Message] | None]:
+        """(video, message) until every video has ended; None whenever nothing came for ``patience`` seconds."""
+
 
 _PATIENCE = 1.0  # seconds without a frame, after which a partly filled batch is computed
 
@@ -109,10 +117,9 @@ class Collector:
     """Fills batches from the decoders' messages and hands features to the videos they belong to.
 
     Args:
-        recipe: gives the size of the pictures.
-        batch: pictures in one call of the network.
-        writer: takes the finished sequences.
+        writer: takes the finished sequences; its recipe gives the size of the pictures.
         network: the frozen network.
+        batch: pictures in one call of it.
         progress: kept up to date.
         fail: called with a video and the reason why it cannot be used.
         show: called after every step with the progress.
@@ -120,43 +127,43 @@ class Collector:
 
     def __init__(
         self,
-        recipe: Recipe,
-        batch: int,
         writer: StoreWriter,
         network: Network,
+        batch: int,
         *,
         progress: Progress,
         fail: Callable[[Video, VideoError], None],
         show: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
         self._progress = progress
+        self._progress.batch = batch
         self._writer = writer
         self._network = network
         self._fail = fail
         self._show = show
         self._pending: dict[Video, _Pending] = {}
         self._given_up: set[Video] = set()
-        self._shape = (batch, recipe.height, recipe.width, 3)
+        self._shape = (batch, writer.recipe.height, writer.recipe.width, 3)
         self._new_batch()
-        self._reuse_static = recipe.reuse_static
+        self._reuse_static = writer.recipe.reuse_static
 
     def _new_batch(self) -> None:
         self._batch = np.zeros(self._shape, np.uint8)
         self._steps: list[_Step] = []
 
-    def collect(self, pool: DecoderPool) -> None:
+    def collect(self, decoded: Decoded) -> None:
         """Work until every video has ended."""
         try:
-            self._collect(pool)
+            self._collect(decoded)
         finally:
             for video in list(self._pending):
                 self._drop(video)
 
-    def _collect(self, pool: DecoderPool) -> None:
+    def _collect(self, decoded: Decoded) -> None:
         self._flight: Flight[np.ndarray, np.ndarray, list[_Step]] = Flight(self._network, calls_at_once(self._network))
         with self._flight:
             asked = time.monotonic()
-            for arrived in pool.messages(_PATIENCE):
+            for arrived in decoded.messages(_PATIENCE):
                 self._progress.waited_for_decoding += time.monotonic() - asked
                 if arrived is None:
                     self._send_batch()

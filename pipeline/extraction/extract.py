@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -63,6 +63,19 @@ class ExtractionSpec:
         """The number of decoder processes."""
         return self.workers or processors()
 
+    def decode(self, videos: Iterable[Video], recipe: Recipe) -> DecoderPool:
+        """Decoder processes for some videos; they start when the pool's block is entered."""
+        jobs = [(video, video.path) for video in videos]
+        return DecoderPool(jobs, recipe, workers=self.decoders, timeout=self.timeout)
+
+    def write(self, folder: Path, recipe: Recipe, provenance: dict[str, str]) -> StoreWriter:
+        """A writer of sequences into a store; ``provenance`` are facts to keep with each shard."""
+        return StoreWriter(folder, recipe, dtype=self.dtype, provenance=provenance, commit_every=self.commit_every)
+
+    def batch_of(self, network: Network) -> int:
+        """Pictures in one call of ``network``."""
+        return self.batch or getattr(network, "batch", _BATCH)
+
 
 class Extraction:
     """A run of stage one over a catalog, into one store.
@@ -110,8 +123,7 @@ class Extraction:
 
     def decode(self) -> DecoderPool:
         """Decoder processes for what is to be extracted; they start when the pool's block is entered."""
-        jobs = [(video, video.path) for video in self.plan.extract]
-        return DecoderPool(jobs, self.recipe, workers=self.spec.decoders, timeout=self.spec.timeout)
+        return self.spec.decode(self.plan.extract, self.recipe)
 
     def run(
         self,
@@ -132,24 +144,10 @@ class Extraction:
             OSError: the disk is full; what is done is kept.
         """
         self.progress.began = time.monotonic()
-        self.progress.batch = self.spec.batch or getattr(network, "batch", _BATCH)
+        batch = self.spec.batch_of(network)
         try:
-            with StoreWriter(
-                self.folder,
-                self.recipe,
-                dtype=self.spec.dtype,
-                provenance=provenance,
-                commit_every=self.spec.commit_every,
-            ) as writer:
-                Collector(
-                    self.recipe,
-                    self.progress.batch,
-                    writer,
-                    network,
-                    progress=self.progress,
-                    fail=self.fail,
-                    show=show,
-                ).collect(pool)
+            with self.spec.write(self.folder, self.recipe, provenance) as writer:
+                Collector(writer, network, batch, progress=self.progress, fail=self.fail, show=show).collect(pool)
             self.copy_known(show)
         finally:
             self.write_catalog()
@@ -172,7 +170,7 @@ class Extraction:
                 self.fail(video, error)
             else:
                 copies.append((video, entry, replace(entry.source, mtime_ns=status.st_mtime_ns)))
-        with StoreWriter(self.folder, self.recipe, dtype=self.spec.dtype, provenance={"copied": "yes"}) as writer:
+        with self.spec.write(self.folder, self.recipe, {"copied": "yes"}) as writer:
             for video, entry, source in copies:
                 buffer = writer.buffer()
                 for piece in store.pieces(entry.video):
