@@ -23,7 +23,7 @@ from pipeline.training.train import TrainSpec, fit
 from pipeline.training.windows import WindowSpec
 
 HEAD = head_spec("gru", units=8, dropout=0.0)
-SHAPE = {"length": 6, "shape": (12,), "classes": 3}
+SHAPE = {"length": 6, "shape": (260,), "classes": 3}  # wide enough for `pipeline.training.products`
 
 
 def five_steps(arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
@@ -57,7 +57,7 @@ def seeds_move() -> bool:
     seeds = [variable for variable in model.non_trainable_variables if "seed" in variable.path]
     seen = [np.concatenate([np.asarray(seed) for seed in seeds])]
     for _ in range(2):
-        step(np.ones((4, 6, 12), "f4"), np.ones((4, 6), bool), np.eye(3, dtype="f4")[[0, 1, 2, 0]], np.ones(4, "f4"))
+        step(np.ones((4, 6, 260), "f4"), np.ones((4, 6), bool), np.eye(3, dtype="f4")[[0, 1, 2, 0]], np.ones(4, "f4"))
         step.sync()
         seen.append(np.concatenate([np.asarray(seed) for seed in seeds]))
     return bool(seeds) and all((one != other).any() for one, other in itertools.pairwise(seen))

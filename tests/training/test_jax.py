@@ -40,7 +40,7 @@ def folder(tmp_path_factory):
     weights = build_model(on_jax.HEAD, **on_jax.SHAPE).get_weights()
     np.savez(
         folder / "steps.npz",
-        features=random.normal(size=(5, 8, 6, 12)).astype(np.float16),
+        features=random.normal(size=(5, 8, 6, 260)).astype(np.float16),
         mask=np.arange(6) < random.integers(1, 7, (5, 8, 1)),
         targets=np.eye(3, dtype=np.float32)[random.integers(0, 3, (5, 8))],
         weights=random.uniform(0, 2, (5, 8)).astype(np.float32),
