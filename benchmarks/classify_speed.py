@@ -28,6 +28,7 @@ import numpy as np
 from pipeline import command
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
+from pipeline.machine import reuse_freed_memory
 from pipeline.training.checkpoint import Checkpoint, TimeScale, write_folder
 from pipeline.training.windows import WindowSpec
 from pipeline.videos.opening import open_video
@@ -99,6 +100,7 @@ def run_command(checkpoint: Path, video: Path, output: Path) -> tuple[float, flo
 
 
 def speed(args: argparse.Namespace, folder: Path) -> None:
+    reuse_freed_memory()  # as the command does
     checkpoint = make_checkpoint(folder / "checkpoint", args.backbone, args.weights, args.sampling, 20)
     if args.clips is None:
         make_video(folder / "in.mp4", SIZE, args.seconds, FPS)

@@ -17,7 +17,6 @@ from contextvars import ContextVar
 from typing import Any
 
 from pipeline.errors import UserError, VideoError
-from pipeline.machine import reuse_freed_memory
 from pipeline.quiet import quieten
 
 OK, SOME_FAILED, CALLED_WRONGLY, INTERRUPTED = 0, 1, 2, 130
@@ -92,7 +91,6 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
     """Call ``main(argv)`` and turn what goes wrong into one line and an exit status."""
     if "--verbose" not in (sys.argv[1:] if argv is None else argv):
         quieten()
-    reuse_freed_memory()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of files need not be printable here

@@ -31,6 +31,7 @@ from pipeline.inference.overlay import STYLES, Overlay
 from pipeline.inference.segments import UNKNOWN_NAME
 from pipeline.inference.smoothing import FORMS, UNKNOWN, Smoothing
 from pipeline.inference.stream import Moment
+from pipeline.machine import reuse_freed_memory
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.videos.catalog import open_catalog
 from pipeline.videos.images import holds_frames
@@ -46,6 +47,7 @@ Say = Callable[[str], None]
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
+    reuse_freed_memory()
     reading = Reading(
         stride=args.stride,
         clip_seconds=args.clip_seconds,
