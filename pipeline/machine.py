@@ -13,6 +13,11 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def other_processors(most: int) -> int:
+    """Threads for work beside which other work goes on: all processors but one, at least 1 and at most ``most``."""
+    return max(1, min(processors() - 1, most))
+
+
 # Numbers of mallopt(3); the threshold is the largest that glibc takes.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _KEPT, _LARGEST = 64 << 20, 32 << 20

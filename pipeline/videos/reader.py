@@ -18,7 +18,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from pipeline.errors import VideoError
-from pipeline.machine import processors
+from pipeline.machine import other_processors
 from pipeline.videos.frames import Frame, FramesMissing, VideoInfo
 from pipeline.videos.index import PacketIndex, read_packets
 
@@ -48,7 +48,7 @@ class VideoReader:
     def __init__(self, path: str | Path, *, threads: int = 0, alive: Callable[[], None] = lambda: None) -> None:
         self.path = Path(path)
         self._alive = alive
-        self._threads = threads or max(1, min(processors() - 1, _MOST_THREADS))
+        self._threads = threads or other_processors(_MOST_THREADS)
         self._reformatter = VideoReformatter()
         self._index: PacketIndex | None = None
         self._counted: np.ndarray | None = None  # pts of every frame that decodes, after a scan

@@ -24,7 +24,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from pipeline.errors import UserError, VideoError
-from pipeline.machine import processors
+from pipeline.machine import other_processors
 from pipeline.videos.canvas import BT601, Canvas, CanvasMaker
 from pipeline.videos.opening import open_video
 from pipeline.videos.sound import add_sound
@@ -146,7 +146,7 @@ class VideoWriter:
         elif form.own_times:
             context.time_base = Fraction(1, _TICKS)
         else:
-            context.thread_type, context.thread_count = "SLICE", max(1, min(processors() - 1, _MOST_THREADS))
+            context.thread_type, context.thread_count = "SLICE", other_processors(_MOST_THREADS)
         plain = "yuv444p" if form.codec == "gif" else stream.pix_fmt
         self._make_canvas = CanvasMaker(self.size, plain, tagged=form.codec == "libx264")
         return stream
