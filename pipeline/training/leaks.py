@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
+import math
+import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -11,14 +12,15 @@ from typing import Any
 import numpy as np
 
 from pipeline.training.dataset import Dataset, windows_of
+from pipeline.training.memory import free_memory
 from pipeline.training.splits import Split
+from pipeline.training.twins import near_pairs
 from pipeline.training.windows import WindowSpec
 
 COPY_THRESHOLD = 0.9999
 THRESHOLD = 0.98  # cosine of centred mean features; see `find_leaks`
 _LISTED = 50
 _GRID = 16  # pixels of each side of a frame, at most
-_BLOCK = 2048  # videos that are compared with as many others at a time
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,9 @@ class LeakReport:
 
     groups: tuple[CrossingGroup, ...]
     twins: tuple[Twin, ...]
-    """The closest first."""
+    """The closest 50, the closest first."""
+    twin_count: int
+    """How many there are."""
 
     def __bool__(self) -> bool:
         return bool(self.groups or self.twins)
@@ -56,9 +60,9 @@ class LeakReport:
         """Plain values, at most 50 of each kind, with the full counts."""
         return {
             "crossing_groups": len(self.groups),
-            "twins": len(self.twins),
+            "twins": self.twin_count,
             "groups": [asdict(group) for group in self.groups[:_LISTED]],
-            "pairs": [asdict(twin) for twin in self.twins[:_LISTED]],
+            "pairs": [asdict(twin) for twin in self.twins],
         }
 
     def lines(self, count: int = 5) -> list[str]:
@@ -72,9 +76,11 @@ class LeakReport:
                 f"leak: {twin.video} ({twin.part}) is nearly the same as {twin.other} ({twin.other_part}), "
                 f"cosine {twin.cosine:.4f}"
             )
-        more = max(0, len(self.groups) - count) + max(0, len(self.twins) - count)
+        more = max(0, len(self.groups) - count) + max(0, self.twin_count - count)
         if more:
-            lines.append(f"leak: {more} more; all are in report.html and results.json")
+            most = max(len(self.groups), self.twin_count)
+            listed = "all" if most <= _LISTED else f"the first {_LISTED} of each kind"
+            lines.append(f"leak: {more:,} more; report.html and results.json have {listed}")
         return lines
 
 
@@ -98,23 +104,15 @@ def find_leaks(data: Dataset, split: Split, groups: Sequence[str], *, threshold:
         threshold: from which cosine on a pair is named.
     """
     crossing = _crossing(data, split, groups)
-    means = mean_features(data)
-    centre = means.mean(axis=0, dtype=np.float32)
-
-    def directions(rows: np.ndarray) -> np.ndarray:
-        away = means[rows] - centre
-        return away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-12)
-
-    twins = []
-    parts = [(name, rows) for name, rows in split.parts().items() if len(rows)]
-    for position, (other_part, others) in enumerate(parts):
-        for part, rows in parts[position + 1 :]:
-            for block, other_block in itertools.product(_blocks(rows), _blocks(others)):
-                cosines = directions(block) @ directions(other_block).T
-                for i, j in np.argwhere(cosines >= threshold):
-                    video, other = data.videos[block[i]].name, data.videos[other_block[j]].name
-                    twins.append(Twin(part, video, other_part, other, float(min(1.0, cosines[i, j]))))
-    return LeakReport(crossing, tuple(sorted(twins, key=lambda twin: (-twin.cosine, twin.video, twin.other))))
+    parts = {name: rows for name, rows in split.parts().items() if len(rows)}
+    part_of = {int(row): name for name, rows in parts.items() for row in rows}
+    pairs = near_pairs(mean_features(data), list(parts.values()), threshold, most=_LISTED)
+    columns = (column.tolist() for column in (pairs.first, pairs.second, pairs.cosines))
+    twins = (
+        Twin(part_of[second], data.videos[second].name, part_of[first], data.videos[first].name, cosine)
+        for first, second, cosine in zip(*columns, strict=True)
+    )
+    return LeakReport(crossing, tuple(twins), pairs.count)
 
 
 def _crossing(data: Dataset, split: Split, groups: Sequence[str]) -> tuple[CrossingGroup, ...]:
@@ -129,16 +127,12 @@ def _crossing(data: Dataset, split: Split, groups: Sequence[str]) -> tuple[Cross
     )
 
 
-def _blocks(rows: np.ndarray) -> list[np.ndarray]:
-    return [rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK)]
-
-
 def mean_features(data: Dataset) -> np.ndarray:
     """``(n, D)`` in the type of the store, the mean of each sequence; of frames, of some pixels of them."""
     # Enough of a picture to know a copy by, and of a long list of videos no more than features take.
     thin = tuple(slice(None, None, -(-side // _GRID)) for side in data.shape[:2]) if len(data.shape) == 3 else ()
     size = np.empty(data.shape, bool)[thin].size
-    means = np.zeros((len(data), size), np.result_type(data.features.dtype, np.float16))
+    means = _zeros((len(data), size), np.result_type(data.features.dtype, np.float16))
     length = min(64, int(data.steps.max()))
     stretches = windows_of(replace(data, step_labels=None), np.arange(len(data)), WindowSpec(length))
     for rows, features, _ in stretches.blocks():
@@ -147,3 +141,11 @@ def mean_features(data: Dataset) -> np.ndarray:
         np.add.at(sums, of_row, features[:, :, *thin].sum(axis=1, dtype=np.float32).reshape(len(rows), -1))
         means[videos] += (sums / data.steps[videos, None]).astype(means.dtype)
     return means
+
+
+def _zeros(shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
+    """Zeros in memory, or in a file that is gone with them where they would take much of it."""
+    if math.prod(shape) * dtype.itemsize <= free_memory() // 8:
+        return np.zeros(shape, dtype)
+    with tempfile.TemporaryFile() as file:
+        return np.memmap(file, dtype, "w+", shape=shape)

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.training.leaks import find_leaks
+from pipeline.training import leaks
+from pipeline.training.leaks import LeakReport, Twin, find_leaks, mean_features
 from pipeline.training.splits import groups_of, make_split
 
 
@@ -31,7 +32,29 @@ def test_a_copy_under_another_name_is_named(data):
     assert twin.cosine > 0.9999
     assert data.videos[copy].name in report.lines()[0]
     assert data.videos[seen].name in report.lines()[0]
-    assert report.to_json()["twins"] == len(report.twins)
+    assert report.to_json()["twins"] == report.twin_count == len(report.twins)
+
+
+def test_what_is_listed_of_many_leaks_is_said():
+    twins = tuple(Twin("test", f"b{i}.mp4", "train", f"a{i}.mp4", 1.0) for i in range(50))
+    assert LeakReport((), twins[:6], 6).lines()[-1] == "leak: 1 more; report.html and results.json have all"
+    report = LeakReport((), twins, 9_999)
+    assert report.lines()[-1] == "leak: 9,994 more; report.html and results.json have the first 50 of each kind"
+    assert report.to_json()["twins"] == 9_999
+
+
+def test_mean_features_that_would_fill_the_memory_lie_in_a_file(data, monkeypatch):
+    in_memory = mean_features(data)
+    monkeypatch.setattr(leaks, "free_memory", lambda: 0)
+    in_file = mean_features(data)
+    assert isinstance(in_file, np.memmap)
+    np.testing.assert_array_equal(in_file, in_memory)
+    groups, _ = groups_of(data.videos, r"g\d")
+    split = make_split(data, groups)
+    report = find_leaks(data, split, groups, threshold=-1)
+    monkeypatch.undo()
+    assert report == find_leaks(data, split, groups, threshold=-1)
+    assert report.twin_count
 
 
 def test_a_group_on_two_sides_is_named_with_its_videos(data):

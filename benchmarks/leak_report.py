@@ -1,0 +1,85 @@
+"""Seconds that the search for near-identical clips across a split takes, against comparing all of them in full.
+
+    python -m benchmarks.leak_report --rows 5000 20000 50000
+    python -m benchmarks.leak_report --rows 500000 --no-full
+
+draws mean features of 2048 values whose spectrum falls as that of InceptionV3's does (the leading 64 of their
+directions hold 0.83 of the variance; of the clips in ../shared/videos 0.93 and more), in 101 classes and groups of
+about ten clips, plants 20 copies, and prints both times, whether the pairs are the same, and the peak of memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import resource
+import time
+
+import numpy as np
+
+from pipeline.training.leaks import THRESHOLD
+from pipeline.training.twins import near_pairs
+
+WIDTH, LATENT, BLOCK = 2048, 256, 2048
+SHARES = (0.64, 0.8)  # train, val and test of train.py
+
+
+def draw(count: int) -> np.ndarray:
+    """``(count, 2048)`` float16, positive like means after a ReLU."""
+    random = np.random.default_rng(0)
+    spectrum = np.arange(1, LATENT + 1, dtype=np.float32)[:, None] ** -0.75
+    directions = spectrum * random.normal(size=(LATENT, WIDTH)).astype(np.float32) / 5
+    classes = random.normal(size=(101, LATENT)).astype(np.float32)
+    groups = 0.7 * random.normal(size=(-(-count // 10), LATENT)).astype(np.float32)
+    vectors = np.empty((count, WIDTH), np.float16)
+    for start in range(0, count, BLOCK):
+        rows = np.arange(start, min(start + BLOCK, count))
+        latent = classes[random.integers(0, 101, len(rows))] + groups[random.integers(0, len(groups), len(rows))]
+        latent += 0.6 * random.normal(size=latent.shape).astype(np.float32)
+        own = 0.12 * random.normal(size=(len(rows), WIDTH)).astype(np.float32)
+        vectors[rows] = np.maximum(0, 0.4 + latent @ directions + own)
+    copies = random.integers(0, count, (2, 20))
+    vectors[copies[0]] = vectors[copies[1]]
+    return vectors
+
+
+def in_full(vectors: np.ndarray, parts: list[np.ndarray]) -> set[tuple[int, int]]:
+    """The pairs by a product of all rows, a block with a block at a time."""
+    centre = vectors.mean(axis=0, dtype=np.float32)
+
+    def units(rows: np.ndarray) -> np.ndarray:
+        away = vectors[rows] - centre
+        return away / np.linalg.norm(away, axis=1, keepdims=True)
+
+    found = set()
+    for first, second in itertools.combinations(parts, 2):
+        blocks = [np.array_split(part, -(-len(part) // BLOCK)) for part in (first, second)]
+        for here, there in itertools.product(*blocks):
+            for i, j in np.argwhere(units(here) @ units(there).T >= THRESHOLD):
+                found.add((int(here[i]), int(there[j])))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="+", default=[5000, 20000, 50000], help="clips")
+    parser.add_argument("--no-full", action="store_true", help="leave out the comparison of all in full")
+    args = parser.parse_args()
+    for count in args.rows:
+        vectors = draw(count)
+        order = np.random.default_rng(1).permutation(count)
+        parts = np.split(order, [int(share * count) for share in SHARES])
+        since = time.perf_counter()
+        pairs = near_pairs(vectors, parts, THRESHOLD, most=1000)
+        line = f"{count:,} clips: {pairs.count} pairs in {time.perf_counter() - since:.1f} s"
+        if not args.no_full:
+            since = time.perf_counter()
+            full = in_full(vectors, parts)
+            same = full == set(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True))
+            line += f"; in full {time.perf_counter() - since:.1f} s, {'the same' if same else 'OTHER'} pairs"
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(f"{line}; peak {peak:.2f} GiB, of which features {vectors.nbytes / 2**30:.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
