@@ -61,7 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     network = find_network(name)
     if args.dtype and network.name == FRAMES:
         raise UserError(f"--dtype {args.dtype}: frames are pictures, kept as uint8")
-    weights = None if network.name == FRAMES else WeightsSource(args.weights)
+    if args.weights and network.name == FRAMES:
+        raise UserError(f"--weights {args.weights}: frames are kept as pictures, and no network computes; leave it out")
+    weights = None if network.name == FRAMES else WeightsSource(args.weights or "imagenet")
     if args.int8_from and args.precision != INT8:
         raise UserError("--int8-from names an int8 network; add --precision int8")
     sampling = Sampling.parse(args.sampling)
@@ -123,9 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     recipe.add_argument(
         "--input", choices=INPUTS, help="what the network sees: colours, or motion from one frame to the next"
     )
-    recipe.add_argument(
-        "--weights", default="imagenet", help="imagenet (downloaded once), a local .h5 file, or random[:SEED]"
-    )
+    recipe.add_argument("--weights", help="imagenet (default, downloaded once), a local .h5 file, or random[:SEED]")
     recipe.add_argument("--size", help="side in pixels, or HEIGHTxWIDTH (default: the network's own)")
     recipe.add_argument("--crop", choices=CROPS, default="center", help="cut the centre out, or squeeze all of it")
     recipe.add_argument("--pooling", choices=POOLINGS, default="avg", help="of the network's output over the picture")

@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     say = command.say(args.quiet)
 
     # Keras takes seconds to import; --help and mistakes above must not wait for it.
-    from pipeline.training.checkpoint import check_free
+    from pipeline.training.checkpoint import CHECKPOINT_FILE, check_free
     from pipeline.training.compiled import distribute
     from pipeline.training.dataset import open_dataset
     from pipeline.training.joined import join
@@ -54,8 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.resume and (args.out is None or args.folds is not None):
         raise UserError("--resume needs the --out of the interrupted run, and does not go with --folds")
     if args.out is not None:
-        # What Ctrl-C kept is there for going on with.
-        check_free(args.out, overwrite=args.overwrite or args.resume)
+        goes_on = args.resume and _state_of(args.out).exists()  # then what Ctrl-C kept is replaced
+        if args.resume and not (goes_on or args.overwrite) and (args.out / CHECKPOINT_FILE).exists():
+            raise UserError(f"{args.out} is finished, so there is nothing to resume; --overwrite trains it anew")
+        check_free(args.out, overwrite=args.overwrite or goes_on)
     sampling = Sampling.parse(args.sampling) if args.sampling else None
     memory = parse_memory(args.memory) if args.memory else None
     data = open_dataset(args.store, frame_labels=args.labels, sampling=sampling, memory=memory)
@@ -84,7 +86,7 @@ def _one(args: argparse.Namespace, data: Dataset, groups: list[str], split: Spli
     run = _train(args, data, groups, split)
     checkpoint = save(run, args.out, overwrite=args.overwrite or args.resume)
     if not run.results["interrupted"]:
-        (args.out.parent / f"{args.out.name}.state.npz").unlink(missing_ok=True)
+        _state_of(args.out).unlink(missing_ok=True)
     results = run.results
     for line in run.leaks.lines():
         say(line)
@@ -168,7 +170,7 @@ def _train(args: argparse.Namespace, data: Dataset, groups: list[str], split: Sp
     )
     state = None
     if args.out is not None and args.folds is None:
-        state = args.out.parent / f"{args.out.name}.state.npz"
+        state = _state_of(args.out)
         if not args.resume:
             state.unlink(missing_ok=True)
     log = _tensorboard(args, prefix)
@@ -192,6 +194,11 @@ def _train(args: argparse.Namespace, data: Dataset, groups: list[str], split: Sp
             state=state,
             on_epoch=on_epoch,
         )
+
+
+def _state_of(out: Path) -> Path:
+    """Where a training that is not finished keeps what --resume goes on from."""
+    return out.parent / f"{out.name}.state.npz"
 
 
 def _tensorboard(args: argparse.Namespace, prefix: str) -> TensorBoardLog | None:

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.errors import VideoError
-from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.recipe import PIXELS, Recipe
 from pipeline.training.dataset import Dataset
 from pipeline.training.progress import Epoch
 from pipeline.videos.opening import open_video
@@ -108,7 +108,9 @@ def _matrix(counts: np.ndarray, classes: Sequence[str]) -> list[tuple[str, list[
 
 def _facts(results: dict[str, Any], data: Dataset, versions: dict[str, str]) -> list[tuple[str, str]]:
     recipe = data.recipe
-    recipes = [recipe, *([data.joined.recipe] if data.joined else [])]
+    joined = data.joined
+    recipes = [recipe, *([joined.recipe] if joined else [])]
+    sources = [data.weights_source, *([joined.weights_source] if joined else [])]
     head, window, training = results["head"], results["window"], results["training"]
     return [
         ("store", str(data.folder)),
@@ -117,7 +119,7 @@ def _facts(results: dict[str, Any], data: Dataset, versions: dict[str, str]) -> 
             f"{' + '.join(_stream(one) for one in recipes)}, {'x'.join(map(str, data.shape))} values a frame",
         ),
         ("sampling", f"{recipe.sampling}, {recipe.crop} crop, {recipe.height}x{recipe.width}, {recipe.interpolation}"),
-        ("weights", f"{data.weights_source or 'not known'} ({recipe.weights_digest[:12]}…)"),
+        ("weights", " + ".join(map(_weights, recipes, sources))),
         ("fingerprint", data.fingerprint),
         ("window", f"{window['length']} steps, stride {window['stride']}, {window['policy']}"),
         ("head", ", ".join(f"{name} {value}" for name, value in head.items())),
@@ -138,6 +140,13 @@ def _settings(training: dict[str, Any]) -> str:
 
 def _stream(recipe: Recipe) -> str:
     return f"{recipe.backbone}, {recipe.layer}" + ("" if recipe.input == "rgb" else f" of {recipe.input}")
+
+
+def _weights(recipe: Recipe, source: str) -> str:
+    if recipe.layer == PIXELS:
+        return "none: the store holds pictures, and no network computed"
+    digest = f" ({recipe.weights_digest[:12]}…)" if recipe.weights_digest else ""
+    return f"{source or 'not known'}{digest}"
 
 
 # -- pictures --------------------------------------------------------------------------------------

@@ -110,6 +110,7 @@ def test_quiet_prints_nothing(capsys, store, tmp_path):
     [
         ([], "--out"),
         (["--out", "{out}"], "--overwrite"),
+        (["--out", "{out}", "--resume"], "is finished"),
         (["--out", "{new}", "--head", "nonsense"], "head 'nonsense'"),
         (["--out", "{new}", "--window", "99"], "longer than every video"),
         (["--out", "{new}", "--group", "dog"], "matches no video"),

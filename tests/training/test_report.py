@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.training import report
 from pipeline.training.heads import head_spec
 from pipeline.training.run import save, train
 from pipeline.training.splits import groups_of, make_split
@@ -73,6 +74,20 @@ def test_names_are_text_and_the_contents_are_there(page):
     for part in ("walk &amp; run", "Confusion matrix", "Most confident mistakes", "No group crosses", "Repeat it"):
         assert part in text
     assert "python scripts/train.py features/drawn" in text
+
+
+@pytest.mark.parametrize(
+    ("recipe", "source", "said"),
+    [
+        ({"weights_digest": "0123456789abcdef"}, "random:0", "random:0 (0123456789ab…)"),
+        ({"weights_digest": ""}, "", "not known"),
+        ({"weights_digest": "", "layer": "pixels"}, "", "none: the store holds pictures, and no network computed"),
+    ],
+)
+def test_it_says_of_what_weights_the_features_are(data, recipe, source, said):
+    results = {"head": {}, "window": {"length": 3, "stride": 3, "policy": "pad"}, "training": {"augmentation": {}}}
+    data = replace(data, recipe=replace(data.recipe, **recipe), weights_source=source)
+    assert ("weights", said) in report._facts(results, data, {})
 
 
 @pytest.mark.slow
