@@ -1,7 +1,7 @@
 """From decoded frames to stored sequences, with the network always busy.
 
-Decoder processes, the network and the store work at the same time. Batches have one fixed shape and cross
-the borders of videos; a batch is filled while those before are computed.
+Decoder processes, the network and the store work at the same time. Batches cross the borders of videos; one is filled
+while those before are computed.
 """
 
 from __future__ import annotations
@@ -252,7 +252,7 @@ class Collector:
             return
         if self._flight.full:
             self._receive_batch()
-        self._flight.send(self._batch, self._steps)
+        self._flight.send(self._batch[: len(self._steps)], self._steps)
         self._new_batch()
 
     def _receive_all(self) -> None:

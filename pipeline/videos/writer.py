@@ -33,6 +33,7 @@ _TICKS = 90_000  # per second, for frames with times of their own
 # Threads of the encoder of AVI files work on parts of a picture; more than two make the file larger. Two processors
 # have a decoder and an encoder to run.
 _MOST_THREADS = 2
+_KEYFRAMES_EVERY = 2.0  # seconds in AVI files; twelve frames, as is usual, make a file half as large again
 # Numbers of primaries and transfer curves that H.264 knows (ITU-T H.273); others are left out.
 _PRIMARIES, _CURVES = (1, 4, 5, 6, 7, 8, 9, 10, 11, 12), (1, *range(4, 19))
 
@@ -139,6 +140,7 @@ class VideoWriter:
         if form.quantiser:
             context.options = {**context.options, "flags": "+qscale"}
             context.qmin = context.qmax = form.quantiser
+            context.gop_size = max(1, round(_KEYFRAMES_EVERY * self.fps))
         if form.codec == "libx264":
             context.colorspace = BT601
         if form.codec == "gif":

@@ -62,7 +62,8 @@ class Backbone(FixedBatch):
         self.size = self.network.check_size(size)
         self.precision = precision
         self.engine = engine
-        self.at_once = AT_ONCE if engine == "openvino" else 1
+        self.takes_fewer = engine == "openvino"
+        self.at_once = AT_ONCE if self.takes_fewer else 1
         # OpenVINO lowers the precision of a float32 network itself.
         policy = "float32" if engine == "openvino" else policy_for(precision)
         self.model = build_network(self.network, weights, self.size, pooling=pooling, policy=policy)

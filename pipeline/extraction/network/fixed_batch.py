@@ -15,12 +15,14 @@ class FixedBatch:
         size: (height, width) of the pictures in pixels.
         dimensions: the length D of a feature vector.
         at_once: calls that may go on at the same time.
+        takes_fewer: whether the function takes fewer pictures than a batch.
     """
 
     batch: int
     size: tuple[int, int]
     dimensions: int
     at_once: int = 1
+    takes_fewer: bool = False
     _function: Callable[[np.ndarray], np.ndarray]
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -35,11 +37,16 @@ class FixedBatch:
         features = np.empty((len(images), self.dimensions), np.float32)
         for start in range(0, len(images), self.batch):
             part = images[start : start + self.batch]
-            if len(part) < self.batch:
-                # The function is compiled for one shape; what fills the batch up is thrown away.
-                filled = np.zeros((self.batch, *self.size, 3), np.uint8)
-                filled[: len(part)] = part
-                features[start : start + len(part)] = self._function(filled)[: len(part)]
-            else:
-                features[start : start + self.batch] = self._function(part)
+            if not self.takes_fewer:
+                part = fill_up(part, self.batch)
+            features[start : start + self.batch] = self._function(part)[: len(images) - start]
         return features
+
+
+def fill_up(images: np.ndarray, count: int) -> np.ndarray:
+    """``count`` pictures for what is compiled for that number: black ones after those that are there."""
+    if len(images) == count:
+        return images
+    filled = np.zeros((count, *images.shape[1:]), images.dtype)
+    filled[: len(images)] = images
+    return filled

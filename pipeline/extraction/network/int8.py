@@ -28,6 +28,7 @@ class QuantisedBackbone(FixedBatch):
     precision = INT8
     engine = "openvino"
     at_once = AT_ONCE
+    takes_fewer = True
 
     def __init__(self, quantised: QuantisedNetwork, *, batch: int = 32) -> None:
         check_installed(f"the int8 network of {quantised.folder.parent}")

@@ -5,6 +5,7 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.extraction.network.backbones import Backbone
+from pipeline.extraction.network.flight import in_flight
 from pipeline.extraction.network.known import NETWORKS, find_network
 from pipeline.extraction.network.weights import WeightsSource
 
@@ -22,6 +23,30 @@ def test_features_do_not_depend_on_the_batch():
     assert small.shape == (9, 64)
     assert small.dtype == np.float32
     np.testing.assert_allclose(small, large, atol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ["keras", "openvino"])
+def test_any_number_of_pictures_gives_the_features_of_each(engine):
+    if engine == "openvino":
+        pytest.importorskip("openvino")
+    backbone = Backbone("tiny", weights=RANDOM, batch=6, engine=engine)
+    images = pictures(13)
+    alone = np.concatenate([backbone(image[None]) for image in images])
+    for count in range(14):
+        features = backbone(images[:count])
+        assert features.shape == (count, 64)
+        np.testing.assert_allclose(features, alone[:count], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("engine", ["keras", "openvino"])
+def test_calls_at_the_same_time_do_not_mix(engine):
+    if engine == "openvino":
+        pytest.importorskip("openvino")
+    backbone = Backbone("tiny", weights=RANDOM, batch=4, engine=engine)
+    batches = [np.random.default_rng(seed).integers(0, 256, (4, 32, 32, 3), np.uint8) for seed in range(12)]
+    expected = [backbone(batch) for batch in batches]
+    for found, right in zip(in_flight(backbone, batches, backbone.at_once), expected, strict=True):
+        np.testing.assert_array_equal(found, right)
 
 
 def test_random_weights_follow_the_seed_only():
