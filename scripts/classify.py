@@ -199,11 +199,16 @@ def _folder(args: argparse.Namespace, reading: Reading) -> int:
         progress = run.run(show)
     failed = progress.failed + progress.failed_before
     parts = [f"{plural(progress.done, 'video')} classified"]
-    parts += [f"{progress.from_store} of them from features of {args.store}"] if args.store else []
+    parts += [_from_store(args.store, progress)] if args.store else []
     parts += [f"{progress.before} done before"] if progress.before else []
     parts += [f"{failed} failed, see {args.out / FAILURES_FILE}"] if failed else []
     say(f"{args.out / PREDICTIONS_FILE}: {', '.join(parts)}")
     return command.SOME_FAILED if failed else command.OK
+
+
+def _from_store(store: Path, progress: Progress) -> str:
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in progress.not_from_store.most_common())
+    return f"{progress.from_store:,} of them from features of {store}" + (f" (not: {reasons})" if reasons else "")
 
 
 # -- live ------------------------------------------------------------------------------------------

@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import csv
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
 
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.failures import FailureLog
 from pipeline.extraction.sources import stat_video
 from pipeline.extraction.store import FeatureStore
 from pipeline.inference.classifier import Answer, Classifier, Reading
-from pipeline.inference.grid import Grid
 from pipeline.inference.outputs import Outputs
+from pipeline.inference.stored import StoredFeatures
 from pipeline.training.checkpoint import CHECKPOINT_FILE, MODEL_FILE
-from pipeline.training.windows import cut
 from pipeline.videos.catalog import Catalog, Video
-from pipeline.videos.opening import open_video
 from pipeline.videos.tables import write_table
 
 PREDICTIONS_FILE, FAILURES_FILE = "predictions.csv", "failures.csv"
@@ -46,6 +43,8 @@ class Progress:
     """Failed in an earlier run and did not change since."""
     from_store: int = 0
     """Of those done in this run, how many needed no network."""
+    not_from_store: Counter[str] = field(default_factory=Counter)
+    """Of those done in this run although a store was named, how many the network saw for each reason."""
     failures: list[str] = field(default_factory=list)
 
 
@@ -67,7 +66,7 @@ class FolderRun:
         reading: how videos are read.
         outputs: which files are written for each video: where a path is given, its ending and name are used, in
             ``out/<video>/``.
-        store: features that were extracted before; used where the recipe and the file are the same.
+        store: features that were extracted before; used where they are of the frames that would be used.
         retry_failed: try again what failed before.
 
     Raises:
@@ -90,14 +89,7 @@ class FolderRun:
         self._out = out
         self._reading = reading
         self._outputs = outputs or Outputs()
-        self._store = store
-        if store is not None and classifier.checkpoint.joined is not None:
-            raise UserError(f"{classifier.checkpoint.folder} was trained on two stores; leave out --store")
-        if store is not None and store.recipe != classifier.checkpoint.recipe:
-            raise UserError(
-                f"{store.folder} has features of another recipe than {classifier.checkpoint.folder}: "
-                f"{store.recipe.differences(classifier.checkpoint.recipe)}"
-            )
+        self._stored = StoredFeatures(store, classifier) if store is not None else None
         try:
             out.mkdir(parents=True, exist_ok=True)
             # Opening to append tells whether rows can be written, and changes nothing.
@@ -155,30 +147,14 @@ class FolderRun:
         return self.progress
 
     def _classify(self, video: Video) -> Answer:
-        answer = self._from_store(video)
-        if answer is None:
-            return self._classifier.classify(video.path, self._reading)
-        self.progress.from_store += 1
+        found = self._stored.answer(video, self._reading) if self._stored is not None else ""
+        if isinstance(found, Answer):
+            self.progress.from_store += 1
+            return found
+        answer = self._classifier.classify(video.path, self._reading)
+        if found:  # only now: the video may have failed
+            self.progress.not_from_store[found] += 1
         return answer
-
-    def _from_store(self, video: Video) -> Answer | None:
-        """The answer from features that the store has, if they are of the frames that would be used."""
-        entry = self._store.entries.get(video.name) if self._store is not None else None
-        status = stat_video(video.path)
-        if entry is None or (entry.source.size, entry.source.mtime_ns) != (status.st_size, status.st_mtime_ns):
-            return None
-        assert self._store is not None
-        with open_video(video.path) as reader:
-            info, times = reader.info(), reader.times()
-            if entry.source.frames != info.frames:
-                reader.scan()
-                info, times = reader.info(), reader.times()
-            grid = self._classifier.grid(reader, self._reading)
-        sequence = self._store.read(video.name)
-        if not np.array_equal(grid.frames, sequence.frames):
-            return None  # a long video, which is read in windows of its own
-        windows = _predict(self._classifier, grid, sequence.features)
-        return self._classifier.answer(video.path, info, times, grid, windows, self._reading)
 
     def _write_files(self, video: Video, answer: Answer) -> None:
         folder = self._out / video.name
@@ -213,17 +189,3 @@ class FolderRun:
         """The whole table, in the order of the catalog."""
         rows = [self._rows[video.name] for video in self._catalog if video.name in self._rows]
         write_table(rows, self._columns, self._out / PREDICTIONS_FILE)
-
-
-def _predict(classifier: Classifier, grid: Grid, features: np.ndarray) -> np.ndarray:
-    """``(w, C)`` float32 from the features of all steps of a grid."""
-    length = classifier.checkpoint.window.length
-    features = features.astype(classifier.checkpoint.dtype, copy=False)
-    windows = np.empty((len(grid), len(classifier.classes)), np.float32)
-    for first in range(0, len(grid), 32):
-        part, mask = cut(features, grid.starts[first : first + 32], length)
-        ends = grid.ends[first : first + 32] - grid.starts[first : first + 32]
-        mask &= np.arange(length) < ends[:, None]
-        part[~mask] = 0
-        windows[first : first + 32] = classifier.checkpoint.predict(part, mask)
-    return windows

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import shutil
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from pipeline.inference.folder import FolderRun
 from pipeline.inference.outputs import Outputs
 from pipeline.inference.smoothing import Smoothing
 from pipeline.videos.catalog import open_catalog
+from tests.inference.conftest import write_pieces
 
 
 def rows(out: Path) -> list[dict[str, str]]:
@@ -125,14 +125,21 @@ def test_features_of_a_store_are_used(classifier, clips, store, tmp_path):
         assert float(one["probability"]) == pytest.approx(float(two["probability"]), abs=1e-4)
 
 
-def test_features_of_another_file_are_not_used(classifier, clips, store, tmp_path):
-    shutil.copytree(clips, tmp_path / "in")
-    changed = tmp_path / "in" / "Blue" / "clip0.mp4"
-    shutil.copy2(clips / "Red" / "clip0.mp4", changed)
-    os.utime(changed)
+def test_features_are_found_by_content_and_what_they_lack_is_told(classifier, clips, store, tmp_path):
+    folder = tmp_path / "in" / "Red"
+    folder.mkdir(parents=True)
+    shutil.copy(clips / "Red" / "clip0.mp4", folder / "clip0.mp4")  # another time of change
+    shutil.copy(clips / "Red" / "clip1.mp4", folder / "renamed.mp4")
+    (folder / "clip2.mp4").write_bytes((clips / "Red" / "clip2.mp4").read_bytes() + b"more")
+    write_pieces(folder / "new.mp4", [(2, 20)])
+    (folder / "broken.mp4").write_bytes(b"no video")
     progress = run(classifier, tmp_path / "in", tmp_path / "out", store=FeatureStore(store))
-    assert (progress.done, progress.from_store) == (24, 23)
-    assert rows(tmp_path / "out")[0]["prediction"] == "Red"
+    assert (progress.done, progress.failed, progress.from_store) == (4, 1, 2)
+    assert progress.not_from_store == {"changed since": 1, "not in it": 1}
+    assert {row["prediction"] for row in rows(tmp_path / "out")} == {"Red"}
+    shorter = run(classifier, clips, tmp_path / "clips", Reading(clip_seconds=1.9), store=FeatureStore(store))
+    assert shorter.from_store == 12  # those of 1.8 and 1.9 s
+    assert shorter.not_from_store == {"longer than the training clips": 12}
 
 
 def test_a_store_of_another_recipe_is_refused(make_checkpoint, clips, store, tmp_path):

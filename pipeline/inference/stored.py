@@ -1,0 +1,95 @@
+"""Answers from features that a store already has, without the network."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.extraction.sources import hash_file, stat_video
+from pipeline.extraction.store import Entry, FeatureStore
+from pipeline.inference.classifier import Answer, Classifier, Reading
+from pipeline.inference.grid import Grid
+from pipeline.training.windows import cut
+from pipeline.videos.catalog import Video
+from pipeline.videos.opening import open_video
+
+
+class StoredFeatures:
+    """A store beside a checkpoint of the same recipe.
+
+    Args:
+        store: the features.
+        classifier: the checkpoint.
+
+    Raises:
+        UserError: the store has another recipe, or the checkpoint needs two stores.
+    """
+
+    def __init__(self, store: FeatureStore, classifier: Classifier) -> None:
+        checkpoint = classifier.checkpoint
+        if checkpoint.joined is not None:
+            raise UserError(f"{checkpoint.folder} was trained on two stores; leave out --store")
+        if store.recipe != checkpoint.recipe:
+            raise UserError(
+                f"{store.folder} has features of another recipe than {checkpoint.folder}: "
+                f"{store.recipe.differences(checkpoint.recipe)}"
+            )
+        self._store = store
+        self._classifier = classifier
+        self._by_size: dict[int, list[Entry]] = defaultdict(list)
+        for entry in store.entries.values():
+            self._by_size[entry.source.size].append(entry)
+
+    def find(self, video: Video) -> Entry | None:
+        """The entry of the same content: an unchanged file of this name, or a copy of a file that was extracted.
+
+        Raises:
+            VideoError: the file is missing or cannot be read.
+        """
+        known = self._store.entries.get(video.name)
+        now = stat_video(video.path)
+        if known and (known.source.size, known.source.mtime_ns) == (now.st_size, now.st_mtime_ns):
+            return known
+        alike = self._by_size.get(now.st_size)
+        if not alike:
+            return None
+        digest = hash_file(video.path)
+        return next((entry for entry in alike if entry.source.sha256 == digest), None)
+
+    def answer(self, video: Video, reading: Reading) -> Answer | str:
+        """The answer, or in a few words why the features are not those that would be used.
+
+        Raises:
+            VideoError: the file cannot be read.
+        """
+        entry = self.find(video)
+        if entry is None:
+            return "changed since" if video.name in self._store.entries else "not in it"
+        with open_video(video.path) as reader:
+            info, times = reader.info(), reader.times()
+            if entry.source.frames != info.frames:
+                reader.scan()
+                info, times = reader.info(), reader.times()
+            grid = self._classifier.grid(reader, reading)
+        sequence = self._store.read(entry.video)
+        if not np.array_equal(grid.frames, sequence.frames):
+            as_one_clip = np.array_equal(grid.frames, self._classifier.sampling.indices(times))
+            return "with frames that do not decode" if as_one_clip else "longer than the training clips"
+        windows = _predict(self._classifier, grid, sequence.features)
+        return self._classifier.answer(video.path, info, times, grid, windows, reading)
+
+
+def _predict(classifier: Classifier, grid: Grid, features: np.ndarray) -> np.ndarray:
+    """``(w, C)`` float32 from the features of all steps of a grid."""
+    length = classifier.checkpoint.window.length
+    features = features.astype(classifier.checkpoint.dtype, copy=False)
+    windows = np.empty((len(grid), len(classifier.classes)), np.float32)
+    for first in range(0, len(grid), 32):
+        part, mask = cut(features, grid.starts[first : first + 32], length)
+        ends = grid.ends[first : first + 32] - grid.starts[first : first + 32]
+        mask &= np.arange(length) < ends[:, None]
+        part[~mask] = 0
+        windows[first : first + 32] = classifier.checkpoint.predict(part, mask)
+    return windows
