@@ -11,15 +11,16 @@ through the network once, however many windows hold it. VIDEO is one of
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from pipeline import command
-from pipeline.errors import UserError
+from pipeline.errors import UserError, VideoError
 from pipeline.extraction.network.engines import ENGINES, PRECISIONS
 from pipeline.extraction.store import FeatureStore
 from pipeline.inference.classifier import Answer, Classifier, Reading
@@ -77,12 +78,12 @@ def _single(args: argparse.Namespace, reading: Reading) -> int:
     say = command.say(args.quiet)
     outputs = _outputs(args, _default_video(args))
     source = Path(args.video)
-    with open_video(source) as video:
-        # A file that cannot be read is told of before seconds of loading.
+    # A file that cannot be read or written is told of before seconds of loading.
+    with _naming(source), open_video(source) as video:
         outputs.check(source, video.info().codec)
     highlights = _highlights(args)
     classifier = _load(args, say)
-    with command.progress(None, "frame", args.quiet, desc="classify") as bar:
+    with _naming(source), command.progress(None, "frame", args.quiet, desc="classify") as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
@@ -108,6 +109,15 @@ def _single(args: argparse.Namespace, reading: Reading) -> int:
         + (f"; wrote {', '.join(map(str, written))}" if written else "")
     )
     return command.SOME_FAILED if failed else command.OK
+
+
+@contextlib.contextmanager
+def _naming(video: Path) -> Iterator[None]:
+    """Say which video it is that cannot be used."""
+    try:
+        yield
+    except VideoError as error:
+        raise UserError(f"{video}: {error.reason}") from None
 
 
 def _default_video(args: argparse.Namespace) -> Path:

@@ -90,6 +90,8 @@ class FolderRun:
         self._reading = reading
         self._outputs = outputs or Outputs()
         self._stored = StoredFeatures(store, classifier) if store is not None else None
+        if out.exists() and not out.is_dir():
+            raise UserError(f"--out {out}: expected a folder, and this is a file")
         try:
             out.mkdir(parents=True, exist_ok=True)
             # Opening to append tells whether rows can be written, and changes nothing.

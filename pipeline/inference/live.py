@@ -120,6 +120,8 @@ class LiveSource:
             try:
                 self._decode()
                 reason = "the stream ended"
+            except av.error.InvalidDataError:
+                reason = "it is empty or holds no video of a known form"
             except OSError as error:  # FFmpeg's errors are of this kind
                 reason = (error.strerror or str(error)).lower()
             except av.error.FFmpegError as error:

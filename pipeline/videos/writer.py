@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import tempfile
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -324,5 +325,10 @@ def check_writable(path: Path) -> None:
     above = next(folder for folder in (path.parent, *path.absolute().parent.parents) if folder.exists())
     if not above.is_dir():
         raise UserError(f"cannot write {path}: {above} is no folder")
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise UserError(f"cannot write {path}: no permission to write into {above}")
+    try:
+        # Permissions do not tell all: the owner of everything cannot write into /proc or onto a full disk either.
+        tempfile.TemporaryFile(dir=above).close()
+    except PermissionError:
+        raise UserError(f"cannot write {path}: no permission to write into {above}") from None
+    except OSError as error:
+        raise UserError(f"cannot write {path}: no file can be made in {above} ({error.strerror})") from None

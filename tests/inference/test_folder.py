@@ -164,6 +164,8 @@ def test_a_table_of_somebody_else_stays(classifier, videos, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot write to"):
         run(classifier, videos, tmp_path / "file" / "out")
+    with pytest.raises(UserError, match="expected a folder, and this is a file"):
+        run(classifier, videos, tmp_path / "file")
 
 
 def test_probabilities_are_those_of_the_answer(classifier, videos, tmp_path):

@@ -91,6 +91,7 @@ def test_the_default_is_result_avi(checkpoint, movie, tmp_path, monkeypatch):  #
         (["--output", "movie.mp4"], "movie.mp4 is the video itself"),
         (["--json", "a.csv", "--csv", "a.csv"], "a.csv is named for two outputs"),
         (["--json", "movie.mp4/a.json"], "is no folder"),
+        (["--frames", "none", "--json", "/proc/a.json"], "cannot write /proc/a.json: no file can be made in /proc"),
         (["--weights", "random:5"], "was trained on features of tiny with other weights"),
         (["--weights", "nowhere.h5"], "--weights nowhere.h5: there is no such file"),
     ],
@@ -117,7 +118,7 @@ def test_wrong_inputs_are_one_line(checkpoint, movie, tmp_path, capsys):  # noqa
     ):
         assert run(folder, video, "--output", tmp_path / "out.avi") == 2
         error = capsys.readouterr().err.splitlines()
-        assert error[-1].startswith("error: ")
+        assert error[-1].startswith(f"error: {video if folder == checkpoint else folder}")
         assert line in error[-1]
     assert not (tmp_path / "out.avi").exists()
 
