@@ -1,0 +1,98 @@
+"""Label changes per minute before and after smoothing, on real features of clips that no training has seen.
+
+    python -m benchmarks.classify_flicker features/match
+
+trains a head on short windows of a store's training clips, lays the test clips one after another as a recording with
+hard cuts, and classifies it at stride 1. No network is needed. Windows of a few steps of real footage do flicker; the
+table shows what each way of smoothing leaves of it, and what that costs in accuracy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pipeline import command
+from pipeline.extraction.store import FeatureStore
+from pipeline.inference.grid import aligned_starts
+from pipeline.inference.smoothing import Smoothing, drop_short
+from pipeline.inference.windows import frame_means
+from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.dataset import open_dataset
+from pipeline.training.heads import head_spec
+from pipeline.training.run import save, train
+from pipeline.training.splits import make_split
+from pipeline.training.windows import WindowSpec, cut
+
+# K counts steps here, since only the steps of the clips are in a store.
+WAYS = (("none", 0.0), ("mean:5", 0.0), ("mean:9", 0.0), ("centred:9", 0.0), ("median:9", 0.0))
+WAYS += (("none", 1.0), ("centred:9", 1.0))
+
+
+def lay_out(store: FeatureStore, clips: Sequence, classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Clips as one recording: features ``(s, D)`` float32, class of each step ``(s,)``, its seconds ``(s,)``."""
+    features, truth, times, begin = [], [], [], 0.0
+    for clip in clips:
+        sequence = store.read(clip.name).features.astype(np.float32)
+        features.append(sequence)
+        truth.append(np.full(len(sequence), classes.index(clip.label)))
+        times.append(begin + np.arange(len(sequence)) * clip.duration / len(sequence))
+        begin += clip.duration
+    return np.concatenate(features), np.concatenate(truth), np.concatenate(times)
+
+
+def classify(checkpoint: Checkpoint, features: np.ndarray) -> np.ndarray:
+    """``(s, C)`` probabilities of each step: the mean over the windows that cover it, at stride 1."""
+    length = checkpoint.window.length
+    starts = aligned_starts(len(features), length, 1)
+    windows = []
+    for first in range(0, len(starts), 32):
+        part, mask = cut(features, starts[first : first + 32], length)
+        windows.append(checkpoint.predict(part.astype(checkpoint.dtype), mask))
+    return frame_means(np.concatenate(windows), np.stack([starts, starts + length], axis=1), len(features))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("store", type=Path, help="features of labelled clips")
+    parser.add_argument("--windows", type=int, nargs="+", default=[1, 4, 8], help="steps")
+    parser.add_argument("--group", default="", help="what in a name tells its group, a regular expression")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args(argv)
+    data = open_dataset(args.store)
+    found = [re.search(args.group, video.name) if args.group else None for video in data.videos]
+    groups = [match.group() if match else video.name for match, video in zip(found, data.videos, strict=True)]
+    split = make_split(data, groups, seed=args.seed)
+    order = np.random.default_rng(args.seed).permutation(split.test)
+    clips = [data.videos[place] for place in order]
+    for window in args.windows:
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "checkpoint"
+            save(train(data, split, head=head_spec("gru", units=32), window=WindowSpec(window)), out)
+            checkpoint = Checkpoint.load(out)
+            features, truth, times = lay_out(FeatureStore(args.store), clips, checkpoint.classes)
+            raw = classify(checkpoint, features)
+        end = sum(clip.duration for clip in clips)
+        if window == args.windows[0]:
+            changes = np.count_nonzero(np.diff(truth)) / end * 60
+            print(f"{len(clips)} unseen clips, {end:.0f} s; the truth changes {changes:.1f} times a minute")
+            print(f"{'window':>6} {'smoothing':>10} {'shortest':>8} {'changes/min':>11} {'accuracy':>8}")
+        for smooth, least in WAYS:
+            probabilities = Smoothing.parse(smooth)(raw)
+            labels = probabilities.argmax(axis=1)
+            if least:
+                labels = drop_short(labels, probabilities, times, end, least)
+            changes = np.count_nonzero(np.diff(labels)) / end * 60
+            accuracy = (labels == truth).mean()
+            print(f"{window:>6} {smooth:>10} {least:>6.1f} s {changes:>11.1f} {accuracy:>8.3f}", flush=True)
+    return command.OK
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))
