@@ -4,7 +4,8 @@
     python benchmarks/cross_validation.py features/fights
     python benchmarks/cross_validation.py features/actions --join features/actions-flow --group 'person\\d'
 
-prints, for each head, the mean and the lowest fold of every seed, and the mean over the seeds with its spread.
+prints, for each head, the mean and the lowest fold of every seed, with how many clips that has, and the mean over the
+seeds with its spread.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ def main() -> None:
     parser.add_argument("--join", type=Path, help="second store, as for train.py")
     parser.add_argument("--group", help="as for train.py")
     parser.add_argument("--heads", nargs="+", default=["gru", "keras-example"])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="how many")
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--folds", type=int, default=5)
     args = parser.parse_args()
     data = open_dataset(args.store)
@@ -39,13 +41,15 @@ def main() -> None:
         # The published head is trained as published: ten epochs.
         epochs = 10 if name == "keras-example" else TrainSpec().epochs
         means = []
-        for seed in range(args.seeds):
+        for seed in range(args.first_seed, args.first_seed + args.seeds):
             accuracies = []
             for split in make_folds(data, groups, args.folds, seed=seed):
                 run = train(data, split, head=head_spec(name), groups=groups, spec=TrainSpec(epochs=epochs, seed=seed))
-                accuracies.append(run.results["accuracy"]["test"])
-            means.append(float(np.mean(accuracies)))
-            print(f"{name}, seed {seed}: mean {means[-1]:.3f}, lowest fold {min(accuracies):.3f}", flush=True)
+                accuracies.append((run.results["accuracy"]["test"], len(split.test)))
+            means.append(float(np.mean([accuracy for accuracy, _ in accuracies])))
+            lowest, clips = min(accuracies)
+            of = f"{lowest:.3f}, {round(lowest * clips)} of {clips}"
+            print(f"{name}, seed {seed}: mean {means[-1]:.3f}, lowest fold {of}", flush=True)
         print(f"{name}: {np.mean(means):.3f} ± {np.std(means):.3f} over {args.seeds} seeds", flush=True)
 
 

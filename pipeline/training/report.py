@@ -15,6 +15,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from pipeline.errors import VideoError
 from pipeline.extraction.recipe import PIXELS, Recipe
@@ -188,6 +189,7 @@ def _curve(history: Sequence[Epoch], name: str, best_epoch: int) -> Markup:
     axes.plot(epochs, [getattr(epoch, name) for epoch in history], color=_BLUE, marker=marker, label="train")
     axes.plot(epochs, [getattr(epoch, f"val_{name}") for epoch in history], color=_ORANGE, marker=marker, label="val")
     axes.axvline(best_epoch, color=_GREY, linestyle=":")
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
     if name == "accuracy":
         axes.set_ylim(-0.02, 1.02)
     axes.legend(frameon=False)
@@ -217,18 +219,21 @@ def _coverage(curve: list[dict[str, float]]) -> Markup:
 
 
 def _thumbnails(examples: list[dict[str, Any]], data: Dataset) -> list[dict[str, Any]]:
-    paths = {video.name: video.path for video in data.videos}
-    return [{**example, "image": thumbnail(paths[example["video"]])} for example in examples]
+    rows = {video.name: row for row, video in enumerate(data.videos)}
+    return [{**example, "image": _thumbnail(data, rows[example["video"]])} for example in examples]
 
 
-def thumbnail(path: Path) -> str:
-    """The middle frame of a video as a ``data:`` address; empty where the video cannot be read any more."""
+def _thumbnail(data: Dataset, row: int) -> str:
+    """The middle frame of a video as a ``data:`` address; empty where neither it nor its pictures can be read."""
     try:
-        with open_video(path) as reader:
+        with open_video(data.videos[row].path) as reader:
             middle = max(0, reader.info().frames // 2)
             image = next(iter(reader.frames([middle]))).image
     except (VideoError, StopIteration):
-        return ""
+        if data.recipe.layer != PIXELS:
+            return ""
+        middle = data.offsets[row] + data.steps[row] // 2
+        image = data.features.gather(np.array([middle]), np.array([1]), 1)[0, 0]
     height, width = image.shape[:2]
     scale = min(_THUMBNAIL[0] / width, _THUMBNAIL[1] / height, 1.0)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

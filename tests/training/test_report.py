@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.extraction.steps import LoadedSteps
 from pipeline.training import report
 from pipeline.training.heads import head_spec
 from pipeline.training.run import save, train
@@ -88,6 +90,16 @@ def test_it_says_of_what_weights_the_features_are(data, recipe, source, said):
     results = {"head": {}, "window": {"length": 3, "stride": 3, "policy": "pad"}, "training": {"augmentation": {}}}
     data = replace(data, recipe=replace(data.recipe, **recipe), weights_source=source)
     assert ("weights", said) in report._facts(results, data, {})
+
+
+def test_pictures_of_a_store_stand_in_for_videos_that_are_gone(data):
+    assert report._thumbnail(data, 3) == ""  # of features there is nothing to show
+    pictures = np.zeros((len(data.features), 16, 16, 3), np.uint8)
+    pictures[data.offsets[3] + data.steps[3] // 2] = (200, 10, 90)
+    frames = replace(data, features=LoadedSteps(pictures), recipe=replace(data.recipe, layer="pixels"))
+    address = report._thumbnail(frames, 3)
+    shown = cv2.imdecode(np.frombuffer(base64.b64decode(address.split(",")[1]), np.uint8), cv2.IMREAD_COLOR_RGB)
+    assert np.abs(shown.astype(int) - (200, 10, 90)).max() <= 4
 
 
 @pytest.mark.slow
