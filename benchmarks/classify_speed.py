@@ -110,7 +110,7 @@ def speed(args: argparse.Namespace, folder: Path) -> None:
     from pipeline.inference.classifier import Classifier, Reading
     from pipeline.inference.render import render
 
-    classifier = Classifier.load(checkpoint.folder, precision=args.precision)
+    classifier = Classifier.load(checkpoint.folder, engine=args.engine, precision=args.precision)
     classifier.classify(folder / "in.mp4")  # compiles
     network = classifier.backbone
     height, width = network.size
@@ -124,7 +124,9 @@ def speed(args: argparse.Namespace, folder: Path) -> None:
         batches = [pictures[: min(32, steps - start)] for start in range(0, steps, 32)]
         took["network alone"].append(timed(lambda: list(in_flight(network, batches, network.at_once)))[1])  # noqa: B023
     frames = len(answer.times)
-    print(f"{frames} frames of 1280x720, {steps} of them through {args.backbone} ({classifier.backbone.precision})")
+    print(
+        f"{frames} frames of 1280x720, {steps} of them through {args.backbone} ({network.engine}, {network.precision})"
+    )
     print(f"best of {args.repeat}; seconds of a core are less disturbed by what else runs")
     best = {name: np.min(values, axis=0) for name, values in took.items()}
     best["whole"] = best["classify"] + best["draw and encode"]
@@ -160,6 +162,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--clips", type=Path, help="folder of real videos; those of 1280x720 are joined to one")
     parser.add_argument("--seconds", type=float, default=40.0)
     parser.add_argument("--stride", type=int, help="steps from window to window; by default as the command does")
+    parser.add_argument("--engine", default="auto", help="auto, keras or openvino")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--output", default=".avi", help="extension of what is drawn")
     parser.add_argument("--repeat", type=int, default=2)

@@ -98,9 +98,6 @@ def compile_network(network: Any, shape: tuple[int, ...], precision: str) -> Fun
         hint.enable_cpu_pinning: False,
     }
     compiled = openvino.Core().compile_model(network, "CPU", settings)
-    # OpenVINO learns NumPy's types at their first use; two threads that come to it at once would wait for ever.
-    compiled.input(0).get_element_type().to_dtype()
-    assert openvino.Tensor(np.zeros(1, np.uint8), shared_memory=True).data.size
     dimensions = compiled.output(0).shape[-1]
     parts = [slice(start, start + piece) for start in range(0, batch, piece)]
     idle: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
@@ -121,4 +118,6 @@ def compile_network(network: Any, shape: tuple[int, ...], precision: str) -> Fun
             idle.put(requests)
         return features
 
+    # OpenVINO learns NumPy's types at their first use; two threads that come to it at once would wait for ever.
+    call(np.zeros((1, *shape[1:]), np.uint8))
     return call
