@@ -20,15 +20,15 @@ import numpy as np
 
 from pipeline import command
 from pipeline.extraction.store import FeatureStore
-from pipeline.inference.grid import aligned_starts
+from pipeline.inference.grid import Grid, aligned_starts
 from pipeline.inference.smoothing import Smoothing, drop_short
-from pipeline.inference.windows import frame_means
+from pipeline.inference.windows import WindowRunner, frame_means
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.dataset import open_dataset
 from pipeline.training.heads import head_spec
 from pipeline.training.run import save, train
 from pipeline.training.splits import make_split
-from pipeline.training.windows import WindowSpec, cut
+from pipeline.training.windows import WindowSpec
 
 # K counts steps here, since only the steps of the clips are in a store.
 WAYS = (("none", 0.0), ("mean:5", 0.0), ("mean:9", 0.0), ("centred:9", 0.0), ("median:9", 0.0))
@@ -49,13 +49,12 @@ def lay_out(store: FeatureStore, clips: Sequence, classes: Sequence[str]) -> tup
 
 def classify(checkpoint: Checkpoint, features: np.ndarray) -> np.ndarray:
     """``(s, C)`` probabilities of each step: the mean over the windows that cover it, at stride 1."""
-    length = checkpoint.window.length
-    starts = aligned_starts(len(features), length, 1)
-    windows = []
-    for first in range(0, len(starts), 32):
-        part, mask = cut(features, starts[first : first + 32], length)
-        windows.append(checkpoint.predict(part.astype(checkpoint.dtype), mask))
-    return frame_means(np.concatenate(windows), np.stack([starts, starts + length], axis=1), len(features))
+    steps, length = len(features), checkpoint.window.length
+    starts = aligned_starts(steps, length, 1)
+    grid = Grid(np.arange(steps), starts, np.minimum(starts + length, steps), steps)
+    runner = WindowRunner(checkpoint, grid)
+    runner.push(features.astype(checkpoint.dtype))
+    return frame_means(runner.finish(), grid.spans(), steps)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

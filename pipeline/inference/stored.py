@@ -10,8 +10,7 @@ from pipeline.errors import UserError
 from pipeline.extraction.sources import hash_file, stat_video
 from pipeline.extraction.store import Entry, FeatureStore
 from pipeline.inference.classifier import Answer, Classifier, Reading
-from pipeline.inference.grid import Grid
-from pipeline.training.windows import cut
+from pipeline.inference.windows import WindowRunner
 from pipeline.videos.catalog import Video
 from pipeline.videos.opening import open_video
 
@@ -77,19 +76,6 @@ class StoredFeatures:
         if not np.array_equal(grid.frames, sequence.frames):
             as_one_clip = np.array_equal(grid.frames, self._classifier.sampling.indices(times))
             return "with frames that do not decode" if as_one_clip else "longer than the training clips"
-        windows = _predict(self._classifier, grid, sequence.features)
-        return self._classifier.answer(video.path, info, times, grid, windows, reading)
-
-
-def _predict(classifier: Classifier, grid: Grid, features: np.ndarray) -> np.ndarray:
-    """``(w, C)`` float32 from the features of all steps of a grid."""
-    length = classifier.checkpoint.window.length
-    features = features.astype(classifier.checkpoint.dtype, copy=False)
-    windows = np.empty((len(grid), len(classifier.classes)), np.float32)
-    for first in range(0, len(grid), 32):
-        part, mask = cut(features, grid.starts[first : first + 32], length)
-        ends = grid.ends[first : first + 32] - grid.starts[first : first + 32]
-        mask &= np.arange(length) < ends[:, None]
-        part[~mask] = 0
-        windows[first : first + 32] = classifier.checkpoint.predict(part, mask)
-    return windows
+        runner = WindowRunner(self._classifier.checkpoint, grid)
+        runner.push(sequence.features.astype(self._classifier.checkpoint.dtype, copy=False))
+        return self._classifier.answer(video.path, info, times, grid, runner.finish(), reading)
