@@ -6,9 +6,7 @@ all of them would have to be kept, 1.4 MB each at 720p.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +15,11 @@ from pipeline.errors import UserError
 from pipeline.inference.classifier import Answer
 from pipeline.inference.overlay import Overlay, Style
 from pipeline.training.ahead import ahead
+from pipeline.videos.canvas import Canvas
 from pipeline.videos.opening import open_video
 from pipeline.videos.writer import VideoWriter
 
-_AHEAD = 4  # decoded frames that may wait
-_BEHIND = 4  # drawn frames that may wait for the encoder
+_AHEAD = 8  # drawn frames that may wait for the encoder
 _FALLBACK_FPS = 25.0  # of a video with one frame
 
 
@@ -37,8 +35,8 @@ def render(
     """Write the classified video with its labels drawn on it.
 
     The output has the frames of the input, its size as shown and its frame rate; formats that can keep the time of
-    each frame. Decoding, drawing and encoding go on side by side, with a few frames in memory, and no frame is turned
-    into RGB for it.
+    each frame. The encoder works beside the decoder and the drawing, with a few frames in memory, and no frame is
+    turned into RGB for it.
 
     Args:
         answer: what was found.
@@ -69,26 +67,21 @@ def render(
             "frames/s; an .mp4 keeps the time of each"
         )
     sound = answer.video if fps is None or abs(fps - info.fps) < 0.01 * info.fps else None
-    with (
-        VideoWriter(output, fps=rate, size=size, codec=codec, sound=sound) as writer,
-        open_video(answer.video) as reader,
-        ahead(
-            ((number, time, writer.canvas(picture)) for number, time, picture in reader.pictures()), _AHEAD
-        ) as frames,
-        ThreadPoolExecutor(1, "encode") as encoder,
-    ):
-        waiting: deque[Future[None]] = deque()
-        for number, time, canvas in frames:
-            place = frame_at(answer.times, time)
-            for patch in overlay.patches(answer.probabilities[place], int(answer.labels[place]), place):
-                canvas.paint(patch)
-            waiting.append(encoder.submit(writer.write_canvas, canvas, None if fps else time))
-            if len(waiting) > _BEHIND:
-                waiting.popleft().result()
-            show(number + 1, len(answer.times))
-        for future in waiting:
-            future.result()
-        if not waiting:
+    with VideoWriter(output, fps=rate, size=size, codec=codec, sound=sound) as writer, open_video(answer.video) as reader:
+
+        def drawn() -> Iterator[tuple[Canvas, float]]:
+            for _, time, picture in reader.pictures():
+                canvas = writer.canvas(picture)
+                place = frame_at(answer.times, time)
+                for patch in overlay.patches(answer.probabilities[place], int(answer.labels[place]), place):
+                    canvas.paint(patch)
+                yield canvas, time
+
+        with ahead(drawn(), _AHEAD) as canvases:
+            for canvas, time in canvases:
+                writer.write_canvas(canvas, None if fps else time)
+                show(writer.frames, len(answer.times))
+        if not writer.frames:
             raise UserError(f"{answer.video} changed while it was read: no frame of it can be decoded any more")
     if writer.note:
         notes.append(writer.note)

@@ -7,6 +7,7 @@ converted once for each patch and the picture never. On a 720p frame this saves 
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -48,8 +49,38 @@ def paint(image: np.ndarray, patch: Patch) -> None:
     area[:] = (area * keep[..., None].astype(np.uint16) + 127) // 255 + colour
 
 
-_Planes = tuple[tuple[np.ndarray, np.ndarray], ...]
-_Key = tuple[int, int, int, int, int]
+@dataclass(frozen=True)
+class _Kind:
+    """What the planes of a canvas are: a patch is made ready once for each kind."""
+
+    height: int
+    width: int
+    step: int
+    """Pixels on a side that share one value of colour: 1 or 2."""
+    matrix: int
+    span: int
+
+
+@dataclass(frozen=True)
+class _Coat:
+    """A patch as one plane takes it."""
+
+    area: tuple[slice, slice]
+    keep: np.ndarray | None
+    """``(h, w)`` uint8; None where nothing is kept."""
+    added: np.ndarray
+    """``(h, w)`` uint8."""
+
+    def paint(self, plane: np.ndarray) -> None:
+        area = plane[self.area]
+        if self.keep is None:
+            area[:] = self.added
+        else:
+            cv2.multiply(area, self.keep, dst=area, scale=1 / 255)
+            cv2.add(area, self.added, dst=area)
+
+
+_Coats = tuple[_Coat, ...]
 
 
 @dataclass(frozen=True)
@@ -60,60 +91,57 @@ class Canvas:
     """Has the size and the pixel format of the encoder."""
     planes: tuple[np.ndarray, ...]
     """Views into it: brightness ``(height, width)``, and two of colour."""
-    known: WeakKeyDictionary[Patch, tuple[_Key, _Planes]]
+    kind: _Kind
+    known: WeakKeyDictionary[Patch, tuple[_Kind, _Coats]]
     """What patches became in planes, for as long as somebody holds the patch."""
 
     def paint(self, patch: Patch) -> None:
         """Paint on a region; what does not fit is cut off."""
-        height, width = self.planes[0].shape
-        if patch.top >= height or patch.left >= width or not patch.keep.size:
-            return
-        # Colour planes hold one value for `step` pixels, so regions begin and end between those.
-        step = 1 if self.planes[1].shape == (height, width) else 2
-        key = (height, width, step, int(self.frame.colorspace), int(self.frame.color_range))
-        found = self.known.get(patch)
-        if found is None or found[0] != key:
-            found = self.known[patch] = key, _in_planes(patch, *key)
-        for place, (plane, (keep, added)) in enumerate(zip(self.planes, found[1], strict=True)):
-            by = step if place else 1
-            top, left = patch.top // step * step // by, patch.left // step * step // by
-            area = plane[top : top + keep.shape[0], left : left + keep.shape[1]]
-            cv2.multiply(area, keep, dst=area, scale=1 / 255)
-            cv2.add(area, added, dst=area)
+        kind, coats = self.known.get(patch, (None, ()))
+        if kind != self.kind:
+            coats = _coats(patch, self.kind)
+            self.known[patch] = self.kind, coats
+        for plane, coat in zip(self.planes, coats, strict=False):  # none where the patch is outside
+            coat.paint(plane)
 
 
-def _in_planes(patch: Patch, height: int, width: int, step: int, matrix: int, span: int) -> _Planes:
-    """For each plane which share is kept and what is added, both uint8."""
+def _coats(patch: Patch, kind: _Kind) -> _Coats:
+    """One for each plane; none of a patch outside the picture."""
+    rows, columns = min(patch.keep.shape[0], kind.height - patch.top), min(patch.keep.shape[1], kind.width - patch.left)
+    if rows < 1 or columns < 1:
+        return ()
+    keep, colour = patch.keep[:rows, :columns], patch.colour[:rows, :columns]
+    # What is black, or without colour, is not 0 in the planes: it is added as far as the picture is not kept.
+    added = cv2.transform(np.dstack([colour, 255 - keep]).astype(np.float32), _matrix(kind.matrix, kind.span))
+    bright = _coat(patch.top, patch.left, keep, added[..., 0])
+    step = kind.step
     top, left = patch.top % step, patch.left % step
-    rows, columns = min(patch.keep.shape[0], height - patch.top), min(patch.keep.shape[1], width - patch.left)
+    # Values of colour that the patch covers in part keep the rest of what they were.
     border = (top, -(rows + top) % step, left, -(columns + left) % step)
-    keep = cv2.copyMakeBorder(patch.keep[:rows, :columns], *border, cv2.BORDER_CONSTANT, value=[255])
-    colour = cv2.copyMakeBorder(patch.colour[:rows, :columns], *border, cv2.BORDER_CONSTANT, value=[0, 0, 0])
-    added = cv2.transform(colour.astype(np.float32), _matrix(matrix, span))
-    # What is black, or without colour, is not 0 in the planes.
-    nothing = np.array([0 if span == FULL else 16, 128, 128], np.float32)
-    added = added + (1 - keep.astype(np.float32) / 255)[..., None] * nothing
-    half = (keep.shape[1] // step, keep.shape[0] // step)
-    coarse_keep = cv2.resize(keep, half, interpolation=cv2.INTER_AREA) if step > 1 else keep
-    coarse = cv2.resize(added, half, interpolation=cv2.INTER_AREA) if step > 1 else added
-    # On an odd side the last value of a colour plane stands for one pixel and not for two.
-    rows, columns = min(keep.shape[0], height - patch.top + top), min(keep.shape[1], width - patch.left + left)
-    bright = (keep[:rows, :columns], _byte(added[:rows, :columns, 0]))
-    return (bright, *((coarse_keep, _byte(coarse[..., place])) for place in (1, 2)))
+    keep = cv2.copyMakeBorder(keep, *border, cv2.BORDER_CONSTANT, value=[255])
+    added = cv2.copyMakeBorder(added, *border, cv2.BORDER_CONSTANT, value=[0, 0, 0])
+    if step > 1:
+        half = (keep.shape[1] // step, keep.shape[0] // step)
+        keep, added = (cv2.resize(part, half, interpolation=cv2.INTER_AREA) for part in (keep, added))
+    top, left = patch.top // step, patch.left // step
+    return bright, *(_coat(top, left, keep, added[..., place]) for place in (1, 2))
 
 
+def _coat(top: int, left: int, keep: np.ndarray, added: np.ndarray) -> _Coat:
+    area = slice(top, top + keep.shape[0]), slice(left, left + keep.shape[1])
+    return _Coat(area, keep if keep.any() else None, cv2.convertScaleAbs(added).reshape(keep.shape))
+
+
+@functools.cache
 def _matrix(matrix: int, span: int) -> np.ndarray:
-    """``(3, 3)`` float32 from red, green and blue to brightness and the two colour differences."""
+    """``(3, 4)`` float32 from red, green, blue and what is not kept to brightness and the two colour differences."""
     red, blue = _WEIGHTS.get(matrix, _SD_WEIGHTS)
     bright = np.array([red, 1 - red - blue, blue])
     tall, wide = (1.0, 1.0) if span == FULL else (219 / 255, 224 / 255)
     to_blue = (np.array([0, 0, 1]) - bright) / (2 - 2 * blue)
     to_red = (np.array([1, 0, 0]) - bright) / (2 - 2 * red)
-    return np.stack([bright * tall, to_blue * wide, to_red * wide]).astype(np.float32)
-
-
-def _byte(values: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    nothing = np.array([0 if span == FULL else 16, 128, 128]) / 255
+    return np.column_stack([np.stack([bright * tall, to_blue * wide, to_red * wide]), nothing]).astype(np.float32)
 
 
 class CanvasMaker:
@@ -130,7 +158,7 @@ class CanvasMaker:
         self._pixels = pixels
         self._tagged = tagged
         self._reformatter = VideoReformatter()
-        self._known: WeakKeyDictionary[Patch, tuple[_Key, _Planes]] = WeakKeyDictionary()
+        self._known: WeakKeyDictionary[Patch, tuple[_Kind, _Coats]] = WeakKeyDictionary()
 
     def __call__(self, frame: av.VideoFrame) -> Canvas:
         """A canvas with the picture of ``frame``, which is not changed."""
@@ -162,7 +190,8 @@ class CanvasMaker:
                 np.copyto(plane, _view(source))
             else:
                 cv2.rotate(_view(source), turn, dst=plane)
-        return Canvas(made, planes, self._known)
+        kind = _Kind(height, width, 1 if planes[1].shape == (height, width) else 2, to_matrix, to_span)
+        return Canvas(made, planes, kind, self._known)
 
     def _target(self, matrix: int, span: int, frame: av.VideoFrame) -> tuple[int, int]:
         """Matrix and range of the canvas."""
