@@ -102,22 +102,23 @@ def run_command(checkpoint: Path, video: Path, output: Path) -> tuple[float, flo
 def speed(args: argparse.Namespace, folder: Path) -> None:
     reuse_freed_memory()  # as the command does
     checkpoint = make_checkpoint(folder / "checkpoint", args.backbone, args.weights, args.sampling, 20)
+    video = folder / f"in{args.input}"
     if args.clips is None:
-        make_video(folder / "in.mp4", SIZE, args.seconds, FPS)
+        make_video(video, SIZE, args.seconds, FPS)
     else:
-        join_clips(folder / "in.mp4", args.clips, SIZE, args.seconds, FPS)
+        join_clips(video, args.clips, SIZE, args.seconds, FPS)
     from pipeline.extraction.network.flight import in_flight
     from pipeline.inference.classifier import Classifier, Reading
     from pipeline.inference.render import render
 
     classifier = Classifier.load(checkpoint.folder, engine=args.engine, precision=args.precision)
-    classifier.classify(folder / "in.mp4")  # compiles
+    classifier.classify(video)  # compiles
     network = classifier.backbone
     height, width = network.size
     pictures = np.random.default_rng(0).integers(0, 256, (32, height, width, 3)).astype(np.uint8)
     took: dict[str, list[tuple[float, float]]] = {"network alone": [], "classify": [], "draw and encode": []}
     for _ in range(args.repeat):
-        answer, seconds = timed(lambda: classifier.classify(folder / "in.mp4", Reading(stride=args.stride)))
+        answer, seconds = timed(lambda: classifier.classify(video, Reading(stride=args.stride)))
         took["classify"].append(seconds)
         took["draw and encode"].append(timed(lambda: render(answer, folder / f"out{args.output}"))[1])  # noqa: B023
         steps = len(answer.grid.frames)
@@ -125,15 +126,18 @@ def speed(args: argparse.Namespace, folder: Path) -> None:
         took["network alone"].append(timed(lambda: list(in_flight(network, batches, network.at_once)))[1])  # noqa: B023
     frames = len(answer.times)
     print(
-        f"{frames} frames of 1280x720, {steps} of them through {args.backbone} ({network.engine}, {network.precision})"
+        f"{frames} frames of 1280x720 ({args.input}), {steps} of them through {args.backbone} ({network.engine}, {network.precision})"
     )
-    print(f"best of {args.repeat}; seconds of a core are less disturbed by what else runs")
-    best = {name: np.min(values, axis=0) for name, values in took.items()}
-    best["whole"] = best["classify"] + best["draw and encode"]
-    for name, (clock, core) in best.items():
-        shares = best["network alone"] / best["whole"]
-        share = f"  {shares[0]:.0%} of the network alone, {shares[1]:.0%} by core" if name == "whole" else ""
-        print(f"{name:16} {clock:7.2f} s  {frames / clock:7.1f} frames/s  {core:7.2f} s of a core{share}", flush=True)
+    print(f"medians of {args.repeat}; seconds of a core are less disturbed by what else runs")
+    times = {name: np.array(values) for name, values in took.items()}
+    times["whole"] = times["classify"] + times["draw and encode"]
+    for name, values in times.items():
+        clock, core = np.median(values, axis=0)
+        print(f"{name:16} {clock:7.2f} s  {frames / clock:7.1f} frames/s  {core:7.2f} s of a core", flush=True)
+    # Each repetition has its own share, since the machine is faster in one minute than in another.
+    shares = times["network alone"] / times["whole"]
+    print(f"whole command    {np.median(shares[:, 0]):.1%} of the network alone, {np.median(shares[:, 1]):.1%} by core")
+    print(f"single ones      {', '.join(f'{clock:.1%}' for clock in shares[:, 0])}")
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, tuple[float, float]]:
@@ -145,10 +149,11 @@ def timed(work: Callable[[], Any]) -> tuple[Any, tuple[float, float]]:
 
 def memory(args: argparse.Namespace, folder: Path) -> None:
     checkpoint = make_checkpoint(folder / "checkpoint", "tiny", "random", "fps:5", 20)
+    video = folder / f"in{args.input}"
     peaks = {}
     for seconds in (120.0, args.seconds):
-        make_video(folder / "in.mp4", (160, 120), seconds, 25.0)
-        took, peak = run_command(checkpoint.folder, folder / "in.mp4", folder / "out.avi")
+        make_video(video, (160, 120), seconds, 25.0)
+        took, peak = run_command(checkpoint.folder, video, folder / "out.avi")
         peaks[seconds] = peak
         print(json.dumps({"video_seconds": seconds, "command_seconds": round(took, 1), "peak_mb": round(peak)}))
     print(f"difference: {peaks[args.seconds] - peaks[120.0]:.0f} MB")
@@ -164,6 +169,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--stride", type=int, help="steps from window to window; by default as the command does")
     parser.add_argument("--engine", default="auto", help="auto, keras or openvino")
     parser.add_argument("--precision", default="auto")
+    parser.add_argument("--input", default=".mp4", help="extension of the video: .mp4 is H.264, .avi XVID")
     parser.add_argument("--output", default=".avi", help="extension of what is drawn")
     parser.add_argument("--repeat", type=int, default=2)
     parser.add_argument("--memory", action="store_true")
