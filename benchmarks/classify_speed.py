@@ -125,9 +125,8 @@ def speed(args: argparse.Namespace, folder: Path) -> None:
         batches = [pictures[: min(32, steps - start)] for start in range(0, steps, 32)]
         took["network alone"].append(timed(lambda: list(in_flight(network, batches, network.at_once)))[1])  # noqa: B023
     frames = len(answer.times)
-    print(
-        f"{frames} frames of 1280x720 ({args.input}), {steps} of them through {args.backbone} ({network.engine}, {network.precision})"
-    )
+    by = f"{args.backbone} ({network.engine}, {network.precision})"
+    print(f"{frames} frames of 1280x720 ({args.input}), {steps} of them through {by}")
     print(f"medians of {args.repeat}; seconds of a core are less disturbed by what else runs")
     times = {name: np.array(values) for name, values in took.items()}
     times["whole"] = times["classify"] + times["draw and encode"]

@@ -23,14 +23,14 @@ from pipeline import command
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.network.engines import ENGINES, PRECISIONS
 from pipeline.extraction.store import FeatureStore
+from pipeline.inference.apart import TIMEOUT
 from pipeline.inference.classifier import Answer, Classifier, Reading
 from pipeline.inference.folder import FAILURES_FILE, PREDICTIONS_FILE, FolderRun, Progress
 from pipeline.inference.highlights import Highlights, cut_highlights
-from pipeline.inference.live import LiveSource, is_live, run_live
+from pipeline.inference.live import LiveSource, is_live, live_line, run_live
 from pipeline.inference.outputs import Outputs
 from pipeline.inference.overlay import STYLES, Overlay
-from pipeline.inference.segments import UNKNOWN_NAME
-from pipeline.inference.smoothing import FORMS, UNKNOWN, Smoothing
+from pipeline.inference.smoothing import FORMS, Smoothing
 from pipeline.inference.stream import Moment
 from pipeline.machine import reuse_freed_memory
 from pipeline.training.checkpoint import Checkpoint
@@ -183,6 +183,8 @@ def _folder(args: argparse.Namespace, reading: Reading) -> int:
     _refuse(args, "many videos", ("probabilities", "cut", "cut_out", "show", "seconds"))
     if args.out is None:
         raise UserError("many videos need a folder for the answers; add --out results")
+    if not args.timeout > 0:
+        raise UserError(f"--timeout {args.timeout:g}: expected seconds, more than 0")
     say = command.say(args.quiet)
     catalog = open_catalog(args.video)
     outputs = _outputs(args, _default_video(args) if args.html else None)
@@ -195,6 +197,7 @@ def _folder(args: argparse.Namespace, reading: Reading) -> int:
         outputs=outputs,
         store=store,
         retry_failed=args.retry_failed,
+        timeout=args.timeout,
     )
     with command.progress(len(catalog), "video", args.quiet) as bar:
 
@@ -256,7 +259,8 @@ def _watch(args: argparse.Namespace, reading: Reading, say: Say, screen: Callabl
         def handle(moment: Moment, delay: float) -> bool:
             if screen is None:
                 if moment.fresh:
-                    print(json.dumps(_line(moment, delay, source, checkpoint), ensure_ascii=False), flush=True)
+                    line = live_line(moment, delay, source, checkpoint.classes)
+                    print(json.dumps(line, ensure_ascii=False), flush=True)
                 return True
             image = moment.frame.image
             size = (image.shape[1], image.shape[0])
@@ -271,22 +275,6 @@ def _watch(args: argparse.Namespace, reading: Reading, say: Say, screen: Callabl
             + (f", {plural(source.reconnects, 'reconnection')}" if source.reconnects else "")
         )
     return command.OK
-
-
-def _line(moment: Moment, delay: float, source: LiveSource, checkpoint: Checkpoint) -> dict:
-    label = UNKNOWN_NAME if moment.label == UNKNOWN else checkpoint.classes[moment.label]
-    values = moment.probabilities.tolist()
-    return {
-        "time": round(moment.frame.time, 3),
-        "frame": moment.frame.index,
-        "label": label,
-        "probability": round(max(values), 4),
-        "probabilities": {name: round(value, 4) for name, value in zip(checkpoint.classes, values, strict=True)},
-        "steps": moment.steps,
-        "delay": round(delay, 4),
-        "dropped": source.dropped,
-        "reconnects": source.reconnects,
-    }
 
 
 # -- export ----------------------------------------------------------------------------------------
@@ -307,7 +295,7 @@ def _export(args: argparse.Namespace) -> int:
 # -- what they share -------------------------------------------------------------------------------
 
 
-def _load(args: argparse.Namespace, say: Say, *, batch: int = 32) -> Classifier:
+def _load(args: argparse.Namespace, say: Say, *, batch: int | None = None) -> Classifier:
     classifier = Classifier.load(
         args.checkpoint, weights=args.weights, engine=args.engine, precision=args.precision, batch=batch
     )
@@ -378,6 +366,7 @@ def _parser() -> argparse.ArgumentParser:
     many.add_argument("--out", type=Path, help="the folder for predictions.csv and failures.csv")
     many.add_argument("--store", type=Path, help="features that extract_features.py made, used where they fit")
     many.add_argument("--retry-failed", action="store_true", help="try again what failed before")
+    many.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds without a sign of life of a video")
     live = parser.add_argument_group("live")
     live.add_argument("--show", action="store_true", help="a window with the labelled picture, until q is pressed")
     live.add_argument("--seconds", type=float, help="end after this time")

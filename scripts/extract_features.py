@@ -59,10 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.devices:
         return _run_on_devices(args, sys.argv[1:] if argv is None else argv)
     network = find_network(name)
-    if args.dtype and network.name == FRAMES:
-        raise UserError(f"--dtype {args.dtype}: frames are pictures, kept as uint8")
-    if args.weights and network.name == FRAMES:
-        raise UserError(f"--weights {args.weights}: frames are kept as pictures, and no network computes; leave it out")
+    if network.name == FRAMES:
+        _check_no_network(args)
     weights = None if network.name == FRAMES else WeightsSource(args.weights or "imagenet")
     if args.int8_from and args.precision != INT8:
         raise UserError("--int8-from names an int8 network; add --precision int8")
@@ -107,6 +105,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         _make_copies(extraction, copies, loader, args, say)
     _report(extraction, args.out, say)
     return command.SOME_FAILED if extraction.failures() else command.OK
+
+
+def _check_no_network(args: argparse.Namespace) -> None:
+    """Options that mean nothing for kept pictures are a mistake, not a wish to be passed over."""
+    if args.dtype:
+        raise UserError(f"--dtype {args.dtype}: frames are pictures, kept as uint8")
+    alone = {"weights": None, "pooling": "avg", "precision": "auto", "int8_from": None}
+    for name, unused in alone.items():
+        if (value := getattr(args, name)) != unused:
+            option = f"--{name.replace('_', '-')} {value}"
+            raise UserError(f"{option}: frames are kept as pictures, and no network computes; leave it out")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,6 +8,7 @@ answer.probabilities     # (frames, classes) float32
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.reuse import reusing
 from pipeline.extraction.streams import Batch, Streams, side_by_side
 from pipeline.inference.grid import Grid, lay_grid
+from pipeline.inference.pictures import Pictures, PicturesHere
 from pipeline.inference.segments import Segment, find_segments
 from pipeline.inference.smoothing import Smoothing, choose_labels, drop_short
 from pipeline.inference.stream import Moment, StepPicker, stream
@@ -33,15 +35,17 @@ from pipeline.inference.windows import WindowRunner, frame_means
 from pipeline.training.ahead import ahead
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.videos.opening import open_video
-from pipeline.videos.reader import Frame, FramesMissing, VideoInfo, VideoReader
+from pipeline.videos.reader import Frame, FramesMissing, VideoInfo
 from pipeline.videos.sampling import Sampling
 
 if TYPE_CHECKING:
     from pipeline.extraction.network.loading import AnyBackbone
+    from pipeline.inference.apart import PicturesApart
 
 Show = Callable[[int, int], None]
 """Called with how many steps have gone through the network, and how many there are."""
 
+_MOST_PICTURES = 32  # in a batch; more brings nothing
 _AHEAD = 3  # batches that may wait for the network
 
 
@@ -146,7 +150,7 @@ class Classifier:
         weights: str | None = None,
         engine: str = "auto",
         precision: str = "auto",
-        batch: int = 32,
+        batch: int | None = None,
     ) -> Classifier:
         """Load a checkpoint and its backbone.
 
@@ -156,13 +160,14 @@ class Classifier:
             engine: ``auto``, ``keras`` or ``openvino``.
             precision: ``auto``, ``float32``, ``bfloat16`` or ``float16`` arithmetic of the backbone; a checkpoint of
                 int8 features computes in int8 and in nothing else.
-            batch: pictures in one call of it.
+            batch: pictures in one call of it; if None up to 32, so that a clip as in training fills its batches.
 
         Raises:
             UserError: no checkpoint, one of imported features, or weights or an int8 network that are missing or
                 other ones.
         """
         checkpoint = Checkpoint.load(folder)
+        batch = _fitting_batch(Sampling.parse(checkpoint.recipe.sampling)) if batch is None else batch
         _check_precision(checkpoint, weights, precision)
         sources = weights_of(checkpoint, weights)
         loaded: dict[tuple, AnyBackbone] = {}
@@ -205,7 +210,7 @@ class Classifier:
             return ""
         return f"the features are computed in {self.backbone.precision}; those of the training were in {trained}"
 
-    def grid(self, video: VideoReader, reading: Reading | None = None) -> Grid:
+    def grid(self, video: Pictures, reading: Reading | None = None) -> Grid:
         """How a video is read: its steps and windows.
 
         Raises:
@@ -240,28 +245,30 @@ class Classifier:
             UserError: settings that do not fit the checkpoint.
         """
         with open_video(video) as reader:
-            return self.classify_reader(reader, reading, show=show)
+            return self.classify_pictures(PicturesHere(reader), reading, show=show)
 
-    def classify_reader(
-        self, reader: VideoReader, reading: Reading | None = None, *, show: Show = lambda done, total: None
+    def classify_pictures(
+        self, video: Pictures, reading: Reading | None = None, *, show: Show = lambda done, total: None
     ) -> Answer:
-        """As `classify`, for a video that is open."""
+        """As `classify`, for a video that is open, here or in another process."""
         reading = reading or Reading()
-        info = reader.info()
-        grid = self.grid(reader, reading)
+        grid = self.grid(video, reading)
         try:
-            windows = self._windows(reader, grid, show)
+            windows = self._windows(video, grid, show)
         except FramesMissing:
             # A damaged stretch: from now on only frames that decode are counted, as in training.
-            reader.scan()
-            info = reader.info()
-            grid = self.grid(reader, reading)
-            windows = self._windows(reader, grid, show)
-        return self.answer(reader.path, info, reader.times(), grid, windows, reading)
+            video.scan()
+            grid = self.grid(video, reading)
+            windows = self._windows(video, grid, show)
+        return self.answer(video.path, video.info(), video.times(), grid, windows, reading)
 
-    def _windows(self, reader: VideoReader, grid: Grid, show: Show) -> np.ndarray:
+    def begin(self, video: PicturesApart, reading: Reading | None = None) -> None:
+        """Let a video be decoded in its process already, for `classify_pictures` with the same reading."""
+        video.begin(self.recipes, self.grid(video, reading).frames, self.backbone.batch)
+
+    def _windows(self, video: Pictures, grid: Grid, show: Show) -> np.ndarray:
         runner = WindowRunner(self.checkpoint, grid)
-        pictures = Streams(self.recipes).batches(reader, grid.frames, self.backbone.batch)
+        pictures = video.batches(self.recipes, grid.frames, self.backbone.batch)
         # Decoder, network and head work at the same time. Pictures that may take features over have to come in order.
         in_order = any(recipe.reuse_static for recipe in self.recipes)
         at_once = 1 if in_order else min(calls_at_once(network) for network in self._networks)
@@ -308,6 +315,14 @@ class Classifier:
             labels = drop_short(labels, probabilities, times, end, reading.min_duration)
         segments = find_segments(labels, probabilities, times, end, self.classes)
         return Answer(video, self.classes, info, grid, times, windows, probabilities, labels, segments)
+
+
+def _fitting_batch(sampling: Sampling) -> int:
+    """Pictures in a batch of which as few as can be are filled up: a network compiled for 32 takes 20 as 32."""
+    if sampling.kind not in ("uniform", "first"):
+        return _MOST_PICTURES
+    steps = int(sampling.amount)
+    return math.ceil(steps / math.ceil(steps / _MOST_PICTURES))
 
 
 def _same_network(recipe: Recipe, source: WeightsSource | None) -> tuple:

@@ -6,6 +6,7 @@ whose rows another checkpoint wrote.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 from collections import Counter
@@ -15,10 +16,12 @@ from pathlib import Path
 
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.failures import FailureLog
-from pipeline.extraction.sources import stat_video
+from pipeline.extraction.sources import FileState, stat_video
 from pipeline.extraction.store import FeatureStore
+from pipeline.inference.apart import TIMEOUT, PicturesApart, read_ahead
 from pipeline.inference.classifier import Answer, Classifier, Reading
 from pipeline.inference.outputs import Outputs
+from pipeline.inference.pictures import Pictures
 from pipeline.inference.stored import StoredFeatures
 from pipeline.training.checkpoint import CHECKPOINT_FILE, MODEL_FILE
 from pipeline.videos.catalog import Catalog, Video
@@ -68,6 +71,7 @@ class FolderRun:
             ``out/<video>/``.
         store: features that were extracted before; used where they are of the frames that would be used.
         retry_failed: try again what failed before.
+        timeout: seconds without a sign of life after which a video is taken for one that hangs the decoder.
 
     Raises:
         UserError: the store has another recipe, or ``predictions.csv`` is of something else.
@@ -83,12 +87,14 @@ class FolderRun:
         outputs: Outputs | None = None,
         store: FeatureStore | None = None,
         retry_failed: bool = False,
+        timeout: float = TIMEOUT,
     ) -> None:
         self._classifier = classifier
         self._catalog = catalog
         self._out = out
         self._reading = reading
         self._outputs = outputs or Outputs()
+        self._timeout = timeout
         self._stored = StoredFeatures(store, classifier) if store is not None else None
         if out.exists() and not out.is_dir():
             raise UserError(f"--out {out}: expected a folder, and this is a file")
@@ -121,39 +127,56 @@ class FolderRun:
     def run(self, show: Callable[[Progress], None] = lambda progress: None) -> Progress:
         """Classify what is not done; a video that cannot be read is noted, and the run goes on."""
         self._write_rows()
-        failing = []
+        failing: list[str] = []
+
+        def fail(video: Video, error: VideoError, state: FileState) -> None:
+            failing.append(video.name)
+            self._log.add(video.name, error, *state)
+            self.progress.failed += 1
+            self.progress.failures.append(f"{video.name}: {error}")
+
+        todo: list[tuple[tuple[Video, FileState], Path]] = []
         for video in self._catalog:
-            size = mtime_ns = 0
             try:
-                status = stat_video(video.path)
-                size, mtime_ns = status.st_size, status.st_mtime_ns
-                row = self._rows.get(video.name)
-                if row and (row["size"], row["mtime_ns"]) == (str(size), str(mtime_ns)):
-                    self.progress.before += 1
-                elif self._log.knows(video.name, size, mtime_ns):
-                    self.progress.failed_before += 1
-                    failing.append(video.name)
-                else:
-                    answer = self._classify(video)
-                    self._write_files(video, answer)
-                    self._append(self._row(video, answer, size, mtime_ns))
-                    self.progress.done += 1
+                state = stat_video(video.path)
             except VideoError as error:
+                fail(video, error, FileState(0, 0))
+                continue
+            row = self._rows.get(video.name)
+            if row and (row["size"], row["mtime_ns"]) == (str(state.st_size), str(state.st_mtime_ns)):
+                self.progress.before += 1
+            elif self._log.knows(video.name, *state):
+                self.progress.failed_before += 1
                 failing.append(video.name)
-                self._log.add(video.name, error, size, mtime_ns)
-                self.progress.failed += 1
-                self.progress.failures.append(f"{video.name}: {error}")
-            show(self.progress)
+            else:
+                todo.append(((video, state), video.path))
+        show(self.progress)
+        with contextlib.closing(read_ahead(todo, self._begin, timeout=self._timeout)) as coming:
+            for (video, state), opened in coming:
+                try:
+                    answer = self._classify(video, opened.result())
+                    self._write_files(video, answer)
+                except VideoError as error:
+                    fail(video, error, state)
+                else:
+                    self._append(self._row(video, answer, state))
+                    self.progress.done += 1
+                show(self.progress)
         self._write_rows()
         self._log.keep_only(failing)  # what failed once and works now is no failure
         return self.progress
 
-    def _classify(self, video: Video) -> Answer:
-        found = self._stored.answer(video, self._reading) if self._stored is not None else ""
+    def _begin(self, pictures: PicturesApart) -> None:
+        """Let a video be decoded while those before it are computed, unless its features may be in a store."""
+        if self._stored is None:
+            self._classifier.begin(pictures, self._reading)
+
+    def _classify(self, video: Video, pictures: Pictures) -> Answer:
+        found = self._stored.answer(video, pictures, self._reading) if self._stored is not None else ""
         if isinstance(found, Answer):
             self.progress.from_store += 1
             return found
-        answer = self._classifier.classify(video.path, self._reading)
+        answer = self._classifier.classify_pictures(pictures, self._reading)
         if found:  # only now: the video may have failed
             self.progress.not_from_store[found] += 1
         return answer
@@ -165,7 +188,7 @@ class FolderRun:
             outputs.check(video.path, answer.info.codec)
             outputs.write(answer, self._classifier.checkpoint.folder)
 
-    def _row(self, video: Video, answer: Answer, size: int, mtime_ns: int) -> dict[str, str]:
+    def _row(self, video: Video, answer: Answer, state: FileState) -> dict[str, str]:
         mean = answer.mean.tolist()
         values = {
             "video": video.name,
@@ -175,8 +198,8 @@ class FolderRun:
             "segments": str(len(answer.segments)),
             "frames": str(len(answer.times)),
             "duration": f"{answer.info.duration:.6g}",
-            "size": str(size),
-            "mtime_ns": str(mtime_ns),
+            "size": str(state.st_size),
+            "mtime_ns": str(state.st_mtime_ns),
             "run": self._run,
         }
         return values | {f"p:{name}": f"{value:.6f}" for name, value in zip(answer.classes, mean, strict=True)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,9 @@ import cv2
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.inference.segments import UNKNOWN_NAME
+from pipeline.inference.smoothing import UNKNOWN
+from pipeline.inference.stream import Moment
 from pipeline.videos.reader import Frame
 
 PIPE = "-"
@@ -264,3 +267,19 @@ def run_live(
         if not handle(moment, delay):
             break
     return delays
+
+
+def live_line(moment: Moment, delay: float, source: LiveSource, classes: Sequence[str]) -> dict:
+    """What is written for one answer, as JSON takes it; ``delay`` in seconds."""
+    values = moment.probabilities.tolist()
+    return {
+        "time": round(moment.frame.time, 3),
+        "frame": moment.frame.index,
+        "label": UNKNOWN_NAME if moment.label == UNKNOWN else classes[moment.label],
+        "probability": round(max(values), 4),
+        "probabilities": {name: round(value, 4) for name, value in zip(classes, values, strict=True)},
+        "steps": moment.steps,
+        "delay": round(delay, 4),
+        "dropped": source.dropped,
+        "reconnects": source.reconnects,
+    }

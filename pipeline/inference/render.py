@@ -67,7 +67,10 @@ def render(
             "frames/s; an .mp4 keeps the time of each"
         )
     sound = answer.video if fps is None or abs(fps - info.fps) < 0.01 * info.fps else None
-    with VideoWriter(output, fps=rate, size=size, codec=codec, sound=sound) as writer, open_video(answer.video) as reader:
+    with (
+        VideoWriter(output, fps=rate, size=size, codec=codec, sound=sound) as writer,
+        open_video(answer.video) as reader,
+    ):
 
         def drawn() -> Iterator[tuple[Canvas, float]]:
             for _, time, picture in reader.pictures():

@@ -10,9 +10,9 @@ from pipeline.errors import UserError
 from pipeline.extraction.sources import hash_file, stat_video
 from pipeline.extraction.store import Entry, FeatureStore
 from pipeline.inference.classifier import Answer, Classifier, Reading
+from pipeline.inference.pictures import Pictures
 from pipeline.inference.windows import WindowRunner
 from pipeline.videos.catalog import Video
-from pipeline.videos.opening import open_video
 
 
 class StoredFeatures:
@@ -57,8 +57,13 @@ class StoredFeatures:
         digest = hash_file(video.path)
         return next((entry for entry in alike if entry.source.sha256 == digest), None)
 
-    def answer(self, video: Video, reading: Reading) -> Answer | str:
+    def answer(self, video: Video, pictures: Pictures, reading: Reading) -> Answer | str:
         """The answer, or in a few words why the features are not those that would be used.
+
+        Args:
+            video: what the catalog says of it.
+            pictures: the same video, open.
+            reading: how it is read.
 
         Raises:
             VideoError: the file cannot be read.
@@ -66,16 +71,14 @@ class StoredFeatures:
         entry = self.find(video)
         if entry is None:
             return "changed since" if video.name in self._store.entries else "not in it"
-        with open_video(video.path) as reader:
-            info, times = reader.info(), reader.times()
-            if entry.source.frames != info.frames:
-                reader.scan()
-                info, times = reader.info(), reader.times()
-            grid = self._classifier.grid(reader, reading)
+        if entry.source.frames != pictures.info().frames:
+            pictures.scan()
+        grid = self._classifier.grid(pictures, reading)
         sequence = self._store.read(entry.video)
         if not np.array_equal(grid.frames, sequence.frames):
-            as_one_clip = np.array_equal(grid.frames, self._classifier.sampling.indices(times))
+            as_one_clip = np.array_equal(grid.frames, self._classifier.sampling.indices(pictures.times()))
             return "with frames that do not decode" if as_one_clip else "longer than the training clips"
         runner = WindowRunner(self._classifier.checkpoint, grid)
         runner.push(sequence.features.astype(self._classifier.checkpoint.dtype, copy=False))
-        return self._classifier.answer(video.path, info, times, grid, runner.finish(), reading)
+        windows = runner.finish()
+        return self._classifier.answer(video.path, pictures.info(), pictures.times(), grid, windows, reading)

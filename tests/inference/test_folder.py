@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import csv
+import multiprocessing
+import os
 import shutil
+import signal
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +15,7 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.extraction.store import FeatureStore
+from pipeline.inference.apart import ReadingProcess
 from pipeline.inference.classifier import Classifier, Reading
 from pipeline.inference.folder import FolderRun
 from pipeline.inference.outputs import Outputs
@@ -52,15 +57,15 @@ def test_one_row_a_video(classifier, videos, tmp_path):
 def test_a_run_that_was_stopped_goes_on(classifier, videos, tmp_path, monkeypatch):
     out = tmp_path / "out"
     asked = []
-    classify = Classifier.classify
+    classify = Classifier.classify_pictures
 
     def stopping(self, video, *args, **kwargs):
-        asked.append(Path(video).name)
+        asked.append(video.path.name)
         if len(asked) == 3:
             raise KeyboardInterrupt
         return classify(self, video, *args, **kwargs)
 
-    monkeypatch.setattr(Classifier, "classify", stopping)
+    monkeypatch.setattr(Classifier, "classify_pictures", stopping)
     with pytest.raises(KeyboardInterrupt):
         run(classifier, videos, out)
     assert len(rows(out)) == 2
@@ -109,6 +114,47 @@ def test_failures_do_not_stop_the_run(classifier, videos, tmp_path):
     progress = run(classifier, videos, out)
     assert (progress.done, progress.before, progress.failed) == (1, 4, 0)
     assert not (out / "failures.csv").exists()
+
+
+def test_a_file_that_hangs_the_decoder_costs_itself_only(classifier, videos, tmp_path):
+    os.mkfifo(videos / "Blue" / "hangs.mp4")  # opening it waits for ever
+    progress = run(classifier, videos, tmp_path / "out", timeout=2.0)
+    assert (progress.done, progress.failed) == (4, 1)
+    assert progress.failures == ["Blue/hangs.mp4: decode: the decoder hung: no sign of life for 2 s"]
+
+
+def test_a_file_that_crashes_the_decoder_costs_itself_only(classifier, videos, tmp_path):
+    fifo = videos / "Blue" / "crashes.mp4"
+    os.mkfifo(fifo)
+
+    def crash() -> None:
+        held = os.open(fifo, os.O_WRONLY)  # waits until somebody opens it to read
+        for child in multiprocessing.active_children():
+            if any(os.path.realpath(file) == str(fifo) for file in Path(f"/proc/{child.pid}/fd").iterdir()):
+                os.kill(child.pid, signal.SIGSEGV)
+        os.close(held)
+
+    killer = threading.Thread(target=crash)
+    killer.start()
+    progress = run(classifier, videos, tmp_path / "out")
+    killer.join()
+    assert (progress.done, progress.failed) == (4, 1)
+    assert progress.failures == ["Blue/crashes.mp4: decode: the decoder crashed (SIGSEGV)"]
+
+
+def test_apart_as_here(classifier, clips, tmp_path):
+    write_pieces(tmp_path / "long.mp4", [(0, 40), (1, 50), (2, 45)])
+    here = classifier.classify(tmp_path / "long.mp4", Reading(stride=1))
+    with ReadingProcess() as process:
+        apart = classifier.classify_pictures(process.open(tmp_path / "long.mp4"), Reading(stride=1))
+        np.testing.assert_array_equal(apart.windows, here.windows)
+        np.testing.assert_array_equal(apart.times, here.times)
+        assert (apart.info, apart.segments) == (here.info, here.segments)
+        # Whoever leaves a video in the middle does not find the rest of it in the next one.
+        left = process.open(tmp_path / "long.mp4").batches(classifier.recipes, list(range(100)), 4)
+        next(left)
+        first = classifier.classify_pictures(process.open(clips / "Red" / "clip0.mp4"))
+    assert first.label == "Red"
 
 
 def test_features_of_a_store_are_used(classifier, clips, store, tmp_path):

@@ -22,7 +22,7 @@ from pipeline.videos.files import write_folder_once
 
 INT8 = "int8"  # the precision, and the folder in a store or checkpoint
 _ABOUT, _MODEL, _VALUES = "calibration.json", "network.xml", "network.bin"
-_NOT_HERE = "put it back, or name a store or checkpoint that has it by --int8-from"
+_NOT_HERE = "copy it back from a store or checkpoint that has it (extract_features.py takes --int8-from)"
 
 
 @dataclass(frozen=True)

@@ -138,8 +138,9 @@ def test_no_network_is_loaded_for_frames(videos, tmp_path):
         "2 False\n",
         "error: --dtype float32: frames are pictures, kept as uint8\n",
     )
-    refused = call("--weights", "random")
-    assert (refused.stdout, refused.stderr) == (
-        "2 False\n",
-        "error: --weights random: frames are kept as pictures, and no network computes; leave it out\n",
-    )
+    for option in ("--weights random", "--pooling max", "--precision bfloat16"):
+        refused = call(*option.split())
+        assert (refused.stdout, refused.stderr) == (
+            "2 False\n",
+            f"error: {option}: frames are kept as pictures, and no network computes; leave it out\n",
+        )
