@@ -57,7 +57,7 @@ class _Format:
 _H264 = _Format("libx264", options={"preset": "veryfast", "crf": "20"})
 _WEB = _Format("libx264", options=_H264.options, container={"movflags": "+faststart"})
 _FORMATS = {
-    ".avi": _Format("mpeg4", tag="XVID", quantiser=3, own_times=False, options={"mv0_threshold": "1024"}),
+    ".avi": _Format("mpeg4", tag="XVID", quantiser=3, own_times=False, options={"mv0_threshold": "4096"}),
     ".mp4": _WEB,
     ".m4v": _WEB,
     ".mov": _WEB,
