@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 import shutil
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.errors import UserError
 from pipeline.inference.classifier import Answer, Reading
@@ -58,6 +61,13 @@ class Browser:
         while not self.run(f"return Boolean({script})"):
             assert time.monotonic() < end, script
             time.sleep(0.05)
+
+    def middle(self, element: str) -> np.ndarray:
+        """``(10, 10, 3)`` uint8: what the page shows in the middle of an element."""
+        place = f"const at = document.getElementById('{element}').getBoundingClientRect();"
+        x, y = self.run(f"{place} return [Math.round(at.x + at.width / 2), Math.round(at.y + at.height / 2)]")
+        page = Image.open(io.BytesIO(base64.b64decode(self.ask("GET", "/screenshot")))).convert("RGB")
+        return np.asarray(page)[y - 5 : y + 5, x - 5 : x + 5]
 
     def click(self, selector: str, number: int = 0) -> None:
         found = self.ask("POST", "/elements", {"using": "css selector", "value": selector})
@@ -108,6 +118,7 @@ def test_clicks_and_keys(answer, tmp_path, browser):
     write_page(answer, tmp_path / "out #1.mp4", page)
     browser.ask("POST", "/url", {"url": page.as_uri()})
     browser.wait("document.getElementById('video').readyState >= 2")
+    assert browser.middle("video").max() > 100  # the first frame is to be seen before anybody plays it
     assert browser.run("return document.querySelectorAll('#segments button').length") == 3
     now = "return document.getElementById('video').currentTime"
 
