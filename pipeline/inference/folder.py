@@ -62,6 +62,9 @@ def fingerprint(classifier: Classifier, reading: Reading, outputs: Outputs) -> s
 class FolderRun:
     """Classifies the videos of a catalog.
 
+    Videos are read in processes that are started anew (`multiprocessing`, spawn), so a program of your own that uses
+    this needs ``if __name__ == "__main__":``.
+
     Args:
         classifier: the checkpoint.
         catalog: the videos.
