@@ -366,7 +366,9 @@ def _parser() -> argparse.ArgumentParser:
     many.add_argument("--out", type=Path, help="the folder for predictions.csv and failures.csv")
     many.add_argument("--store", type=Path, help="features that extract_features.py made, used where they fit")
     many.add_argument("--retry-failed", action="store_true", help="try again what failed before")
-    many.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds without a sign of life of a video")
+    many.add_argument(
+        "--timeout", type=float, default=TIMEOUT, help="seconds without a sign of life that a video may take"
+    )
     live = parser.add_argument_group("live")
     live.add_argument("--show", action="store_true", help="a window with the labelled picture, until q is pressed")
     live.add_argument("--seconds", type=float, help="end after this time")

@@ -56,8 +56,11 @@ class _Format:
 
 _H264 = _Format("libx264", options={"preset": "veryfast", "crf": "20"})
 _WEB = _Format("libx264", options=_H264.options, container={"movflags": "+faststart"})
+# A block whose neighbours stand still is not searched for motion unless it changed clearly: noise of a still camera is
+# searched in vain.
+_STILL = {"mv0_threshold": "4096"}
 _FORMATS = {
-    ".avi": _Format("mpeg4", tag="XVID", quantiser=3, own_times=False, options={"mv0_threshold": "4096"}),
+    ".avi": _Format("mpeg4", tag="XVID", quantiser=3, own_times=False, options=_STILL),
     ".mp4": _WEB,
     ".m4v": _WEB,
     ".mov": _WEB,
