@@ -24,7 +24,8 @@ import numpy as np
 from pipeline import command
 from pipeline.errors import UserError
 from pipeline.extraction.augmentation import DEFAULT
-from pipeline.videos.catalog import open_catalog, write_catalog
+from pipeline.videos.catalog import open_catalog
+from pipeline.videos.catalog_table import write_catalog
 from scripts import extract_features
 
 

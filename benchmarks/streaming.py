@@ -29,7 +29,8 @@ from pipeline import command
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.shards import StoreWriter
 from pipeline.extraction.store import CATALOG_FILE, Source
-from pipeline.videos.catalog import Video, write_catalog
+from pipeline.videos.catalog import Video
+from pipeline.videos.catalog_table import write_catalog
 
 STEPS, DIMENSIONS, CLASSES = 20, 2048, 20
 

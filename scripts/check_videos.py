@@ -20,9 +20,10 @@ from pipeline.videos.checks import KINDS, Facts, Problem, check_set
 from pipeline.videos.duplicates import find_duplicates
 from pipeline.videos.inspection import TIMEOUT, inspect
 from pipeline.videos.repair import quarantine, repair
-from pipeline.videos.tables import natural_key, plural, write_table
+from pipeline.videos.tables import natural_key, plural, refuse_foreign_table, write_table
 
 FIXABLE = ("damaged", "truncated", "header", "hidden frames", "odd size")
+_COLUMNS = ("severity", "problem", "video", "label", "split", "detail")
 MOVABLE = ("unreadable", "no video", "damaged", "truncated")
 
 
@@ -46,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError(f"--timeout {args.timeout:g}: expected seconds above 0")
 
     catalog = open_catalog(args.source)
+    out = args.out or catalog.root / "problems.csv"
+    refuse_foreign_table(out, _COLUMNS)
     for folder, flag in ((args.quarantine, "--quarantine"), (args.fix, "--fix")):
         if folder is not None and folder.resolve().is_relative_to(catalog.root.resolve()):
             raise UserError(f"{flag} {folder} lies inside {catalog.root}, where its videos would become input")
@@ -60,10 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         + find_duplicates(catalog.videos, sorted(facts, key=lambda found: natural_key(found.name)))
     )
     rows = {video.name: video for video in catalog.videos}
-    out = args.out or catalog.root / "problems.csv"
-    write_table(
-        (_row(problem, rows) for problem in problems), ("severity", "problem", "video", "label", "split", "detail"), out
-    )
+    write_table((_row(problem, rows) for problem in problems), _COLUMNS, out)
     for problem in problems:
         say(f"{problem.severity:5}  {problem.kind:23}  {problem.video}{': ' if problem.video else ''}{problem.detail}")
     _act(problems, rows, args, say)

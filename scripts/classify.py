@@ -37,6 +37,7 @@ from pipeline.training.checkpoint import Checkpoint
 from pipeline.videos.catalog import open_catalog
 from pipeline.videos.images import holds_frames
 from pipeline.videos.opening import open_video
+from pipeline.videos.replacing import free_name
 from pipeline.videos.tables import plural
 from pipeline.videos.timestamps import format_time
 from pipeline.videos.writer import AVI_CODECS
@@ -80,7 +81,7 @@ def _single(args: argparse.Namespace, reading: Reading) -> int:
     source = Path(args.video)
     # A file that cannot be read or written is told of before seconds of loading.
     with _naming(source), open_video(source) as video:
-        outputs.check(source, video.info().codec)
+        outputs.check(source, video.info().codec, overwrite=args.overwrite)
     highlights = _highlights(args)
     classifier = _load(args, say)
     with _naming(source), command.progress(None, "frame", args.quiet, desc="classify") as bar:
@@ -121,13 +122,8 @@ def _naming(video: Path) -> Iterator[None]:
 
 
 def _default_video(args: argparse.Namespace) -> Path:
-    """result.avi, or beside a page an .mp4, since browsers do not play AVI."""
-    if args.html is None:
-        return Path("result.avi")
-    beside = args.html.with_suffix(".mp4")
-    if beside.absolute() == Path(args.video).absolute():  # the video itself is there
-        return args.html.with_name(f"{args.html.stem}.labelled.mp4")
-    return beside
+    """result.avi, or beside a page an .mp4, since browsers do not play AVI; a name that is free."""
+    return free_name(Path("result.avi") if args.html is None else args.html.with_suffix(".mp4"))
 
 
 def _outputs(args: argparse.Namespace, default: Path | None) -> Outputs:
@@ -197,6 +193,7 @@ def _folder(args: argparse.Namespace, reading: Reading) -> int:
         outputs=outputs,
         store=store,
         retry_failed=args.retry_failed,
+        overwrite=args.overwrite,
         timeout=args.timeout,
     )
     with command.progress(len(catalog), "video", args.quiet) as bar:
@@ -228,7 +225,20 @@ def _from_store(store: Path, progress: Progress) -> str:
 
 
 def _live(args: argparse.Namespace, reading: Reading) -> int:
-    files = ("output", "json", "csv", "segments", "srt", "html", "cut", "cut_out", "out", "store", "retry_failed")
+    files = (
+        "output",
+        "json",
+        "csv",
+        "segments",
+        "srt",
+        "html",
+        "cut",
+        "cut_out",
+        "out",
+        "store",
+        "retry_failed",
+        "overwrite",
+    )
     _refuse(args, "a live source", (*files, "clip_seconds", "probabilities"))
     if args.seconds is not None and not args.seconds > 0:
         raise UserError(f"--seconds {args.seconds:g}: expected more than 0")
@@ -348,6 +358,7 @@ def _parser() -> argparse.ArgumentParser:
     output.add_argument(
         "--output", type=Path, help=".avi, .mp4, .mkv, .mov or .gif with labels drawn (default for a file: result.avi)"
     )
+    output.add_argument("--overwrite", action="store_true", help="replace files that are there")
     output.add_argument("--frames", choices=("all", "none"), default="all", help="none: write no video, only the data")
     output.add_argument("--style", choices=STYLES, default="bars", help="of the drawing")
     output.add_argument("--fps", type=float, help="frames per second of the output (default: as the video)")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import command
+from pipeline.videos.replacing import refuse_existing
 from pipeline.videos.tables import plural
 
 
@@ -14,8 +15,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = command.parser(__doc__, "python scripts/compare_runs.py checkpoints/* --out comparison.html")
     parser.add_argument("checkpoints", metavar="CHECKPOINT", type=Path, nargs="+", help="checkpoint folders")
     parser.add_argument("--out", type=Path, default=Path("comparison.html"), help="the page to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace a page that is there")
     args = parser.parse_args(argv)
 
+    refuse_existing(args.out, overwrite=args.overwrite)
     # Keras takes seconds to import; --help must not wait for it.
     from pipeline.training.compare import write_comparison
 

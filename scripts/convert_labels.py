@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import command
-from pipeline.errors import UserError, VideoError
+from pipeline.errors import VideoError
 from pipeline.videos.annotations import read_annotations
 from pipeline.videos.labels import COLUMNS, find_intervals, intervals_by_video, label_frames, read_labels
 from pipeline.videos.opening import open_video
+from pipeline.videos.replacing import refuse_existing
 from pipeline.videos.tables import plural, write_table
 
 
@@ -35,8 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--background", default="", metavar="LABEL", help="the label of frames in no stretch")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
     args = parser.parse_args(argv)
-    if args.out.exists() and not args.overwrite:
-        raise UserError(f"{args.out} exists; give --overwrite to replace it, or another --out")
+    refuse_existing(args.out, overwrite=args.overwrite)
     reports: list[str] = []
     if args.to == "frames":
         rows = _to_frames(args, reports)

@@ -27,7 +27,9 @@ from pipeline.videos.cutting import Encoding, claim, cut_clips, left_to_cut
 from pipeline.videos.ffmpeg import find_ffmpeg
 from pipeline.videos.files import remove_abandoned
 from pipeline.videos.sizes import parse_size
-from pipeline.videos.tables import plural, write_table
+from pipeline.videos.tables import plural, refuse_foreign_table, write_table
+
+_FAILURE_COLUMNS = ("video", "start", "end", "stage", "reason")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,6 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not args.fast:
         find_ffmpeg()
 
+    table = args.out / "failures.csv"
+    refuse_foreign_table(table, _FAILURE_COLUMNS)
     failures: list[dict] = []
 
     def failed(video: Path, error: VideoError, clip: Clip | None = None) -> None:
@@ -126,9 +130,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"copied at keyframes: clips start {sum(early) / len(early):.2f} s early (at most {max(early):.2f} s) "
             f"and end {sum(late) / len(late):.2f} s late (at most {max(late):.2f} s)"
         )
-    table = args.out / "failures.csv"
     if failures:
-        write_table(failures, ("video", "start", "end", "stage", "reason"), table)
+        write_table(failures, _FAILURE_COLUMNS, table)
     else:
         table.unlink(missing_ok=True)
     say(

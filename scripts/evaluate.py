@@ -12,7 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import command
+from pipeline.errors import UserError
+from pipeline.training.checkpoint import CHECKPOINT_FILE
 from pipeline.videos.files import write_whole
+from pipeline.videos.replacing import refuse_existing
+
+_PREDICTIONS, _MATRIX, _RESULTS = "predictions.csv", "confusion_matrix.png", "results.json"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,8 +30,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--memory", metavar="SIZE", help="as for train.py")
     parser.add_argument("--group", help="as for train.py; the interval of the accuracy draws whole groups")
     parser.add_argument("--out", type=Path, help="folder for predictions.csv, confusion_matrix.png and results.json")
+    parser.add_argument("--overwrite", action="store_true", help="replace these files where they are there")
     args = parser.parse_args(argv)
     say = command.say(args.quiet)
+
+    if args.out is not None:
+        if (args.out / CHECKPOINT_FILE).exists():
+            raise UserError(f"{args.out} is a checkpoint, whose own results are kept; choose another --out")
+        for name in (_PREDICTIONS, _MATRIX, _RESULTS):
+            refuse_existing(args.out / name, overwrite=args.overwrite)
 
     # Keras takes seconds to import; --help must not wait for it.
     from pipeline.training import plots
@@ -57,12 +69,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     figures = measure(predictions, groups)
     say(report_text(predictions))
     if args.out is not None:
-        write_predictions([predictions], args.out / "predictions.csv")
+        write_predictions([predictions], args.out / _PREDICTIONS)
         title = f"{args.split}: accuracy {figures['accuracy']:.3f}, {figures['videos']} videos"
-        plots.save(
-            plots.confusion_matrix(confusion(predictions), data.classes, title), args.out / "confusion_matrix.png"
-        )
-        with write_whole(args.out / "results.json") as temporary:
+        plots.save(plots.confusion_matrix(confusion(predictions), data.classes, title), args.out / _MATRIX)
+        with write_whole(args.out / _RESULTS) as temporary:
             temporary.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for row in figures["mistakes"][:5]:
         say(f"confident mistake: {row['video']} is {row['label']}, answered {row['answer']} ({row['confidence']:.2f})")

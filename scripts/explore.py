@@ -18,6 +18,7 @@ from pipeline.videos.checks import Facts, Problem, check_set
 from pipeline.videos.duplicates import find_duplicates
 from pipeline.videos.inspection import TIMEOUT, inspect
 from pipeline.videos.looking import look_at, read_problems, write_page, write_sheets
+from pipeline.videos.replacing import refuse_existing
 from pipeline.videos.tables import natural_key, plural
 
 
@@ -37,8 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError(f"--workers {args.workers} cannot work; expected at least 1")
     if not args.timeout > 0:
         raise UserError(f"--timeout {args.timeout:g}: expected seconds above 0")
-    if args.out.exists() and not args.overwrite:
-        raise UserError(f"{args.out} exists; give --overwrite to replace it, or another --out")
+    refuse_existing(args.out, overwrite=args.overwrite)
     catalog = open_catalog(args.source)
     problems: list[Problem] = []
     table = args.problems or catalog.root / "problems.csv"

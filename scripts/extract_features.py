@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -29,8 +28,8 @@ from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.progress_line import ProgressLine
 from pipeline.extraction.recipe import CROPS, FRAMES, INPUTS, INTERPOLATIONS, PIXELS, POOLINGS, Input, Recipe
 from pipeline.extraction.reuse import DEFAULT as REUSE_STATIC
-from pipeline.extraction.shards import check_place
-from pipeline.extraction.store import RECIPE_FILE, SHARDS, known_digest
+from pipeline.extraction.store import CATALOG_FILE, known_digest
+from pipeline.extraction.store_folder import check_place, remove_store
 from pipeline.videos.catalog import Catalog, open_catalog
 from pipeline.videos.sampling import FORMS, Sampling
 from pipeline.videos.sizes import parse_size
@@ -67,9 +66,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     sampling = Sampling.parse(args.sampling)
     catalog = open_catalog(args.source)
     say(f"{args.source}: {catalog.summary()}")
-    check_place(args.out)
+    check_place(args.out, Path(args.source), overwrite=args.overwrite)
     if args.overwrite:
-        _remove_store(args.out)
+        remove_store(args.out)
 
     size = network.check_size(parse_size(args.size) if args.size else None)
     recipe = Recipe(
@@ -91,6 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         recipe = replace(recipe, weights_digest=known_digest(args.out, weights) or loader.backbone(recipe).digest)
     extraction = Extraction(catalog, args.out, recipe, weights, spec)
     plan = extraction.look()
+    for note in extraction.table_changes.lines(args.out / CATALOG_FILE, args.source):
+        say(f"note: {note}")
     if plan.extract and args.engine == "ray":
         _run_on_ray(extraction, weights, args, say)
     elif plan.extract:
@@ -181,7 +182,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--ray-address", default="local", help="local, auto, or HOST:PORT of a running cluster")
     run.add_argument("--ray-workers", type=int, default=0, help="actors; 0: one per GPU, else one per machine")
-    run.add_argument("--overwrite", action="store_true", help="throw away what the store holds and begin anew")
+    run.add_argument("--overwrite", action="store_true", help="remove what the store wrote and begin anew")
     return parser
 
 
@@ -199,8 +200,8 @@ def _run_on_devices(args: argparse.Namespace, argv: Sequence[str]) -> int:
         raise UserError("--devices is for one machine; Ray gives each GPU an actor by itself")
     jobs = devices.calls(Path(__file__), argv, devices.parse_devices(args.devices), _part(args.shard), args.workers)
     if args.overwrite:
-        check_place(args.out)
-        _remove_store(args.out)
+        check_place(args.out, Path(args.source), overwrite=True)
+        remove_store(args.out)
     return devices.run_all(jobs)
 
 
@@ -321,15 +322,6 @@ def _batch(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise UserError(f"--batch {text}: expected at least 1 picture, or auto")
     return int(text)
-
-
-def _remove_store(folder: Path) -> None:
-    if folder.exists() and not (folder / RECIPE_FILE).exists() and any(folder.iterdir()):
-        raise UserError(f"--overwrite: {folder} is no feature store, so it is left alone")
-    for path in [*folder.glob(SHARDS), *folder.glob("failures*.csv")]:
-        path.unlink()
-    if folder.exists():
-        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

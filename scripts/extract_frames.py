@@ -15,7 +15,9 @@ from pipeline.errors import UserError, VideoError
 from pipeline.videos.catalog import open_catalog
 from pipeline.videos.picking import write_frames
 from pipeline.videos.sampling import Sampling
-from pipeline.videos.tables import plural, write_table
+from pipeline.videos.tables import plural, refuse_foreign_table, write_table
+
+_FAILURE_COLUMNS = ("video", "stage", "reason")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for folder in folders:
         if folder.exists() and not args.overwrite:
             raise UserError(f"{folder} exists; give --overwrite to replace it, or another --out")
+    table = args.out / "failures.csv"
+    refuse_foreign_table(table, _FAILURE_COLUMNS)
     failures = []
     written = 0
     with command.progress(len(catalog), "video", args.quiet) as bar:
@@ -50,9 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 failures.append({"video": video.name, "stage": error.stage, "reason": error.reason})
                 print(f"failed: {video.name}: {error}", file=sys.stderr)
             bar.update()
-    table = args.out / "failures.csv"
     if failures:
-        write_table(failures, ("video", "stage", "reason"), table)
+        write_table(failures, _FAILURE_COLUMNS, table)
     else:
         table.unlink(missing_ok=True)
     done = plural(len(folders) - len(failures), "video")

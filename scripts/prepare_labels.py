@@ -18,6 +18,7 @@ from pipeline import command
 from pipeline.errors import UserError
 from pipeline.videos.catalog import SPLITS, open_catalog
 from pipeline.videos.framewise import COLUMNS, add_splits, label_data
+from pipeline.videos.replacing import refuse_existing
 from pipeline.videos.splitting import Shares
 from pipeline.videos.tables import plural, write_table
 
@@ -37,8 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     table = args.labels or args.source / "labels.csv"
     if not table.is_file():
         raise UserError(f"{table} does not exist; name the table of labels by --labels")
-    if args.out.exists() and not args.overwrite:
-        raise UserError(f"{args.out} exists; give --overwrite to replace it, or another --out")
+    refuse_existing(args.out, overwrite=args.overwrite)
     checked = label_data(open_catalog(args.source), table, background=args.background)
     if not checked.labels:
         raise UserError(f"{table} labels no frame of {args.source}: {checked.reports[0]}")

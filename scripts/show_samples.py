@@ -14,6 +14,7 @@ from pipeline import command
 from pipeline.errors import UserError
 from pipeline.extraction.augmentation import DEFAULT, FrameAugmentation, check_varies
 from pipeline.extraction.store import FeatureStore
+from pipeline.videos.replacing import refuse_existing
 from pipeline.videos.sampling import Sampling
 from pipeline.videos.tables import plural
 
@@ -44,8 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError(f"--{name} {getattr(args, name)}: expected 1 or more")
     if args.out.suffix.lower() != ".png":
         raise UserError(f"--out {args.out}: expected a name ending in .png")
-    if args.out.exists() and not args.overwrite:
-        raise UserError(f"{args.out} exists; give --overwrite to replace it, or another --out")
+    refuse_existing(args.out, overwrite=args.overwrite)
 
     from pipeline.training import plots
     from pipeline.training.samples import contact_sheet, draw_samples, seconds_apart

@@ -1,4 +1,6 @@
-"""Divide a data set into train, val and test and write that to its catalog; no file is touched unless asked.
+"""Divide a data set into train, val and test and write that to its table; no file is touched unless asked.
+
+The rest of a table that is there stays: labels, counted frames, columns of its own.
 
 By shares: whole groups at a time, every class in its share, the same for one seed.
 By official lists: UCF101, HMDB51, Kinetics, or train.csv and test.csv with video_name,tag:
@@ -14,7 +16,8 @@ from pathlib import Path
 
 from pipeline import command
 from pipeline.errors import UserError
-from pipeline.videos.catalog import SPLITS, Video, open_catalog, write_catalog
+from pipeline.videos.catalog import SPLITS, TABLE, Video, open_catalog, read_catalog
+from pipeline.videos.catalog_table import FACTS, update_catalog
 from pipeline.videos.official import apply_lists, read_list
 from pipeline.videos.splitting import Shares, arrange, assign_splits, gaps, group_by
 from pipeline.videos.tables import plural
@@ -23,7 +26,7 @@ from pipeline.videos.tables import plural
 def main(argv: Sequence[str] | None = None) -> int:
     parser = command.parser(__doc__, "python scripts/split_dataset.py data --shares 0.7 0.15 0.15 --seed 0")
     parser.add_argument("source", metavar="DATA", help="folder of videos, or a CSV file")
-    parser.add_argument("--out", type=Path, help="the catalog to write (default: data_file.csv in the folder)")
+    parser.add_argument("--out", type=Path, help="the table to write (default: data_file.csv in the folder)")
     parser.add_argument(
         "--shares",
         type=float,
@@ -39,15 +42,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     files = parser.add_mutually_exclusive_group()
     files.add_argument("--link", type=Path, metavar="FOLDER", help="also make FOLDER/<split>/<class>/... of links")
     files.add_argument("--move", type=Path, metavar="FOLDER", help="also move the files to FOLDER/<split>/<class>/...")
-    parser.add_argument("--overwrite", action="store_true", help="replace a catalog that is there")
+    parser.add_argument("--overwrite", action="store_true", help="replace splits that the table has already")
     args = parser.parse_args(argv)
     say = command.say(args.quiet)
 
     catalog = open_catalog(args.source)
     folder = args.link or args.move
-    out = args.out or (folder or catalog.root) / "data_file.csv"
-    if out.exists() and not args.overwrite:
-        raise UserError(f"{out} exists; give --overwrite to replace it, or another --out")
+    out = args.out or (folder or catalog.root) / TABLE
+    if out.exists() and not args.overwrite and any(video.split for video in read_catalog(out)):
+        raise UserError(f"{out} has splits already; give --overwrite to replace them, or another --out")
     videos: Sequence[Video] = catalog.videos
     if args.group_by:
         videos = group_by(videos, args.group_by)
@@ -59,19 +62,41 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError("--val goes with --list; without lists the second of --shares says how much val gets")
         shares = Shares(*args.shares)
         videos = assign_splits(videos, shares, seed=args.seed)
+    if args.list and out.exists() and not args.overwrite:
+        _refuse_unlisted(out, videos)
     unlabelled = sum(not video.label for video in videos)
     if unlabelled:
         say(f"without a label: {plural(unlabelled, 'video')}")
     for line in gaps(videos, shares):
         say(line)
+    before = list(videos)
     if folder is not None:
         videos = arrange(videos, folder, move=args.move is not None)
-    write_catalog(videos, out)
+    changes = update_catalog(
+        videos,
+        out,
+        (*FACTS, "split", *(["group"] if args.group_by or args.list else [])),
+        before=before if args.move else (),
+        keep_others=not (args.list and args.overwrite),
+    )
+    for line in changes.lines(out, args.source):
+        say(f"note: {line}")
     counts = Counter(video.split for video in videos)
     groups = len({video.group or video.name for video in videos})
     parts = ", ".join(f"{split} {counts[split]:,}" for split in SPLITS if counts[split])
     say(f"{out}: {plural(len(videos), 'video')} in {plural(groups, 'group')}: {parts}")
     return command.OK
+
+
+def _refuse_unlisted(table: Path, videos: Sequence[Video]) -> None:
+    """Official lists say which videos are the data set; others must not stay in the table unnoticed."""
+    listed = {video.name for video in videos}
+    others = [video.name for video in read_catalog(table) if video.name not in listed]
+    if others:
+        raise UserError(
+            f"{table} has {plural(len(others), 'video')} that no list names, such as {others[0]}; give --overwrite to "
+            "leave them out, or another --out"
+        )
 
 
 def _by_lists(videos: Sequence[Video], args, say) -> list[Video]:

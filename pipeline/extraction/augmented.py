@@ -19,11 +19,9 @@ from pipeline.extraction.augmentation import DEFAULT, FrameAugmentation, numbers
 from pipeline.extraction.collect import Collector, Network, Progress
 from pipeline.extraction.decoding import DecoderPool, Frames, Message
 from pipeline.extraction.extract import Extraction
-from pipeline.extraction.store import FeatureStore, name_of_copy
+from pipeline.extraction.store import AUGMENTATION_FILE, FeatureStore, name_of_copy
 from pipeline.videos.catalog import Video
 from pipeline.videos.files import write_whole
-
-AUGMENTATION_FILE = "augmentation.json"
 
 
 @dataclass(frozen=True)

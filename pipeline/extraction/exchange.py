@@ -14,7 +14,8 @@ from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.shards import StoreWriter, chunking
 from pipeline.extraction.sources import hash_file, stat_video
 from pipeline.extraction.store import CATALOG_FILE, FeatureStore, Source
-from pipeline.videos.catalog import SPLITS, Video, write_catalog
+from pipeline.videos.catalog import SPLITS, Video
+from pipeline.videos.catalog_table import CHOICES, FACTS, update_catalog
 from pipeline.videos.files import write_whole
 from pipeline.videos.tables import natural_key, read_table
 
@@ -73,7 +74,7 @@ def import_features(
     failed: dict[str, str] = {}
     added = present = 0
     with StoreWriter(out, recipe, dtype=dtype, provenance={"precision": IMPORTED}) as writer:
-        write_catalog(videos, out / CATALOG_FILE)
+        update_catalog(videos, out / CATALOG_FILE, (*FACTS, *CHOICES))
         entries = FeatureStore(out).entries
         for video in videos:
             looked_at()

@@ -20,7 +20,8 @@ from pipeline.extraction.shards import SHARD_SECONDS, StoreWriter
 from pipeline.extraction.sources import stat_video
 from pipeline.extraction.store import CATALOG_FILE, FAILURES_FILE, FeatureStore
 from pipeline.machine import processors
-from pipeline.videos.catalog import Catalog, Video, write_catalog
+from pipeline.videos.catalog import Catalog, Video
+from pipeline.videos.catalog_table import CHOICES, FACTS, TableChanges, update_catalog
 from pipeline.videos.sampling import Sampling
 
 _BATCH = 32  # pictures for a network that has no opinion, such as a plain function
@@ -107,6 +108,8 @@ class Extraction:
         self._log = FailureLog(folder / (FAILURES_FILE if n == 1 else f"failures-{i}-of-{n}.csv"))
         self.plan = Plan()
         self.progress = Progress()
+        self.table_changes = TableChanges()
+        """What `look` changed in the catalog of the store."""
 
     def look(self, looked_at: Callable[[], None] = lambda: None) -> Plan:
         """Find out what is to be done; neither decodes nor loads a network."""
@@ -118,7 +121,7 @@ class Extraction:
         self.progress.videos = len(self.plan.extract) + len(self.plan.copies) + len(self.plan.twins)
         self.progress.failed = len(self._log)
         self.progress.expectation = Expectation(self.plan.extract, Sampling.parse(self.recipe.sampling))
-        self.write_catalog()
+        self.table_changes = self.write_catalog()
         return self.plan
 
     def decode(self) -> DecoderPool:
@@ -195,8 +198,12 @@ class Extraction:
         """Why each failed video of this run, or of earlier ones, cannot be used."""
         return {video.name: self._log.reason(video.name) for video in self.mine if video.name in self._log}
 
-    def write_catalog(self) -> None:
-        """Write the whole catalog into the store, with the facts that decoding found out."""
+    def write_catalog(self) -> TableChanges:
+        """Write the videos into the catalog of the store, with the facts that decoding found out.
+
+        Rows of other videos stay. Labels, splits and groups that the store knows give way to those of a table only: a
+        folder, or a single file, does not know that somebody corrected them.
+        """
         entries = FeatureStore(self.folder).entries
         rows = []
         for video in self._catalog:
@@ -212,4 +219,5 @@ class Extraction:
                     duration=facts.duration,
                 )
             rows.append(video)
-        write_catalog(rows, self.folder / CATALOG_FILE)
+        replaced = FACTS if self._catalog.table is None else (*FACTS, *CHOICES)
+        return update_catalog(rows, self.folder / CATALOG_FILE, replaced)

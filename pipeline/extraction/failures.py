@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.errors import VideoError
-from pipeline.videos.tables import read_table, write_table
+from pipeline.videos.tables import read_table, refuse_foreign_table, write_table
 
 _COLUMNS = ("video", "stage", "reason", "time", "size", "mtime_ns")
 
@@ -22,6 +22,7 @@ class FailureLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        refuse_foreign_table(path, _COLUMNS)
         self._rows = {row["video"]: row for row in read_table(path) if row.get("video")} if path.exists() else {}
 
     def __len__(self) -> int:

@@ -19,11 +19,12 @@ from typing import IO, Any
 import h5py
 import numpy as np
 
-from pipeline.errors import UserError, VideoError
+from pipeline.errors import VideoError
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.store import FORMAT, RECIPE_FILE, SHARDS, Source, read_recipe_file
-from pipeline.videos.files import remove_abandoned, write_whole
+from pipeline.extraction.store import FORMAT, Source
+from pipeline.extraction.store_folder import prepare_store
+from pipeline.videos.files import write_whole
 
 SHARD_SECONDS = 30.0  # the most work that a power cut can cost
 SHARD_BYTES = 256 << 20
@@ -300,54 +301,6 @@ def chunking(shape: tuple[int, ...], steps: int) -> dict[str, Any]:
 
 class _Empty(Exception):
     """Nothing was added to a shard, so it gets no name."""
-
-
-def check_place(folder: Path) -> None:
-    """Find out early whether a store can be made or continued in ``folder``; nothing is written.
-
-    Raises:
-        UserError: it cannot.
-    """
-    nearest = next((place for place in (folder, *folder.absolute().parents) if place.exists()), folder)
-    if not nearest.is_dir():
-        raise UserError(f"cannot write to {folder}: {nearest} is a file")
-    if not os.access(nearest, os.W_OK):
-        raise UserError(f"cannot write to {folder}: no permission to write in {nearest}")
-
-
-def prepare_store(folder: Path, recipe: Recipe, weights: WeightsSource | None = None) -> None:
-    """Make the folder with its ``recipe.json``, or check that what is there has the same recipe.
-
-    Raises:
-        UserError: another recipe, or the folder cannot be written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(folder)
-        content: dict[str, Any] = {
-            "format": FORMAT,
-            "fingerprint": recipe.fingerprint,
-            "recipe": recipe.to_dict(),
-            "weights": {},
-        }
-        if (folder / RECIPE_FILE).exists():
-            content = read_recipe_file(folder)
-            there = Recipe.from_json(json.dumps(content["recipe"]))
-            if there != recipe:
-                raise UserError(
-                    f"{folder} holds features of another recipe: {recipe.differences(there)}; use another --out"
-                )
-        elif any(folder.glob(SHARDS)):
-            raise UserError(f"{folder} has shards but no {RECIPE_FILE}; put that file back or use another --out")
-        known = content["weights"]
-        if not (folder / RECIPE_FILE).exists() or (weights and weights.key() not in known):
-            if weights:
-                # A later run finds the digest of a source here and need not load the network to know it.
-                known[weights.key()] = {"digest": recipe.weights_digest, "source": weights.absolute()}
-            with write_whole(folder / RECIPE_FILE) as temporary:
-                temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror or error}") from None
 
 
 def versions() -> dict[str, str]:

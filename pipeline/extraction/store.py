@@ -36,6 +36,7 @@ from pipeline.videos.sampling import Sampling
 
 FORMAT = 1
 RECIPE_FILE, CATALOG_FILE, FAILURES_FILE = "recipe.json", "catalog.csv", "failures.csv"
+AUGMENTATION_FILE = "augmentation.json"
 SHARDS = "shard-*.h5"
 _PIECE_BYTES = 32 << 20
 

@@ -29,7 +29,7 @@ from pipeline.training.checkpoint import Checkpoint
 from pipeline.videos.files import write_whole
 from pipeline.videos.writer import check_writable
 
-_CLASSES_FILE = "classes.json"
+_CLASSES_FILE, _NAMES = "classes.json", ".classes.json"
 _LITE, _ONNX = ".tflite", ".onnx"
 
 
@@ -47,6 +47,8 @@ def check_export(path: Path, checkpoint: Checkpoint) -> None:
     if path.exists():
         raise UserError(f"--export {path}: it exists; choose another name or remove it")
     check_writable(path)
+    if path.suffix and path.with_suffix(_NAMES).exists():
+        raise UserError(f"--export {path}: {path.with_suffix(_NAMES)} exists; choose another name or remove it")
     recipe = checkpoint.recipe
     if checkpoint.joined is not None or recipe.input != "rgb":
         seen = "two streams" if checkpoint.joined is not None else f"motion ({recipe.input})"
@@ -91,7 +93,7 @@ def export(classifier: Classifier, path: Path) -> list[Path]:
                 data = to_onnx(module.classify)
         with write_whole(path) as temporary:
             temporary.write_bytes(data)
-        names = path.with_suffix(".classes.json")
+        names = path.with_suffix(_NAMES)
         with write_whole(names) as temporary:
             temporary.write_text(about, encoding="utf-8")
         return [path, names]

@@ -25,7 +25,7 @@ from pipeline.inference.pictures import Pictures
 from pipeline.inference.stored import StoredFeatures
 from pipeline.training.checkpoint import CHECKPOINT_FILE, MODEL_FILE
 from pipeline.videos.catalog import Catalog, Video
-from pipeline.videos.tables import write_table
+from pipeline.videos.tables import plural, write_table
 
 PREDICTIONS_FILE, FAILURES_FILE = "predictions.csv", "failures.csv"
 _FIRST = ("video", "label", "prediction", "probability", "segments", "frames", "duration")
@@ -74,10 +74,11 @@ class FolderRun:
             ``out/<video>/``.
         store: features that were extracted before; used where they are of the frames that would be used.
         retry_failed: try again what failed before.
+        overwrite: drop predictions that another checkpoint, or another way of reading, made.
         timeout: seconds without a sign of life after which a video is taken for one that hangs the decoder.
 
     Raises:
-        UserError: the store has another recipe, or ``predictions.csv`` is of something else.
+        UserError: the store has another recipe, or ``predictions.csv`` is of another run or of something else.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class FolderRun:
         outputs: Outputs | None = None,
         store: FeatureStore | None = None,
         retry_failed: bool = False,
+        overwrite: bool = False,
         timeout: float = TIMEOUT,
     ) -> None:
         self._classifier = classifier
@@ -108,24 +110,33 @@ class FolderRun:
         except OSError as error:
             raise UserError(f"cannot write to {out}: {error.strerror}") from None
         self._run = fingerprint(classifier, reading, self._outputs)
-        self._columns = (*_FIRST, *(f"p:{name}" for name in classifier.classes), *_LAST)
-        self._rows = self._known_rows()
+        self._rows, self._columns = self._known_rows(overwrite)
         self._log = FailureLog(out / FAILURES_FILE)
         if retry_failed:
             self._log.keep_only(())
         self.progress = Progress(videos=len(catalog))
 
-    def _known_rows(self) -> dict[str, dict[str, str]]:
-        path = self._out / PREDICTIONS_FILE
+    def _known_rows(self, overwrite: bool) -> tuple[dict[str, dict[str, str]], tuple[str, ...]]:
+        """Rows of earlier runs by video, those of other folders too, and the columns with those of the user."""
+        path, columns = (
+            self._out / PREDICTIONS_FILE,
+            (*_FIRST, *(f"p:{name}" for name in self._classifier.classes), *_LAST),
+        )
         if path.stat().st_size == 0:
-            return {}
+            return {}, columns
         # Read as it was written: names of columns hold the classes, and names of files may begin with a space.
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             rows = csv.DictReader(file)
             if not {"video", "prediction", "run"} <= set(rows.fieldnames or ()):
                 raise UserError(f"{path} was not written by this command; choose another --out")
-            wanted = {video.name for video in self._catalog}
-            return {row["video"]: row for row in rows if row["run"] == self._run and row["video"] in wanted}
+            known = {row["video"]: row for row in rows if overwrite is False or row["run"] == self._run}
+        others = sum(row["run"] != self._run for row in known.values())
+        if others:
+            raise UserError(
+                f"{path} has {plural(others, 'video')} of another checkpoint or way of reading; give --overwrite to "
+                "replace them, or choose another folder"
+            )
+        return known, (*columns, *(name for name in rows.fieldnames or () if name not in columns))
 
     def run(self, show: Callable[[Progress], None] = lambda progress: None) -> Progress:
         """Classify what is not done; a video that cannot be read is noted, and the run goes on."""
@@ -188,7 +199,7 @@ class FolderRun:
         folder = self._out / video.name
         outputs = self._outputs.within(folder)
         if outputs.paths:
-            outputs.check(video.path, answer.info.codec)
+            outputs.check(video.path, answer.info.codec, overwrite=True)  # in a folder of this run
             outputs.write(answer, self._classifier.checkpoint.folder)
 
     def _row(self, video: Video, answer: Answer, state: FileState) -> dict[str, str]:
@@ -208,12 +219,13 @@ class FolderRun:
         return values | {f"p:{name}": f"{value:.6f}" for name, value in zip(answer.classes, mean, strict=True)}
 
     def _append(self, row: dict[str, str]) -> None:
-        self._rows[row["video"]] = row
+        self._rows[row["video"]] = row = self._rows.get(row["video"], {}) | row  # with columns of the user
         path = self._out / PREDICTIONS_FILE
         with path.open("a", encoding="utf-8", errors="surrogateescape", newline="") as file:
             csv.DictWriter(file, self._columns, lineterminator="\n").writerow(row)
 
     def _write_rows(self) -> None:
-        """The whole table, in the order of the catalog."""
-        rows = [self._rows[video.name] for video in self._catalog if video.name in self._rows]
+        """The whole table: the videos of this run in the order of the catalog, then those of earlier ones."""
+        names = dict.fromkeys([*(video.name for video in self._catalog), *self._rows])
+        rows = [self._rows[name] for name in names if name in self._rows]
         write_table(rows, self._columns, self._out / PREDICTIONS_FILE)

@@ -14,6 +14,7 @@ from pipeline.inference.player import choose_video, write_page
 from pipeline.inference.render import render
 from pipeline.inference.segments import write_segments, write_srt
 from pipeline.inference.tables import write_frames, write_json
+from pipeline.videos.replacing import refuse_existing
 from pipeline.videos.writer import check_output, check_writable
 
 FILES = ("video", "json", "csv", "segments", "srt", "html")
@@ -56,16 +57,18 @@ class Outputs:
         values = {name: folder / path.name for name, path in self.paths.items()}
         return Outputs(**values, style=self.style, fps=self.fps, codec=self.codec)  # type: ignore[arg-type]
 
-    def check(self, source: Path, codec: str) -> None:
+    def check(self, source: Path, codec: str, *, overwrite: bool = False) -> None:
         """Find out whether all files can be written, before anything is computed.
 
         Args:
             source: the video.
             codec: of the video.
+            overwrite: replace files that are there.
 
         Raises:
-            UserError: an unknown extension, a folder that cannot be written to, two outputs of one name, one that
-                would replace the video itself, or a page whose video no browser plays.
+            UserError: a file is there and ``overwrite`` is False, an unknown extension, a folder that cannot be written
+                to, two outputs of one name, one that would replace the video itself, or a page whose video no browser
+                plays.
         """
         paths = list(self.paths.values())
         for path in paths:
@@ -73,6 +76,7 @@ class Outputs:
                 raise UserError(f"{path} is the video itself; choose another name for the output")
             if sum(path.absolute() == other.absolute() for other in paths) > 1:
                 raise UserError(f"{path} is named for two outputs; choose different names")
+            refuse_existing(path, overwrite=overwrite)
             if path is not self.video:
                 check_writable(path)
         if self.video is not None:

@@ -14,10 +14,6 @@ import contextlib
 import functools
 import json
 import math
-import os
-import re
-import shutil
-import socket
 import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -27,9 +23,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.extraction.network.quantised import INT8, INT8_FILES
 from pipeline.extraction.recipe import Recipe
 from pipeline.training.joined import Stream
 from pipeline.training.windows import WindowSpec
+from pipeline.videos.replacing import replace_folder
 
 if TYPE_CHECKING:
     import keras
@@ -38,6 +36,12 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 CHECKPOINT_FILE, MODEL_FILE, RESULTS_FILE = "checkpoint.json", "model.keras", "results.json"
+# All that commands write into a checkpoint; what has another name is its user's.
+_FILES = (
+    *(CHECKPOINT_FILE, MODEL_FILE, RESULTS_FILE, "history.csv", "predictions.csv", "frame_predictions.csv"),
+    *("curves.png", "loss_curve.png", "confusion_matrix.png", "report.html"),
+    *(f"{INT8}/{name}" for name in INT8_FILES),
+)
 BATCH = 32  # rows in one call of the compiled function
 FRAMES_AT_ONCE = 32  # frames in one call of a network on frames, which keeps memory at some hundred MB
 
@@ -286,38 +290,11 @@ def check_free(folder: Path, *, overwrite: bool) -> None:
 def write_folder(folder: Path, *, overwrite: bool) -> Iterator[Path]:
     """Yield a temporary folder beside ``folder``; on success it takes the name, after a failure it is removed.
 
+    Of a checkpoint that is replaced, files that no command wrote are kept.
+
     Raises:
         UserError: see `check_free`.
     """
     check_free(folder, overwrite=overwrite)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    here = re.sub(r"\W", "", socket.gethostname())
-    temporary = folder.parent / f".unfinished-{folder.name}-{here}-pid-{os.getpid()}"
-    for left in folder.parent.glob(f".unfinished-*-{here}-pid-*"):
-        if not _alive(int(left.name.rpartition("-")[2])):
-            shutil.rmtree(left, ignore_errors=True)  # by a process that was killed
-    temporary.mkdir()
-    try:
+    with replace_folder(folder, _FILES) as temporary:
         yield temporary
-        replaced = folder.parent / f".replaced-{folder.name}-pid-{os.getpid()}"
-        if folder.exists():
-            # Folders cannot be swapped in one step; the old one keeps a name until the new one is in place.
-            os.replace(folder, replaced)
-        os.replace(temporary, folder)
-        shutil.rmtree(replaced, ignore_errors=True)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-
-
-def _alive(process: int) -> bool:
-    """Whether a process of this machine is at work; this one is not, as far as folders of its own go."""
-    if process == os.getpid():
-        return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipeline.errors import UserError, VideoError
 from pipeline.videos import provenance
 from pipeline.videos.images import TIMES, is_image
 from pipeline.videos.opening import open_video
-from pipeline.videos.tables import natural_key, plural, read_table, write_table
+from pipeline.videos.tables import natural_key, plural, read_table
 
 VIDEO_EXTENSIONS = frozenset(
     (".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg")
@@ -23,7 +23,11 @@ SPLITS = ("train", "val", "test")
 SPLIT_FOLDERS = {"train": "train", "training": "train", "test": "test", "testing": "test"} | dict.fromkeys(
     ("val", "valid", "validation"), "val"
 )
-_COLUMN_NAMES = {
+TABLE = "data_file.csv"  # in a data folder, the table that says more of its videos than the folders do
+# Tables that this program writes into a data folder.
+_OWN_TABLES = frozenset((TABLE, "problems.csv", "failures.csv", "labels.csv", provenance.TABLE))
+_SAID = ("label", "split", "group", "frames", "fps", "width", "height", "duration")  # by a table, of a video
+COLUMN_NAMES = {
     "path": ("path", "video_name", "video_path", "file", "filename"),
     "video": ("video",),
     "label": ("label", "tag", "class"),
@@ -64,6 +68,8 @@ class Catalog:
     videos: tuple[Video, ...]
     skipped: Counter[str] = field(default_factory=Counter)
     """How many files were left out, by reason."""
+    table: Path | None = None
+    """The table that labels, splits and groups are from; None where the folders alone say it."""
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -84,6 +90,8 @@ class Catalog:
             if count:
                 parts.append(f"{split} {count}")
         parts += [f"skipped {count} {reason}" for reason, count in sorted(self.skipped.items())]
+        if self.table is not None and self.table.parent == self.root:
+            parts.append(f"labels and splits of {self.table.name}")
         return ", ".join(parts)
 
 
@@ -104,8 +112,12 @@ def limit_classes(catalog: Catalog, count: int) -> Catalog:
 # -- reading ---------------------------------------------------------------------------------------
 
 
-def open_catalog(source: str | Path) -> Catalog:
+def open_catalog(source: str | Path, *, use_table: bool = True) -> Catalog:
     """List the videos of a folder, a CSV file or a single video file.
+
+    Args:
+        source: what to list. In a folder, the labels, splits and groups of its ``data_file.csv`` count.
+        use_table: whether that table counts; without it the folders alone say what a video is.
 
     Raises:
         UserError: there is no such thing, or it holds no videos.
@@ -113,6 +125,8 @@ def open_catalog(source: str | Path) -> Catalog:
     source = Path(source)
     if source.is_dir():
         catalog = scan_folder(source)
+        if use_table and (source / TABLE).is_file():
+            catalog = _with_table(catalog, source / TABLE)
         if not catalog.videos:
             left_out = ", ".join(f"{count} {reason}" for reason, count in catalog.skipped.items()) or "it is empty"
             raise UserError(f"no videos in {source} ({left_out}); expected {source}/<Class>/*.mp4 or similar")
@@ -141,7 +155,7 @@ def scan_folder(root: Path) -> Catalog:
     for parts in _walk(root, skipped):
         if parts[-1].startswith("."):
             skipped["hidden"] += 1
-        elif parts[-1] == provenance.TABLE:
+        elif parts[-1] in _OWN_TABLES:
             continue
         elif is_image(parts[-1]):
             images.append(parts)
@@ -168,6 +182,21 @@ def scan_folder(root: Path) -> Catalog:
         path = root.joinpath(*parts).absolute()
         videos.append(Video("/".join(parts), path, label, split, _group_beside(path, groups)))
     return Catalog(root, _in_order(videos), skipped)
+
+
+def _with_table(scanned: Catalog, table: Path) -> Catalog:
+    """The videos of a folder, with what its ``data_file.csv`` says of them; it may list files elsewhere as well."""
+    listed = {video.path: video for video in read_catalog(table)}
+    videos = []
+    for video in scanned:
+        row = listed.pop(video.path, None)
+        if row is not None:
+            said = {name: getattr(row, name) for name in _SAID if getattr(row, name) not in ("", None)}
+            video = replace(video, **said)
+        videos.append(video)
+    there = [video for video in listed.values() if os.path.exists(video.path)]
+    missing = Counter({f"of {table.name} that are not there": len(listed) - len(there)})
+    return replace(scanned, videos=_in_order([*videos, *there]), skipped=scanned.skipped + missing, table=table)
 
 
 def _of_images(
@@ -236,14 +265,25 @@ def read_catalog(path: str | Path) -> Catalog:
         UserError: no such column, no rows, or a file listed twice with different labels.
     """
     path = Path(path)
+    videos = {video.name: video for _, video in read_rows(path)}
+    return Catalog(path.parent, _in_order(videos.values()), table=path)
+
+
+def read_rows(path: Path) -> list[tuple[dict[str, str], Video]]:
+    """The rows of a table of videos as they stand there, each with the video that it means.
+
+    Raises:
+        UserError: see `read_catalog`.
+    """
     rows = read_table(path)
     columns = {
-        key: next((name for name in names if rows and name in rows[0]), None) for key, names in _COLUMN_NAMES.items()
+        key: next((name for name in names if rows and name in rows[0]), None) for key, names in COLUMN_NAMES.items()
     }
     column = columns["path"] or columns["video"]
     if column is None:
         raise UserError(f"{path} has no rows or no column 'path' (or 'video_name'); its first line names the columns")
     videos: dict[str, Video] = {}
+    found: list[tuple[dict[str, str], Video]] = []
     groups: dict[Path, dict[str, str]] = {}
     for line, row in enumerate(rows, 2):
         if not row[column]:
@@ -258,8 +298,9 @@ def read_catalog(path: str | Path) -> Catalog:
         video = Video(name, file.absolute(), label, split, group, **_facts(row))
         if name in videos and videos[name] != video:
             raise UserError(f"{path}, row {line}: {name} is listed twice with different entries")
+        found.append((row, video))
         videos[name] = video
-    return Catalog(path.parent, _in_order(videos.values()))
+    return found
 
 
 def _find(folder: Path, name: str, label: str, split: str) -> Path:
@@ -290,30 +331,7 @@ def _in_order(videos: Iterable[Video]) -> tuple[Video, ...]:
     return tuple(sorted(videos, key=lambda video: natural_key(video.name)))
 
 
-# -- writing ---------------------------------------------------------------------------------------
-
-_COLUMNS = ("split", "label", "path", "video") + tuple(
-    item.name for item in fields(Video) if item.name not in ("split", "label", "path", "name")
-)
-
-
-def write_catalog(videos: Sequence[Video], path: str | Path) -> None:
-    """Write ``data_file.csv``; files below its folder are named relative to it, others by their full path."""
-    path = Path(path)
-    folder = path.parent.absolute()
-    rows = []
-    for video in videos:
-        try:
-            place = video.path.relative_to(folder).as_posix()
-        except ValueError:
-            place = str(video.path)
-        row = {name: getattr(video, name) for name in _COLUMNS if name not in ("path", "video")}
-        row |= {"path": place, "video": video.name}
-        for key in ("fps", "duration"):
-            if row[key] is not None:
-                row[key] = f"{row[key]:.6g}"
-        rows.append(row)
-    write_table(rows, _COLUMNS, path)
+# -- counting --------------------------------------------------------------------------------------
 
 
 def count_videos(

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-_PREFIX = ".unfinished-"
+UNFINISHED = ".unfinished-"  # names of what is being written begin with it
 _ABANDONED_AFTER = 24 * 3600  # seconds; a writer on another machine may be alive, and nothing else tells
 
 
@@ -26,7 +26,7 @@ def write_whole(path: str | Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     # The name tells later runs which machine and process were at work; see remove_abandoned.
     handle, name = tempfile.mkstemp(
-        dir=path.parent, prefix=f"{_PREFIX}{_host()}-pid-{os.getpid()}-", suffix=path.suffix
+        dir=path.parent, prefix=f"{UNFINISHED}{_host()}-pid-{os.getpid()}-", suffix=path.suffix
     )
     os.close(handle)
     temporary = Path(name)
@@ -48,7 +48,7 @@ def unfinished_folder(parent: str | Path) -> Iterator[Path]:
     """Yield a new hidden folder in ``parent`` for unfinished work; it is removed at the end, whatever happens."""
     parent = Path(parent)
     parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=parent, prefix=f"{_PREFIX}{_host()}-pid-{os.getpid()}-"))
+    folder = Path(tempfile.mkdtemp(dir=parent, prefix=f"{UNFINISHED}{_host()}-pid-{os.getpid()}-"))
     try:
         yield folder
     finally:
@@ -83,8 +83,8 @@ def remove_abandoned(folder: Path) -> int:
         How many files and folders were deleted.
     """
     removed = 0
-    for path in folder.glob(f"{_PREFIX}*"):
-        writer = re.match(r"(\w+)-pid-(\d+)-", path.name.removeprefix(_PREFIX))
+    for path in folder.glob(f"{UNFINISHED}*"):
+        writer = re.match(r"(\w+)-pid-(\d+)-", path.name.removeprefix(UNFINISHED))
         dead = writer is not None and writer[1] == _host() and not _alive(int(writer[2]))
         with contextlib.suppress(OSError):
             if dead or time.time() - path.stat().st_mtime > _ABANDONED_AFTER:

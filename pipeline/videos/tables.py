@@ -80,6 +80,19 @@ def quoting(rows: Iterable[dict]) -> Literal[0, 1]:
     return csv.QUOTE_ALL if any("\r" in str(value) for row in rows for value in row.values()) else csv.QUOTE_MINIMAL
 
 
+def refuse_foreign_table(path: Path, columns: Sequence[str]) -> None:
+    """Refuse to write a table in place of one that this program did not write.
+
+    Raises:
+        UserError: the file is there and its columns are others.
+    """
+    if not path.exists():
+        return
+    found = read_text(path).split("\n", 1)[0].strip("\r")
+    if found and found != ",".join(columns):
+        raise UserError(f"{path} is there and is not a table of this command; move it away, or choose another place")
+
+
 def write_table(rows: Iterable[dict], columns: Sequence[str], path: Path) -> None:
     """Write a CSV file whole or not at all: under a temporary name, then renamed."""
     rows = list(rows)

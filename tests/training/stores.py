@@ -9,7 +9,8 @@ import numpy as np
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.shards import StoreWriter
 from pipeline.extraction.store import CATALOG_FILE, Source
-from pipeline.videos.catalog import Video, write_catalog
+from pipeline.videos.catalog import Video
+from pipeline.videos.catalog_table import write_catalog
 
 DIMENSIONS, STEPS = 12, 6
 

@@ -12,7 +12,7 @@ from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.dataset import open_dataset, windows_of
 from pipeline.training.joined import check_joined, join
 from pipeline.training.windows import WindowSpec
-from pipeline.videos.catalog import write_catalog
+from pipeline.videos.catalog_table import write_catalog
 from scripts import evaluate, train
 
 MOTION = Recipe("uniform:6", "tiny", "0" * 64, 32, 32, input="farneback")

@@ -11,7 +11,8 @@ from pipeline.extraction.shards import StoreWriter
 from pipeline.extraction.store import CATALOG_FILE, FeatureStore, Source
 from pipeline.training.samples import draw_samples, seconds_apart
 from pipeline.training.windows import WindowSpec
-from pipeline.videos.catalog import Video, write_catalog
+from pipeline.videos.catalog import Video
+from pipeline.videos.catalog_table import write_catalog
 from scripts import show_samples
 
 RED = (255, 0, 0)

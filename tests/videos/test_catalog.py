@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.videos.catalog import count_videos, open_catalog, read_catalog, scan_folder, write_catalog
+from pipeline.videos.catalog import count_videos, open_catalog, read_catalog, scan_folder
+from pipeline.videos.catalog_table import write_catalog
 from pipeline.videos.provenance import Origin, record_origins
 from tests.media import write_video
 

@@ -21,7 +21,7 @@ from pipeline.extraction.network.weights import WeightsSource
 from pipeline.videos.files import write_folder_once
 
 INT8 = "int8"  # the precision, and the folder in a store or checkpoint
-_ABOUT, _MODEL, _VALUES = "calibration.json", "network.xml", "network.bin"
+INT8_FILES = _ABOUT, _MODEL, _VALUES = "calibration.json", "network.xml", "network.bin"
 _NOT_HERE = "copy it back from a store or checkpoint that has it (extract_features.py takes --int8-from)"
 
 
@@ -110,7 +110,7 @@ class QuantisedNetwork:
         """
         if not self.exists(place):
             with write_folder_once(place / INT8) as folder:
-                for name in (_ABOUT, _MODEL, _VALUES):
+                for name in INT8_FILES:
                     shutil.copyfile(self.folder / name, folder / name)
         return self.open(place, self.digest)
 
@@ -182,7 +182,7 @@ def network_for(place: Path, source: Path | None, make: Callable[[], QuantisedNe
 
 def _digest(folder: Path) -> str:
     digest = hashlib.sha256()
-    for name in (_ABOUT, _MODEL, _VALUES):
+    for name in INT8_FILES:
         with (folder / name).open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
