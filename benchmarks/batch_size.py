@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import command
+from pipeline.cli import command
 from pipeline.extraction.network.weights import WeightsSource
 
 
 def measure(name: str, weights: str, precision: str, batches: Sequence[int], rounds: int) -> dict[int, float]:
     """Frames per second with each size of batch: the median of ``rounds``, taken in turn."""
-    from pipeline.extraction.network.backbones import Backbone
+    from pipeline.extraction.network.backbone import Backbone
 
     networks = {
         batch: Backbone(name, weights=WeightsSource(weights), batch=batch, precision=precision) for batch in batches
@@ -44,7 +44,7 @@ def measure(name: str, weights: str, precision: str, batches: Sequence[int], rou
 
 def memory(name: str, weights: str, precision: str, batch: int) -> int:
     """Bytes that computing takes beyond the loaded network, and bytes a picture that `batches` reckons with."""
-    from pipeline.extraction.network.backbones import Backbone
+    from pipeline.extraction.network.backbone import Backbone
 
     network = Backbone(name, weights=WeightsSource(weights), batch=batch, precision=precision)
     network(np.zeros((1, *network.size, 3), np.uint8))

@@ -18,17 +18,17 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import command
-from pipeline.extraction.store import FeatureStore
-from pipeline.inference.grid import Grid, aligned_starts
-from pipeline.inference.smoothing import Smoothing, drop_short
-from pipeline.inference.windows import WindowRunner, frame_means
+from pipeline.cli import command
+from pipeline.extraction.store.store import FeatureStore
+from pipeline.inference.timeline.smoothing import Smoothing, drop_short
+from pipeline.inference.timeline.window_grid import Grid, aligned_starts
+from pipeline.inference.timeline.window_runner import WindowRunner, frame_means
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.training.dataset import open_dataset
-from pipeline.training.heads import head_spec
-from pipeline.training.run import save, train
-from pipeline.training.splits import make_split
-from pipeline.training.windows import WindowSpec
+from pipeline.training.data.dataset import open_dataset
+from pipeline.training.data.splits import make_split
+from pipeline.training.data.windows import WindowSpec
+from pipeline.training.experiments.experiment import save, train
+from pipeline.training.heads.registry import head_spec
 
 # K counts steps here, since only the steps of the clips are in a store.
 WAYS = (("none", 0.0), ("mean:5", 0.0), ("mean:9", 0.0), ("centred:9", 0.0), ("median:9", 0.0))

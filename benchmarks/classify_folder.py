@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.classify_speed import ROOT, make_checkpoint
-from pipeline import command
-from pipeline.videos.catalog import open_catalog
+from pipeline.cli import command
+from pipeline.videos.catalog.catalog import open_catalog
 
 
 def seconds_of(script: str, *arguments: str, out: Path) -> float:

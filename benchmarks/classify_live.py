@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import IO
 
 from benchmarks.classify_speed import ROOT, make_checkpoint
-from pipeline import command
-from pipeline.videos.ffmpeg import find_ffmpeg
+from pipeline.cli import command
+from pipeline.videos.media.ffmpeg import find_ffmpeg
 from tests.rtsp import RtspServer
 
 

@@ -25,17 +25,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pipeline import command
-from pipeline.extraction.extract import Extraction, ExtractionSpec
+from pipeline.cli import command
+from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.inference.classifier import Answer, Classifier, Reading
-from pipeline.inference.smoothing import Smoothing
-from pipeline.training.windows import WindowSpec
-from pipeline.videos.catalog import open_catalog
-from pipeline.videos.opening import open_video
+from pipeline.inference.timeline.smoothing import Smoothing
+from pipeline.training.data.windows import WindowSpec
+from pipeline.videos.catalog.catalog import open_catalog
+from pipeline.videos.media import open_video
+from pipeline.videos.media.writer import VideoWriter
 from pipeline.videos.synthetic import draw_recordings
-from pipeline.videos.writer import VideoWriter
 
 CLASSES = ("Ball", "Bar", "Lamps")
 FPS, SIZE = 25.0, (480, 360)
@@ -85,12 +85,12 @@ def make_data(folder: Path, noise: float) -> tuple[Path, Path, np.ndarray]:
 
 def train(clips: Path, folder: Path, backbone: str, source: str, sampling: str, window: int | None) -> Path:
     """Extract and train; returns the checkpoint."""
-    from pipeline.extraction.network.backbones import Backbone
-    from pipeline.training.dataset import open_dataset
-    from pipeline.training.heads import head_spec
-    from pipeline.training.run import save
-    from pipeline.training.run import train as fit
-    from pipeline.training.splits import make_split
+    from pipeline.extraction.network.backbone import Backbone
+    from pipeline.training.data.dataset import open_dataset
+    from pipeline.training.data.splits import make_split
+    from pipeline.training.experiments.experiment import save
+    from pipeline.training.experiments.experiment import train as fit
+    from pipeline.training.heads.registry import head_spec
 
     weights = WeightsSource(source)
     network = Backbone(backbone, weights=weights)

@@ -25,14 +25,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipeline import command
+from pipeline.cli import command
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
-from pipeline.machine import reuse_freed_memory
+from pipeline.parallel.machine import reuse_freed_memory
 from pipeline.training.checkpoint import Checkpoint, TimeScale, write_folder
-from pipeline.training.windows import WindowSpec
-from pipeline.videos.opening import open_video
-from pipeline.videos.writer import VideoWriter
+from pipeline.training.data.windows import WindowSpec
+from pipeline.videos.media import open_video
+from pipeline.videos.media.writer import VideoWriter
 
 ROOT = Path(__file__).parents[1]
 SIZE, FPS = (1280, 720), 25.0
@@ -40,8 +40,8 @@ SIZE, FPS = (1280, 720), 25.0
 
 def make_checkpoint(folder: Path, backbone: str, source: str, sampling: str, length: int) -> Checkpoint:
     """An untrained head: the answers do not matter here."""
-    from pipeline.extraction.network.backbones import Backbone
-    from pipeline.training.heads import build_model, head_spec
+    from pipeline.extraction.network.backbone import Backbone
+    from pipeline.training.heads.registry import build_model, head_spec
 
     weights = WeightsSource(source)
     network = Backbone(backbone, weights=weights)
@@ -107,9 +107,9 @@ def speed(args: argparse.Namespace, folder: Path) -> None:
         make_video(video, SIZE, args.seconds, FPS)
     else:
         join_clips(video, args.clips, SIZE, args.seconds, FPS)
-    from pipeline.extraction.network.flight import in_flight
     from pipeline.inference.classifier import Classifier, Reading
-    from pipeline.inference.render import render
+    from pipeline.inference.drawing.render import render
+    from pipeline.parallel.pipelined import in_flight
 
     classifier = Classifier.load(checkpoint.folder, engine=args.engine, precision=args.precision)
     classifier.classify(video)  # compiles

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.training.dataset import open_dataset
-from pipeline.training.heads import head_spec
-from pipeline.training.joined import join
-from pipeline.training.run import train
-from pipeline.training.splits import groups_of, make_folds
-from pipeline.training.train import TrainSpec
+from pipeline.training.data.dataset import open_dataset
+from pipeline.training.data.fusion import join
+from pipeline.training.data.splits import groups_of, make_folds
+from pipeline.training.experiments.experiment import train
+from pipeline.training.heads.registry import head_spec
+from pipeline.training.loop.fit import TrainSpec
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipeline.videos.ffmpeg import find_ffmpeg, run_ffmpeg
-from pipeline.videos.opening import open_video
+from pipeline.videos.media import open_video
+from pipeline.videos.media.ffmpeg import find_ffmpeg, run_ffmpeg
 
 
 def main() -> None:

@@ -21,12 +21,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import command
+from pipeline.cli import command
+from pipeline.commands.extraction import extract_features
 from pipeline.errors import UserError
-from pipeline.extraction.augmentation import DEFAULT
-from pipeline.videos.catalog import open_catalog
-from pipeline.videos.catalog_table import write_catalog
-from scripts import extract_features
+from pipeline.extraction.inputs.augmentation import DEFAULT
+from pipeline.videos.catalog.catalog import open_catalog
+from pipeline.videos.catalog.catalog_table import write_catalog
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,7 +67,7 @@ def _measure(args: argparse.Namespace, place: Path) -> None:
         seconds[name] = time.perf_counter() - begun
         if status:
             raise UserError(f"{args.data}: some videos failed; see the lines above")
-    from pipeline.training.heads import head_spec
+    from pipeline.training.heads.registry import head_spec
 
     base = {"base": args.backbone, "weights": args.weights}
     cached = _epoch(args, place / "features", head_spec("lstm", units=128, layers=1))
@@ -87,8 +87,8 @@ def _measure(args: argparse.Namespace, place: Path) -> None:
 
 def _epoch(args: argparse.Namespace, store: Path, head, vary: str = "") -> float:
     """Seconds of one epoch of training, validation on as little as possible; the fastest after the first."""
-    from pipeline.training.dataset import open_dataset, windows_of
-    from pipeline.training.train import TrainSpec, fit
+    from pipeline.training.data.dataset import open_dataset, windows_of
+    from pipeline.training.loop.fit import TrainSpec, fit
 
     data = open_dataset(store)
     rows = np.arange(len(data))

@@ -23,12 +23,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.stages import predict_loop
-from pipeline import command
-from pipeline.extraction.network.engines import ENGINES, PRECISIONS
-from pipeline.extraction.network.quantised import INT8
-from pipeline.extraction.store import FeatureStore
-from pipeline.machine import processors
-from pipeline.videos.catalog import open_catalog
+from pipeline.cli import command
+from pipeline.extraction.network.engines.choose import ENGINES, PRECISIONS
+from pipeline.extraction.network.int8_model import INT8
+from pipeline.extraction.store.store import FeatureStore
+from pipeline.parallel.machine import processors
+from pipeline.videos.catalog.catalog import open_catalog
 
 ROOT = Path(__file__).parents[1]
 

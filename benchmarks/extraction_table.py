@@ -31,12 +31,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.stages import all_together, decoding_alone, network_alone, predict_loop, whole_command
-from pipeline import command
-from pipeline.extraction.extract import ExtractionSpec, processors
+from pipeline.cli import command
+from pipeline.extraction.jobs.extract import ExtractionSpec, processors
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
-from pipeline.videos.catalog import Catalog, open_catalog
-from pipeline.videos.ffmpeg import find_ffmpeg
+from pipeline.videos.catalog.catalog import Catalog, open_catalog
+from pipeline.videos.media.ffmpeg import find_ffmpeg
 
 _EACH = 20  # frames of a clip
 _SECONDS = 4
@@ -88,8 +88,8 @@ class Table:
     """
 
     def __init__(self, weights: str, precision: str, rounds: int, loop_frames: int) -> None:
-        from pipeline.extraction.network.backbones import Backbone
-        from pipeline.extraction.network.compiled import choose_precision
+        from pipeline.extraction.network.backbone import Backbone
+        from pipeline.extraction.network.engines.keras import choose_precision
 
         self._weights, self._precision, self._rounds, self._loop_frames = weights, precision, rounds, loop_frames
         self.chosen, _ = choose_precision(precision)

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import command
-from pipeline.videos.tables import write_table
+from pipeline.cli import command
+from pipeline.files.tables import write_table
 
 ROOT = Path(__file__).parents[1]
 STEPS, DIMENSIONS, CLASSES, PER_GROUP = 25, 4096, 14, 7

@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import command
-from pipeline.extraction.motion import InputMaker
+from pipeline.cli import command
+from pipeline.commands.extraction import extract_features
+from pipeline.extraction.inputs.motion import InputMaker
 from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.store import SHARDS, FeatureStore
-from pipeline.videos.opening import open_video
-from pipeline.videos.sampling import Sampling
-from scripts import extract_features
+from pipeline.extraction.store.store import SHARDS, FeatureStore
+from pipeline.videos.media import open_video
+from pipeline.videos.media.sampling import Sampling
 
 
 def main() -> None:

@@ -17,8 +17,8 @@ import time
 
 import numpy as np
 
-from pipeline.training.leaks import THRESHOLD
-from pipeline.training.twins import near_pairs
+from pipeline.training.data.leakage import THRESHOLD
+from pipeline.training.data.near_duplicates import near_pairs
 
 WIDTH, LATENT, BLOCK = 2048, 256, 2048
 SHARES = (0.64, 0.8)  # train, val and test of train.py

@@ -23,11 +23,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.stages import PeakMemory, whole_command
-from pipeline import command
+from pipeline.cli import command
 from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.shards import StoreWriter
-from pipeline.extraction.store import Source
-from pipeline.videos.ffmpeg import find_ffmpeg
+from pipeline.extraction.store.shard_writer import StoreWriter
+from pipeline.extraction.store.store import Source
+from pipeline.videos.media.ffmpeg import find_ffmpeg
 
 _BOUND = 300e6  # bytes that the long one may take more than the short one
 

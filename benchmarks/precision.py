@@ -19,12 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import command
-from pipeline.extraction.network.converted import installed
-from pipeline.extraction.network.int8 import QuantisedBackbone
-from pipeline.extraction.network.quantised import INT8, QuantisedNetwork
+from pipeline.cli import command
+from pipeline.extraction.network.engines.openvino import installed
+from pipeline.extraction.network.int8_backbone import QuantisedBackbone
+from pipeline.extraction.network.int8_model import INT8, QuantisedNetwork
 from pipeline.extraction.network.weights import WeightsSource
-from pipeline.machine import computes_bfloat16
+from pipeline.parallel.machine import computes_bfloat16
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--int8-from", type=Path, help="a store with an int8 network")
     parser.add_argument("--verbose", action="store_true")
     args = parser.parse_args(argv)
-    from pipeline.extraction.network.backbones import Backbone
+    from pipeline.extraction.network.backbone import Backbone
 
     images = np.random.default_rng(0).integers(0, 256, (32, 299, 299, 3), dtype=np.uint8)
     networks: dict[tuple[str, str], Backbone | QuantisedBackbone] = {}

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import command
-from pipeline.videos.opening import open_video
+from pipeline.cli import command
+from pipeline.videos.media import open_video
 from tests.media import KINDS, read_number, uneven_times, write_video
 
 

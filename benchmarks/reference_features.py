@@ -19,9 +19,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pipeline import command
-from pipeline.extraction.store import FeatureStore
-from scripts import extract_features
+from pipeline.cli import command
+from pipeline.commands.extraction import extract_features
+from pipeline.extraction.store.store import FeatureStore
 
 
 def read_through(path: Path) -> list[np.ndarray]:

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import command
+from pipeline.cli import command
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.shards import StoreWriter
-from pipeline.extraction.store import Source
+from pipeline.extraction.store.shard_writer import StoreWriter
+from pipeline.extraction.store.store import Source
 
 ROOT = Path(__file__).parents[1]
 _VIDEOS_PER_SHARD = 64

@@ -22,10 +22,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pipeline import command
-from pipeline.videos.ffmpeg import find_ffmpeg
-from pipeline.videos.opening import open_video
-from pipeline.videos.sampling import uniform
+from pipeline.cli import command
+from pipeline.videos.media import open_video
+from pipeline.videos.media.ffmpeg import find_ffmpeg
+from pipeline.videos.media.sampling import uniform
 
 _BITS = 16
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pipeline.extraction.decoding import DecoderPool, Frames
-from pipeline.extraction.extract import Extraction, ExtractionSpec
+from pipeline.extraction.features.decode_task import DecoderPool, Frames
+from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
-from pipeline.videos.catalog import Catalog
+from pipeline.videos.catalog.catalog import Catalog
 
 ROOT = Path(__file__).parents[1]
 

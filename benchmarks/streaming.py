@@ -25,12 +25,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import command
+from pipeline.cli import command
 from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.shards import StoreWriter
-from pipeline.extraction.store import CATALOG_FILE, Source
-from pipeline.videos.catalog import Video
-from pipeline.videos.catalog_table import write_catalog
+from pipeline.extraction.store.shard_writer import StoreWriter
+from pipeline.extraction.store.store import CATALOG_FILE, Source
+from pipeline.videos.catalog.catalog import Video
+from pipeline.videos.catalog.catalog_table import write_catalog
 
 STEPS, DIMENSIONS, CLASSES = 20, 2048, 20
 
@@ -58,11 +58,11 @@ def make_store(folder: Path, size: float) -> None:
 
 def measure(store: Path, memory: int, epochs: int, head: str, cold: bool) -> dict:
     """Train in this process; its peak of resident memory, seconds and validation accuracy of each epoch."""
-    from pipeline.training.dataset import open_dataset
-    from pipeline.training.heads import head_spec
-    from pipeline.training.run import train
-    from pipeline.training.splits import groups_of, make_split
-    from pipeline.training.train import TrainSpec
+    from pipeline.training.data.dataset import open_dataset
+    from pipeline.training.data.splits import groups_of, make_split
+    from pipeline.training.experiments.experiment import train
+    from pipeline.training.heads.registry import head_spec
+    from pipeline.training.loop.fit import TrainSpec
 
     begun = time.perf_counter()
     data = open_dataset(store, memory=memory)

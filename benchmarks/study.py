@@ -30,10 +30,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.quiet import quieten
-from pipeline.systems import SCRIPTS
-from pipeline.videos.files import write_whole
-from pipeline.videos.tables import write_table
+from pipeline.cli.silence import quieten
+from pipeline.files.atomic import write_whole
+from pipeline.files.tables import write_table
+from pipeline.published.system import SCRIPTS
 
 GROUPS = {"actions": r"person\d", "fights": None}
 END_TO_END, HEADS, FRAMES, BACKBONES, MOTION = (
@@ -234,12 +234,12 @@ def train_row(row: Row, out: Path, weights: str) -> dict[str, Any]:
     """All trainings of a row; in the child process."""
     import numpy as np
 
-    from pipeline.training.dataset import open_dataset
-    from pipeline.training.heads import head_spec
-    from pipeline.training.joined import join
-    from pipeline.training.run import train
-    from pipeline.training.splits import groups_of, make_folds
-    from pipeline.training.train import TrainSpec
+    from pipeline.training.data.dataset import open_dataset
+    from pipeline.training.data.fusion import join
+    from pipeline.training.data.splits import groups_of, make_folds
+    from pipeline.training.experiments.experiment import train
+    from pipeline.training.heads.registry import head_spec
+    from pipeline.training.loop.fit import TrainSpec
 
     data = open_dataset(out / "stores" / row.store.name)
     if row.joined is not None:
@@ -303,7 +303,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """A panel for each question, a bar for each setting and data set, and the spread on it."""
     from matplotlib.figure import Figure
 
-    from pipeline.training.plots import save
+    from pipeline.training.reports.plots import save
 
     questions = list(dict.fromkeys(row["question"] for row in rows))
     settings = {q: list(dict.fromkeys(row["setting"] for row in rows if row["question"] == q)) for q in questions}

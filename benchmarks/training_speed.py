@@ -24,15 +24,15 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from pipeline import command
+from pipeline.cli import command
 from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.steps import LoadedSteps
-from pipeline.training.dataset import Dataset, windows_of
-from pipeline.training.heads import build_model, head_spec
-from pipeline.training.progress import Epoch
-from pipeline.training.train import TrainSpec, fit
-from pipeline.training.windows import WindowSpec
-from pipeline.videos.catalog import Video
+from pipeline.extraction.store.timesteps import LoadedSteps
+from pipeline.training.data.dataset import Dataset, windows_of
+from pipeline.training.data.windows import WindowSpec
+from pipeline.training.heads.registry import build_model, head_spec
+from pipeline.training.loop.fit import TrainSpec, fit
+from pipeline.training.loop.schedule import Epoch
+from pipeline.videos.catalog.catalog import Video
 
 ROOT = Path(__file__).parents[1]
 ROWS, STEPS, DIMENSIONS, CLASSES, VALIDATION = 594, 20, 2048, 5, 100
@@ -101,7 +101,7 @@ def plain(data: Dataset, epochs: int) -> list[Row]:
 
 
 def ours(data: Dataset, epochs: int) -> list[Row]:
-    """The same of `pipeline.training.train.fit`."""
+    """The same of `pipeline.training.loop.fit.fit`."""
     spec = WindowSpec(STEPS)
     rows: list[Row] = []
 

@@ -1,31 +1,9 @@
-"""Write one page that compares checkpoints: validation and test figures, and the settings that differ."""
-
-from __future__ import annotations
+"""Opens the command `pipeline.commands.training.compare_runs`."""
 
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
-from pipeline import command
-from pipeline.videos.replacing import refuse_existing
-from pipeline.videos.tables import plural
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__, "python scripts/compare_runs.py checkpoints/* --out comparison.html")
-    parser.add_argument("checkpoints", metavar="CHECKPOINT", type=Path, nargs="+", help="checkpoint folders")
-    parser.add_argument("--out", type=Path, default=Path("comparison.html"), help="the page to write")
-    parser.add_argument("--overwrite", action="store_true", help="replace a page that is there")
-    args = parser.parse_args(argv)
-
-    refuse_existing(args.out, overwrite=args.overwrite)
-    # Keras takes seconds to import; --help must not wait for it.
-    from pipeline.training.compare import write_comparison
-
-    write_comparison(args.checkpoints, args.out, title=args.out.stem)
-    command.say(args.quiet)(f"{args.out}: {plural(len(args.checkpoints), 'run')} compared")
-    return command.OK
-
+from pipeline.cli.command import run
+from pipeline.commands.training.compare_runs import main
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(run(main))

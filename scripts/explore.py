@@ -1,76 +1,9 @@
-"""Make one self-contained HTML page of a data set: counts, histograms, a strip of frames of each video, problems.
+"""Opens the command `pipeline.commands.videos.explore`."""
 
-The problems are those in problems.csv beside the data (from check_videos.py); --check looks for them now.
---sheets also writes contact sheets as PNG, for each split and class.
-"""
-
-from __future__ import annotations
-
-import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
-from pipeline import command
-from pipeline.errors import UserError
-from pipeline.videos.catalog import open_catalog
-from pipeline.videos.checks import Facts, Problem, check_set
-from pipeline.videos.duplicates import find_duplicates
-from pipeline.videos.inspection import TIMEOUT, inspect
-from pipeline.videos.looking import look_at, read_problems, write_page, write_sheets
-from pipeline.videos.replacing import refuse_existing
-from pipeline.videos.tables import natural_key, plural
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__, "python scripts/explore.py data --out explore.html")
-    parser.add_argument("source", type=Path, metavar="DATA", help="folder of videos, or a CSV file")
-    parser.add_argument("--out", type=Path, required=True, help="the page to write")
-    parser.add_argument("--sheets", type=Path, metavar="FOLDER", help="also write contact sheets there")
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--problems", type=Path, metavar="CSV", help="the table of check_videos.py to show")
-    what.add_argument("--check", action="store_true", help="decode every video and look for problems now")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="videos at a time")
-    parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds of silence a video may take")
-    parser.add_argument("--overwrite", action="store_true", help="replace a page that is there")
-    args = parser.parse_args(argv)
-    if args.workers < 1:
-        raise UserError(f"--workers {args.workers} cannot work; expected at least 1")
-    if not args.timeout > 0:
-        raise UserError(f"--timeout {args.timeout:g}: expected seconds above 0")
-    refuse_existing(args.out, overwrite=args.overwrite)
-    catalog = open_catalog(args.source)
-    problems: list[Problem] = []
-    table = args.problems or catalog.root / "problems.csv"
-    if args.check:
-        facts: list[Facts] = []
-        with command.progress(len(catalog), "video", args.quiet, desc="checking") as bar:
-            for found in inspect(catalog.videos, workers=args.workers, timeout=args.timeout):
-                facts.append(found)
-                bar.update()
-        facts.sort(key=lambda found: natural_key(found.name))
-        problems = [problem for found in facts for problem in found.problems]
-        problems += check_set(catalog.videos, facts) + find_duplicates(catalog.videos, facts)
-    elif args.problems or table.is_file():
-        problems = read_problems(table)
-    looks = []
-    with command.progress(len(catalog), "video", args.quiet, desc="reading") as bar:
-        for look in look_at(catalog.videos, workers=args.workers):
-            looks.append(look)
-            bar.update()
-            if look.error:
-                print(f"failed: {look.video.name}: {look.error}", file=sys.stderr)
-    write_page(looks, problems, args.out, title=f"{args.source}: {catalog.summary()}")
-    sheets = write_sheets(looks, args.sheets) if args.sheets else []
-    failed = sum(bool(look.error) for look in looks)
-    command.say(args.quiet)(
-        f"{args.out}: {plural(len(looks), 'video')}, {plural(len(problems), 'problem')}, "
-        f"{args.out.stat().st_size / 1e6:.1f} MB"
-        + (f"; {plural(len(sheets), 'contact sheet')} in {args.sheets}" if sheets else "")
-        + (f"; {plural(failed, 'video')} cannot be read" if failed else "")
-    )
-    return command.SOME_FAILED if failed else command.OK
-
+from pipeline.cli.command import run
+from pipeline.commands.videos.explore import main
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(run(main))

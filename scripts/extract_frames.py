@@ -1,78 +1,9 @@
-"""Write frames of videos as JPEG or PNG, one folder for each video, with sequential names.
-
-Which frames: all, every:5 (each fifth), fps:2 (two a second), uniform:20, first:20.
-frames.csv beside the images has their numbers and times; the folder can be used as a video again.
-"""
-
-from __future__ import annotations
+"""Opens the command `pipeline.commands.videos.extract_frames`."""
 
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
-from pipeline import command
-from pipeline.errors import UserError, VideoError
-from pipeline.videos.catalog import open_catalog
-from pipeline.videos.picking import write_frames
-from pipeline.videos.sampling import Sampling
-from pipeline.videos.tables import plural, refuse_foreign_table, write_table
-
-_FAILURE_COLUMNS = ("video", "stage", "reason")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__, "python scripts/extract_frames.py Match.mp4 --sampling fps:2 --out frames")
-    parser.add_argument("source", type=Path, metavar="VIDEO", help="a video, a folder of videos or a CSV file")
-    parser.add_argument("--out", type=Path, required=True, help="the folder for a folder for each video")
-    parser.add_argument("--sampling", default="all", metavar="RULE", help="all, every:N, fps:F, uniform:N or first:N")
-    parser.add_argument("--format", choices=("jpg", "png"), default="jpg", help="of the images")
-    parser.add_argument("--quality", type=int, default=95, help="of JPEG, 1 to 100")
-    parser.add_argument("--overwrite", action="store_true", help="replace the folders that are there")
-    args = parser.parse_args(argv)
-    say = command.say(args.quiet)
-    sampling = Sampling.parse(args.sampling)
-    if not 1 <= args.quality <= 100:
-        raise UserError(f"--quality {args.quality} is unknown to JPEG; expected 1 to 100")
-    catalog = open_catalog(args.source)
-    if args.source.is_dir() and args.out.resolve().is_relative_to(args.source.resolve()):
-        raise UserError(f"the output {args.out} lies inside the input {args.source}, where frames would become input")
-    folders = _folders(catalog.videos, args.out)
-    for folder in folders:
-        if folder.exists() and not args.overwrite:
-            raise UserError(f"{folder} exists; give --overwrite to replace it, or another --out")
-    table = args.out / "failures.csv"
-    refuse_foreign_table(table, _FAILURE_COLUMNS)
-    failures = []
-    written = 0
-    with command.progress(len(catalog), "video", args.quiet) as bar:
-        for folder, video in zip(folders, catalog.videos, strict=True):
-            try:
-                written += write_frames(
-                    video.path, folder, sampling, form=args.format, quality=args.quality, overwrite=args.overwrite
-                )
-            except VideoError as error:
-                failures.append({"video": video.name, "stage": error.stage, "reason": error.reason})
-                print(f"failed: {video.name}: {error}", file=sys.stderr)
-            bar.update()
-    if failures:
-        write_table(failures, _FAILURE_COLUMNS, table)
-    else:
-        table.unlink(missing_ok=True)
-    done = plural(len(folders) - len(failures), "video")
-    say(
-        f"{args.out}: {plural(written, 'image')} of {done}"
-        + (f", {len(failures):,} failed (see {table})" if failures else "")
-    )
-    return command.SOME_FAILED if failures else command.OK
-
-
-def _folders(videos, out: Path) -> list[Path]:
-    """A folder for each video, by its name without extension; with it where two would share one."""
-    plain = [out / Path(video.name).with_suffix("") for video in videos]
-    return [
-        folder if plain.count(folder) == 1 else out / video.name for folder, video in zip(plain, videos, strict=True)
-    ]
-
+from pipeline.cli.command import run
+from pipeline.commands.videos.extract_frames import main
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(run(main))

@@ -1,41 +1,9 @@
-"""Make a feature store of sequences that were made elsewhere: one .npy of shape (steps, features) per video.
-
-The table has the columns file,label and may have split and group; files are named relative to the folder.
-"""
-
-from __future__ import annotations
+"""Opens the command `pipeline.commands.extraction.import_features`."""
 
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
-from pipeline import command
-from pipeline.extraction.exchange import import_features
-from pipeline.videos.tables import plural
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(
-        __doc__, "python scripts/import_features.py sequences --labels list.csv --out features/imported"
-    )
-    parser.add_argument("folder", metavar="FOLDER", type=Path, help="folder of .npy files")
-    parser.add_argument("--labels", type=Path, required=True, help="CSV with file,label[,split][,group]")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the feature store")
-    parser.add_argument("--dtype", choices=("float16", "float32"), default="float16", help="of the stored features")
-    args = parser.parse_args(argv)
-
-    with command.progress(None, "file", args.quiet) as bar:
-        result = import_features(
-            args.folder, args.labels, args.out, dtype=args.dtype, looked_at=lambda: bar.update() and None
-        )
-    for file, reason in result.failed.items():
-        print(f"failed: {file}: {reason}", file=sys.stderr)
-    line = f"{args.out}: {plural(result.added, 'sequence')} imported"
-    line += f"; {result.present:,} were there" if result.present else ""
-    line += f"; {len(result.failed):,} failed" if result.failed else ""
-    command.say(args.quiet)(line)
-    return command.SOME_FAILED if result.failed else command.OK
-
+from pipeline.cli.command import run
+from pipeline.commands.extraction.import_features import main
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(run(main))

@@ -1,58 +1,9 @@
-"""List the videos of a folder (or CSV file) with their labels, and count their frames.
-
-Folders: DATA/<Class>/... or DATA/{train,val,test}/<Class>/...
-CSV: columns path (or video_name) and label (or tag), optionally split and group.
-A table that is there keeps its labels, splits, groups and own columns; frames and sizes are counted anew.
-"""
-
-from __future__ import annotations
+"""Opens the command `pipeline.commands.videos.list_videos`."""
 
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
-from pipeline import command
-from pipeline.errors import VideoError
-from pipeline.videos.catalog import TABLE, Video, count_videos, limit_classes, open_catalog
-from pipeline.videos.catalog_table import update_catalog, write_catalog
-from pipeline.videos.tables import plural
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__, "python scripts/list_videos.py data --out data/data_file.csv")
-    parser.add_argument("source", metavar="DATA", help="folder of videos, or a CSV file")
-    parser.add_argument("--out", type=Path, help="the table to write (default: data_file.csv in the folder)")
-    parser.add_argument(
-        "--decode", action="store_true", help="count by decoding every frame (slow, sees all damage), not by packets"
-    )
-    parser.add_argument("--class-limit", type=int, metavar="N", help="keep the first N classes, in natural order")
-    parser.add_argument("--overwrite", action="store_true", help="write the table anew and drop what it held")
-    args = parser.parse_args(argv)
-    say = command.say(args.quiet)
-
-    catalog = open_catalog(args.source, use_table=not args.overwrite)
-    if args.class_limit is not None:
-        catalog = limit_classes(catalog, args.class_limit)
-    out = args.out or catalog.root / TABLE
-    failures: list[str] = []
-
-    def failed(video: Video, error: VideoError) -> None:
-        failures.append(video.name)
-        print(f"failed: {video.name}: {error}", file=sys.stderr)
-
-    with command.progress(len(catalog), "video", args.quiet) as bar:
-        videos = []
-        for video in count_videos(catalog.videos, failed, decode=args.decode):
-            videos.append(video)
-            bar.update(len(videos) + len(failures) - bar.n)
-    if args.overwrite:
-        write_catalog(videos, out)
-    else:
-        for line in update_catalog(videos, out).lines(out, args.source):
-            say(f"note: {line}")
-    say(f"{out}: {catalog.summary()}" + (f"; {plural(len(failures), 'video')} cannot be read" if failures else ""))
-    return command.SOME_FAILED if failures else command.OK
-
+from pipeline.cli.command import run
+from pipeline.commands.videos.list_videos import main
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(run(main))

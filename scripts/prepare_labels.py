@@ -1,62 +1,9 @@
-"""Check the labels of single frames against the frames that are there, and give the videos their splits.
-
-DATA is a folder with a folder of frames for each video (or with videos) and the table labels.csv:
-    video,frame,label[,split]   a row for each frame, by number from 0 or by the name of its file
-    video,start,end,label       times instead; or video,time,label with 01:20:05 - 01:20:34
-Writes video,frame,file,label,split for train.py and search.py --labels. Frames without a label, and labels without
-a frame, are reported, and the exit status is 1.
-"""
-
-from __future__ import annotations
+"""Opens the command `pipeline.commands.videos.prepare_labels`."""
 
 import sys
-from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
 
-from pipeline import command
-from pipeline.errors import UserError
-from pipeline.videos.catalog import SPLITS, open_catalog
-from pipeline.videos.framewise import COLUMNS, add_splits, label_data
-from pipeline.videos.replacing import refuse_existing
-from pipeline.videos.splitting import Shares
-from pipeline.videos.tables import plural, write_table
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__, "python scripts/prepare_labels.py frames --out features/labels.csv")
-    parser.add_argument("source", metavar="DATA", type=Path, help="folder of folders of frames, or of videos")
-    parser.add_argument("--labels", type=Path, help="the table (default: DATA/labels.csv)")
-    parser.add_argument("--out", type=Path, required=True, help="the table to write")
-    parser.add_argument("--background", default="", metavar="LABEL", help="the label of frames that have none")
-    parser.add_argument(
-        "--shares", type=float, nargs=3, default=(0.7, 0.15, 0.15), metavar=("TRAIN", "VAL", "TEST"), help="of videos"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="another seed, another division")
-    parser.add_argument("--overwrite", action="store_true", help="replace a table that is there")
-    args = parser.parse_args(argv)
-    table = args.labels or args.source / "labels.csv"
-    if not table.is_file():
-        raise UserError(f"{table} does not exist; name the table of labels by --labels")
-    refuse_existing(args.out, overwrite=args.overwrite)
-    checked = label_data(open_catalog(args.source), table, background=args.background)
-    if not checked.labels:
-        raise UserError(f"{table} labels no frame of {args.source}: {checked.reports[0]}")
-    labels = add_splits(checked.labels, Shares(*args.shares), seed=args.seed)
-    write_table([label.row() for label in labels], COLUMNS, args.out)
-    for report in checked.reports:
-        print(report, file=sys.stderr)
-    counts = Counter(label.split for label in labels)
-    classes = Counter(label.label for label in labels)
-    parts = [f"{split} {counts[split]:,}" for split in SPLITS if counts[split]]
-    parts += [f"{name} {count:,}" for name, count in classes.most_common()]
-    parts += [plural(len(checked.reports), "report")] if checked.reports else []
-    videos = len({label.video for label in labels})
-    command.say(args.quiet)(
-        f"{args.out}: {plural(len(labels), 'frame')} of {plural(videos, 'video')}: {', '.join(parts)}"
-    )
-    return command.SOME_FAILED if checked.reports else command.OK
-
+from pipeline.cli.command import run
+from pipeline.commands.videos.prepare_labels import main
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(run(main))

@@ -1,89 +1,9 @@
-"""Search settings of a head: every point of a YAML grid, random points, or Optuna's TPE.
-
-The store is loaded once for all trials. Stopped at any moment, the same command goes on where it was and trains
-no point twice. Trials are ranked by validation only; the test part is looked at once, for the best.
-"""
-
-from __future__ import annotations
+"""Opens the command `pipeline.commands.training.search`."""
 
 import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pipeline import command
-from pipeline.videos.sampling import Sampling
-from pipeline.videos.tables import plural
-
-if TYPE_CHECKING:
-    from pipeline.training.search import Trial
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(
-        __doc__, "python scripts/search.py features/match --grid configs/grid.yaml --out checkpoints/search"
-    )
-    parser.add_argument("store", metavar="STORE", type=Path, help="feature store")
-    parser.add_argument("--sampling", help="thin a denser store to this sampling, such as uniform:20 of an 'all' store")
-    parser.add_argument("--memory", metavar="SIZE", help="as for train.py")
-    parser.add_argument("--grid", type=Path, required=True, help="YAML: settings with lists of values, or ranges")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the search")
-    parser.add_argument("--method", choices=("grid", "random", "tpe"), default="grid", help="what to train next")
-    parser.add_argument("--trials", type=int, help="stop after so many points (needed for random and tpe)")
-    parser.add_argument("--group", help="as for train.py")
-    parser.add_argument("--labels", type=Path, help="CSV video,frame,label[,split]: labels of single frames")
-    parser.add_argument("--weights", help="of networks with a base: imagenet, random[:SEED] or a file")
-    parser.add_argument("--epochs", type=int, default=100, help="the most epochs of a trial")
-    parser.add_argument("--seed", type=int, default=0, help="of split, weights and shuffling")
-    args = parser.parse_args(argv)
-    say = command.say(args.quiet)
-
-    # Keras takes seconds to import; --help must not wait for it.
-    from pipeline.training.dataset import open_dataset
-    from pipeline.training.memory import parse_memory
-    from pipeline.training.search import finish, read_space, search
-    from pipeline.training.splits import groups_of, make_split
-    from pipeline.training.train import TrainSpec
-
-    space = read_space(args.grid)
-    if args.weights is not None:
-        space["weights"] = [args.weights]
-    data = open_dataset(
-        args.store,
-        frame_labels=args.labels,
-        sampling=Sampling.parse(args.sampling) if args.sampling else None,
-        memory=parse_memory(args.memory) if args.memory else None,
-    )
-    groups, notes = groups_of(data.videos, args.group)
-    split = make_split(data, groups, seed=args.seed)
-    for note in (*notes, *split.notes):
-        say(f"note: {note}")
-
-    def on_trial(trial: Trial, done: int, total: int | None) -> None:
-        settings = ", ".join(f"{key} {value}" for key, value in trial.point.items())
-        say(
-            f"trial {done} of {total}: val loss {trial.val_loss:.4f}, val accuracy "
-            f"{trial.results['accuracy']['val']:.3f}, {trial.results['seconds']:.1f} s ({settings})"
-        )
-
-    trials = search(
-        data,
-        split,
-        groups,
-        space,
-        args.out,
-        method=args.method,
-        trials=args.trials,
-        base=TrainSpec(epochs=args.epochs, seed=args.seed),
-        on_trial=on_trial,
-    )
-    best = trials[0]
-    test = finish(best, data, split, groups, args.out)
-    of_test = f", test accuracy {test['accuracy']:.3f}" if test else ""
-    settings = ", ".join(f"{key} {value}" for key, value in best.point.items())
-    say(f"{args.out}: {plural(len(trials), 'trial')}; best: {settings}; val loss {best.val_loss:.4f}{of_test}")
-    return command.OK
-
+from pipeline.cli.command import run
+from pipeline.commands.training.search import main
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(run(main))

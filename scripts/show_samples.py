@@ -1,81 +1,9 @@
-"""Write a picture of sequences of a frame cache, as a network on frames gets to see them.
-
-Each row is a video, or with --window or --window-seconds a window of one, its frames with their times; with
---augment an augmented one is below each original.
-"""
-
-from __future__ import annotations
+"""Opens the command `pipeline.commands.training.show_samples`."""
 
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
-from pipeline import command
-from pipeline.errors import UserError
-from pipeline.extraction.augmentation import DEFAULT, FrameAugmentation, check_varies
-from pipeline.extraction.store import FeatureStore
-from pipeline.videos.replacing import refuse_existing
-from pipeline.videos.sampling import Sampling
-from pipeline.videos.tables import plural
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__, "python scripts/show_samples.py features/frames --out samples.png")
-    parser.add_argument("store", metavar="STORE", type=Path, help="frame cache: a store of --backbone frames or flow")
-    parser.add_argument("--out", type=Path, required=True, help="the picture to write, a .png")
-    parser.add_argument("--sampling", help="thin a denser store to this sampling, as for train.py")
-    parser.add_argument("--videos", type=int, default=8, help="how many, classes in turn")
-    parser.add_argument("--columns", type=int, default=8, help="the most pictures in a row, spread over the sequence")
-    parser.add_argument("--window", type=int, help="show windows of so many steps")
-    parser.add_argument("--window-seconds", type=float, help="show windows of this duration")
-    parser.add_argument("--stride", type=int, help="steps between the starts of windows (default: no overlap)")
-    parser.add_argument("--stride-seconds", type=float, help="the same in seconds")
-    parser.add_argument(
-        "--augment",
-        nargs="?",
-        const=DEFAULT,
-        metavar="HOW",
-        help=f"show each sequence once more, varied as in training ({DEFAULT} where nothing is given)",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of videos and of the augmentation")
-    parser.add_argument("--overwrite", action="store_true", help="replace a picture that is there")
-    args = parser.parse_args(argv)
-    for name in ("videos", "columns"):
-        if getattr(args, name) < 1:
-            raise UserError(f"--{name} {getattr(args, name)}: expected 1 or more")
-    if args.out.suffix.lower() != ".png":
-        raise UserError(f"--out {args.out}: expected a name ending in .png")
-    refuse_existing(args.out, overwrite=args.overwrite)
-
-    from pipeline.training import plots
-    from pipeline.training.samples import contact_sheet, draw_samples, seconds_apart
-    from pipeline.training.windows import WindowSpec, window_in_seconds
-
-    store = FeatureStore(args.store, sampling=Sampling.parse(args.sampling) if args.sampling else None)
-    window = None
-    if args.window_seconds is not None or args.stride_seconds is not None:
-        if args.window is not None or args.stride is not None:
-            raise UserError("--window and --stride count steps; use either them or --window-seconds, --stride-seconds")
-        sampling = Sampling.parse(store.recipe.sampling)
-        window = window_in_seconds(args.window_seconds, args.stride_seconds, seconds_apart(store), sampling)
-    elif args.window is not None or args.stride is not None:
-        if args.window is None:
-            raise UserError("--stride needs --window")
-        window = WindowSpec(args.window, args.stride or 0)
-    augmentation = FrameAugmentation.parse(args.augment) if args.augment else None
-    if augmentation:
-        check_varies(store.recipe.input)
-    samples = draw_samples(
-        store, videos=args.videos, columns=args.columns, window=window, augmentation=augmentation, seed=args.seed
-    )
-    if not samples:
-        raise UserError(f"{args.store} holds no sequences yet; extract frames first")
-    plots.save(contact_sheet(samples), args.out)
-    command.say(args.quiet)(
-        f"{args.out}: {plural(len(samples), 'row')}; the store has {plural(len(store.entries), 'video')}"
-    )
-    return command.OK
-
+from pipeline.cli.command import run
+from pipeline.commands.training.show_samples import main
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(run(main))

@@ -15,7 +15,7 @@ import threading
 from pathlib import Path
 from types import TracebackType
 
-from pipeline.videos.ffmpeg import find_ffmpeg
+from pipeline.videos.media.ffmpeg import find_ffmpeg
 
 
 class RtspServer:

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("videos", "extraction", "training", "inference")
-NETWORK_MAY_IMPORT = ("pipeline.extraction.network", "pipeline.extraction.recipe", "pipeline.videos.files")
+NETWORK_MAY_IMPORT = ("pipeline.extraction.network", "pipeline.extraction.recipe", "pipeline.files.atomic")
 
 
 def imported(path: Path) -> set[str]:

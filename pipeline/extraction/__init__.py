@@ -1,0 +1,1 @@
+"""Stage one: a video becomes a sequence of features, once."""

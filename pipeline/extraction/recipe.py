@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 from pipeline.errors import UserError
-from pipeline.videos.sampling import Sampling
+from pipeline.videos.media.sampling import Sampling
 
 CROPS = ("center", "none")
 INTERPOLATIONS = ("bilinear", "bicubic", "area", "nearest")
@@ -46,13 +46,13 @@ class Recipe:
     layer: str = "avg_pool"
     """Which output of the network is the feature: its mean or its maximum over the picture, `max_pool`."""
     input: Input = "rgb"
-    """What the network sees of a frame: its colours, or its motion as a picture; see `pipeline.extraction.motion`."""
+    """What the network sees of a frame: its colours, or its motion as a picture; see `extraction.inputs.motion`."""
     quantised: str = ""
     """Digest of the int8 network that stands in for the backbone (`quantised.py`); empty for the backbone itself."""
 
     reuse_static: float = 0.0
     """Mean absolute difference in grey levels up to which a frame takes over the feature of the last one that went
-    through the network, as with a static camera; 0 for never. See `pipeline.extraction.reuse`."""
+    through the network, as with a static camera; 0 for never. See `pipeline.extraction.features.static_frames`."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sampling", str(Sampling.parse(self.sampling)))

@@ -25,13 +25,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pipeline.errors import VideoError
+from pipeline.extraction.inputs.two_stream import Batch
 from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.streams import Batch
 from pipeline.inference.pictures import PicturesHere
-from pipeline.machine import processors, reuse_freed_memory
-from pipeline.videos.frames import VideoInfo
-from pipeline.videos.opening import open_video
-from pipeline.videos.reader import VideoReader
+from pipeline.parallel.machine import processors, reuse_freed_memory
+from pipeline.videos.media import open_video
+from pipeline.videos.media.frame import VideoInfo
+from pipeline.videos.media.reader import VideoReader
 
 TIMEOUT = 60.0  # seconds without a sign of life
 _ALIVE_EVERY = 1.0  # seconds

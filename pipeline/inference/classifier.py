@@ -17,29 +17,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.extraction.exchange import IMPORTED
-from pipeline.extraction.network.flight import calls_at_once, in_flight
-from pipeline.extraction.network.loading import load_backbone
-from pipeline.extraction.network.quantised import INT8
+from pipeline.extraction.features.static_frames import reusing
+from pipeline.extraction.inputs.preprocess import Preprocessor
+from pipeline.extraction.inputs.two_stream import Batch, Streams, side_by_side
+from pipeline.extraction.network.int8_model import INT8
+from pipeline.extraction.network.load import load_backbone
 from pipeline.extraction.network.weights import EXPECTED, WeightsSource
-from pipeline.extraction.preprocess import Preprocessor
 from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.reuse import reusing
-from pipeline.extraction.streams import Batch, Streams, side_by_side
-from pipeline.inference.grid import Grid, lay_grid
+from pipeline.extraction.store.import_export import IMPORTED
+from pipeline.inference.live.live_classify import Moment, StepPicker, stream
 from pipeline.inference.pictures import Pictures, PicturesHere
-from pipeline.inference.segments import Segment, find_segments
-from pipeline.inference.smoothing import Smoothing, choose_labels, drop_short
-from pipeline.inference.stream import Moment, StepPicker, stream
-from pipeline.inference.windows import WindowRunner, frame_means
-from pipeline.training.ahead import ahead
+from pipeline.inference.timeline.segments import Segment, find_segments
+from pipeline.inference.timeline.smoothing import Smoothing, choose_labels, drop_short
+from pipeline.inference.timeline.window_grid import Grid, lay_grid
+from pipeline.inference.timeline.window_runner import WindowRunner, frame_means
+from pipeline.parallel.pipelined import calls_at_once, in_flight
+from pipeline.parallel.prefetch import ahead
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.videos.opening import open_video
-from pipeline.videos.reader import Frame, FramesMissing, VideoInfo
-from pipeline.videos.sampling import Sampling
+from pipeline.videos.media import open_video
+from pipeline.videos.media.reader import Frame, FramesMissing, VideoInfo
+from pipeline.videos.media.sampling import Sampling
 
 if TYPE_CHECKING:
-    from pipeline.extraction.network.loading import AnyBackbone
+    from pipeline.extraction.network.load import AnyBackbone
     from pipeline.inference.apart import PicturesApart
 
 Show = Callable[[int, int], None]
@@ -279,7 +279,7 @@ class Classifier:
         return runner.finish()
 
     def stream(self, frames: Iterable[Frame], reading: Reading | None = None) -> Iterator[Moment]:
-        """Classify frames as they come, for example of a camera; see `pipeline.inference.stream.stream`.
+        """Classify frames as they come, for example of a camera; see `pipeline.inference.live.live_classify.stream`.
 
         Load the classifier with ``batch=1`` for it: a step is computed as soon as it comes.
 

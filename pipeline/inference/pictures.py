@@ -8,10 +8,10 @@ from typing import Protocol
 
 import numpy as np
 
+from pipeline.extraction.inputs.two_stream import Batch, Streams
 from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.streams import Batch, Streams
-from pipeline.videos.frames import VideoInfo
-from pipeline.videos.reader import VideoReader
+from pipeline.videos.media.frame import VideoInfo
+from pipeline.videos.media.reader import VideoReader
 
 
 class Pictures(Protocol):

@@ -1,0 +1,1 @@
+"""Stage two: a head is trained on sequences of features."""

@@ -23,16 +23,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.extraction.network.quantised import INT8, INT8_FILES
+from pipeline.extraction.network.int8_model import INT8, INT8_FILES
 from pipeline.extraction.recipe import Recipe
-from pipeline.training.joined import Stream
-from pipeline.training.windows import WindowSpec
-from pipeline.videos.replacing import replace_folder
+from pipeline.files.replacing import replace_folder
+from pipeline.training.data.fusion import Stream
+from pipeline.training.data.windows import WindowSpec
 
 if TYPE_CHECKING:
     import keras
 
-    from pipeline.training.heads import HeadSpec
+    from pipeline.training.heads.registry import HeadSpec
 
 FORMAT = 1
 CHECKPOINT_FILE, MODEL_FILE, RESULTS_FILE = "checkpoint.json", "model.keras", "results.json"
@@ -97,7 +97,7 @@ class Checkpoint:
         Raises:
             UserError: no checkpoint, a damaged one, or one of a newer format.
         """
-        from pipeline.training.heads import HeadSpec
+        from pipeline.training.heads.registry import HeadSpec
 
         folder = Path(folder)
         path = folder / CHECKPOINT_FILE
@@ -172,7 +172,7 @@ class Checkpoint:
         Raises:
             UserError: ``model.keras`` is missing, damaged or of another head.
         """
-        from pipeline.training.heads import build_model
+        from pipeline.training.heads.registry import build_model
 
         model = build_model(
             self.head,
@@ -196,7 +196,7 @@ class Checkpoint:
 
     @functools.cached_property
     def _function(self):
-        from pipeline.training.compiled import compile_head
+        from pipeline.training.compute.step import compile_head
 
         return compile_head(self.model)
 
@@ -228,7 +228,7 @@ class Checkpoint:
         Raises:
             UserError: another shape, or a row without a real step.
         """
-        from pipeline.training.heads import softmax
+        from pipeline.training.heads.registry import softmax
 
         return softmax(self.logits(features, mask), self.temperature)
 

@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.videos.files import write_whole
-from pipeline.videos.writer import VideoWriter
+from pipeline.files.atomic import write_whole
+from pipeline.videos.media.writer import VideoWriter
 
 _SIZES = ((320, 240), (256, 256), (240, 320), (360, 240))
 _RATES = (15.0, 20.0, 24.0, 25.0)

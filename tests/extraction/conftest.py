@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.extraction.collect import Progress
-from pipeline.extraction.extract import Extraction, ExtractionSpec
+from pipeline.extraction.features.stream import Progress
+from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
-from pipeline.videos.catalog import open_catalog
+from pipeline.videos.catalog.catalog import open_catalog
 from tests.media import write_video
 
 RECIPE = Recipe("uniform:6", "tiny", "0" * 64, 24, 48, crop="none")

@@ -12,7 +12,7 @@ import pytest
 from pipeline.extraction.recipe import Recipe
 from pipeline.inference.classifier import Classifier
 from pipeline.training.checkpoint import Checkpoint, TimeScale, write_folder
-from pipeline.training.windows import WindowSpec
+from pipeline.training.data.windows import WindowSpec
 from tests.media import write_video
 
 CLASSES = ("Blue", "Green", "Red")
@@ -65,10 +65,10 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def store(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The clips' features by the recipe ``uniform:8``."""
-    from pipeline.extraction.extract import Extraction, ExtractionSpec
-    from pipeline.extraction.network.backbones import Backbone
+    from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
+    from pipeline.extraction.network.backbone import Backbone
     from pipeline.extraction.network.weights import WeightsSource
-    from pipeline.videos.catalog import open_catalog
+    from pipeline.videos.catalog.catalog import open_catalog
 
     folder = tmp_path_factory.mktemp("features") / "store"
     weights = WeightsSource("random")
@@ -84,11 +84,11 @@ def store(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def checkpoint(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A head trained on the store."""
-    from pipeline.training.dataset import open_dataset
-    from pipeline.training.heads import head_spec
-    from pipeline.training.run import save, train
-    from pipeline.training.splits import make_split
-    from pipeline.training.train import TrainSpec
+    from pipeline.training.data.dataset import open_dataset
+    from pipeline.training.data.splits import make_split
+    from pipeline.training.experiments.experiment import save, train
+    from pipeline.training.heads.registry import head_spec
+    from pipeline.training.loop.fit import TrainSpec
 
     data = open_dataset(store)
     split = make_split(data, np.arange(len(data)).astype(str).tolist(), seed=0)
@@ -106,7 +106,7 @@ def classifier(checkpoint: Path) -> Classifier:
 @functools.cache
 def _shape_and_digest(size: int) -> tuple[tuple[int, ...], str]:
     """Of the features of the network `tiny` with random weights."""
-    from pipeline.extraction.network.backbones import Backbone
+    from pipeline.extraction.network.backbone import Backbone
     from pipeline.extraction.network.weights import WeightsSource
 
     backbone = Backbone("tiny", weights=WeightsSource("random"), size=(size, size))
@@ -124,7 +124,7 @@ def write_untrained(
     **changes,
 ) -> Path:
     """An untrained checkpoint of any recipe: what is asked is counts and files, not answers."""
-    from pipeline.training.heads import build_model, head_spec
+    from pipeline.training.heads.registry import build_model, head_spec
 
     shape, digest = _shape_and_digest(size)
     spec = head_spec("gru", units=8)

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError, VideoError
-from pipeline.extraction.store import FeatureStore
+from pipeline.extraction.store.store import FeatureStore
 from pipeline.inference.classifier import Classifier, Reading
-from pipeline.inference.smoothing import UNKNOWN, Smoothing
-from pipeline.inference.windows import WindowRunner
+from pipeline.inference.timeline.smoothing import UNKNOWN, Smoothing
+from pipeline.inference.timeline.window_runner import WindowRunner
 from pipeline.training.checkpoint import TimeScale
-from pipeline.videos.catalog import open_catalog
-from pipeline.videos.opening import open_video
+from pipeline.videos.catalog.catalog import open_catalog
+from pipeline.videos.media import open_video
 from tests.inference.conftest import CLASSES, FPS, write_pieces
 from tests.media import write_video
 

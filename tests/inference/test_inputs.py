@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.extraction.decoding import DecoderPool, Frames
-from pipeline.extraction.network.backbones import Backbone
+from pipeline.extraction.features.decode_task import DecoderPool, Frames
+from pipeline.extraction.network.backbone import Backbone
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.inference.classifier import Classifier, Reading
-from pipeline.inference.export import check_export
+from pipeline.inference.export.saved_model import check_export
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.training.joined import Stream
-from pipeline.videos.opening import open_video
+from pipeline.training.data.fusion import Stream
+from pipeline.videos.media import open_video
 from tests.media import write_video
 
 

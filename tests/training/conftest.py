@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.training.dataset import Dataset, open_dataset
+from pipeline.training.data.dataset import Dataset, open_dataset
 from tests.training.stores import write_store
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.shards import StoreWriter
-from pipeline.extraction.store import CATALOG_FILE, Source
-from pipeline.videos.catalog import Video
-from pipeline.videos.catalog_table import write_catalog
+from pipeline.extraction.store.shard_writer import StoreWriter
+from pipeline.extraction.store.store import CATALOG_FILE, Source
+from pipeline.videos.catalog.catalog import Video
+from pipeline.videos.catalog.catalog_table import write_catalog
 
 DIMENSIONS, STEPS = 12, 6
 

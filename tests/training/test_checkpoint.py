@@ -11,12 +11,12 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.training.checkpoint import Checkpoint, write_folder
-from pipeline.training.dataset import windows_of
-from pipeline.training.heads import head_spec, softmax
-from pipeline.training.run import save, train
-from pipeline.training.splits import groups_of, make_split
-from pipeline.training.train import TrainSpec
-from pipeline.training.windows import WindowSpec
+from pipeline.training.data.dataset import windows_of
+from pipeline.training.data.splits import groups_of, make_split
+from pipeline.training.data.windows import WindowSpec
+from pipeline.training.experiments.experiment import save, train
+from pipeline.training.heads.registry import head_spec, softmax
+from pipeline.training.loop.fit import TrainSpec
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_time_scale_is_that_of_the_training_clips(run, checkpoint, data):
 
 
 def test_a_recipe_by_rate_keeps_its_step(make_store):
-    from pipeline.training.dataset import open_dataset
+    from pipeline.training.data.dataset import open_dataset
 
     data = open_dataset(make_store(sampling="fps:2"))
     assert data.time_scale(np.arange(len(data))).step == pytest.approx(0.5)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.videos.catalog import open_catalog
-from pipeline.videos.opening import open_video
+from pipeline.videos.catalog.catalog import open_catalog
+from pipeline.videos.media import open_video
 from pipeline.videos.synthetic import SCENES, draw_recordings
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from pipeline.extraction.network.compiled import has_gpu
+from pipeline.extraction.network.engines.keras import has_gpu
 
 _ENOUGH_CPU, _ENOUGH_GPU = 32, 128  # larger ones brought nothing on 2 cores; a GPU has more to fill
 _SHARE = 0.5  # of the free memory; others need some as well

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.extraction.network import batch_size
-from pipeline.extraction.network.backbones import Backbone
+from pipeline.extraction.network.backbone import Backbone
 from pipeline.extraction.network.batch_size import choose_batch, free_memory, largest_batch, memory_per_picture
 from pipeline.extraction.network.weights import WeightsSource
 

@@ -1,0 +1,59 @@
+"""The commands, one file each, and ``video-pipeline VERB``, which opens them."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+
+from pipeline.cli.command import CALLED_WRONGLY, OK, run
+
+VERBS = {
+    # verb: the module below this package, and what it does in one line
+    "cut": ("videos.cut_clips", "cut short clips out of long recordings"),
+    "list": ("videos.list_videos", "list the videos of a folder with their labels, and count their frames"),
+    "check": ("videos.check_videos", "find damaged, duplicate and odd videos"),
+    "explore": ("videos.explore", "one page with frames of every video"),
+    "frames": ("videos.extract_frames", "frames of videos as images"),
+    "split": ("videos.split_dataset", "divide videos into train, val and test"),
+    "prepare-labels": ("videos.prepare_labels", "check labels of frames and give them splits"),
+    "convert-labels": ("videos.convert_labels", "annotations of other programs to labels of segments or frames"),
+    "extract": ("extraction.extract_features", "stage one: videos to a store of features"),
+    "check-features": ("extraction.check_features", "read every value of a store"),
+    "export-features": ("extraction.export_features", "a store as .npy files"),
+    "import-features": ("extraction.import_features", "features of another program as a store"),
+    "train": ("training.train", "stage two: train a head on a store"),
+    "evaluate": ("training.evaluate", "a checkpoint on a store"),
+    "search": ("training.search", "train many heads, and keep the best"),
+    "compare": ("training.compare_runs", "several runs side by side, as a page"),
+    "samples": ("training.show_samples", "sequences of a frame cache as a picture"),
+    "classify": ("inference.classify", "label videos, a camera or a stream"),
+    "demo": ("published.demo", "the whole main job, on recordings made here or on your videos"),
+    "run": ("published.run_config", "a whole published system, from its configuration"),
+    "report-grid": ("published.report_grid", "the models of a search under the names of one published grid search"),
+}
+
+
+def load(verb: str) -> Callable[[Sequence[str] | None], int]:
+    """The ``main(argv)`` of a command; nothing of the others is imported."""
+    return importlib.import_module(f"{__name__}.{VERBS[verb][0]}").main
+
+
+def main() -> int:
+    """``video-pipeline VERB ...``: the same as ``python scripts/NAME.py ...``."""
+    verb = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if verb in ("-h", "--help"):
+        print(_help())
+        return OK
+    if verb not in VERBS:
+        print(f"error: there is no command {verb!r}; expected one of {', '.join(VERBS)}", file=sys.stderr)
+        return CALLED_WRONGLY
+    # argparse names the program by argv[0], and the command says what it was called with by the rest.
+    sys.argv[:2] = [f"video-pipeline {verb}"]
+    return run(load(verb))
+
+
+def _help() -> str:
+    width = max(map(len, VERBS)) + 2
+    lines = [f"  {verb:{width}}{said}" for verb, (_, said) in VERBS.items()]
+    return "\n".join(["usage: video-pipeline VERB ...", "", *lines, "", "video-pipeline VERB --help tells more."])

@@ -1,0 +1,36 @@
+"""Write the features of a store as plain files: one .npy per video, or all in one .h5."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.cli import command
+from pipeline.errors import UserError
+from pipeline.extraction.store.import_export import export_arrays, export_hdf5
+from pipeline.extraction.store.store import FeatureStore
+from pipeline.files.tables import plural
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = command.parser(__doc__, "python scripts/export_features.py features/match --out match.h5")
+    parser.add_argument("store", metavar="STORE", type=Path, help="folder of the feature store")
+    parser.add_argument("--out", type=Path, required=True, help="a folder for .npy files, or a file ending in .h5")
+    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
+    args = parser.parse_args(argv)
+
+    store = FeatureStore(args.store)
+    if args.out.exists() and not args.overwrite and (args.out.is_file() or any(args.out.iterdir())):
+        raise UserError(f"{args.out} exists; add --overwrite or choose another --out")
+    whole = args.out.suffix.lower() in (".h5", ".hdf5")
+    written = export_hdf5(store, args.out) if whole else export_arrays(store, args.out)
+    with command.progress(len(store.entries), "video", args.quiet) as bar:
+        count = 0
+        for _ in written:
+            bar.update()
+            count += 1
+    if not count:
+        raise UserError(f"{args.store} holds no sequences yet; extract features first")
+    step = "x".join(map(str, store.shape)) + (" pixels" if store.recipe.keeps_pictures else " features")
+    command.say(args.quiet)(f"{args.out}: {plural(count, 'sequence')} of {step} a step")
+    return command.OK

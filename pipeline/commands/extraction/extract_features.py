@@ -1,0 +1,325 @@
+"""Stage one: run a frozen network over every video once and keep the feature sequences.
+
+The store can be interrupted and resumed at any time: the same command goes on where it stopped, looks at
+new and changed videos only, and refuses to mix features of different recipes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.cli import command
+from pipeline.errors import UserError
+from pipeline.extraction.features.static_frames import DEFAULT as REUSE_STATIC
+from pipeline.extraction.inputs.augmentation import DEFAULT, check_varies
+from pipeline.extraction.jobs import gpus
+from pipeline.extraction.jobs.augmented_copies import CopyRun, CopySpec
+from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
+from pipeline.extraction.jobs.progress import ProgressLine
+from pipeline.extraction.network.engines.choose import ENGINES, PRECISIONS, choose_engine
+from pipeline.extraction.network.int8_model import INT8, QuantisedNetwork, expected_digest, network_for
+from pipeline.extraction.network.load import load_backbone
+from pipeline.extraction.network.registry import find_network
+from pipeline.extraction.network.weights import WeightsSource
+from pipeline.extraction.recipe import CROPS, FRAMES, INPUTS, INTERPOLATIONS, PIXELS, POOLINGS, Input, Recipe
+from pipeline.extraction.store.folder import check_place, remove_store
+from pipeline.extraction.store.store import CATALOG_FILE, known_digest
+from pipeline.files.sizes import parse_size
+from pipeline.files.tables import plural
+from pipeline.videos.catalog.catalog import Catalog, open_catalog
+from pipeline.videos.media.sampling import FORMS, Sampling
+
+if TYPE_CHECKING:
+    from pipeline.extraction.network.load import AnyBackbone
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    say = command.say(args.quiet)
+    spec = ExtractionSpec(
+        batch=_batch(args.batch),
+        dtype=args.dtype or "float16",
+        workers=args.workers,
+        timeout=args.timeout,
+        retry_failed=args.retry_failed,
+        commit_every=args.commit_every,
+        part=_part(args.shard),
+    )
+    name, seen = _stream(args.backbone, args.input)
+    copies = CopySpec.parse(args.augment) if args.augment else None
+    if copies:
+        check_varies(seen)
+    if args.devices:
+        return _run_on_devices(args, sys.argv[1:] if argv is None else argv)
+    network = find_network(name)
+    if network.name == FRAMES:
+        _check_no_network(args)
+    weights = None if network.name == FRAMES else WeightsSource(args.weights or "imagenet")
+    if args.int8_from and args.precision != INT8:
+        raise UserError("--int8-from names an int8 network; add --precision int8")
+    sampling = Sampling.parse(args.sampling)
+    catalog = open_catalog(args.source)
+    say(f"{args.source}: {catalog.summary()}")
+    check_place(args.out, Path(args.source), overwrite=args.overwrite)
+    if args.overwrite:
+        remove_store(args.out)
+
+    size = network.check_size(parse_size(args.size) if args.size else None)
+    recipe = Recipe(
+        str(sampling),
+        network.name,
+        "",
+        *size,
+        args.crop,
+        args.interpolation,
+        layer=PIXELS if weights is None else f"{args.pooling}_pool",
+        input=seen,
+        reuse_static=args.reuse_static,
+    )
+    loader = _Loader(weights, args, say)
+    if args.precision == INT8:
+        recipe = _quantised(recipe, weights, catalog, spec, args, say)
+    elif weights is not None:
+        _check_float(args.out)
+        recipe = replace(recipe, weights_digest=known_digest(args.out, weights) or loader.backbone(recipe).digest)
+    extraction = Extraction(catalog, args.out, recipe, weights, spec)
+    plan = extraction.look()
+    for note in extraction.table_changes.lines(args.out / CATALOG_FILE, args.source):
+        say(f"note: {note}")
+    if plan.extract and args.engine == "ray":
+        _run_on_ray(extraction, weights, args, say)
+    elif plan.extract:
+        with extraction.decode() as pool, ProgressLine(extraction.progress, args.quiet) as line:
+            # Decoding has begun; the network is loaded meanwhile.
+            backbone = loader.backbone(recipe)
+            provenance = {"precision": backbone.precision, "engine": backbone.engine}
+            extraction.run(pool, backbone, provenance, line.show)
+    else:
+        extraction.copy_known()
+    if copies is not None:
+        _make_copies(extraction, copies, loader, args, say)
+    _report(extraction, args.out, say)
+    return command.SOME_FAILED if extraction.failures() else command.OK
+
+
+def _check_no_network(args: argparse.Namespace) -> None:
+    """Options that mean nothing for kept pictures are a mistake, not a wish to be passed over."""
+    if args.dtype:
+        raise UserError(f"--dtype {args.dtype}: frames are pictures, kept as uint8")
+    alone = {"weights": None, "pooling": "avg", "precision": "auto", "int8_from": None}
+    for name, unused in alone.items():
+        if (value := getattr(args, name)) != unused:
+            option = f"--{name.replace('_', '-')} {value}"
+            raise UserError(f"{option}: frames are kept as pictures, and no network computes; leave it out")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = command.parser(
+        __doc__,
+        "python scripts/extract_features.py data --out features/match\n"
+        "  python scripts/extract_features.py data --out features/frames --backbone frames --size 112",
+    )
+    parser.add_argument("source", metavar="DATA", help="folder of videos, CSV file, or one video")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the feature store")
+    recipe = parser.add_argument_group("recipe: what decides the features")
+    recipe.add_argument("--sampling", default="uniform:20", help=f"which frames: {FORMS}")
+    recipe.add_argument(
+        "--backbone", default="inceptionv3", help="a network of keras.applications; frames or flow keep pictures"
+    )
+    recipe.add_argument(
+        "--input", choices=INPUTS, help="what the network sees: colours, or motion from one frame to the next"
+    )
+    recipe.add_argument("--weights", help="imagenet (default, downloaded once), a local .h5 file, or random[:SEED]")
+    recipe.add_argument("--size", help="side in pixels, or HEIGHTxWIDTH (default: the network's own)")
+    recipe.add_argument("--crop", choices=CROPS, default="center", help="cut the centre out, or squeeze all of it")
+    recipe.add_argument("--pooling", choices=POOLINGS, default="avg", help="of the network's output over the picture")
+    recipe.add_argument("--interpolation", choices=INTERPOLATIONS, default="bilinear", help="how frames are resized")
+    recipe.add_argument(
+        "--reuse-static",
+        nargs="?",
+        type=float,
+        const=REUSE_STATIC,
+        default=0.0,
+        metavar="LEVELS",
+        help="frames that differ by at most so many grey levels on average from the last one that went through the "
+        f"network take its feature over ({REUSE_STATIC:g} where no number is given)",
+    )
+    copies = parser.add_argument_group("copies: what a store has besides")
+    copies.add_argument(
+        "--augment",
+        metavar="K[:SPEC]",
+        help=f"also K varied copies of each video, used in training only; SPEC as for train.py (default: {DEFAULT})",
+    )
+    run = parser.add_argument_group("run: what decides the speed")
+    run.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="auto",
+        help="of the arithmetic; int8 changes the features a little and is part of the recipe",
+    )
+    run.add_argument(
+        "--int8-from", type=Path, metavar="FOLDER", help="a store or checkpoint whose int8 network is to be used"
+    )
+    run.add_argument("--dtype", choices=("float16", "float32"), help="of the stored features (default: float16)")
+    run.add_argument("--batch", default="auto", help="pictures in one call of the network; auto: by the free memory")
+    run.add_argument("--workers", type=int, default=0, help="decoder processes; 0: one per processor")
+    run.add_argument("--timeout", type=float, default=60, help="seconds without a sign of life that a video may take")
+    run.add_argument("--commit-every", type=float, default=30, help="seconds of work that a power cut may cost")
+    run.add_argument("--retry-failed", action="store_true", help="try again what failed before")
+    run.add_argument("--shard", metavar="I/N", default="1/1", help="do the I-th of N parts, one per machine")
+    run.add_argument("--devices", metavar="0,1,...", help="GPUs of this machine: a process for each, one store")
+    run.add_argument(
+        "--engine",
+        choices=(*ENGINES, "ray"),
+        default="auto",
+        help="what computes: Keras or OpenVINO on this machine, or a Ray cluster, where every worker decides as auto",
+    )
+    run.add_argument("--ray-address", default="local", help="local, auto, or HOST:PORT of a running cluster")
+    run.add_argument("--ray-workers", type=int, default=0, help="actors; 0: one per GPU, else one per machine")
+    run.add_argument("--overwrite", action="store_true", help="remove what the store wrote and begin anew")
+    return parser
+
+
+def _stream(backbone: str, given: Input | None) -> tuple[str, Input]:
+    """Backbone and input; ``flow`` is short for frames of motion."""
+    if backbone.lower() != "flow":
+        return backbone, given or "rgb"
+    if given == "rgb":
+        raise UserError("--backbone flow keeps motion, not --input rgb; choose --backbone frames for colours")
+    return FRAMES, given or "farneback"
+
+
+def _run_on_devices(args: argparse.Namespace, argv: Sequence[str]) -> int:
+    if args.engine == "ray":
+        raise UserError("--devices is for one machine; Ray gives each GPU an actor by itself")
+    words, each = ["-m", "pipeline", "extract"], gpus.parse_devices(args.devices)
+    jobs = gpus.calls(words, argv, each, _part(args.shard), args.workers)
+    if args.overwrite:
+        check_place(args.out, Path(args.source), overwrite=True)
+        remove_store(args.out)
+    return gpus.run_all(jobs)
+
+
+def _make_copies(extraction: Extraction, spec: CopySpec, loader: _Loader, args: argparse.Namespace, say) -> None:
+    run = CopyRun(extraction, spec)
+    if not run:
+        say(f"{args.out}: {plural(spec.count, 'augmented copy', 'augmented copies')} of each video: all were there")
+        return
+    with ProgressLine(run.progress, args.quiet) as line:
+        backbone = loader.backbone(extraction.recipe)
+        provenance = {"precision": backbone.precision, "engine": backbone.engine}
+        progress = run.run(backbone, provenance, line.show)
+    copies = plural(progress.done, "augmented copy", "augmented copies")
+    say(f"{args.out}: {copies} ({spec.augmentation}), {progress.frames:,} frames in {progress.seconds:.1f} s")
+
+
+def _run_on_ray(extraction: Extraction, weights: WeightsSource | None, args: argparse.Namespace, say) -> None:
+    from pipeline.extraction.jobs.ray_cluster import RaySpec, run_on_ray
+
+    where = RaySpec(args.ray_address, args.ray_workers)
+    with ProgressLine(extraction.progress, args.quiet) as line:
+        run_on_ray(
+            extraction,
+            weights,
+            args.precision,
+            where,
+            show=line.show,
+            started=lambda count: say(f"Ray ({where.address}): {plural(count, 'worker')}"),
+        )
+
+
+def _check_float(out: Path) -> None:
+    if expected_digest(out):
+        raise UserError(f"{out} holds int8 features; add --precision int8, or use another --out")
+
+
+def _quantised(
+    recipe: Recipe,
+    weights: WeightsSource | None,
+    catalog: Catalog,
+    spec: ExtractionSpec,
+    args: argparse.Namespace,
+    say: Callable[[str], None],
+) -> Recipe:
+    """The recipe with the int8 network of the store, which is calibrated where there is none yet."""
+    if weights is None:
+        raise UserError("--precision int8: frames are kept as pictures, and no network computes")
+    if recipe.pooling != "avg":
+        raise UserError(f"--precision int8 is for networks pooled by avg, not --pooling {recipe.pooling}")
+    choose_engine(args.engine if args.engine in ENGINES else "auto", INT8)
+
+    def make() -> QuantisedNetwork:
+        from pipeline.extraction.jobs.calibrate_int8 import quantise
+
+        say("calibrating an int8 network on frames of these videos; it is kept and done once")
+        return quantise(args.out, catalog, recipe, weights, workers=spec.decoders, timeout=spec.timeout)
+
+    network = network_for(args.out, args.int8_from, make)
+    network.check_fits(recipe.backbone, weights, (recipe.height, recipe.width))
+    about = network.about
+    say(f"{network.folder}: calibrated on {plural(about.frames, 'frame')} of {plural(about.videos, 'video')}")
+    return replace(recipe, weights_digest=about.weights_digest, quantised=network.digest)
+
+
+class _Loader:
+    """Loads the network when it is needed, once: a finished store needs none."""
+
+    def __init__(self, weights: WeightsSource | None, args: argparse.Namespace, say: Callable[[str], None]) -> None:
+        self._weights, self._args, self._say = weights, args, say
+        self._backbone: AnyBackbone | None = None
+
+    def backbone(self, recipe: Recipe) -> AnyBackbone:
+        if self._backbone is None:
+            self._backbone = load_backbone(
+                recipe,
+                self._args.out,
+                weights=self._weights,
+                batch=_batch(self._args.batch),
+                engine=self._args.engine,
+                precision=self._args.precision,
+                say=self._say,
+            )
+        if self._weights and recipe.weights_digest not in ("", self._backbone.digest):
+            raise UserError(
+                f"--weights {self._weights.text}: these are not the weights that {self._args.out} was made with; "
+                "use another --out"
+            )
+        return self._backbone
+
+
+def _report(extraction: Extraction, out: Path, say) -> None:
+    progress, plan, failures = extraction.progress, extraction.plan, extraction.failures()
+    computes = extraction.recipe.backbone != FRAMES  # pictures are copied, and a batch says nothing
+    for video, reason in failures.items():
+        print(f"failed: {video}: {reason}", file=sys.stderr)
+    parts = [f"{out}: {plural(progress.done, 'video')} extracted"]
+    if progress.frames:
+        how = f"{progress.rate:.1f} frames/s" + (f", {progress.batch} a batch" if progress.batch and computes else "")
+        parts.append(f"{progress.frames:,} frames in {progress.seconds:.1f} s ({how})")
+    parts += [str(progress.reuse)] if progress.reuse else []
+    parts += [f"{len(plan.done):,} were there"] if plan.done else []
+    parts += [f"{progress.copied:,} copied (same content under another name)"] if progress.copied else []
+    parts += [f"{len(failures):,} failed (see {out}/failures*.csv; --retry-failed tries again)"] if failures else []
+    say("; ".join(parts))
+
+
+def _part(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not match:
+        raise UserError(f"--shard {text}: expected I/N, such as 1/4")
+    return int(match[1]), int(match[2])
+
+
+def _batch(text: str) -> int:
+    """Pictures in one call; 0 for ``auto``."""
+    if text == "auto":
+        return 0
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f"--batch {text}: expected at least 1 picture, or auto")
+    return int(text)

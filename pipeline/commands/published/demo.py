@@ -1,0 +1,100 @@
+"""The whole main job in one go: clips, catalog, features, training, evaluation and a labelled video.
+
+Without VIDEOS it works on recordings that the project draws itself. Each command is printed before it runs,
+so that it can be repeated on other videos.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.cli import command
+from pipeline.published.runner import held_out_video, run_script
+from pipeline.videos.catalog.catalog import open_catalog
+from pipeline.videos.synthetic import SCENES, draw_recordings
+
+_CLIP_SECONDS = 2
+_LONG_SECONDS = 60  # the user's own videos are cut where one is longer than this
+_RECORDINGS = 5
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = command.parser(__doc__, "python scripts/demo.py --videos my_videos")
+    parser.add_argument("--videos", type=Path, metavar="VIDEOS", help="your own VIDEOS/<Class>/*.mp4")
+    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for everything that is made")
+    parser.add_argument("--weights", default="imagenet", help="of InceptionV3: imagenet, a file, or random")
+    args = parser.parse_args(argv)
+    began = time.monotonic()
+    out = args.out
+    steps = _Commands()
+
+    if args.videos is None:
+        data, recordings = out / "data", out / "recordings"
+        _draw(recordings)
+        steps.run("cut_clips", recordings, "--every", _CLIP_SECONDS, "--drop-last", "--out", data)
+    else:
+        data = args.videos
+    steps.run("list_videos", data, "--out", out / "data_file.csv")
+    if args.videos is not None and _longest(out / "data_file.csv") > _LONG_SECONDS:
+        data = out / "data"
+        steps.run("cut_clips", args.videos, "--every", 10, "--out", data)
+    features, checkpoint = out / "features", out / "checkpoint"
+    _extract(steps, data, features, args.weights)
+    steps.run("train", features, "--out", checkpoint, "--overwrite")
+    steps.run("evaluate", checkpoint, features, "--split", "test", "--out", out / "evaluation")
+    video = held_out_video(checkpoint) if args.videos else _new_recording(out / "new")
+    steps.run("classify", checkpoint, video, "--output", out / "result.avi", "--json", out / "result.json")
+    _conclude(steps, out, video, time.monotonic() - began)
+    return command.OK
+
+
+class _Commands:
+    """Runs commands of this project, remembers them, and stops where one cannot go on."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def run(self, script: str, *arguments: object, may_fail: bool = False) -> int:
+        status = run_script(script, arguments)
+        # 1 means that some videos failed and were listed; the others are good to go on with.
+        if status > command.SOME_FAILED and not may_fail:
+            raise SystemExit(status)
+        if status <= command.SOME_FAILED:
+            self.done.append(shlex.join(["python", f"scripts/{script}.py", *map(str, arguments)]))
+        return status
+
+
+def _draw(folder: Path) -> None:
+    if len(list(folder.glob("*/*"))) < _RECORDINGS * len(SCENES):
+        print(f"drawing {_RECORDINGS} recordings of each of {', '.join(SCENES)} ...", flush=True)
+        draw_recordings(folder, recordings=_RECORDINGS)
+
+
+def _new_recording(folder: Path) -> Path:
+    """A recording that neither training nor testing has seen."""
+    return draw_recordings(folder, seed=99, classes=list(SCENES)[:1], recordings=1)[0]
+
+
+def _longest(table: Path) -> float:
+    return max((video.duration or 0 for video in open_catalog(table)), default=0)
+
+
+def _extract(steps: _Commands, data: Path, features: Path, weights: str) -> None:
+    arguments = [data, "--out", features, "--weights", weights]
+    if steps.run("extract_features", *arguments, may_fail=weights == "imagenet") > command.SOME_FAILED:
+        print("demo: no ImageNet weights here, so it goes on with seeded random ones; expect a lower accuracy")
+        _extract(steps, data, features, "random")
+
+
+def _conclude(steps: _Commands, out: Path, video: Path, seconds: float) -> None:
+    print(f"\nDone in {seconds:.0f} s. The commands, to be repeated on other videos:\n")
+    print("\n".join(f"  {line}" for line in steps.done))
+    print(f"""
+What is where:
+  {out / "data_file.csv"}              the videos, counted
+  {out / "features"}                   the feature sequences; cached, so that a second run is quick
+  {out / "checkpoint"}                 the trained model, its figures and pictures
+  {out / "result.avi"}                 {video.name} with its labels drawn on every frame""")

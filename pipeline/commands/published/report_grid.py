@@ -1,0 +1,85 @@
+"""Write a folder for each model of one or more searches: what was set, how it went, what it says of every frame.
+
+Each folder OUT/1, OUT/2, ... is a checkpoint, and has results.json with settings, durations, stopped epochs,
+accuracy and loss on train, validation and test, and the number of parameters; loss_curve.png; confusion_matrix.png;
+frame_predictions.csv. OUT/models.csv ranks them by validation loss. Choose by that and not by the test column:
+the best of many on the test part is not as good as it looks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.cli import command
+from pipeline.errors import UserError
+from pipeline.files.tables import plural, read_table, write_table
+
+_SETTINGS = ("architecture", "pretrained_model_name", "pooling", "sequence_length", "sequence_model")
+_SIZES = ("sequence_model_layers", "layer_1_size", "dropout", "batch_size", "model_param_count", "fit_num_epochs")
+_FIGURES = tuple(f"fit_{part}_{what}" for part in ("train", "val", "test") for what in ("acc", "loss"))
+COLUMNS = ("rank", "model_id", *_SETTINGS, *_SIZES, *_FIGURES, "fit_dt_train_duration_seconds", "trial")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = command.parser(
+        __doc__, "python scripts/report_grid.py checkpoints/search --labels labels.csv --out checkpoints/models"
+    )
+    parser.add_argument("searches", metavar="SEARCH", type=Path, nargs="+", help="folders of search.py")
+    parser.add_argument("--labels", type=Path, required=True, help="the labels of frames, as given to search.py")
+    parser.add_argument("--out", type=Path, required=True, help="the folder for the models' folders")
+    args = parser.parse_args(argv)
+    say = command.say(args.quiet)
+    trials = [path.parent for folder in args.searches for path in _trials(folder)]
+
+    # Keras takes seconds to import; --help and mistakes above must not wait for it.
+    from pipeline.published.ecology_grid import write_model
+    from pipeline.training.data.dataset import open_dataset
+
+    files = {(row["video"], int(row["frame"])): row.get("file", "") for row in read_table(args.labels)}
+    stores: dict[str, Any] = {}
+    models = []
+    for number, trial in enumerate(trials, 1):
+        store = _results(trial)["store"]
+        if store not in stores:
+            stores = {store: open_dataset(store, frame_labels=args.labels)}  # one at a time, as they may be large
+        data, split = stores[store], _results(trial.parents[1] / "best")["split"]
+        rows = {part: _rows(data, names) for part, names in split.items()}
+        model = write_model(trial, args.out / str(number), number, data, rows, files)
+        models.append((model, trial))
+        say(f"{model.folder}: {model.results['architecture']}, " + _accuracies(model.results))
+    models.sort(key=lambda item: item[0].results["fit_val_loss"])
+    rows_out = [
+        {name: model.results.get(name, "") for name in COLUMNS} | {"rank": rank, "trial": str(trial)}
+        for rank, (model, trial) in enumerate(models, 1)
+    ]
+    write_table(rows_out, COLUMNS, args.out / "models.csv")
+    best = models[0][0]
+    say(f"{args.out / 'models.csv'}: {plural(len(models), 'model')}; lowest validation loss: {best.folder}")
+    return command.OK
+
+
+def _trials(folder: Path) -> list[Path]:
+    found = sorted(path for path in folder.glob("trials/*/checkpoint.json") if not path.parent.name.startswith("."))
+    if not found or not (folder / "best").is_dir():
+        raise UserError(f"{folder} holds no finished search; run search.py --out {folder} first")
+    return found
+
+
+def _results(checkpoint: Path) -> dict[str, Any]:
+    return json.loads((checkpoint / "results.json").read_text(encoding="utf-8"))
+
+
+def _rows(data, names: list[str]):
+    import numpy as np
+
+    wanted = set(names)
+    return np.array([row for row, name in enumerate(data.names) if name in wanted], np.int64)
+
+
+def _accuracies(results: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{part} {results[f'fit_{part}_acc']:.3f}" for part in ("train", "val", "test") if f"fit_{part}_acc" in results
+    )

@@ -1,0 +1,1 @@
+"""Commands on heads and their checkpoints."""

@@ -1,0 +1,112 @@
+"""Decode every video once and say what is wrong with it: damage, false headers, duplicates, outliers.
+
+Faults (exit status 1): unreadable, no video stream, damaged, truncated, duplicates in two splits or classes.
+Notes: false header counts, hidden frames, holes, variable frame rate, rotation, odd sizes, dark or frozen clips,
+duplicates, outliers of length and size, classes out of balance.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.cli import command
+from pipeline.errors import UserError, VideoError
+from pipeline.files.tables import natural_key, plural, refuse_foreign_table, write_table
+from pipeline.videos.catalog.catalog import Video, open_catalog
+from pipeline.videos.quality.checks import KINDS, Facts, Problem, check_set
+from pipeline.videos.quality.duplicates import find_duplicates
+from pipeline.videos.quality.inspection import TIMEOUT, inspect
+from pipeline.videos.quality.repair import quarantine, repair
+
+FIXABLE = ("damaged", "truncated", "header", "hidden frames", "odd size")
+_COLUMNS = ("severity", "problem", "video", "label", "split", "detail")
+MOVABLE = ("unreadable", "no video", "damaged", "truncated")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = command.parser(__doc__, "python scripts/check_videos.py data --out data/problems.csv")
+    parser.add_argument("source", metavar="DATA", help="folder of videos, or a CSV file")
+    parser.add_argument("--out", type=Path, help="the table of problems (default: problems.csv in the folder)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="videos at a time")
+    parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds of silence a video may take")
+    parser.add_argument(
+        "--quarantine", type=Path, metavar="FOLDER", help=f"move videos there that are {', '.join(MOVABLE)}"
+    )
+    parser.add_argument(
+        "--fix", type=Path, metavar="FOLDER", help="encode anew into FOLDER what ffmpeg can save of damaged videos"
+    )
+    args = parser.parse_args(argv)
+    say = command.say(args.quiet)
+    if args.workers < 1:
+        raise UserError(f"--workers {args.workers} cannot work; expected at least 1")
+    if not args.timeout > 0:
+        raise UserError(f"--timeout {args.timeout:g}: expected seconds above 0")
+
+    catalog = open_catalog(args.source)
+    out = args.out or catalog.root / "problems.csv"
+    refuse_foreign_table(out, _COLUMNS)
+    for folder, flag in ((args.quarantine, "--quarantine"), (args.fix, "--fix")):
+        if folder is not None and folder.resolve().is_relative_to(catalog.root.resolve()):
+            raise UserError(f"{flag} {folder} lies inside {catalog.root}, where its videos would become input")
+    facts: list[Facts] = []
+    with command.progress(len(catalog), "video", args.quiet) as bar:
+        for found in inspect(catalog.videos, workers=args.workers, timeout=args.timeout):
+            facts.append(found)
+            bar.update()
+    problems = _in_order(
+        [problem for found in facts for problem in found.problems]
+        + check_set(catalog.videos, facts)
+        + find_duplicates(catalog.videos, sorted(facts, key=lambda found: natural_key(found.name)))
+    )
+    rows = {video.name: video for video in catalog.videos}
+    write_table((_row(problem, rows) for problem in problems), _COLUMNS, out)
+    for problem in problems:
+        say(f"{problem.severity:5}  {problem.kind:23}  {problem.video}{': ' if problem.video else ''}{problem.detail}")
+    _act(problems, rows, args, say)
+    counts = Counter(problem.severity for problem in problems)
+    kinds = Counter(problem.kind for problem in problems)
+    named = ", ".join(f"{kind} {kinds[kind]}" for kind in KINDS if kinds[kind])
+    say(
+        f"{out}: {plural(len(catalog), 'video')}, {plural(counts['fault'], 'fault')}, {plural(counts['note'], 'note')}"
+        + (f" ({named})" if named else "")
+    )
+    return command.SOME_FAILED if counts["fault"] else command.OK
+
+
+def _in_order(problems: list[Problem]) -> list[Problem]:
+    """Faults first, then by kind and video."""
+    kinds = list(KINDS)
+    return sorted(
+        problems, key=lambda problem: (problem.severity, kinds.index(problem.kind), natural_key(problem.video))
+    )
+
+
+def _row(problem: Problem, rows: dict[str, Video]) -> dict[str, str]:
+    video = rows.get(problem.video)
+    return {
+        "severity": problem.severity,
+        "problem": problem.kind,
+        "video": problem.video,
+        "label": video.label if video else "",
+        "split": video.split if video else "",
+        "detail": problem.detail,
+    }
+
+
+def _act(problems: list[Problem], rows: dict[str, Video], args, say) -> None:
+    """Fix first, since what is moved cannot be read at its place any more."""
+    if args.fix is not None:
+        for name in dict.fromkeys(problem.video for problem in problems if problem.kind in FIXABLE):
+            try:
+                target, frames = repair(rows[name], args.fix)
+                say(f"fixed: {name} -> {target} ({plural(frames, 'frame')})")
+            except VideoError as error:
+                print(f"cannot be fixed: {name}: {error}", file=sys.stderr)
+    if args.quarantine is not None:
+        for name in dict.fromkeys(problem.video for problem in problems if problem.kind in MOVABLE):
+            if rows[name].path.exists():
+                say(f"moved: {name} -> {quarantine(rows[name], args.quarantine)}")

@@ -1,0 +1,110 @@
+"""Turn labels of stretches into labels of frames, and back.
+
+To frames (from our CSV, ELAN, VIA, BORIS, .srt or .vtt): writes video,frame,time,label, one row for each frame.
+    convert_labels.py segments.csv --out labels.csv --background none
+To segments (from video,frame,label, or file,label of a folder of frames): writes video,start,end,label.
+    convert_labels.py labels.csv --to segments --out segments.csv
+Frames without a label, times out of range and stretches without a frame are reported, and the exit status is 1.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.cli import command
+from pipeline.errors import VideoError
+from pipeline.files.replacing import refuse_existing
+from pipeline.files.tables import plural, write_table
+from pipeline.videos.labels.annotation_formats import read_annotations
+from pipeline.videos.labels.segments import COLUMNS, find_intervals, intervals_by_video, label_frames, read_labels
+from pipeline.videos.media import open_video
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = command.parser(__doc__, "python scripts/convert_labels.py segments.csv --out labels.csv")
+    parser.add_argument(
+        "labels", type=Path, metavar="FILE", help="labels of stretches, or of frames with --to segments"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the CSV file to write")
+    parser.add_argument("--to", choices=("frames", "segments"), default="frames", help="what to make")
+    parser.add_argument("--video", type=Path, help="the video, where FILE does not name it")
+    parser.add_argument("--tier", default="", help="take this tier (ELAN) or attribute (VIA) only")
+    parser.add_argument("--background", default="", metavar="LABEL", help="the label of frames in no stretch")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    args = parser.parse_args(argv)
+    refuse_existing(args.out, overwrite=args.overwrite)
+    reports: list[str] = []
+    if args.to == "frames":
+        rows = _to_frames(args, reports)
+        write_table(rows, COLUMNS, args.out)
+    else:
+        rows = _to_segments(args, reports)
+        write_table(rows, ("video", "start", "end", "label"), args.out)
+    for report in reports:
+        print(report, file=sys.stderr)
+    what = plural(len(rows), "frame" if args.to == "frames" else "segment")
+    command.say(args.quiet)(f"{args.out}: {what}" + (f", {plural(len(reports), 'report')}" if reports else ""))
+    return command.SOME_FAILED if reports else command.OK
+
+
+def _to_frames(args, reports: list[str]) -> list[dict]:
+    rows = []
+    found = read_annotations(args.labels, video=args.video, tier=args.tier)
+    for path, intervals in intervals_by_video(found.segments).items():
+        try:
+            with open_video(path) as video:
+                times, duration = video.times(), video.info().duration
+        except VideoError as error:
+            reports.append(f"{path}: {error}")
+            continue
+        labelled = label_frames(times, duration, intervals, background=args.background)
+        reports += [f"{path}: {report}" for report in labelled.reports]
+        name = _relative(path, args.out)
+        rows += [
+            {"video": name, "frame": frame, "time": f"{times[frame]:.6f}", "label": label}
+            for frame, label in enumerate(labelled.labels)
+        ]
+    return rows
+
+
+def _to_segments(args, reports: list[str]) -> list[dict]:
+    rows = []
+    for name, labels in read_labels(args.labels).items():
+        path = args.video or (args.labels.parent / name)
+        try:
+            with open_video(path) as video:
+                times, duration = video.times(), video.info().duration
+        except VideoError as error:
+            reports.append(f"{path}: {error}")
+            continue
+        beyond = sorted(set(labels) - set(range(len(times))))
+        if beyond:
+            reports.append(
+                f"{path}: {plural(len(beyond), 'label')} past the last frame {len(times) - 1}, such as {beyond[0]}"
+            )
+        every = [labels.get(frame, "") or args.background for frame in range(len(times))]
+        missing = np.flatnonzero([not label for label in every])
+        if len(missing):
+            reports.append(f"{path}: {plural(len(missing), 'frame')} without a label, such as {missing[0]}")
+        rows += [
+            {
+                "video": _relative(path, args.out),
+                "start": f"{one.start:.6f}",
+                "end": f"{one.end:.6f}",
+                "label": one.label,
+            }
+            for one in find_intervals(times, duration, every)
+        ]
+    return rows
+
+
+def _relative(path: Path, out: Path) -> str:
+    """How the table names a video: from its own folder where it lies below it, else by the full path."""
+    try:
+        return path.absolute().relative_to(out.absolute().parent).as_posix()
+    except ValueError:
+        return str(path.absolute())

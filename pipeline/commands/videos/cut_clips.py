@@ -1,0 +1,182 @@
+"""Cut recordings into clips with ffmpeg, exact to the frame.
+
+Equal pieces of one or more videos, or of a folder of them:
+    cut_clips.py Match.mp4 --every 3 --out data/train/Football
+    cut_clips.py recordings --every 3 --out data      (keeps the folders recordings/[split]/<Class>)
+Segments from a CSV file with the columns video,start,end,label and optionally split,group, or from an export of
+ELAN (tab-delimited text), VIA 3 (CSV), BORIS (CSV) or subtitles (.srt, .vtt):
+    cut_clips.py --segments segments.csv --out data   (makes data/[split]/<label>/...)
+    cut_clips.py Match.mp4 --segments Match.srt --out data
+Times are seconds, MM:SS or HH:MM:SS.mmm. Where each clip comes from stands in clips.csv beside it.
+A run that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pipeline.cli import command
+from pipeline.errors import UserError, VideoError
+from pipeline.files.atomic import remove_abandoned
+from pipeline.files.sizes import parse_size
+from pipeline.files.tables import plural, refuse_foreign_table, write_table
+from pipeline.videos.catalog.catalog import open_catalog
+from pipeline.videos.clips.cut import Encoding, claim, cut_clips, left_to_cut
+from pipeline.videos.clips.plan import Clip, Recording, Segment, equal_pieces, open_recording, plan_clips
+from pipeline.videos.clips.stream_copy import SETTINGS, Miss, copy_clips, snap
+from pipeline.videos.labels.annotation_formats import read_annotations
+from pipeline.videos.media.ffmpeg import find_ffmpeg
+
+_FAILURE_COLUMNS = ("video", "start", "end", "stage", "reason")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = command.parser(__doc__, "python scripts/cut_clips.py Match.mp4 --every 3 --out data/train/Football")
+    parser.add_argument("videos", nargs="*", type=Path, metavar="VIDEO", help="videos, or folders of videos")
+    parser.add_argument("--out", type=Path, required=True, help="the folder for the clips")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--every", type=float, metavar="SECONDS", help="cut into equal pieces of this length")
+    what.add_argument("--segments", type=Path, metavar="FILE", help="cut the segments that a file lists")
+    parser.add_argument("--overlap", type=float, default=0.0, metavar="SECONDS", help="what neighbouring pieces share")
+    parser.add_argument("--drop-last", action="store_true", help="leave out a last piece that is shorter than --every")
+    parser.add_argument("--clamp", action="store_true", help="shorten segments that reach past the end of their video")
+    parser.add_argument("--tier", default="", help="take this tier (ELAN) or attribute (VIA) only")
+    parser.add_argument(
+        "--fast",
+        action="store_true",
+        help="copy instead of encoding: clips start at keyframes, and how far off is said",
+    )
+    parser.add_argument("--size", metavar="HxW", help="scale the clips to this height and width, such as 240x320")
+    parser.add_argument("--fps", type=float, help="give the clips this frame rate")
+    parser.add_argument("--no-sound", action="store_true", help="leave out the sound")
+    parser.add_argument("--quality", type=int, default=18, help="CRF of x264, 0 (lossless) to 51")
+    parser.add_argument("--preset", default="veryfast", help="preset of x264: slower ones make smaller files")
+    parser.add_argument(
+        "--verify", action="store_true", help="decode each clip as a whole, not its first frame only; a fifth slower"
+    )
+    parser.add_argument("--workers", type=int, default=2, help="ffmpeg processes at a time")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are other clips of the same name")
+    args = parser.parse_args(argv)
+    say = command.say(args.quiet)
+    height, width = parse_size(args.size, square=False) if args.size else (0, 0)
+    size = (width, height) if args.size else None
+    encoding = Encoding(size, args.fps, not args.no_sound, args.quality, args.preset)
+    if args.every is not None and not args.videos:
+        raise UserError(
+            "--every cuts videos, and none was given; expected: cut_clips.py Match.mp4 --every 3 --out clips"
+        )
+    if args.segments and len(args.videos) > 1:
+        raise UserError(f"--segments goes with one video or with none, not with {len(args.videos)}")
+    if args.fast and (args.size or args.fps or args.no_sound):
+        raise UserError("--fast copies what is there; --size, --fps and --no-sound need encoding, so leave --fast out")
+
+    if args.workers < 1:
+        raise UserError(f"--workers {args.workers} cannot work; expected at least 1")
+
+    if not args.fast:
+        find_ffmpeg()
+
+    table = args.out / "failures.csv"
+    refuse_foreign_table(table, _FAILURE_COLUMNS)
+    failures: list[dict] = []
+
+    def failed(video: Path, error: VideoError, clip: Clip | None = None) -> None:
+        start, end = (f"{clip.start_time:.3f}", f"{clip.end_time:.3f}") if clip else ("", "")
+        failures.append({"video": video, "start": start, "end": end, "stage": error.stage, "reason": error.reason})
+        print(f"failed: {video}{f' from {start} to {end} s' if clip else ''}: {error}", file=sys.stderr)
+
+    wanted = _pieces(args)
+    if args.segments:
+        annotations = read_annotations(args.segments, video=next(iter(args.videos), None), tier=args.tier)
+        wanted = annotations.segments
+        if annotations.left_out:
+            say(f"{args.segments}: left out {plural(annotations.left_out, 'event')} without a duration")
+    clips: list[Clip] = []
+    taken: set[Path] = set()
+    by_video: dict[Path, list[Segment]] = {}
+    for segment in wanted:
+        by_video.setdefault(segment.video, []).append(segment)
+    with command.progress(len(by_video), "video", args.quiet, desc="reading") as bar:
+        for video, segments in by_video.items():
+            bar.update()
+            try:
+                recording = open_recording(video)
+                if args.every is not None:
+                    segments = _cut_up(segments[0], recording, args)
+                clips += plan_clips(recording, segments, args.out, clamp=args.clamp, taken=taken)
+            except VideoError as error:
+                failed(video, error)
+    settings = SETTINGS if args.fast else str(encoding)
+    if args.fast:
+        clips, misses = _snapped(clips, failed)
+    todo = left_to_cut(clips, settings, overwrite=args.overwrite)
+    claim(todo, settings)
+    remove_abandoned(args.out)
+    frames = made = 0
+    with command.progress(len(todo), "clip", args.quiet) as bar:
+        cuts = copy_clips(todo, args.out) if args.fast else cut_clips(todo, args.out, encoding, workers=args.workers)
+        for cut in cuts:
+            bar.update()
+            if cut.error is None:
+                made, frames = made + 1, frames + cut.clip.frames
+            else:
+                failed(cut.clip.recording.path, cut.error, cut.clip)
+    there = len(clips) - len(todo)
+    if args.fast and misses:
+        early, late = [miss.early for miss in misses], [miss.late for miss in misses]
+        say(
+            f"copied at keyframes: clips start {sum(early) / len(early):.2f} s early (at most {max(early):.2f} s) "
+            f"and end {sum(late) / len(late):.2f} s late (at most {max(late):.2f} s)"
+        )
+    if failures:
+        write_table(failures, _FAILURE_COLUMNS, table)
+    else:
+        table.unlink(missing_ok=True)
+    say(
+        f"{args.out}: {plural(made, 'clip')} cut ({plural(frames, 'frame')})"
+        + (f", {there:,} there already" if there else "")
+        + (f", {len(failures):,} failed (see {table})" if failures else "")
+    )
+    return command.SOME_FAILED if failures else command.OK
+
+
+def _pieces(args) -> list[Segment]:
+    """One segment for each video, without times: how long it is will be seen when it is opened."""
+    found: list[Segment] = []
+    for source in args.videos:
+        if source.is_dir():
+            inside = args.out.absolute().resolve()
+            if inside.is_relative_to(source.resolve()):
+                raise UserError(f"the output {args.out} lies inside the input {source}, where clips would become input")
+            catalog = open_catalog(source)
+            found += [Segment(v.path, 0, 0, v.label, v.split, v.group) for v in catalog]
+        else:
+            found.append(Segment(source, 0, 0))
+    return found
+
+
+def _snapped(
+    clips: list[Clip], failed: Callable[[Path, VideoError, Clip | None], None]
+) -> tuple[list[Clip], list[Miss]]:
+    moved, misses = [], []
+    for clip in clips:
+        try:
+            there, miss = snap(clip)
+        except VideoError as error:
+            failed(clip.recording.path, error, clip)
+            continue
+        moved.append(there)
+        misses.append(miss)
+    return moved, misses
+
+
+def _cut_up(whole: Segment, recording: Recording, args) -> list[Segment]:
+    pieces = equal_pieces(recording.duration, args.every, overlap=args.overlap, keep_last=not args.drop_last)
+    return [
+        Segment(whole.video, start, end, whole.label, whole.split, whole.group)
+        for start, end in pieces
+        # The last piece may lie within the showing of a frame that belongs to the one before.
+        if recording.frame_at(start) < recording.frame_at(end)
+    ]

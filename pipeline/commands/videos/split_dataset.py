@@ -1,0 +1,120 @@
+"""Divide a data set into train, val and test and write that to its table; no file is touched unless asked.
+
+The rest of a table that is there stays: labels, counted frames, columns of its own.
+
+By shares: whole groups at a time, every class in its share, the same for one seed.
+By official lists: UCF101, HMDB51, Kinetics, or train.csv and test.csv with video_name,tag:
+    split_dataset.py UCF-101 --list trainlist01.txt testlist01.txt --val 0.1
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.cli import command
+from pipeline.errors import UserError
+from pipeline.files.tables import plural
+from pipeline.videos.catalog.catalog import SPLITS, TABLE, Video, open_catalog, read_catalog
+from pipeline.videos.catalog.catalog_table import FACTS, update_catalog
+from pipeline.videos.catalog.official_splits import apply_lists, read_list
+from pipeline.videos.catalog.splits import Shares, arrange, assign_splits, gaps, group_by
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = command.parser(__doc__, "python scripts/split_dataset.py data --shares 0.7 0.15 0.15 --seed 0")
+    parser.add_argument("source", metavar="DATA", help="folder of videos, or a CSV file")
+    parser.add_argument("--out", type=Path, help="the table to write (default: data_file.csv in the folder)")
+    parser.add_argument(
+        "--shares",
+        type=float,
+        nargs=3,
+        default=(0.7, 0.15, 0.15),
+        metavar=("TRAIN", "VAL", "TEST"),
+        help="how much of it",
+    )
+    parser.add_argument("--list", type=Path, nargs="+", default=[], metavar="FILE", help="official lists to follow")
+    parser.add_argument("--val", type=float, default=0.0, help="with --list: this share of train becomes val")
+    parser.add_argument("--group-by", metavar="REGEX", help="what in a name is its group, such as person[0-9]+")
+    parser.add_argument("--seed", type=int, default=0, help="another seed, another division")
+    files = parser.add_mutually_exclusive_group()
+    files.add_argument("--link", type=Path, metavar="FOLDER", help="also make FOLDER/<split>/<class>/... of links")
+    files.add_argument("--move", type=Path, metavar="FOLDER", help="also move the files to FOLDER/<split>/<class>/...")
+    parser.add_argument("--overwrite", action="store_true", help="replace splits that the table has already")
+    args = parser.parse_args(argv)
+    say = command.say(args.quiet)
+
+    catalog = open_catalog(args.source)
+    folder = args.link or args.move
+    out = args.out or (folder or catalog.root) / TABLE
+    if out.exists() and not args.overwrite and any(video.split for video in read_catalog(out)):
+        raise UserError(f"{out} has splits already; give --overwrite to replace them, or another --out")
+    videos: Sequence[Video] = catalog.videos
+    if args.group_by:
+        videos = group_by(videos, args.group_by)
+    if args.list:
+        videos = _by_lists(videos, args, say)
+        shares = Shares(1, float(args.val > 0), float(any(video.split == "test" for video in videos)))
+    else:
+        if args.val:
+            raise UserError("--val goes with --list; without lists the second of --shares says how much val gets")
+        shares = Shares(*args.shares)
+        videos = assign_splits(videos, shares, seed=args.seed)
+    if args.list and out.exists() and not args.overwrite:
+        _refuse_unlisted(out, videos)
+    unlabelled = sum(not video.label for video in videos)
+    if unlabelled:
+        say(f"without a label: {plural(unlabelled, 'video')}")
+    for line in gaps(videos, shares):
+        say(line)
+    before = list(videos)
+    if folder is not None:
+        videos = arrange(videos, folder, move=args.move is not None)
+    changes = update_catalog(
+        videos,
+        out,
+        (*FACTS, "split", *(["group"] if args.group_by or args.list else [])),
+        before=before if args.move else (),
+        keep_others=not (args.list and args.overwrite),
+    )
+    for line in changes.lines(out, args.source):
+        say(f"note: {line}")
+    counts = Counter(video.split for video in videos)
+    groups = len({video.group or video.name for video in videos})
+    parts = ", ".join(f"{split} {counts[split]:,}" for split in SPLITS if counts[split])
+    say(f"{out}: {plural(len(videos), 'video')} in {plural(groups, 'group')}: {parts}")
+    return command.OK
+
+
+def _refuse_unlisted(table: Path, videos: Sequence[Video]) -> None:
+    """Official lists say which videos are the data set; others must not stay in the table unnoticed."""
+    listed = {video.name for video in videos}
+    others = [video.name for video in read_catalog(table) if video.name not in listed]
+    if others:
+        raise UserError(
+            f"{table} has {plural(len(others), 'video')} that no list names, such as {others[0]}; give --overwrite to "
+            "leave them out, or another --out"
+        )
+
+
+def _by_lists(videos: Sequence[Video], args, say) -> list[Video]:
+    applied = apply_lists(videos, [entry for path in args.list for entry in read_list(path)])
+    if not applied.videos:
+        raise UserError(f"none of the listed videos is in {args.source}, such as {(applied.missing or ['?'])[0]}")
+    for names, what in (
+        (applied.missing, "are listed and not there"),
+        (applied.unlisted, "are not listed and left out"),
+    ):
+        if names:
+            say(f"{what}: {plural(len(names), 'video')}, such as {names[0]}")
+    videos = applied.videos
+    if args.val:
+        if not 0 < args.val < 1:
+            raise UserError(f"--val {args.val:g} is no share; expected a number between 0 and 1")
+        train = assign_splits(
+            [v for v in videos if v.split == "train"], Shares(1 - args.val, args.val, 0), seed=args.seed
+        )
+        new = {video.name: video for video in train}
+        videos = [new.get(video.name, video) for video in videos]
+    return videos

@@ -1,0 +1,1 @@
+"""The engine of stage one: decoded frames become features."""

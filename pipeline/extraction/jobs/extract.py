@@ -1,0 +1,223 @@
+"""Stage one over a whole catalog: look what is to be done, do it, keep catalog and failures beside the features."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipeline.errors import UserError, VideoError
+from pipeline.extraction.features.decode_task import CHANGED, DecoderPool
+from pipeline.extraction.features.expectation import Expectation
+from pipeline.extraction.features.stream import Collector, Network, Progress
+from pipeline.extraction.jobs.plan import Plan, make_plan
+from pipeline.extraction.network.weights import WeightsSource
+from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.store.shard_writer import SHARD_SECONDS, StoreWriter
+from pipeline.extraction.store.store import CATALOG_FILE, FAILURES_FILE, FeatureStore
+from pipeline.parallel.machine import processors
+from pipeline.videos.catalog.catalog import Catalog, Video
+from pipeline.videos.catalog.catalog_table import CHOICES, FACTS, TableChanges, update_catalog
+from pipeline.videos.catalog.failures import FailureLog
+from pipeline.videos.catalog.source_file import stat_video
+from pipeline.videos.media.sampling import Sampling
+
+_BATCH = 32  # pictures for a network that has no opinion, such as a plain function
+
+
+@dataclass(frozen=True)
+class ExtractionSpec:
+    """Choices of a run that do not change the features."""
+
+    batch: int = 0
+    """Pictures in one call of the network; 0 for as many as the network itself takes."""
+    dtype: str = "float16"
+    """How features are stored: float16 or float32; pictures are uint8 in any case."""
+    workers: int = 0
+    """Decoder processes; 0 for one per processor."""
+    timeout: float = 60.0
+    """Seconds of silence after which a decoder is taken for hanging."""
+    retry_failed: bool = False
+    """Try again what failed before."""
+    commit_every: float = SHARD_SECONDS
+    """Seconds of work that a power cut may cost."""
+    part: tuple[int, int] = (1, 1)
+    """(i, n): the i-th of n machines that share the work, from 1."""
+
+    def __post_init__(self) -> None:
+        if self.batch < 0:
+            raise UserError(f"--batch {self.batch}: expected at least 1 picture")
+        if self.workers < 0:
+            raise UserError(f"--workers {self.workers}: expected 1 or more, or 0 for one per processor")
+        if not self.timeout > 0:
+            raise UserError(f"--timeout {self.timeout:g}: expected seconds above 0")
+        if not self.commit_every >= 0:
+            raise UserError(f"--commit-every {self.commit_every:g}: expected seconds, 0 or more")
+        i, n = self.part
+        if not 1 <= i <= n:
+            raise UserError(f"--shard {i}/{n}: expected i/n with i from 1 to n, such as 1/{max(n, 2)}")
+
+    @property
+    def decoders(self) -> int:
+        """The number of decoder processes."""
+        return self.workers or processors()
+
+    def decode(self, videos: Iterable[Video], recipe: Recipe) -> DecoderPool:
+        """Decoder processes for some videos; they start when the pool's block is entered."""
+        jobs = [(video, video.path) for video in videos]
+        return DecoderPool(jobs, recipe, workers=self.decoders, timeout=self.timeout)
+
+    def write(self, folder: Path, recipe: Recipe, provenance: dict[str, str]) -> StoreWriter:
+        """A writer of sequences into a store; ``provenance`` are facts to keep with each shard."""
+        return StoreWriter(folder, recipe, dtype=self.dtype, provenance=provenance, commit_every=self.commit_every)
+
+    def batch_of(self, network: Network) -> int:
+        """Pictures in one call of ``network``."""
+        return self.batch or getattr(network, "batch", _BATCH)
+
+
+class Extraction:
+    """A run of stage one over a catalog, into one store.
+
+    Args:
+        catalog: the videos.
+        folder: the store.
+        recipe: how a video becomes a sequence.
+        weights: where the recipe's weights came from; None for a frame cache.
+        spec: the rest.
+
+    Raises:
+        UserError: the folder holds another recipe, or cannot be written to.
+    """
+
+    def __init__(
+        self, catalog: Catalog, folder: Path, recipe: Recipe, weights: WeightsSource | None, spec: ExtractionSpec
+    ) -> None:
+        self.folder = folder
+        self.recipe = recipe
+        self.spec = spec
+        self._catalog = catalog
+        self._weights = weights
+        i, n = spec.part
+        self.mine = catalog.videos[i - 1 :: n]
+        # The folder is checked, and made, before anything is decoded.
+        with StoreWriter(folder, recipe, weights=weights):
+            pass
+        self._log = FailureLog(folder / (FAILURES_FILE if n == 1 else f"failures-{i}-of-{n}.csv"))
+        self.plan = Plan()
+        self.progress = Progress()
+        self.table_changes = TableChanges()
+        """What `look` changed in the catalog of the store."""
+
+    def look(self, looked_at: Callable[[], None] = lambda: None) -> Plan:
+        """Find out what is to be done; neither decodes nor loads a network."""
+        entries = FeatureStore(self.folder).entries
+        self.plan = make_plan(self.mine, entries, self._log, retry_failed=self.spec.retry_failed, looked_at=looked_at)
+        self._log.keep_only(video.name for video in self.plan.failed_before)
+        for video, error in self.plan.failed:
+            self._log.add(video.name, error)
+        self.progress.videos = len(self.plan.extract) + len(self.plan.copies) + len(self.plan.twins)
+        self.progress.failed = len(self._log)
+        self.progress.expectation = Expectation(self.plan.extract, Sampling.parse(self.recipe.sampling))
+        self.table_changes = self.write_catalog()
+        return self.plan
+
+    def decode(self) -> DecoderPool:
+        """Decoder processes for what is to be extracted; they start when the pool's block is entered."""
+        return self.spec.decode(self.plan.extract, self.recipe)
+
+    def run(
+        self,
+        pool: DecoderPool,
+        network: Network,
+        provenance: dict[str, str],
+        show: Callable[[Progress], None] = lambda progress: None,
+    ) -> Progress:
+        """Extract what the plan says.
+
+        Args:
+            pool: the entered pool of `decode`.
+            network: the frozen network.
+            provenance: facts to store with each shard.
+            show: called after every step with the progress.
+
+        Raises:
+            OSError: the disk is full; what is done is kept.
+        """
+        self.progress.began = time.monotonic()
+        batch = self.spec.batch_of(network)
+        try:
+            with self.spec.write(self.folder, self.recipe, provenance) as writer:
+                Collector(writer, network, batch, progress=self.progress, fail=self.fail, show=show).collect(pool)
+            self.copy_known(show)
+        finally:
+            self.write_catalog()
+        return self.progress
+
+    def copy_known(self, show: Callable[[Progress], None] = lambda progress: None) -> None:
+        """Give videos whose content is in the store their own entry, without decoding them."""
+        if not self.plan.copies and not self.plan.twins:
+            return
+        store = FeatureStore(self.folder)
+        copies = list(self.plan.copies)
+        for video, other in self.plan.twins:
+            entry = store.entries.get(other.name)
+            if entry is None:
+                self.fail(video, VideoError("decode", f"same content as {other.name}, which failed"))
+                continue
+            try:
+                status = stat_video(video.path)
+            except VideoError as error:  # it has vanished since it was compared
+                self.fail(video, error)
+            else:
+                copies.append((video, entry, replace(entry.source, mtime_ns=status.st_mtime_ns)))
+        with self.spec.write(self.folder, self.recipe, {"copied": "yes"}) as writer:
+            for video, entry, source in copies:
+                buffer = writer.buffer()
+                for piece in store.pieces(entry.video):
+                    buffer.append(piece.features, piece.times.tolist(), piece.frames.tolist())
+                writer.add(video.name, buffer, source)
+                self.progress.copied += 1
+                show(self.progress)
+        self.write_catalog()
+
+    def fail(self, video: Video, error: VideoError) -> None:
+        """Note a failure and go on."""
+        size = mtime_ns = 0
+        # A file that somebody was writing may be whole by now: the next run tries it again, so no size is noted.
+        if error.reason != CHANGED:
+            with contextlib.suppress(VideoError):
+                status = stat_video(video.path)
+                size, mtime_ns = status.st_size, status.st_mtime_ns
+        self._log.add(video.name, error, size, mtime_ns)
+        self.progress.failed += 1
+
+    def failures(self) -> dict[str, str]:
+        """Why each failed video of this run, or of earlier ones, cannot be used."""
+        return {video.name: self._log.reason(video.name) for video in self.mine if video.name in self._log}
+
+    def write_catalog(self) -> TableChanges:
+        """Write the videos into the catalog of the store, with the facts that decoding found out.
+
+        Rows of other videos stay. Labels, splits and groups that the store knows give way to those of a table only: a
+        folder, or a single file, does not know that somebody corrected them.
+        """
+        entries = FeatureStore(self.folder).entries
+        rows = []
+        for video in self._catalog:
+            entry = entries.get(video.name)
+            if entry is not None:
+                facts = entry.source
+                video = replace(
+                    video,
+                    frames=facts.frames,
+                    fps=facts.fps,
+                    width=facts.width,
+                    height=facts.height,
+                    duration=facts.duration,
+                )
+            rows.append(video)
+        replaced = FACTS if self._catalog.table is None else (*FACTS, *CHOICES)
+        return update_catalog(rows, self.folder / CATALOG_FILE, replaced)

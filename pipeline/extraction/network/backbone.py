@@ -1,0 +1,181 @@
+"""The frozen network of stage one as one compiled function from pictures to features."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from pipeline.errors import UserError
+from pipeline.extraction.network.batch_size import choose_batch
+from pipeline.extraction.network.engines.fixed_batch import FixedBatch
+from pipeline.extraction.network.engines.keras import compile_model, policy_for
+from pipeline.extraction.network.engines.openvino import AT_ONCE, compile_network, convert
+from pipeline.extraction.network.registry import Network, find_network
+from pipeline.extraction.network.weights import EXPECTED, WeightsSource, digest_of, load_file, set_random_weights
+from pipeline.extraction.recipe import FRAMES
+
+
+class Backbone(FixedBatch):
+    """A frozen network whose output is pooled over the picture, on batches of one fixed size.
+
+    Args:
+        name: a network of `known.NETWORKS`.
+        weights: ``imagenet``, ``random``, ``random:SEED`` or a file.
+        size: (height, width) of the pictures in pixels; the network's own size if None.
+        batch: pictures in one call of the compiled function; 0: chosen by the free memory.
+        precision: ``float32``, ``bfloat16`` or ``float16`` arithmetic; weights and features stay float32.
+        engine: ``keras`` or ``openvino``; see `engines.choose_engine`.
+        pooling: ``avg`` or ``max`` over the picture.
+
+    Attributes:
+        model: the Keras model, from scaled pictures to features.
+        dimensions: the length D of a feature vector.
+        shape: of one step: (D,).
+        batch: as asked, or as chosen.
+        why_batch: the reason of the choice, for the user.
+
+    Raises:
+        UserError: unknown network, a size below its smallest, weights that cannot be had or do not fit.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        weights: WeightsSource,
+        size: tuple[int, int] | None = None,
+        batch: int = 32,
+        precision: str = "float32",
+        engine: str = "keras",
+        pooling: str = "avg",
+    ) -> None:
+        self.network = find_network(name)
+        if self.network.name == FRAMES:
+            raise UserError("frames are kept as pictures: no network makes features of them; choose another backbone")
+        self.size = self.network.check_size(size)
+        self.precision = precision
+        self.engine = engine
+        self.takes_fewer = engine == "openvino"
+        self.at_once = AT_ONCE if self.takes_fewer else 1
+        # OpenVINO lowers the precision of a float32 network itself.
+        policy = "float32" if engine == "openvino" else policy_for(precision)
+        self.model = build_network(self.network, weights, self.size, pooling=pooling, policy=policy)
+        self.model.trainable = False
+        self.batch, self.why_batch = (batch, "as asked") if batch else choose_batch(self.model)
+        self.dimensions: int = self.model.output_shape[-1]
+        self.shape: tuple[int, ...] = (self.dimensions,)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of the weights."""
+        return digest_of(self.model)
+
+    @functools.cached_property
+    def _function(self):  # type: ignore[override]
+        """The compiled function; the first call of it compiles."""
+        shape = (self.batch, *self.size, 3)
+        if self.engine == "openvino":
+            return compile_network(self.converted(), shape, self.precision)
+        return compile_model(_with_preprocessing(self.model, self.network), shape, self.precision)
+
+    def converted(self) -> Any:
+        """The network, from pictures to features, as an ``openvino.Model``."""
+        return convert(_with_preprocessing(self.model, self.network))
+
+
+def build_network(
+    network: Network,
+    source: WeightsSource | None,
+    size: tuple[int, int],
+    *,
+    pooling: str = "avg",
+    policy: str | None = None,
+) -> keras.Model:
+    """A network without its classification layer, from scaled pictures to ``(n, D)``.
+
+    Args:
+        network: which one.
+        source: of its weights; None leaves those that Keras starts with, to be loaded afterwards.
+        size: (height, width) of the pictures in pixels.
+        pooling: ``avg`` or ``max`` over the picture.
+        policy: Keras dtype policy of its layers; the one in force if None.
+
+    Raises:
+        UserError: weights that cannot be had or do not fit.
+    """
+    with dtype_policy(policy):
+        if not network.constructor:
+            if source is not None and not source.is_random:
+                raise UserError(f"backbone {network.name} has random weights only; add --weights random")
+            model = _tiny(size, pooling)
+        else:
+            constructor = getattr(keras.applications, network.constructor)
+            arguments = {"include_top": False, "pooling": pooling, "input_shape": (*size, 3)}
+            imagenet = source is not None and source.text == "imagenet"
+            model = _download(constructor, arguments) if imagenet else constructor(weights=None, **arguments)
+    if source is not None and source.is_random:
+        set_random_weights(model, source.seed)
+    elif source is not None and source.text != "imagenet":
+        load_file(model, source.text)
+    return model
+
+
+def _download(constructor, arguments: dict) -> keras.Model:
+    """ImageNet weights through Keras, which checks the hash of what it downloads and keeps it."""
+    try:
+        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():  # Keras tells of its download there
+            # "Weights for input shape (224, 224) will be loaded": those of all sizes are the same.
+            warnings.filterwarnings("ignore", "`input_shape` is undefined or non-square", UserWarning)
+            return constructor(weights="imagenet", **arguments)
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        if "URL fetch failure" not in reason and "incomplete or corrupted" not in reason:
+            raise
+        raise UserError(
+            f"the ImageNet weights cannot be downloaded ({reason.rpartition(' -- ')[2]}); "
+            f"choose by --weights: {EXPECTED.removeprefix('expected ')}"
+        ) from None
+
+
+@contextlib.contextmanager
+def dtype_policy(policy: str | None) -> Iterator[None]:
+    """The policy under which layers are made; weights are float32 under each of those used here."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy or before)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _tiny(size: tuple[int, int], pooling: str) -> keras.Model:
+    """Three strided convolutions: fast enough for tests, and it sees colour, edges and place."""
+    layers = keras.layers
+    picture = keras.Input((*size, 3))
+    x = picture
+    for filters in (16, 32, 64):
+        x = layers.Conv2D(filters, 3, strides=2, padding="same", activation="relu")(x)
+    pool = layers.GlobalAveragePooling2D if pooling == "avg" else layers.GlobalMaxPooling2D
+    x = pool(name=f"{pooling}_pool")(x)
+    return keras.Model(picture, x, name="tiny")
+
+
+def _with_preprocessing(model: keras.Model, network: Network) -> keras.Model:
+    """Put the network's own scaling of pixel values in front, so that pictures travel as bytes."""
+    picture = keras.Input(model.input_shape[1:], dtype="uint8")
+    x = scale_pixels(keras.ops.cast(picture, "float32"), network)
+    return keras.Model(picture, model(x, training=False))
+
+
+def scale_pixels(pixels: Any, network: Network) -> Any:
+    """Float pixels from 0 to 255, RGB, as the network was trained on them."""
+    if not network.constructor:
+        return pixels / 127.5 - 1.0
+    return importlib.import_module(f"keras.applications.{network.module}").preprocess_input(pixels)

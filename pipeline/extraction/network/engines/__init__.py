@@ -1,0 +1,1 @@
+"""What computes the frozen network: Keras or OpenVINO."""

@@ -1,0 +1,123 @@
+"""A Keras network as an OpenVINO model: the only calls that belong to OpenVINO's runtime, on processors only.
+
+OpenVINO is an optional extra (``pip install -r requirements-openvino.txt``).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import queue
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.extraction.network.engines.fixed_batch import fill_up
+from pipeline.parallel.machine import processors
+
+if TYPE_CHECKING:
+    import keras
+
+    from pipeline.extraction.network.engines.keras import Function
+
+_PIECE = 2  # pictures in one request; more are slower (8: by 4 %), and the last ones of a batch leave cores idle
+AT_ONCE = 2
+"""Calls of a compiled network that may go on at the same time."""
+_TYPES = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}  # what is not quantised in int8 stays float32
+
+
+def installed() -> bool:
+    """Whether OpenVINO can be imported."""
+    return importlib.util.find_spec("openvino") is not None
+
+
+def check_installed(what: str) -> None:
+    """Refuse what needs OpenVINO where it is not installed.
+
+    Raises:
+        UserError: it is not.
+    """
+    if not installed():
+        raise UserError(f"{what} needs OpenVINO: pip install -r requirements-openvino.txt")
+
+
+def convert(model: keras.Model) -> Any:
+    """A Keras model, on the backend TensorFlow, as an ``openvino.Model`` for any number of pictures."""
+    import openvino
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    specification = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)
+    function = tf.function(lambda x: model(x, training=False), input_signature=[specification], autograph=False)
+    frozen = convert_variables_to_constants_v2(function.get_concrete_function())
+    with tempfile.TemporaryDirectory() as folder:
+        # Reading a file asks nobody; openvino.convert_model reports its use to its makers over the network.
+        tf.io.write_graph(frozen.graph, folder, "network.pb", as_text=False)
+        return openvino.Core().read_model(Path(folder) / "network.pb")
+
+
+def read(path: Path) -> Any:
+    """The ``openvino.Model`` in a file."""
+    import openvino
+
+    return openvino.Core().read_model(path)
+
+
+def save(network: Any, path: Path) -> None:
+    """Write an ``openvino.Model``: ``path`` ends in .xml, and its values lie beside it in .bin."""
+    import openvino
+
+    openvino.save_model(network, path, compress_to_fp16=False)
+
+
+def compile_network(network: Any, shape: tuple[int, ...], precision: str) -> Function:
+    """Compile an ``openvino.Model`` for inputs of one ``shape`` (uint8), computing in ``precision``.
+
+    A batch is cut into pieces, and every core works on a piece of its own, which takes less time than all cores
+    on the whole batch. Two batches may be computed at a time (`AT_ONCE`): cores without a piece of one go on with the
+    other. One picture alone (``shape[0] == 1``, as from a camera) is shared by all cores.
+
+    Returns:
+        A function from a uint8 array of that shape, or of fewer pictures, to a float32 array.
+    """
+    import openvino
+    from openvino.properties import hint, inference_num_threads, num_streams
+
+    batch = shape[0]
+    streams = min(processors(), batch)
+    piece = next(size for size in range(max(1, min(_PIECE, batch // streams)), 0, -1) if batch % size == 0)
+    network = network.clone()
+    network.reshape([piece, *shape[1:]])
+    settings = {
+        hint.inference_precision: _TYPES[precision],
+        num_streams: streams,
+        inference_num_threads: processors(),
+        # Decoders work on the same cores; threads that are tied to one would wait for them.
+        hint.enable_cpu_pinning: False,
+    }
+    compiled = openvino.Core().compile_model(network, "CPU", settings)
+    dimensions = compiled.output(0).shape[-1]
+    parts = [slice(start, start + piece) for start in range(0, batch, piece)]
+    idle: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
+    for _ in range(AT_ONCE):
+        idle.put([compiled.create_infer_request() for _ in parts])
+
+    def call(images: np.ndarray) -> np.ndarray:
+        features = np.empty((len(images), dimensions), np.float32)
+        pieces = [fill_up(images[part], piece) for part in parts if part.start < len(images)]
+        requests = idle.get()
+        try:
+            for request, pictures in zip(requests, pieces, strict=False):
+                request.start_async({0: pictures}, share_inputs=True)
+            for request, part in zip(requests[: len(pieces)], parts, strict=False):
+                request.wait()
+                features[part] = request.get_output_tensor(0).data[: len(images) - part.start]
+        finally:
+            idle.put(requests)
+        return features
+
+    # OpenVINO learns NumPy's types at their first use; two threads that come to it at once would wait for ever.
+    call(np.zeros((1, *shape[1:]), np.uint8))
+    return call

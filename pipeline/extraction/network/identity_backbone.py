@@ -1,0 +1,34 @@
+"""Stage one without a network: the frame cache keeps the pictures themselves, for networks that are trained whole."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.extraction.network.registry import find_network
+from pipeline.extraction.recipe import FRAMES
+
+
+class Pictures:
+    """Stands where a `Backbone` stands and gives every picture back as it came; no Keras is loaded for it.
+
+    Args:
+        size: (height, width) of the pictures in pixels; 112x112 if None.
+        batch: pictures that are handed on together; 0 for 32.
+
+    Attributes:
+        shape: of one step: (height, width, 3).
+    """
+
+    digest = ""
+    precision = "uint8"
+    engine = "none"
+
+    def __init__(self, size: tuple[int, int] | None = None, *, batch: int = 32) -> None:
+        self.network = find_network(FRAMES)
+        self.size = self.network.check_size(size)
+        self.batch = batch or 32  # nothing is computed, so memory does not matter
+        self.shape: tuple[int, ...] = (*self.size, 3)
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """``(n, height, width, 3)`` uint8, as it came."""
+        return images

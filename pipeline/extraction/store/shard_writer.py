@@ -1,0 +1,312 @@
+"""Writing a feature store: sequences collect in a shard, and a shard gets its name when it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import platform
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import fields
+from importlib import metadata
+from pathlib import Path
+from typing import IO, Any
+
+import h5py
+import numpy as np
+
+from pipeline.errors import VideoError
+from pipeline.extraction.network.weights import WeightsSource
+from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.store.folder import prepare_store
+from pipeline.extraction.store.store import FORMAT, Source
+from pipeline.files.atomic import write_whole
+
+SHARD_SECONDS = 30.0  # the most work that a power cut can cost
+SHARD_BYTES = 256 << 20
+SPILL_BYTES = 32 << 20
+SHARD_CELLS = 4_000_000  # rows x longest row: times and frame numbers of a shard are padded, 17 bytes each
+_FREE_BYTES = 16 << 20  # what a disk must keep free, so that a shard can always be closed
+
+
+class SequenceBuffer:
+    """The features of one video while they arrive: in memory, and beyond 32 MiB in an unnamed file.
+
+    Args:
+        dtype: float16, float32 or, for pictures, uint8, as stored.
+        folder: where the unnamed file goes.
+    """
+
+    def __init__(self, dtype: str, folder: Path) -> None:
+        self._dtype = np.dtype(dtype)
+        self._folder = folder
+        self._blocks: list[np.ndarray] = []
+        self._held = 0  # bytes in blocks
+        self._spilled: list[tuple[int, ...]] = []
+        self._file: IO[bytes] | None = None
+        self.times: list[float] = []
+        self.frames: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def append(self, features: np.ndarray, times: list[float], frames: list[int]) -> None:
+        """Add steps: ``(k, D)`` features, or ``(k, H, W, 3)`` pictures, with the times in seconds and numbers of
+        their frames.
+
+        Raises:
+            VideoError: a feature is not finite, or too large for float16.
+        """
+        with np.errstate(over="ignore"):
+            block = features.astype(self._dtype)
+        if self._dtype.kind == "f":
+            _check_numbers(features, block)
+        self._blocks.append(block)
+        self.times += times
+        self.frames += frames
+        self._held += block.nbytes
+        if self._held > SPILL_BYTES:
+            self._spill()
+
+    def _spill(self) -> None:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed with the buffer
+        for block in self._blocks:
+            self._file.write(block.tobytes())
+            self._spilled.append(block.shape)
+        self._blocks, self._held = [], 0
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """The features again, in order and in pieces ``(k, ...)``."""
+        if self._file is not None:
+            self._file.seek(0)
+            for shape in self._spilled:
+                data = self._file.read(int(np.prod(shape)) * self._dtype.itemsize)
+                yield np.frombuffer(data, self._dtype).reshape(shape)
+        yield from self._blocks
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._blocks = []
+        if self._file is not None:
+            self._file.close()
+
+
+def _check_numbers(features: np.ndarray, stored: np.ndarray) -> None:
+    if not np.isfinite(features).all():
+        raise VideoError("network", "features are not finite")
+    if not np.isfinite(stored).all() or (features.any() and not stored.any()):
+        raise VideoError("network", f"features are too large or too small for {stored.dtype}; use --dtype float32")
+
+
+class StoreWriter:
+    """Adds sequences to a store, which is made where there is none; use it in a ``with`` block.
+
+    On leaving the block, also after an error or Ctrl-C, what was added is committed. Several writers, on one
+    or many machines, may write into one store at a time: they never share a file.
+
+    Args:
+        folder: the store.
+        recipe: what makes the features.
+        dtype: ``float16`` or ``float32``; the pictures of a frame cache are ``uint8`` whatever is asked for.
+        provenance: further facts to keep with each shard, such as the precision.
+        weights: where the weights with the recipe's digest came from; None where no network takes part.
+        commit_every: seconds after which what was added is committed, at the latest.
+
+    Raises:
+        UserError: the store has another recipe; the line says what differs.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        recipe: Recipe,
+        *,
+        dtype: str = "float16",
+        provenance: dict[str, str] | None = None,
+        weights: WeightsSource | None = None,
+        commit_every: float = SHARD_SECONDS,
+    ) -> None:
+        self.folder = Path(folder)
+        self.recipe = recipe
+        self.dtype = "uint8" if recipe.keeps_pictures else dtype
+        self.provenance = dict(provenance or {})
+        """Written when a shard is committed, so what is found out meanwhile can be added."""
+        self._commit_every = commit_every
+        self._shard: _Shard | None = None
+        prepare_store(self.folder, recipe, weights)
+
+    def __enter__(self) -> StoreWriter:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.commit()
+
+    def buffer(self) -> SequenceBuffer:
+        """An empty buffer to collect one video in."""
+        return SequenceBuffer(self.dtype, self.folder)
+
+    def add(self, video: str, sequence: SequenceBuffer, source: Source) -> None:
+        """Add the sequence of a video and empty its buffer; it is safe on disk after the next commit.
+
+        Raises:
+            OSError: the disk is full or fails; what was committed before stays.
+        """
+        if self._shard is not None and self._shard.cells_with(len(sequence)) > SHARD_CELLS:
+            self.commit()  # an hour among short clips would pad each of them to an hour
+        if self._shard is None:
+            self._shard = _Shard(self.folder, self.recipe, self.dtype, self.provenance)
+        with contextlib.closing(sequence):
+            self._shard.add(video, sequence, source)
+        self.commit_if_due()
+
+    def commit_if_due(self) -> None:
+        """Commit where the open shard is old or large enough; cheap, call it often."""
+        if self._shard is not None and self._shard.is_due(self._commit_every):
+            self.commit()
+
+    def commit(self) -> None:
+        """Give the open shard its name."""
+        shard, self._shard = self._shard, None
+        if shard is not None:
+            shard.commit()
+
+
+class _Shard:
+    """One shard while it is written, under a temporary name."""
+
+    def __init__(self, folder: Path, recipe: Recipe, dtype: str, provenance: dict[str, str]) -> None:
+        created = time.time_ns()
+        self._folder = folder
+        self._born = time.monotonic()
+        self._bytes = 0
+        self._rows: list[tuple[str, Source]] = []
+        self._steps: list[tuple[list[float], list[int]]] = []
+        self._longest = 0
+        self._dtype = dtype
+        self._provenance = provenance
+        # Times first: names sort in the order of creation. The rest keeps writers apart.
+        path = folder / f"shard-{created // 1_000_000:014d}-{uuid.uuid4().hex[:8]}.h5"
+        self._whole = write_whole(path)
+        self._temporary = self._whole.__enter__()
+        try:
+            self._file = h5py.File(self._temporary, "w", libver=("v108", "v110"))
+        except BaseException as error:
+            self._whole.__exit__(type(error), error, error.__traceback__)
+            raise
+        self._file.attrs.update(
+            {
+                "format": FORMAT,
+                "recipe": recipe.canonical,
+                "fingerprint": recipe.fingerprint,
+                "created": created,
+                "versions": json.dumps(versions(), sort_keys=True),
+            }
+        )
+
+    def is_due(self, seconds: float) -> bool:
+        return time.monotonic() - self._born > seconds or self._bytes > SHARD_BYTES
+
+    def cells_with(self, steps: int) -> int:
+        """Steps of all rows, padding included, if a row of so many ``steps`` were added."""
+        return (len(self._rows) + 1) * max(steps, self._longest)
+
+    def add(self, video: str, sequence: SequenceBuffer, source: Source) -> None:
+        steps, row, at = len(sequence), len(self._rows), 0
+        try:
+            for block in sequence.blocks():
+                self._need(block.nbytes)
+                features = self._features(block.shape[1:], steps)
+                if at == 0:
+                    features.resize((row + 1, max(features.shape[1], steps), *block.shape[1:]))
+                features[row, at : at + len(block)] = block
+                at += len(block)
+                self._bytes += block.nbytes
+        except BaseException:
+            # Rows before this one are good; committing them needs the shape they had.
+            if "features" in self._file:
+                self._file["features"].resize(row, axis=0)
+            raise
+        self._rows.append((video, source))
+        self._steps.append((sequence.times, sequence.frames))
+        self._longest = max(self._longest, steps)
+
+    def _features(self, shape: tuple[int, ...], steps: int) -> h5py.Dataset:
+        if "features" not in self._file:
+            self._file.create_dataset(
+                "features", (0, steps, *shape), self._dtype, maxshape=(None, None, *shape), **chunking(shape, steps)
+            )
+        return self._file["features"]
+
+    def _need(self, size: int) -> None:
+        """Refuse to write onto a full disk: HDF5 does not survive running out of space in the middle."""
+        if hasattr(os, "statvfs"):
+            status = os.statvfs(self._folder)
+            if status.f_bavail * status.f_frsize < size + _FREE_BYTES:
+                raise OSError(errno.ENOSPC, "the disk is full", str(self._folder))
+
+    def commit(self) -> None:
+        """Write the small tables, close, sync, rename; an empty shard vanishes."""
+        try:
+            if not self._rows:
+                raise _Empty
+            self._write_tables()
+            self._file.attrs.update(self._provenance)
+            self._file.close()
+        except BaseException as error:
+            with contextlib.suppress(OSError, RuntimeError):
+                self._file.close()
+            with contextlib.suppress(_Empty):
+                if not self._whole.__exit__(type(error), error, error.__traceback__):
+                    raise
+            return
+        self._whole.__exit__(None, None, None)
+
+    def _write_tables(self) -> None:
+        longest = self._file["features"].shape[1]
+        count = len(self._rows)
+        mask = np.zeros((count, longest), bool)
+        times = np.zeros((count, longest), np.float64)
+        frames = np.zeros((count, longest), np.int64)
+        for row, (seconds, numbers) in enumerate(self._steps):
+            mask[row, : len(seconds)] = True
+            times[row, : len(seconds)] = seconds
+            frames[row, : len(seconds)] = numbers
+        for name, values in (("mask", mask), ("times", times), ("frames", frames)):
+            self._file.create_dataset(name, data=values, chunks=(1, max(1, longest)), compression="gzip", shuffle=True)
+        self._file.create_dataset("steps", data=mask.sum(axis=1))
+        text = h5py.string_dtype("utf-8")
+        names = [video.encode("utf-8", "surrogateescape") for video, _ in self._rows]
+        self._file.create_dataset("video", data=np.array(names, dtype=object), dtype=text)
+        for item in fields(Source):
+            facts = [getattr(source, item.name) for _, source in self._rows]
+            kind = text if item.type == "str" else None
+            self._file.create_dataset(f"source/{item.name}", data=facts, dtype=kind)
+
+
+def chunking(shape: tuple[int, ...], steps: int) -> dict[str, Any]:
+    """How HDF5 lays out the steps of a video, each of ``shape``: padding that was never written takes no room.
+
+    Feature vectors lie together by a few steps and read in one go. Pictures are read singly and shrink when they are
+    compressed: to 0.8 by LZF and to 0.65 by gzip, which reads half as fast (112x112, clips of films and of people).
+    """
+    if len(shape) == 1:
+        return {"chunks": (1, max(1, min(steps, 32)), *shape)}
+    return {"chunks": (1, 1, *shape), "compression": "lzf"}
+
+
+class _Empty(Exception):
+    """Nothing was added to a shard, so it gets no name."""
+
+
+def versions() -> dict[str, str]:
+    """Versions of what takes part in making features."""
+    found = {"python": platform.python_version()}
+    for package in ("keras", "tensorflow", "jax", "torch", "openvino", "av", "opencv-python-headless", "numpy", "h5py"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found

@@ -1,0 +1,309 @@
+"""A folder of features made by one recipe: shards that are written whole or not at all.
+
+Each shard is one HDF5 file that never changes once it has its name:
+
+    features (n, T, D)   float16 or float32; rows padded with zeros at the end
+             (n, T, H, W, 3)   uint8 pictures instead, in a frame cache; compressed (LZF), each by itself
+    mask     (n, T)      bool, True where a step is real
+    times    (n, T)      float64, seconds after the first frame of the video
+    frames   (n, T)      int64, frame numbers
+    video    (n,)        the name of each video in the catalog
+    source/* (n,)        the video file as it was: size, mtime_ns, sha256, frames, header_frames, fps, ...
+    attributes           format, recipe, fingerprint, created, versions, precision
+
+There is no index beside the shards that could disagree with them: a store holds what its shards hold.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.extraction.network.weights import WeightsSource
+from pipeline.extraction.recipe import Recipe
+from pipeline.videos.catalog.catalog import Catalog, read_catalog
+from pipeline.videos.media.sampling import Sampling
+
+FORMAT = 1
+RECIPE_FILE, CATALOG_FILE, FAILURES_FILE = "recipe.json", "catalog.csv", "failures.csv"
+AUGMENTATION_FILE = "augmentation.json"
+SHARDS = "shard-*.h5"
+_PIECE_BYTES = 32 << 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """The video file that a sequence was made from, as it was then."""
+
+    size: int
+    """Bytes."""
+    mtime_ns: int
+    """Modification time in nanoseconds."""
+    sha256: str
+    """Of the whole file; empty for imported sequences."""
+    frames: int = 0
+    """Frames of the video, counted."""
+    header_frames: int = 0
+    """Frames that the file's header claims; 0 where it claims nothing."""
+    fps: float = 0.0
+    width: int = 0
+    height: int = 0
+    duration: float = 0.0
+    """Seconds."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where the sequence of one video lies."""
+
+    video: str
+    shard: Path
+    row: int
+    steps: int
+    """Real steps, without padding."""
+    source: Source
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """The features of one video."""
+
+    video: str
+    features: np.ndarray
+    """``(T, D)`` float16 or float32, or ``(T, H, W, 3)`` uint8 in a frame cache; real steps only."""
+    times: np.ndarray
+    """``(T,)`` float64, seconds after the first frame of the video."""
+    frames: np.ndarray
+    """``(T,)`` int64, frame numbers."""
+
+    def __repr__(self) -> str:
+        return f"Sequence({self.video!r}, features{self.features.shape} {self.features.dtype})"
+
+
+class FeatureStore:
+    """An existing store, opened for reading; nothing of it is locked.
+
+    Args:
+        folder: the store.
+        sampling: read it as if it had been extracted by this sparser sampling; no video is touched for it.
+
+    Raises:
+        UserError: the folder is no store, was written by a newer version, or does not hold the frames that
+            ``sampling`` picks.
+    """
+
+    def __init__(self, folder: str | Path, *, sampling: Sampling | None = None) -> None:
+        self.folder = Path(folder)
+        self._stored = read_recipe(self.folder)
+        self._dense = Sampling.parse(self._stored.sampling)
+        self._sampling = sampling or self._dense
+        if not self._dense.contains(self._sampling):
+            raise UserError(
+                f"{folder} was sampled by {self._dense}, which need not hold the frames of {self._sampling}; "
+                "extract it by that sampling, or by 'all' to be thinned to any"
+            )
+        self.recipe = replace(self._stored, sampling=str(self._sampling))
+
+    def __repr__(self) -> str:
+        return f"FeatureStore({str(self.folder)!r}, {len(self.entries)} videos, {self.recipe.sampling})"
+
+    @functools.cached_property
+    def entries(self) -> dict[str, Entry]:
+        """The newest sequence of every video, by name."""
+        newest: dict[str, tuple[int, Entry]] = {}
+        for path in sorted(self.folder.glob(SHARDS)):
+            for created, entry in self._entries_of(path):
+                if entry.video not in newest or newest[entry.video][0] <= created:
+                    newest[entry.video] = (created, entry)
+        return {video: entry for video, (_, entry) in newest.items()}
+
+    def _entries_of(self, path: Path) -> Iterator[tuple[int, Entry]]:
+        """The entries of a shard, with the steps that are left of each sequence after thinning."""
+        if self._sampling == self._dense:
+            yield from read_entries(path, self._stored)
+            return
+        with h5py.File(path, "r") as shard:
+            for created, entry in read_entries(path, self._stored):
+                yield created, replace(entry, steps=len(self._places(shard, entry.row, entry.steps)))
+
+    def _places(self, shard: h5py.File, row: int, steps: int) -> np.ndarray:
+        """Which of the stored steps of a row the sampling of this store picks."""
+        return self.picked(shard["times"][row, :steps], shard["frames"][row, :steps])
+
+    def picked(self, times: np.ndarray, frames: np.ndarray) -> np.ndarray:
+        """Which steps of a stored sequence the sampling of this store picks; all, unless it is thinned."""
+        return self._sampling.thin(times, frames, self._dense)
+
+    def copies_of(self, video: str, most: int = 100) -> list[str]:
+        """The names of a video's augmented copies that are of the same file as its own sequence, in order."""
+        source = self.entries[video].source
+        names = (name_of_copy(video, copy) for copy in range(1, most + 1))
+        found = ((name, self.entries.get(name)) for name in names)
+        return [
+            name
+            for name, entry in found
+            if entry and (entry.source.size, entry.source.mtime_ns) == (source.size, source.mtime_ns)
+        ]
+
+    @property
+    def weights_source(self) -> str:
+        """What the user named as ``--weights``: ``imagenet``, ``random:0`` or the path of a file; '' if imported."""
+        known = read_recipe_file(self.folder).get("weights", {})
+        return next((weights["source"] for weights in known.values()), "")
+
+    @functools.cached_property
+    def precision(self) -> str:
+        """The arithmetic that the features were computed in, such as ``bfloat16``; several are joined by commas."""
+        found = set()
+        for path in sorted(self.folder.glob(SHARDS)):
+            with h5py.File(path, "r") as shard:
+                found.add(str(shard.attrs.get("precision", "")))
+        return ",".join(sorted(found - {""}))
+
+    @functools.cached_property
+    def catalog(self) -> Catalog:
+        """The videos as they were listed when they were extracted: labels, splits, groups and paths."""
+        path = self.folder / CATALOG_FILE
+        if not path.exists():
+            raise UserError(f"{path} is missing; run the extraction again, it will not repeat what is done")
+        return read_catalog(path)
+
+    @functools.cached_property
+    def shape(self) -> tuple[int, ...]:
+        """Of one step: ``(D,)``, or ``(H, W, 3)`` in a frame cache.
+
+        Raises:
+            UserError: the store is empty.
+        """
+        for entry in self.entries.values():
+            with h5py.File(entry.shard, "r") as shard:
+                return tuple(int(side) for side in shard["features"].shape[2:])
+        raise UserError(f"{self.folder} holds no sequences yet; extract features first")
+
+    @property
+    def dimensions(self) -> int:
+        """Length D of a feature vector.
+
+        Raises:
+            UserError: the store is empty, or a frame cache.
+        """
+        if self.recipe.keeps_pictures:
+            sides = "x".join(map(str, self.shape))
+            raise UserError(f"{self.folder} holds frames ({sides}), not features; choose a network that takes frames")
+        return self.shape[0]
+
+    def read(self, video: str) -> Sequence:
+        """The sequence of one video.
+
+        Raises:
+            KeyError: the store has no such video.
+        """
+        return next(self.sequences([video]))
+
+    def sequences(self, videos: Iterable[str]) -> Iterator[Sequence]:
+        """Read the sequences of ``videos``, shard by shard: each file is opened once, the order is the store's."""
+        by_shard: dict[Path, list[Entry]] = defaultdict(list)
+        for video in videos:
+            entry = self.entries[video]
+            by_shard[entry.shard].append(entry)
+        for path, entries in by_shard.items():
+            with h5py.File(path, "r") as shard:
+                for entry in sorted(entries, key=lambda entry: entry.row):
+                    yield self._read(shard, entry)
+
+    def pieces(self, video: str) -> Iterator[Sequence]:
+        """The sequence of one video in pieces of at most 32 MiB, in order: a long one need not fit into memory."""
+        entry = self.entries[video]
+        with h5py.File(entry.shard, "r") as shard:
+            features = shard["features"]
+            at_once = max(1, _PIECE_BYTES // (features.dtype.itemsize * math.prod(features.shape[2:])))
+            for start in range(0, entry.steps, at_once):
+                yield self._read(shard, entry, slice(start, min(entry.steps, start + at_once)))
+
+    def _read(self, shard: h5py.File, entry: Entry, part: slice | None = None) -> Sequence:
+        """The steps of an entry, or those of a part of it."""
+        steps: slice | np.ndarray = part or slice(entry.steps)
+        if self._sampling != self._dense:
+            steps = self._places(shard, entry.row, int(shard["steps"][entry.row]))[steps]
+        features, times, frames = (shard[name][entry.row, steps] for name in ("features", "times", "frames"))
+        return Sequence(entry.video, features, times, frames)
+
+
+def name_of_copy(video: str, copy: int) -> str:
+    """What the ``copy``-th augmented copy, from 1, of a video is called; see `jobs.augmented_copies`."""
+    return f"{video}#{copy}"
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """The recipe of the store in ``folder``.
+
+    Raises:
+        UserError: there is no store, or one of a newer format.
+    """
+    return Recipe.from_json(json.dumps(read_recipe_file(folder)["recipe"]))
+
+
+def read_recipe_file(folder: Path) -> dict:
+    """All of ``recipe.json``: format, fingerprint, recipe and the weights that gave its digest."""
+    path = folder / RECIPE_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        found = content["format"]
+        if found == FORMAT:
+            content["recipe"], content["weights"]
+    except FileNotFoundError:
+        raise UserError(f"{folder} is no feature store ({RECIPE_FILE} is missing)") from None
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise UserError(f"{path} cannot be read ({' '.join(str(error).split())})") from None
+    if found != FORMAT:
+        raise UserError(f"{folder} has store format {found}; this version reads format {FORMAT}, so update it")
+    return content
+
+
+def known_digest(folder: Path, weights: WeightsSource) -> str:
+    """The digest that a store remembers for a source of weights; empty where there is no store or no memory."""
+    if not (folder / RECIPE_FILE).exists():
+        return ""
+    known = read_recipe_file(folder).get("weights", {})
+    return known.get(weights.key(), {}).get("digest", "")
+
+
+def read_entries(path: Path, recipe: Recipe) -> Iterator[tuple[int, Entry]]:
+    """Yield (time of creation, entry) for each row of a shard.
+
+    Raises:
+        UserError: the shard is damaged or was made by another recipe.
+    """
+    try:
+        with h5py.File(path, "r") as shard:
+            if shard.attrs["fingerprint"] != recipe.fingerprint:
+                raise UserError(f"{path} was made by another recipe than its store; move it away")
+            created = int(shard.attrs["created"])
+            videos = [_text(name) for name in shard["video"][:]]
+            steps = shard["steps"][:]
+            columns = {item.name: shard["source"][item.name][:] for item in fields(Source)}
+    except (OSError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is damaged ({reason}); move it away and extract again") from None
+    for row, video in enumerate(videos):
+        values = {name: _plain(column[row]) for name, column in columns.items()}
+        yield created, Entry(video, path, row, int(steps[row]), Source(**values))
+
+
+def _plain(value: Any) -> Any:
+    return _text(value) if isinstance(value, bytes) else value.item()
+
+
+def _text(value: bytes | str) -> str:
+    # File names need not be UTF-8; surrogates carry the odd bytes, as everywhere in Python.
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value

@@ -1,0 +1,119 @@
+"""Replacing what an earlier run wrote, and nothing else: a folder may hold files of its user, and those stay.
+
+What a program wrote is known by its name. ``patterns`` are `fnmatch` patterns of such names, relative to the folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from pipeline.errors import UserError
+from pipeline.files.atomic import UNFINISHED, remove_abandoned, unfinished_folder
+
+
+def refuse_existing(path: Path, *, overwrite: bool) -> None:
+    """Refuse to replace a file without being asked to.
+
+    Raises:
+        UserError: it exists and ``overwrite`` is False, or it is a folder.
+    """
+    if path.is_dir():
+        raise UserError(f"cannot write {path}: it is a folder")
+    if not overwrite and os.path.lexists(path):
+        raise UserError(f"{path} exists; give --overwrite to replace it, or choose another name")
+
+
+def free_name(path: Path) -> Path:
+    """``path``, or where that is taken ``name-2.avi``, ``name-3.avi`` and so on."""
+    number, free = 1, path
+    while os.path.lexists(free):
+        number += 1
+        free = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return free
+
+
+def foreign_entries(folder: Path, patterns: Sequence[str]) -> list[Path]:
+    """The files and folders right in ``folder`` that this program did not write, by name; none where it is absent."""
+    ours = (*patterns, f"{UNFINISHED}*")
+    try:
+        entries = sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    return [path for path in entries if not any(fnmatchcase(path.name, pattern) for pattern in ours)]
+
+
+def remove_written(folder: Path, patterns: Sequence[str]) -> None:
+    """Delete the files in ``folder`` that match ``patterns``; one such as ``int8/*`` empties a folder below.
+
+    Only files and links are deleted, and a folder below where nothing is left in it.
+    """
+    for pattern in patterns:
+        for path in folder.glob(pattern):
+            if path.is_symlink() or not path.is_dir():
+                path.unlink(missing_ok=True)
+    for below in {pattern.rpartition("/")[0] for pattern in patterns} - {""}:
+        with contextlib.suppress(OSError):  # absent, or the user keeps something there
+            (folder / below).rmdir()
+
+
+@contextlib.contextmanager
+def replace_folder(folder: Path, patterns: Sequence[str]) -> Iterator[Path]:
+    """Yield a new folder that takes the place of ``folder`` on success; after a failure it is removed.
+
+    Files of the old folder that no pattern names are the user's: they are carried over into the new one.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(folder.parent)
+    _finish_replacing(folder, patterns)
+    with unfinished_folder(folder.parent) as temporary:
+        new = temporary / folder.name
+        new.mkdir()
+        yield new
+        if folder.exists():
+            # Folders cannot be swapped in one step; the old one keeps a name until the new one is in place.
+            os.replace(folder, _replaced(folder))
+        os.replace(new, folder)
+        _finish_replacing(folder, patterns)
+
+
+def _replaced(folder: Path) -> Path:
+    return folder.parent / f".replaced-{folder.name}"
+
+
+def _finish_replacing(folder: Path, patterns: Sequence[str]) -> None:
+    """Carry over what is not ours and remove the replaced folder; a writer that was killed may have left it."""
+    old = _replaced(folder)
+    if not old.is_dir():
+        return
+    if not folder.exists():  # killed between the two renames
+        os.replace(old, folder)
+        return
+    for path in sorted(old.rglob("*")):
+        name = path.relative_to(old)
+        ours = any(fnmatchcase(name.as_posix(), pattern) for pattern in patterns)
+        if (path.is_symlink() or not path.is_dir()) and not ours and not os.path.lexists(folder / name):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, folder / name)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def refuse_overlap(folder: Path, inputs: Iterable[Path]) -> None:
+    """Refuse an output folder that is an input, lies in one, or holds one.
+
+    Raises:
+        UserError: it does.
+    """
+    place = folder.resolve()
+    for path in inputs:
+        there = path.resolve()
+        if place == there:
+            raise UserError(f"the output {folder} is the input itself; choose a folder of its own")
+        if there.is_relative_to(place):
+            raise UserError(f"the output {folder} holds the input {path}; choose a folder of its own")
+        if there.is_dir() and place.is_relative_to(there):
+            raise UserError(f"the output {folder} lies inside the input {path}; choose a folder beside it")

@@ -1,0 +1,104 @@
+"""The second pass over a video: every frame again, with its labels drawn on it, into a new file.
+
+The frames of the first pass are not kept for it: the timeline on the first frame shows the label of the last one, so
+all of them would have to be kept, 1.4 MB each at 720p.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.inference.classifier import Answer
+from pipeline.inference.drawing.overlay import Overlay, Style
+from pipeline.parallel.prefetch import ahead
+from pipeline.videos.media import open_video
+from pipeline.videos.media.canvas import Canvas
+from pipeline.videos.media.writer import VideoWriter
+
+_AHEAD = 8  # drawn frames that may wait for the encoder
+_FALLBACK_FPS = 25.0  # of a video with one frame
+
+
+def render(
+    answer: Answer,
+    output: Path,
+    *,
+    style: Style = "bars",
+    fps: float | None = None,
+    codec: str = "xvid",
+    show: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[int, list[str]]:
+    """Write the classified video with its labels drawn on it.
+
+    The output has the frames of the input, its size as shown and its frame rate; formats that can keep the time of
+    each frame. The encoder works beside the decoder and the drawing, with a few frames in memory, and no frame is
+    turned into RGB for it.
+
+    Args:
+        answer: what was found.
+        output: the file to write; see `VideoWriter` for its extensions.
+        style: what is drawn.
+        fps: another frame rate for the same frames; the sound is left out then, as it would no longer fit.
+        codec: of AVI files.
+        show: called with frames done and frames in all.
+
+    Returns:
+        The number of frames written, and lines for the user.
+
+    Raises:
+        UserError: the output cannot be written.
+        VideoError: the video can no longer be read.
+    """
+    info = answer.info
+    size = (info.width, info.height)
+    rate = fps or info.fps or _FALLBACK_FPS
+    notes = []
+    overlay = Overlay(
+        answer.classes, size, style=style, labels=answer.labels, important=answer.probabilities.max(axis=0)
+    )
+    uneven = is_uneven(answer.times)
+    if uneven and fps is None and output.suffix.lower() == ".avi":
+        notes.append(
+            f"the frame rate varies and AVI has one rate: {output.name} shows all frames at the mean, {rate:.4g} "
+            "frames/s; an .mp4 keeps the time of each"
+        )
+    sound = answer.video if fps is None or abs(fps - info.fps) < 0.01 * info.fps else None
+    with (
+        VideoWriter(output, fps=rate, size=size, codec=codec, sound=sound) as writer,
+        open_video(answer.video) as reader,
+    ):
+
+        def drawn() -> Iterator[tuple[Canvas, float]]:
+            for _, time, picture in reader.pictures():
+                canvas = writer.canvas(picture)
+                place = frame_at(answer.times, time)
+                for patch in overlay.patches(answer.probabilities[place], int(answer.labels[place]), place):
+                    canvas.paint(patch)
+                yield canvas, time
+
+        with ahead(drawn(), _AHEAD) as canvases:
+            for canvas, time in canvases:
+                writer.write_canvas(canvas, None if fps else time)
+                show(writer.frames, len(answer.times))
+        if not writer.frames:
+            raise UserError(f"{answer.video} changed while it was read: no frame of it can be decoded any more")
+    if writer.note:
+        notes.append(writer.note)
+    return writer.frames, notes
+
+
+def frame_at(times: np.ndarray, time: float) -> int:
+    """The number of the frame that is shown at ``time`` seconds; ``times`` are ``(n,)`` rising seconds."""
+    return max(0, int(np.searchsorted(times, time + 1e-4, side="right")) - 1)
+
+
+def is_uneven(times: np.ndarray) -> bool:
+    """Whether frames are off their even places by more than a frame's duration."""
+    if len(times) < 3:
+        return False
+    even = np.linspace(times[0], times[-1], len(times))
+    return bool(np.abs(times - even).max() > (times[-1] - times[0]) / (len(times) - 1))

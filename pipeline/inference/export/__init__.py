@@ -1,0 +1,1 @@
+"""A whole classifier as one file for other programs."""

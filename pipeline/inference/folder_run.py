@@ -1,0 +1,231 @@
+"""Many videos through one checkpoint: resumable, one row a video in ``predictions.csv``, failures beside it.
+
+A row is written when its video is done. A later run goes on with videos that have no row, that changed since, or
+whose rows another checkpoint wrote.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.errors import UserError, VideoError
+from pipeline.extraction.store.store import FeatureStore
+from pipeline.files.tables import plural, write_table
+from pipeline.inference.apart import TIMEOUT, PicturesApart, read_ahead
+from pipeline.inference.classifier import Answer, Classifier, Reading
+from pipeline.inference.outputs.outputs import Outputs
+from pipeline.inference.pictures import Pictures
+from pipeline.inference.stored_features import StoredFeatures
+from pipeline.training.checkpoint import CHECKPOINT_FILE, MODEL_FILE
+from pipeline.videos.catalog.catalog import Catalog, Video
+from pipeline.videos.catalog.failures import FailureLog
+from pipeline.videos.catalog.source_file import FileState, stat_video
+
+PREDICTIONS_FILE, FAILURES_FILE = "predictions.csv", "failures.csv"
+_FIRST = ("video", "label", "prediction", "probability", "segments", "frames", "duration")
+_LAST = ("size", "mtime_ns", "run")
+
+
+@dataclass
+class Progress:
+    """How far a run is."""
+
+    videos: int = 0
+    done: int = 0
+    """In this run."""
+    before: int = 0
+    """Done by earlier runs."""
+    failed: int = 0
+    failed_before: int = 0
+    """Failed in an earlier run and did not change since."""
+    from_store: int = 0
+    """Of those done in this run, how many needed no network."""
+    not_from_store: Counter[str] = field(default_factory=Counter)
+    """Of those done in this run although a store was named, how many the network saw for each reason."""
+    failures: list[str] = field(default_factory=list)
+
+
+def fingerprint(classifier: Classifier, reading: Reading, outputs: Outputs) -> str:
+    """A name of the checkpoint's content, the way of reading and the files: rows of another one are not kept."""
+    digest = hashlib.sha256(repr((reading, outputs)).encode())
+    for name in (CHECKPOINT_FILE, MODEL_FILE):
+        digest.update((classifier.checkpoint.folder / name).read_bytes())
+    return digest.hexdigest()[:12]
+
+
+class FolderRun:
+    """Classifies the videos of a catalog.
+
+    Videos are read in processes that are started anew (`multiprocessing`, spawn), so a program of your own that uses
+    this needs ``if __name__ == "__main__":``.
+
+    Args:
+        classifier: the checkpoint.
+        catalog: the videos.
+        out: the folder for ``predictions.csv``, ``failures.csv`` and a folder of files for each video.
+        reading: how videos are read.
+        outputs: which files are written for each video: where a path is given, its ending and name are used, in
+            ``out/<video>/``.
+        store: features that were extracted before; used where they are of the frames that would be used.
+        retry_failed: try again what failed before.
+        overwrite: drop predictions that another checkpoint, or another way of reading, made.
+        timeout: seconds without a sign of life after which a video is taken for one that hangs the decoder.
+
+    Raises:
+        UserError: the store has another recipe, or ``predictions.csv`` is of another run or of something else.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        catalog: Catalog,
+        out: Path,
+        reading: Reading,
+        *,
+        outputs: Outputs | None = None,
+        store: FeatureStore | None = None,
+        retry_failed: bool = False,
+        overwrite: bool = False,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        self._classifier = classifier
+        self._catalog = catalog
+        self._out = out
+        self._reading = reading
+        self._outputs = outputs or Outputs()
+        self._timeout = timeout
+        self._stored = StoredFeatures(store, classifier) if store is not None else None
+        if out.exists() and not out.is_dir():
+            raise UserError(f"--out {out}: expected a folder, and this is a file")
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            # Opening to append tells whether rows can be written, and changes nothing.
+            (out / PREDICTIONS_FILE).open("a").close()
+        except OSError as error:
+            raise UserError(f"cannot write to {out}: {error.strerror}") from None
+        self._run = fingerprint(classifier, reading, self._outputs)
+        self._rows, self._columns = self._known_rows(overwrite)
+        self._log = FailureLog(out / FAILURES_FILE)
+        if retry_failed:
+            self._log.keep_only(())
+        self.progress = Progress(videos=len(catalog))
+
+    def _known_rows(self, overwrite: bool) -> tuple[dict[str, dict[str, str]], tuple[str, ...]]:
+        """Rows of earlier runs by video, those of other folders too, and the columns with those of the user."""
+        path, columns = (
+            self._out / PREDICTIONS_FILE,
+            (*_FIRST, *(f"p:{name}" for name in self._classifier.classes), *_LAST),
+        )
+        if path.stat().st_size == 0:
+            return {}, columns
+        # Read as it was written: names of columns hold the classes, and names of files may begin with a space.
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            rows = csv.DictReader(file)
+            if not {"video", "prediction", "run"} <= set(rows.fieldnames or ()):
+                raise UserError(f"{path} was not written by this command; choose another --out")
+            known = {row["video"]: row for row in rows if overwrite is False or row["run"] == self._run}
+        others = sum(row["run"] != self._run for row in known.values())
+        if others:
+            raise UserError(
+                f"{path} has {plural(others, 'video')} of another checkpoint or way of reading; give --overwrite to "
+                "replace them, or choose another folder"
+            )
+        return known, (*columns, *(name for name in rows.fieldnames or () if name not in columns))
+
+    def run(self, show: Callable[[Progress], None] = lambda progress: None) -> Progress:
+        """Classify what is not done; a video that cannot be read is noted, and the run goes on."""
+        self._write_rows()
+        failing: list[str] = []
+
+        def fail(video: Video, error: VideoError, state: FileState) -> None:
+            failing.append(video.name)
+            self._log.add(video.name, error, *state)
+            self.progress.failed += 1
+            self.progress.failures.append(f"{video.name}: {error}")
+
+        todo: list[tuple[tuple[Video, FileState], Path]] = []
+        for video in self._catalog:
+            try:
+                state = stat_video(video.path)
+            except VideoError as error:
+                fail(video, error, FileState(0, 0))
+                continue
+            row = self._rows.get(video.name)
+            if row and (row["size"], row["mtime_ns"]) == (str(state.st_size), str(state.st_mtime_ns)):
+                self.progress.before += 1
+            elif self._log.knows(video.name, *state):
+                self.progress.failed_before += 1
+                failing.append(video.name)
+            else:
+                todo.append(((video, state), video.path))
+        show(self.progress)
+        with contextlib.closing(read_ahead(todo, self._begin, timeout=self._timeout)) as coming:
+            for (video, state), opened in coming:
+                try:
+                    answer = self._classify(video, opened.result())
+                    self._write_files(video, answer)
+                except VideoError as error:
+                    fail(video, error, state)
+                else:
+                    self._append(self._row(video, answer, state))
+                    self.progress.done += 1
+                show(self.progress)
+        self._write_rows()
+        self._log.keep_only(failing)  # what failed once and works now is no failure
+        return self.progress
+
+    def _begin(self, pictures: PicturesApart) -> None:
+        """Let a video be decoded while those before it are computed, unless its features may be in a store."""
+        if self._stored is None:
+            self._classifier.begin(pictures, self._reading)
+
+    def _classify(self, video: Video, pictures: Pictures) -> Answer:
+        found = self._stored.answer(video, pictures, self._reading) if self._stored is not None else ""
+        if isinstance(found, Answer):
+            self.progress.from_store += 1
+            return found
+        answer = self._classifier.classify_pictures(pictures, self._reading)
+        if found:  # only now: the video may have failed
+            self.progress.not_from_store[found] += 1
+        return answer
+
+    def _write_files(self, video: Video, answer: Answer) -> None:
+        folder = self._out / video.name
+        outputs = self._outputs.within(folder)
+        if outputs.paths:
+            outputs.check(video.path, answer.info.codec, overwrite=True)  # in a folder of this run
+            outputs.write(answer, self._classifier.checkpoint.folder)
+
+    def _row(self, video: Video, answer: Answer, state: FileState) -> dict[str, str]:
+        mean = answer.mean.tolist()
+        values = {
+            "video": video.name,
+            "label": video.label,
+            "prediction": answer.label,
+            "probability": f"{max(mean):.6f}",
+            "segments": str(len(answer.segments)),
+            "frames": str(len(answer.times)),
+            "duration": f"{answer.info.duration:.6g}",
+            "size": str(state.st_size),
+            "mtime_ns": str(state.st_mtime_ns),
+            "run": self._run,
+        }
+        return values | {f"p:{name}": f"{value:.6f}" for name, value in zip(answer.classes, mean, strict=True)}
+
+    def _append(self, row: dict[str, str]) -> None:
+        self._rows[row["video"]] = row = self._rows.get(row["video"], {}) | row  # with columns of the user
+        path = self._out / PREDICTIONS_FILE
+        with path.open("a", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            csv.DictWriter(file, self._columns, lineterminator="\n").writerow(row)
+
+    def _write_rows(self) -> None:
+        """The whole table: the videos of this run in the order of the catalog, then those of earlier ones."""
+        names = dict.fromkeys([*(video.name for video in self._catalog), *self._rows])
+        rows = [self._rows[name] for name in names if name in self._rows]
+        write_table(rows, self._columns, self._out / PREDICTIONS_FILE)

@@ -1,0 +1,1 @@
+"""Frames classified as they come."""

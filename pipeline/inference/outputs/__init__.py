@@ -1,0 +1,1 @@
+"""What a classified video is written to."""

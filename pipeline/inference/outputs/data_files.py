@@ -1,0 +1,81 @@
+"""The answer for one video as files for other programs: JSON and a table with a row for each frame."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pipeline.files.atomic import write_whole
+from pipeline.files.tables import write_table
+from pipeline.inference.classifier import Answer
+from pipeline.inference.timeline.segments import UNKNOWN_NAME
+from pipeline.inference.timeline.smoothing import UNKNOWN
+
+FORMAT = 1
+
+
+def describe(answer: Answer, checkpoint: Path) -> dict[str, Any]:
+    """The answer without its per-frame numbers, ready for JSON; times in seconds."""
+    spans = answer.grid.spans()
+    edges = [*answer.times.tolist(), answer.info.duration]
+    return {
+        "format": FORMAT,
+        "video": str(answer.video),
+        "checkpoint": str(checkpoint),
+        "label": answer.label,
+        "probabilities": _named(answer.classes, answer.mean.tolist()),
+        "frames": len(answer.times),
+        "fps": round(answer.info.fps, 6),
+        "width": answer.info.width,
+        "height": answer.info.height,
+        "duration": round(answer.info.duration, 6),
+        "steps": len(answer.grid.frames),
+        "note": answer.grid.note,
+        "segments": [
+            {key: round(value, 6) if isinstance(value, float) else value for key, value in asdict(segment).items()}
+            for segment in answer.segments
+        ],
+        "windows": [
+            {
+                "start": round(edges[first], 6),
+                "end": round(edges[end], 6),
+                "probabilities": _named(answer.classes, row),
+            }
+            for (first, end), row in zip(spans.tolist(), answer.windows.tolist(), strict=True)
+        ],
+    }
+
+
+def _named(classes: tuple[str, ...], probabilities: list[float]) -> dict[str, float]:
+    return {name: round(value, 6) for name, value in zip(classes, probabilities, strict=True)}
+
+
+def write_json(answer: Answer, checkpoint: Path, path: Path) -> None:
+    """Write `describe` as JSON."""
+    text = json.dumps(describe(answer, checkpoint), indent=1, ensure_ascii=False)
+    with write_whole(path) as temporary:
+        # A file name that is not UTF-8 becomes \udcXX, which JSON reads back.
+        temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+
+
+def write_frames(answer: Answer, path: Path) -> None:
+    """Write a CSV file with a row for each frame: frame, time, label, and a probability for each class.
+
+    A class called like one of the first columns gets the ending ``_class``.
+    """
+    first = ("frame", "time", "label")
+    columns = tuple(f"{name}_class" if name in first else name for name in answer.classes)
+
+    def rows():
+        for number, (time, label) in enumerate(zip(answer.times.tolist(), answer.labels.tolist(), strict=True)):
+            row = {
+                "frame": number,
+                "time": f"{time:.6f}",
+                "label": UNKNOWN_NAME if label == UNKNOWN else answer.classes[label],
+            }
+            values = answer.probabilities[number].tolist()
+            yield row | {name: f"{value:.6f}" for name, value in zip(columns, values, strict=True)}
+
+    write_table(rows(), (*first, *columns), path)

@@ -1,0 +1,116 @@
+"""Which files are written for one answer: checked before the work, written after it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import UserError
+from pipeline.files.replacing import refuse_existing
+from pipeline.inference.classifier import Answer
+from pipeline.inference.drawing.overlay import STYLES, Style
+from pipeline.inference.drawing.render import render
+from pipeline.inference.outputs.data_files import write_frames, write_json
+from pipeline.inference.outputs.player import choose_video, write_page
+from pipeline.inference.timeline.segments import write_segments, write_srt
+from pipeline.videos.media.writer import check_output, check_writable
+
+FILES = ("video", "json", "csv", "segments", "srt", "html")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Files to write; those that are None are not written."""
+
+    video: Path | None = None
+    """The video with its labels drawn."""
+    json: Path | None = None
+    csv: Path | None = None
+    """A row for each frame."""
+    segments: Path | None = None
+    srt: Path | None = None
+    html: Path | None = None
+    """A page to look at the answer."""
+    style: Style = "bars"
+    """What is drawn on the video."""
+    fps: float | None = None
+    """Frame rate of the video; the input's if None."""
+    codec: str = "xvid"
+    """Of AVI files."""
+
+    def __post_init__(self) -> None:
+        if self.style not in STYLES:
+            raise UserError(f"--style {self.style!r} is unknown; expected one of {', '.join(STYLES)}")
+        if self.fps is not None and not 0 < self.fps <= 1000:
+            raise UserError(f"--fps {self.fps:g}: expected more than 0, up to 1000 frames per second")
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """The files by the name of their field."""
+        named = {name: getattr(self, name) for name in FILES}
+        return {name: path for name, path in named.items() if path is not None}
+
+    def within(self, folder: Path) -> Outputs:
+        """The same files, by their names, in ``folder``."""
+        values = {name: folder / path.name for name, path in self.paths.items()}
+        return Outputs(**values, style=self.style, fps=self.fps, codec=self.codec)  # type: ignore[arg-type]
+
+    def check(self, source: Path, codec: str, *, overwrite: bool = False) -> None:
+        """Find out whether all files can be written, before anything is computed.
+
+        Args:
+            source: the video.
+            codec: of the video.
+            overwrite: replace files that are there.
+
+        Raises:
+            UserError: a file is there and ``overwrite`` is False, an unknown extension, a folder that cannot be written
+                to, two outputs of one name, one that would replace the video itself, or a page whose video no browser
+                plays.
+        """
+        paths = list(self.paths.values())
+        for path in paths:
+            if source.exists() and path.exists() and os.path.samefile(source, path):
+                raise UserError(f"{path} is the video itself; choose another name for the output")
+            if sum(path.absolute() == other.absolute() for other in paths) > 1:
+                raise UserError(f"{path} is named for two outputs; choose different names")
+            refuse_existing(path, overwrite=overwrite)
+            if path is not self.video:
+                check_writable(path)
+        if self.video is not None:
+            check_output(self.video, codec=self.codec)
+        if self.html is not None:
+            choose_video(source, codec, self.video)
+
+    def write(
+        self, answer: Answer, checkpoint: Path, show: Callable[[int, int], None] = lambda done, total: None
+    ) -> tuple[list[Path], list[str]]:
+        """Write all files.
+
+        Returns:
+            The files, and lines for the user.
+        """
+        written: list[Path] = []
+        notes: list[str] = []
+        if self.json is not None:
+            write_json(answer, checkpoint, self.json)
+            written.append(self.json)
+        if self.csv is not None:
+            write_frames(answer, self.csv)
+            written.append(self.csv)
+        if self.segments is not None:
+            write_segments(answer.segments, self.segments)
+            written.append(self.segments)
+        if self.srt is not None:
+            write_srt(answer.segments, self.srt)
+            written.append(self.srt)
+        if self.video is not None:
+            _, notes = render(answer, self.video, style=self.style, fps=self.fps, codec=self.codec, show=show)
+            written.append(self.video)
+        if self.html is not None:
+            video = choose_video(answer.video, answer.info.codec, self.video)
+            write_page(answer, video, self.html)
+            written.append(self.html)
+        return written, notes

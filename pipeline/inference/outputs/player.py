@@ -1,0 +1,100 @@
+"""A page with the video, a coloured timeline, probability curves and a list of segments; it needs no server."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.files.atomic import write_whole
+from pipeline.inference.classifier import Answer
+from pipeline.inference.drawing.palette import hex_of
+from pipeline.inference.drawing.render import is_uneven
+from pipeline.inference.timeline.smoothing import UNKNOWN
+
+_MOST_POINTS = 1500  # of a curve: more than a screen has columns
+# What all browsers play; others play more.
+_PLAYABLE = {
+    ".mp4": ("h264", "av1", "libdav1d", "vp9"),
+    ".m4v": ("h264",),
+    ".mov": ("h264",),
+    ".webm": ("vp8", "libvpx", "vp9", "libvpx-vp9", "av1", "libdav1d"),
+}
+
+
+def plays_in_browsers(path: Path, codec: str) -> bool:
+    """Whether browsers play a file of this extension and codec."""
+    return codec in _PLAYABLE.get(path.suffix.lower(), ())
+
+
+def choose_video(source: Path, codec: str, output: Path | None) -> Path:
+    """The file that the page plays: the labelled one if browsers play it, else the video itself.
+
+    Raises:
+        UserError: browsers play neither.
+    """
+    if output is not None and output.suffix.lower() in _PLAYABLE:
+        return output
+    if plays_in_browsers(source, codec):
+        return source
+    raise UserError(
+        f"browsers play neither {source.name} ({codec}) nor {output.name if output else 'another file'}; "
+        "add --output NAME.mp4, and the page shows that"
+    )
+
+
+def write_page(answer: Answer, video: Path, path: Path) -> None:
+    """Write the page; it refers to ``video`` by the way from the page to it, so both can move together.
+
+    Args:
+        answer: what was found.
+        video: the file to play.
+        path: the page.
+    """
+    template = resources.files("pipeline.inference.outputs").joinpath("player.html").read_text(encoding="utf-8")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    text = environment.from_string(template).render(
+        title=_printable(answer.video.name), source=link(video, path.parent), data=page_data(answer)
+    )
+    with write_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def link(video: Path, folder: Path) -> str:
+    """The relative URL of ``video`` in a page in ``folder``."""
+    # "./" keeps a name such as "12:30.mp4" from being read as a protocol.
+    return "./" + quote(os.fsencode(Path(os.path.relpath(video.absolute(), folder.absolute())).as_posix()))
+
+
+def page_data(answer: Answer) -> dict[str, Any]:
+    """What the page's script reads: times in seconds, probabilities in percent."""
+    frames = len(answer.times)
+    places = np.unique(np.linspace(0, frames - 1, min(frames, _MOST_POINTS)).round().astype(int))
+    fps = answer.info.fps or 25.0
+    return {
+        "classes": [{"name": name, "colour": hex_of(number)} for number, name in enumerate(answer.classes)],
+        "unknown": hex_of(UNKNOWN),
+        "duration": round(answer.info.duration, 4),
+        "frames": frames,
+        "fps": round(fps, 6),
+        "times": np.round(answer.times, 4).tolist() if is_uneven(answer.times) else None,
+        "segments": [
+            {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(segment).items()}
+            for segment in answer.segments
+        ],
+        "curves": {
+            "times": np.round(answer.times[places], 4).tolist(),
+            "values": np.round(answer.probabilities[places].T * 100, 1).tolist(),
+        },
+    }
+
+
+def _printable(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", errors="replace")

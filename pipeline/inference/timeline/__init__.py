@@ -1,0 +1,1 @@
+"""Windows over a video, their probabilities, and segments."""

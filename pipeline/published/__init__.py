@@ -1,0 +1,1 @@
+"""Published systems: which commands they are, and running them."""

@@ -1,0 +1,136 @@
+"""Running commands of this project one after the other: each is said as a user could type it, and done once.
+
+Commands that keep their own account of each video (cutting, extracting) are always called; they look and return.
+Another is passed over where its command line, and all that it reads, are what they were.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from pipeline.cli import command
+from pipeline.errors import UserError
+from pipeline.files.atomic import write_whole
+from pipeline.published.system import SCRIPTS
+from pipeline.videos.catalog.catalog import open_catalog
+
+RECORD = "steps.json"
+OWN_ACCOUNT = ("cut_clips", "extract_features")
+_TABLES = (".csv", ".json", ".yaml")  # written anew by commands that find nothing to do; their content counts
+
+
+class Stopped(Exception):
+    """A command could not go on.
+
+    Attributes:
+        status: its exit status.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"exit status {status}")
+        self.status = status
+
+
+def run_script(script: str, words: Iterable[object], say: Callable[[str], None] = print) -> int:
+    """Call a command as a process of its own, after its command line has been said; returns its exit status."""
+    arguments = [str(word) for word in words]
+    path = SCRIPTS / f"{script}.py"
+    say(f"\n$ {shlex.join(['python', os.path.relpath(path), *arguments])}")
+    sys.stdout.flush()
+    process = subprocess.Popen([sys.executable, str(path), *arguments])
+    try:
+        return process.wait()
+    except KeyboardInterrupt as error:
+        # Ctrl-C reaches the command too; a termination signal does not. It keeps what is done before it ends.
+        if isinstance(error, command.Terminated):
+            process.terminate()
+        process.wait()
+        raise
+
+
+class Steps:
+    """Runs steps into one folder and remembers there which are done.
+
+    Args:
+        folder: of the outputs.
+        owner: what the folder is for; another's folder is refused.
+        say: prints a line.
+
+    Raises:
+        UserError: the folder belongs to another system.
+    """
+
+    def __init__(self, folder: Path, owner: str, say: Callable[[str], None] = print) -> None:
+        self._path = folder / RECORD
+        self._folder, self._say = folder, say
+        self._record: dict = {"system": owner, "steps": {}}
+        self._made: list[str] = []  # what steps before wrote
+        self.ran, self.passed, self.some_failed = 0, 0, False
+        if self._path.is_file():
+            found = json.loads(self._path.read_text(encoding="utf-8"))
+            if found["system"] != owner:
+                raise UserError(f"{folder} holds the outputs of {found['system']}; choose another --out")
+            self._record = found
+
+    def run(self, name: str, script: str, words: Sequence[str]) -> None:
+        """Run a step, or pass it over where it is done.
+
+        Raises:
+            Stopped: the command failed.
+        """
+        below = [word for word in words if Path(word).is_relative_to(self._folder)]
+        made = [word for word in below if word not in self._made and not self._within_made(word)]
+        reads = [word for word in words if word not in made and Path(word).exists()]
+        account = {"command": [script, *words], "reads": {word: digest_of(Path(word)) for word in reads}}
+        self._made += made
+        done = self._record["steps"].get(name) == account and all(Path(word).exists() for word in made)
+        if done and script not in OWN_ACCOUNT:
+            self._say(f"\n# done before: {name} ({script}.py)")
+            self.passed += 1
+            return
+        self._record["steps"].pop(name, None)
+        status = run_script(script, words, self._say)
+        # 1 means that some videos failed and were listed; the others are good to go on with.
+        if status not in (command.OK, command.SOME_FAILED):
+            raise Stopped(status)
+        self.some_failed |= status == command.SOME_FAILED
+        self.ran += 1
+        self._record["steps"][name] = account
+        with write_whole(self._path) as temporary:
+            temporary.write_text(json.dumps(self._record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    def _within_made(self, word: str) -> bool:
+        return any(Path(word).is_relative_to(made) for made in self._made)
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 over names, sizes and times of change of a file or of a folder's files; of tables over the content."""
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if not file.is_file():
+            continue
+        status = file.stat()
+        digest.update(os.fsencode(file.relative_to(path) if path.is_dir() else file.name))
+        digest.update(file.read_bytes() if file.suffix in _TABLES else b"%d %d" % (status.st_size, status.st_mtime_ns))
+    return digest.hexdigest()
+
+
+def held_out_video(checkpoint: Path) -> Path:
+    """The file of a video that was kept apart as test when a checkpoint was trained.
+
+    Raises:
+        UserError: there is none.
+    """
+    results = json.loads((checkpoint / "results.json").read_text(encoding="utf-8"))
+    paths = {video.name: video.path for video in open_catalog(Path(results["store"]) / "catalog.csv")}
+    for name in results["split"].get("test", []):
+        if name in paths:
+            return paths[name]
+    raise UserError(f"{checkpoint} has no test video to classify; give at least three videos a class")

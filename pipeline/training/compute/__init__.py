@@ -1,0 +1,1 @@
+"""A head as compiled functions."""

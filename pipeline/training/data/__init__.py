@@ -1,0 +1,1 @@
+"""Labelled sequences, their windows and their splits."""

@@ -1,0 +1,119 @@
+"""Two stores of the same videos, side by side: features of colours and of motion in one vector.
+
+Source: Simonyan and Zisserman 2014, Two-Stream Convolutional Networks; here the streams meet before the head.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.store.timesteps import Steps
+
+if TYPE_CHECKING:
+    from pipeline.training.data.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Where the second part of each feature vector comes from."""
+
+    recipe: Recipe
+    weights_source: str
+    """See `FeatureStore.weights_source`."""
+
+
+class JoinedSteps:
+    """The steps of two stores side by side; see `pipeline.extraction.store.timesteps.Steps`.
+
+    Args:
+        one: steps ``(n, D1)``.
+        other: steps ``(n, D2)`` of the same frames, in any order of the sequences.
+        places: ``(n,)`` int64, the place in ``other`` of each step of ``one``; rising by 1 inside a sequence.
+    """
+
+    def __init__(self, one: Steps, other: Steps, places: np.ndarray) -> None:
+        self._one, self._other, self._places = one, other, places
+        self.shape: tuple[int, ...] = (one.shape[0] + other.shape[0],)
+        self.dtype = np.result_type(one.dtype, other.dtype)
+        self.in_memory = one.in_memory and other.in_memory
+
+    def __repr__(self) -> str:
+        return f"JoinedSteps({self._one}, {self._other})"
+
+    def __len__(self) -> int:
+        return len(self._one)
+
+    @property
+    def nbytes(self) -> int:
+        """What both take in memory."""
+        return self._one.nbytes + self._other.nbytes
+
+    def gather(self, firsts: np.ndarray, counts: np.ndarray, length: int) -> np.ndarray:
+        """See `Steps.gather`."""
+        left = self._one.gather(firsts, counts, length)
+        right = self._other.gather(self._places[firsts], counts, length)
+        return np.concatenate([left, right], axis=-1, dtype=self.dtype)
+
+
+def join(data: Dataset, other: Dataset) -> Dataset:
+    """Put the features of ``other`` beside those of ``data``: ``(T, D1 + D2)``.
+
+    Labels, splits and groups are those of ``data``.
+
+    Raises:
+        UserError: the stores differ in their videos or in the frames of one, hold frames instead of features, hold
+            int8 features, or are of the same recipe.
+    """
+    for one in (data, other):
+        if len(one.shape) != 1:
+            raise UserError(f"{one.folder} holds frames; only stores of features can be joined")
+        if one.recipe.quantised:
+            raise UserError(f"{one.folder} holds int8 features; only those of float arithmetic can be joined")
+    if data.recipe == other.recipe:
+        raise UserError(f"{data.folder} and {other.folder} have the same recipe, so joining them adds nothing")
+    row_of = {video.name: row for row, video in enumerate(other.videos)}
+    places = np.empty(len(data.features), np.int64)
+    for row, video in enumerate(data.videos):
+        if video.name not in row_of:
+            raise UserError(f"{other.folder} lacks {video.name}, which {data.folder} has; extract it there too")
+        there = row_of[video.name]
+        mine, theirs = data.places_of(row), other.places_of(there)
+        if not np.array_equal(data.frames[mine], other.frames[theirs]):
+            raise UserError(
+                f"{video.name} has other steps in {other.folder} ({other.recipe.sampling}, {other.steps[there]} steps) "
+                f"than in {data.folder} ({data.recipe.sampling}, {data.steps[row]}); join stores of the same sampling"
+            )
+        places[mine] = np.arange(theirs.start, theirs.stop)
+    return replace(
+        data,
+        features=JoinedSteps(data.features, other.features, places),
+        copies=None,  # those of two stores need not be varied in the same way
+        joined=Stream(other.recipe, other.weights_source),
+        precision=",".join(sorted({data.precision, other.precision} - {""})),
+    )
+
+
+def check_joined(folder: Path, wanted: Stream | None, given: Stream | None) -> None:
+    """Refuse a second store of another recipe than a checkpoint was trained on, a missing one or one too many.
+
+    Raises:
+        UserError: the line says what to do.
+    """
+    if wanted is None and given is not None:
+        raise UserError(f"{folder} was trained on one store; leave out --join")
+    if wanted is not None and given is None:
+        raise UserError(
+            f"{folder} was trained on two stores; name the second one ({wanted.recipe.backbone}, input "
+            f"{wanted.recipe.input}) by --join"
+        )
+    if wanted is not None and given is not None and wanted.recipe != given.recipe:
+        raise UserError(
+            f"the joined store has features of another recipe than {folder} was trained on: "
+            f"{given.recipe.differences(wanted.recipe)}"
+        )

@@ -1,0 +1,1 @@
+"""What a head says, and how right it is."""

@@ -1,0 +1,89 @@
+"""A checkpoint applied to the videos of a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.store.store import read_recipe
+from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.data.dataset import Dataset, windows_of
+from pipeline.training.data.fusion import check_joined
+from pipeline.training.evaluation.predictions import Predictions, predictions_of
+from pipeline.videos.catalog.catalog import SPLITS
+from pipeline.videos.media.sampling import Sampling
+
+PARTS = (*SPLITS, "all")
+
+
+def rows_of_part(checkpoint: Checkpoint, data: Dataset, part: str) -> np.ndarray:
+    """Rows of the videos that were in a part of the split when the checkpoint was trained.
+
+    Where none of the videos took part in the training, the catalog's own splits count.
+
+    Args:
+        checkpoint: knows its split by the names of the videos.
+        data: the store's videos.
+        part: train, val, test or all.
+
+    Raises:
+        UserError: there is no such part, or it has no videos.
+    """
+    if part not in PARTS:
+        raise UserError(f"--split {part!r} is unknown; expected {', '.join(PARTS)}")
+    if part == "all":
+        return np.arange(len(data))
+    split: dict[str, list[str]] = checkpoint.metrics.get("split", {})
+    known = {name for names in split.values() for name in names}
+    if known.isdisjoint(data.names):
+        rows = [row for row, video in enumerate(data.videos) if video.split == part]
+    else:
+        names = set(split.get(part, []))
+        rows = [row for row, name in enumerate(data.names) if name in names]
+    if not rows:
+        raise UserError(f"{data.folder} has no {part} videos for {checkpoint.folder}; try --split all")
+    return np.array(rows)
+
+
+def thinned_to(folder: Path, recipe: Recipe) -> Sampling | None:
+    """The sampling to read a store by, where it holds more frames than the checkpoint's recipe picks; else None."""
+    stored = Sampling.parse(read_recipe(folder).sampling)
+    wanted = Sampling.parse(recipe.sampling)
+    return wanted if stored.contains(wanted) else None
+
+
+def check_fits(checkpoint: Checkpoint, data: Dataset) -> None:
+    """Refuse features of another recipe.
+
+    Raises:
+        UserError: the line says what differs.
+    """
+    checkpoint.head.check_input(data.shape, str(data.folder))
+    check_joined(checkpoint.folder, checkpoint.joined, data.joined)
+    if data.recipe != checkpoint.recipe:
+        raise UserError(
+            f"{data.folder} has features of another recipe than {checkpoint.folder} was trained on: "
+            f"{data.recipe.differences(checkpoint.recipe)}"
+        )
+    if data.shape != checkpoint.shape:
+        raise UserError(
+            f"{data.folder} has steps of {'x'.join(map(str, data.shape))} numbers, but {checkpoint.folder} "
+            f"was trained on {'x'.join(map(str, checkpoint.shape))}"
+        )
+
+
+def predict(checkpoint: Checkpoint, data: Dataset, rows: np.ndarray, part: str) -> Predictions:
+    """Probabilities of the videos ``rows``, windows as in training.
+
+    Raises:
+        UserError: the features are of another recipe.
+    """
+    check_fits(checkpoint, data)
+    windows = windows_of(data, rows, checkpoint.window)
+    logits = np.empty((len(windows), len(checkpoint.classes)), np.float32)
+    for block, features, mask in windows.blocks(checkpoint.batch):
+        logits[block] = checkpoint.logits(features, mask)
+    return predictions_of(part, data, windows, logits, temperature=checkpoint.temperature)

@@ -1,0 +1,207 @@
+"""One training from store to checkpoint folder: split, windows, fit, evaluation, files."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import pipeline
+from pipeline.extraction.inputs.augmentation import check_varies
+from pipeline.extraction.network.int8_model import QuantisedNetwork
+from pipeline.files.tables import write_table
+from pipeline.training.checkpoint import (
+    CHECKPOINT_FILE,
+    MODEL_FILE,
+    RESULTS_FILE,
+    Checkpoint,
+    write_folder,
+)
+from pipeline.training.data.dataset import Dataset, check_window, windows_of
+from pipeline.training.data.leakage import LeakReport, find_leaks, threshold_for
+from pipeline.training.data.splits import Split
+from pipeline.training.data.windows import WindowSpec
+from pipeline.training.evaluation.calibration import expected_calibration_error, log_loss
+from pipeline.training.evaluation.predictions import (
+    Predictions,
+    confusion,
+    measure,
+    predictions_of,
+    temperature_of,
+    write_predictions,
+)
+from pipeline.training.heads.registry import HeadSpec
+from pipeline.training.loop.fit import Trained, TrainSpec, fit
+from pipeline.training.loop.resume import Resumable
+from pipeline.training.loop.schedule import Epoch
+from pipeline.training.reports import plots
+from pipeline.training.reports.report import render
+
+HISTORY_FILE, PREDICTIONS_FILE = "history.csv", "predictions.csv"
+CURVES_FILE, CONFUSION_FILE = "curves.png", "confusion_matrix.png"
+REPORT_FILE = "report.html"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained head and what it answers on each part of its split."""
+
+    data: Dataset
+    split: Split
+    window: WindowSpec
+    head: HeadSpec
+    trained: Trained
+    predictions: dict[str, Predictions]
+    """By part; parts without videos are missing."""
+    leaks: LeakReport
+    results: dict[str, Any]
+    """The content of ``results.json``."""
+
+    def __repr__(self) -> str:
+        return f"Run({self.head.name}, accuracy {self.results['accuracy']})"
+
+
+def train(
+    data: Dataset,
+    split: Split,
+    *,
+    head: HeadSpec,
+    groups: Sequence[str] | None = None,
+    window: WindowSpec | None = None,
+    spec: TrainSpec | None = None,
+    threshold: float = 0.0,
+    command: str = "",
+    state: Path | None = None,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> Run:
+    """Train on the train part, choose by the val part, then look at the test part for the first time.
+
+    Args:
+        data: the videos.
+        split: which of them are for what.
+        head: what to train.
+        groups: a group for each video, for the leak report and the interval; by default each stands alone.
+        window: how sequences are cut; by default as `Dataset.default_window` says.
+        spec: how to train.
+        threshold: the probability below which the checkpoint shall answer "not sure".
+        command: what repeats the run, for the report.
+        state: a file that keeps the state after each epoch; where it exists, the training goes on from it.
+        on_epoch: called after each epoch.
+
+    Raises:
+        UserError: see `fit` and `check_window`.
+    """
+    spec = spec or TrainSpec()
+    window = window or data.default_window(split.train)
+    check_window(data, window)
+    head.check_input(data.shape, str(data.folder))
+    if spec.vary:
+        check_varies(data.recipe.input)
+    windows = {name: windows_of(data, rows, window) for name, rows in split.parts().items()}
+    names = {name: names_of(data, rows) for name, rows in split.parts().items()}
+    resumable = None
+    if state is not None:
+        settings = {"head": head.settings(), "window": asdict(window), "training": asdict(replace(spec, epochs=1))}
+        resumable = Resumable(state, {"recipe": data.fingerprint, "split": names, **settings})
+    longer, rows = data.with_copies(split.train)
+    learnt = windows["train"] if longer is data else windows_of(longer, rows, window)
+    trained = fit(data, learnt, windows["val"], head, spec, on_epoch=on_epoch, resumable=resumable)
+    groups = list(groups) if groups is not None else data.names
+    logits = {name: trained.logits(part) for name, part in windows.items() if len(part)}
+    temperature = temperature_of(predictions_of("val", data, windows["val"], logits["val"]))
+    plain, predictions = (
+        {name: predictions_of(name, data, windows[name], values, temperature=t) for name, values in logits.items()}
+        for t in (1.0, temperature)
+    )
+    measured = {name: measure(part, groups) for name, part in predictions.items()}
+    for name, part in plain.items():
+        measured[name]["uncalibrated"] = {
+            "log_loss": log_loss(part.probabilities, part.labels),
+            "ece": expected_calibration_error(part.probabilities, part.labels),
+        }
+    leaks = find_leaks(data, split, groups, threshold=threshold_for(data))
+    results: dict[str, Any] = {
+        "accuracy": {name: figures["accuracy"] for name, figures in measured.items()},
+        "log_loss": {name: figures["log_loss"] for name, figures in measured.items()},
+        "seconds": trained.seconds,
+        "epochs": len(trained.progress.history),
+        "best_epoch": trained.progress.best_epoch,
+        "augmented_copies": len(rows) - len(split.train),
+        "parameters": int(trained.model.count_params()),
+        "seed": spec.seed,
+        "interrupted": trained.interrupted,
+        "head": head.settings(),
+        "window": asdict(window),
+        "training": asdict(trained.spec),
+        "store": str(data.folder),
+        "split": names,
+        "notes": list(split.notes),
+        "temperature": temperature,
+        "threshold": threshold,
+        "command": command,
+        "leaks": leaks.to_json(),
+        "measured": measured,
+    }
+    return Run(data, split, window, head, trained, predictions, leaks, results)
+
+
+def names_of(data: Dataset, rows: np.ndarray) -> list[str]:
+    """The names of the videos ``rows``."""
+    return [data.videos[row].name for row in rows]
+
+
+def save(run: Run, folder: Path, *, overwrite: bool = False) -> Checkpoint:
+    """Write the checkpoint folder whole or not at all.
+
+    Raises:
+        UserError: the folder exists and ``overwrite`` is False.
+    """
+    data = run.data
+    checkpoint = Checkpoint(
+        folder=folder,
+        classes=data.classes,
+        recipe=data.recipe,
+        window=run.window,
+        head=run.head,
+        shape=data.shape,
+        weights_source=data.weights_source,
+        time_scale=data.time_scale(run.split.train),
+        temperature=run.results["temperature"],
+        threshold=run.results["threshold"],
+        versions=versions() | {"precision": data.precision},
+        joined=data.joined,
+    )
+    with write_folder(folder, overwrite=overwrite) as temporary:
+        if data.recipe.quantised:  # joined stores are never of int8
+            QuantisedNetwork.open(data.folder, data.recipe.quantised).copy_to(temporary)
+        run.trained.model.save(temporary / MODEL_FILE)
+        (temporary / CHECKPOINT_FILE).write_text(checkpoint.to_json(), encoding="utf-8")
+        text = json.dumps(run.results, indent=2, ensure_ascii=False, allow_nan=False)
+        (temporary / RESULTS_FILE).write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
+        history = run.trained.progress.history
+        write_table([epoch.row() for epoch in history], list(history[0].row()), temporary / HISTORY_FILE)
+        write_predictions(list(run.predictions.values()), temporary / PREDICTIONS_FILE)
+        plots.save(plots.curves(history, run.trained.progress.best_epoch), temporary / CURVES_FILE)
+        shown = run.predictions.get("test") or run.predictions["val"]
+        title = f"{shown.part}: accuracy {run.results['accuracy'][shown.part]:.3f}, {len(shown.videos)} videos"
+        counts = confusion(shown)
+        plots.save(plots.confusion_matrix(counts, data.classes, title), temporary / CONFUSION_FILE)
+        page = render(run.results, history, counts, data, title=folder.name, versions=checkpoint.versions)
+        (temporary / REPORT_FILE).write_text(page, encoding="utf-8", errors="replace")
+    return Checkpoint.load(folder)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what takes part in training."""
+    found = {"python": platform.python_version(), "pipeline": pipeline.__version__}
+    for package in ("keras", "tensorflow", "jax", "numpy", "scikit-learn"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found

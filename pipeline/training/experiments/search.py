@@ -1,0 +1,373 @@
+"""Searching settings: a grid or a space in YAML, trials that survive a kill, a ranking by validation only.
+
+    head: [gru, mean]
+    units: [32, 64]
+    dropout: [0.5, 0.7]
+    learning_rate: {low: 0.0001, high: 0.003, log: true}     # a range: for random and tpe
+
+Each trial is a checkpoint folder named after its settings, so a trial is whole or not there, and a point that
+has been trained is never trained again. Optuna keeps the study in SQLite beside them and proposes what comes next.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+
+from pipeline.errors import UserError
+from pipeline.files.tables import write_table
+from pipeline.files.yaml_file import read_yaml
+from pipeline.training.checkpoint import CHECKPOINT_FILE, RESULTS_FILE, Checkpoint, write_folder
+from pipeline.training.data.batches import Augmentation
+from pipeline.training.data.dataset import Dataset, check_window
+from pipeline.training.data.splits import Split
+from pipeline.training.data.windows import WindowSpec
+from pipeline.training.evaluation.predict import predict
+from pipeline.training.evaluation.predictions import measure
+from pipeline.training.experiments.experiment import names_of, save, train
+from pipeline.training.heads.registry import HEADS, HeadSpec, head_spec
+from pipeline.training.loop.fit import TrainSpec
+from pipeline.training.reports.compare import write_comparison
+
+Point = dict[str, Any]
+Method = Literal["grid", "random", "tpe"]
+METHODS = ("grid", "random", "tpe")
+HEAD_KEYS = ("head", "units", "layers", "dropout", "base", "weights", "pooling", "trainable", "cell", "kernel")
+TRAIN_KEYS: tuple[str, ...] = ("learning_rate", "weight_decay", "label_smoothing", "batch", "epochs", "patience")
+TRAIN_KEYS += ("optimizer", "fine_tune")
+AUGMENTATION_KEYS = ("noise", "time_mask", "mixup")
+KEYS = (*HEAD_KEYS, "window", "stride", *TRAIN_KEYS, "augment", *AUGMENTATION_KEYS)
+_WHOLE = frozenset(("units", "layers", "window", "stride", "batch", "epochs", "patience"))
+_WHOLE |= {"kernel", "fine_tune", "trainable"}
+_NAMES = frozenset(("head", "base", "weights", "pooling", "cell", "optimizer", "augment"))
+STUDY_FILE, TABLE_FILE, PAGE_FILE = "study.db", "results.csv", "comparison.html"
+_TRIES = 50  # proposals in a row that were trained before, after which the space counts as exhausted
+
+
+# -- the space -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers between two ends, both included."""
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
+    def distribution(self) -> optuna.distributions.BaseDistribution:
+        if self.whole:
+            return optuna.distributions.IntDistribution(int(self.low), int(self.high), log=self.log)
+        return optuna.distributions.FloatDistribution(self.low, self.high, log=self.log)
+
+
+Space = dict[str, list[Any] | Range]
+
+
+def read_space(path: Path) -> Space:
+    """Read a YAML file of settings.
+
+    Raises:
+        UserError: no YAML, an unknown key, or values that are no list and no range.
+    """
+    content = read_yaml(path)
+    if not isinstance(content, dict) or not content:
+        raise UserError(f"{path} holds no settings; expected lines such as 'units: [32, 64]'")
+    unknown = [str(key) for key in content if key not in KEYS]
+    if unknown:
+        raise UserError(f"{path}: unknown key {', '.join(map(repr, unknown))}; expected {', '.join(KEYS)}")
+    return {key: _values(path, key, value) for key, value in content.items()}
+
+
+def _values(path: Path, key: str, value: Any) -> list[Any] | Range:
+    if isinstance(value, dict):
+        ends = (value.get("low"), value.get("high"))
+        if not set(value) <= {"low", "high", "log"} or not all(_is_number(end) for end in ends):
+            raise UserError(f"{path}: {key} is {value}; expected a list, or low and high, and log: true if wanted")
+        low, high = float(ends[0]), float(ends[1])  # type: ignore[arg-type]
+        if not low < high or (value.get("log") and low <= 0):
+            raise UserError(f"{path}: {key} from {low:g} to {high:g} is no range")
+        return Range(low, high, bool(value.get("log", False)), key in _WHOLE)
+    values = value if isinstance(value, list) else [value]
+    wanted = "a name" if key in _NAMES else "a whole number" if key in _WHOLE else "a number"
+    for item in values:
+        fits = isinstance(item, str) if key in _NAMES else _is_number(item) and (key not in _WHOLE or item == int(item))
+        if not fits:
+            # YAML 1.1 reads 1e-3 as text: a number needs a point.
+            raise UserError(f"{path}: {key} has the value {item!r}; expected {wanted} (1.0e-3, not 1e-3)")
+    if not values:
+        raise UserError(f"{path}: {key} has no values")
+    return values
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def grid_points(space: Space) -> list[Point]:
+    """Every combination, each once; settings that a head does not take are left out of its points.
+
+    Raises:
+        UserError: the space has a range.
+    """
+    for key, values in space.items():
+        if isinstance(values, Range):
+            raise UserError(f"{key} is a range; a grid needs a list, or use --method random or tpe")
+    lists: list[list[Any]] = [values for values in space.values() if not isinstance(values, Range)]
+    points = [canonical(dict(zip(space, values, strict=True))) for values in itertools.product(*lists)]
+    return list({key_of(point): point for point in points}.values())
+
+
+def canonical(point: Point) -> Point:
+    """The point without settings that make no difference."""
+    head = HEADS.get(point.get("head", "gru"))
+    if head is None:
+        return dict(point)
+    idle = {key for key in HEAD_KEYS[1:] if key not in head.takes}
+    idle |= {"augment"} if head.needs == "features" else set(AUGMENTATION_KEYS)
+    if head.base is None:
+        idle.add("fine_tune")
+    if point.get("cell", head.cell) != "conv1d":
+        idle.add("kernel")
+    return {key: value for key, value in point.items() if key not in idle}
+
+
+def key_of(point: Point) -> str:
+    """A short name of a point: the same for the same settings, in any order."""
+    text = json.dumps(canonical(point), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def settings_of(point: Point, base: TrainSpec, data: Dataset, split: Split) -> tuple[HeadSpec, WindowSpec, TrainSpec]:
+    """What a point means.
+
+    Raises:
+        UserError: a value is out of range.
+    """
+    point = canonical(point)
+    head = head_spec(point.get("head", "gru"), **{key: point[key] for key in HEAD_KEYS[1:] if key in point})
+    window = data.default_window(split.train)
+    if "window" in point or "stride" in point:
+        window = WindowSpec(point.get("window", window.length), point.get("stride", 0))
+    check_window(data, window)
+    names = {"learning_rate": "rate", "augment": "vary"}
+    changed = {names.get(key, key): point[key] for key in (*TRAIN_KEYS, "augment") if key in point}
+    augmentation = Augmentation(**{key: point[key] for key in AUGMENTATION_KEYS if key in point})
+    spec = replace(base, augmentation=augmentation, **changed)
+    head.check_input(data.shape, str(data.folder))
+    spec.check(head)
+    return head, window, spec
+
+
+# -- the search ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trained point."""
+
+    point: Point
+    folder: Path
+    results: dict[str, Any]
+
+    @property
+    def val_loss(self) -> float:
+        """By which trials are ranked: the validation loss before temperature scaling, which is fitted on the same."""
+        return float(self.results["measured"]["val"]["uncalibrated"]["log_loss"])
+
+
+def search(
+    data: Dataset,
+    split: Split,
+    groups: Sequence[str],
+    space: Space,
+    out: Path,
+    *,
+    method: Method = "grid",
+    trials: int | None = None,
+    base: TrainSpec | None = None,
+    on_trial: Callable[[Trial, int, int | None], None] = lambda trial, done, total: None,
+) -> list[Trial]:
+    """Train points of a space until it is exhausted or ``trials`` have been trained, also in earlier calls.
+
+    The test part of the split is not used; `finish` looks at it once.
+
+    Args:
+        data: the videos, loaded once for all trials.
+        split: the same for all.
+        groups: a group for each video.
+        space: what to vary.
+        out: folder of the study.
+        method: every point of a grid, random points, or Optuna's tree-structured Parzen estimator.
+        trials: how many points; for a grid all of them by default.
+        base: what is the same in all trials.
+        on_trial: called with each trial, how many are done and how many there will be.
+
+    Returns:
+        All trials, the best first.
+
+    Raises:
+        UserError: a point is impossible, or the folder holds something else.
+    """
+    base = base or TrainSpec()
+    blind = replace(split, test=split.test[:0], notes=())
+    if out.exists() and not (out / STUDY_FILE).exists() and any(out.iterdir()):
+        raise UserError(f"{out} exists and holds no search; choose another --out")
+    points = grid_points(space) if method == "grid" else []
+    for point in points:
+        settings_of(point, base, data, split)  # all mistakes are told before the first training
+    if method != "grid" and trials is None:
+        raise UserError(f"--method {method} needs --trials, the number of points to train")
+    out.mkdir(parents=True, exist_ok=True)
+    _check_same(out, data, split, base)
+    study = _open_study(out, method, base.seed)
+    done = {key_of(trial.point): trial for trial in _finished(out)}
+    # An earlier call may have trained points that are not in this grid; they are ranked, but do not count here.
+    wanted = {key_of(point) for point in points}
+    total = trials if method != "grid" else len(points) if trials is None else min(len(points), trials)
+    proposals = iter(points) if method == "grid" else _proposals(study, space, done)
+    for point in proposals:
+        count = len(done.keys() & wanted) if method == "grid" else len(done)
+        if total is not None and count >= total:
+            break
+        key = key_of(point)
+        if key in done:
+            continue
+        head, window, spec = settings_of(point, base, data, split)
+        run = train(data, blind, head=head, groups=groups, window=window, spec=spec)
+        if run.results["interrupted"]:
+            raise KeyboardInterrupt
+        run.results["point"] = canonical(point)
+        folder = save(run, out / "trials" / key, overwrite=True).folder
+        done[key] = Trial(canonical(point), folder, run.results)
+        _tell(study, space, point, done[key])
+        _write_tables(out, list(done.values()))
+        on_trial(done[key], count + 1, total)
+    _write_tables(out, list(done.values()))
+    return ranked(list(done.values()))
+
+
+def ranked(trials: list[Trial]) -> list[Trial]:
+    """The lowest validation loss first."""
+    return sorted(trials, key=lambda trial: (trial.val_loss, trial.folder.name))
+
+
+def finish(best: Trial, data: Dataset, split: Split, groups: Sequence[str], out: Path) -> dict[str, Any]:
+    """Copy the best trial to ``out/best`` and look at the test part, once.
+
+    Returns:
+        The figures of the test part; empty where there is none.
+    """
+    results = dict(best.results)
+    results["split"] = {**results["split"], "test": names_of(data, split.test)}
+    figures: dict[str, Any] = {}
+    if len(split.test):
+        figures = measure(predict(Checkpoint.load(best.folder), data, split.test, "test"), groups)
+        for name in ("accuracy", "log_loss"):
+            results[name] = {**results[name], "test": figures[name]}
+        results["measured"] = {**results["measured"], "test": figures}
+    with write_folder(out / "best", overwrite=True) as temporary:
+        shutil.copytree(best.folder, temporary, dirs_exist_ok=True)
+        text = json.dumps(results, indent=2, ensure_ascii=False)
+        (temporary / RESULTS_FILE).write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
+    return figures
+
+
+def _finished(out: Path) -> Iterator[Trial]:
+    for path in sorted((out / "trials").glob(f"*/{CHECKPOINT_FILE}")):
+        if not path.parent.name.startswith("."):  # what a kill left unfinished
+            results = Checkpoint.load(path.parent).metrics
+            yield Trial(results["point"], path.parent, results)
+
+
+def _check_same(out: Path, data: Dataset, split: Split, base: TrainSpec) -> None:
+    """Trials can be compared only if they had the same videos, split and seed."""
+    parts = {name: names_of(data, rows) for name, rows in split.parts().items()}
+    text = json.dumps([data.fingerprint, parts, base.seed], sort_keys=True)
+    found = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+    path = out / "search.json"
+    if path.exists() and json.loads(path.read_text())["same"] != found:
+        raise UserError(f"{out} holds a search with other videos, another split or seed; choose another --out")
+    path.write_text(json.dumps({"same": found}) + "\n")
+
+
+def _open_study(out: Path, method: Method, seed: int) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    storage = f"sqlite:///{out / STUDY_FILE}"
+    study = optuna.create_study(storage=storage, study_name="search", direction="minimize", load_if_exists=True)
+    for trial in study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.RUNNING]):
+        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)  # proposed before a kill
+    # After a kill the sampler must go on, not repeat what it proposed first.
+    seed += len(study.trials)
+    sampler = optuna.samplers.TPESampler(seed=seed) if method == "tpe" else optuna.samplers.RandomSampler(seed=seed)
+    study.sampler = sampler
+    return study
+
+
+def _distributions(space: Space) -> dict[str, optuna.distributions.BaseDistribution]:
+    return {
+        key: values.distribution()
+        if isinstance(values, Range)
+        else optuna.distributions.CategoricalDistribution(values)
+        for key, values in space.items()
+    }
+
+
+def _proposals(study: optuna.Study, space: Space, done: dict[str, Trial]) -> Iterator[Point]:
+    """Points that Optuna proposes and that are new; ends where it finds no new one."""
+    distributions = _distributions(space)
+    tries = 0
+    while tries < _TRIES:
+        trial = study.ask(distributions)
+        # What is trained is told as a trial of its own, after its checkpoint is safe.
+        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        tries += 1
+        if key_of(trial.params) not in done:
+            tries = 0
+            yield dict(trial.params)
+
+
+def _tell(study: optuna.Study, space: Space, point: Point, trial: Trial) -> None:
+    params = {key: value for key, value in point.items() if key in space}
+    study.add_trial(
+        optuna.trial.create_trial(
+            params=params,
+            distributions={key: value for key, value in _distributions(space).items() if key in params},
+            value=trial.val_loss,
+        )
+    )
+
+
+def _write_tables(out: Path, trials: list[Trial]) -> None:
+    """``results.csv`` and the page that compares the trials, the best first."""
+    rows = []
+    for rank, trial in enumerate(ranked(trials), 1):
+        rows.append(
+            {
+                "rank": rank,
+                "val_loss": f"{trial.val_loss:.6f}",
+                "val_accuracy": f"{trial.results['accuracy']['val']:.6f}",
+                "train_accuracy": f"{trial.results['accuracy']['train']:.6f}",
+                **{key: trial.point.get(key, "") for key in KEYS},
+                "epochs_run": trial.results["epochs"],
+                "seconds": f"{trial.results['seconds']:.2f}",
+                "parameters": trial.results["parameters"],
+                "folder": trial.folder.relative_to(out).as_posix(),
+            }
+        )
+    used = [key for key in KEYS if any(row[key] != "" for row in rows)]
+    columns = ["rank", "val_loss", "val_accuracy", "train_accuracy", *used, "epochs_run", "seconds", "parameters"]
+    write_table(
+        [{key: row[key] for key in (*columns, "folder")} for row in rows], [*columns, "folder"], out / TABLE_FILE
+    )
+    write_comparison([trial.folder for trial in ranked(trials)], out / PAGE_FILE, title=out.name)

@@ -1,0 +1,364 @@
+"""What can be trained: heads on features and networks on frames, by name. A new one is one function and one line.
+
+The functions are in `feature_heads` and `networks`; `HEADS` has the settings that are used where none are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from pipeline.errors import UserError
+from pipeline.extraction.network.backbone import dtype_policy
+from pipeline.extraction.network.registry import find_network
+from pipeline.extraction.network.weights import WeightsSource
+from pipeline.extraction.recipe import FRAMES as NO_NETWORK
+from pipeline.training.data.dataset import Windows
+from pipeline.training.heads import sequence_heads, video_networks
+from pipeline.training.heads.sequence_heads import FRAMES, POOLED
+from pipeline.training.heads.video_networks import ALL
+
+Statistics = dict[str, tuple[np.ndarray, np.ndarray]]  # mean and variance by the layer's name
+Build = Callable[[Any, Any, "HeadSpec", int], Any]
+POOLINGS = ("avg", "max")
+CELLS = (*video_networks.CELLS, "conv1d")
+
+
+@dataclass(frozen=True)
+class Head:
+    """One line of the registry: a function and the settings that are used where none are given."""
+
+    build: Build
+    units: int = 64
+    layers: int = 1
+    dropout: float = 0.5
+    rate: float = 5e-4
+    """Learning rate at the start."""
+    weight_decay: float = 0.01
+    label_smoothing: float = 0.05
+    takes: tuple[str, ...] = ("units", "layers", "dropout")
+    """Which settings make a difference; a published head takes none."""
+    any_length: bool = True
+    """Whether its weights do not depend on the length of the window."""
+    jit: bool = False
+    """Whether XLA compiles it for TensorFlow: faster for narrow recurrent layers, far slower for wide ones."""
+    needs: Literal["features", "frames"] = "features"
+    """What it is trained on: ``(L, D)`` of a feature store, or ``(L, H, W, 3)`` of a frame cache."""
+    optimizer: str = "adam"
+    batch: int = 32
+    """Windows in a step."""
+    base: str | None = None
+    pooling: str | None = None
+    trainable: int | None = None
+    cell: str | None = None
+    kernel: int | None = None
+    smallest: int = 1
+    """The smallest side of a frame in pixels, for networks without a base."""
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """A head with its settings; `head_spec` fills in what is not given."""
+
+    name: str
+    units: int
+    """Width of the hidden layers."""
+    layers: int
+    """How many layers are stacked."""
+    dropout: float
+    bidirectional: bool = True
+    """Whether recurrent layers read the window from both ends."""
+    base: str | None = None
+    """A network of keras.applications within the head; None where it has none."""
+    weights: str | None = None
+    """Where the base starts from: ``imagenet``, ``random:SEED`` or a file; None where there is no base."""
+    pooling: str | None = None
+    """``avg`` or ``max`` of the base's output over the picture."""
+    trainable: int | None = None
+    """How many of the base's last layers learn: 0 for a frozen one, -1 for all."""
+    cell: str | None = None
+    """What reads the base's features over time: lstm, gru, rnn or conv1d."""
+    kernel: int | None = None
+    """Steps that a convolution over time sees at once."""
+
+    def __post_init__(self) -> None:
+        if self.name not in HEADS:
+            raise UserError(f"head {self.name!r} is unknown; expected one of {', '.join(HEADS)}")
+        if self.units < 1:
+            raise UserError(f"--units {self.units}: expected 1 or more")
+        if not 1 <= self.layers <= 4:
+            raise UserError(f"--layers {self.layers}: expected 1 to 4")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"--dropout {self.dropout:g}: expected 0 or more and less than 1")
+        if self.base is not None and find_network(self.base).name == NO_NETWORK:
+            raise UserError(f"--base {self.base}: frames is no network, it stands for the pictures of a store")
+        if self.pooling is not None and self.pooling not in POOLINGS:
+            raise UserError(f"--pooling {self.pooling!r}: expected {' or '.join(POOLINGS)}")
+        if self.cell is not None and self.cell not in CELLS:
+            raise UserError(f"--cell {self.cell!r}: expected one of {', '.join(CELLS)}")
+        if self.trainable is not None and self.trainable < ALL:
+            raise UserError(f"--trainable {self.trainable}: expected a number of layers, 0 or more, or 'all'")
+        if self.kernel is not None and self.kernel < 1:
+            raise UserError(f"--kernel {self.kernel}: expected 1 or more steps")
+
+    @property
+    def from_nothing(self) -> bool:
+        """Whether the whole base is learnt from random weights."""
+        return self.trainable == ALL and (self.weights or "").startswith("random")
+
+    def settings(self) -> dict[str, Any]:
+        """All that is set, as plain values."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def check_input(self, shape: tuple[int, ...], where: str) -> None:
+        """Refuse what the head cannot take.
+
+        Args:
+            shape: of one step: ``(D,)`` features or ``(H, W, 3)`` frames.
+            where: the store, for the line.
+
+        Raises:
+            UserError: features where frames are needed or the other way round, or frames that are too small.
+        """
+        head = HEADS[self.name]
+        found = "frames" if len(shape) == 3 else "features"
+        if found != head.needs:
+            fitting = ", ".join(name for name, other in HEADS.items() if other.needs == found)
+            store = (
+                "extract_features.py --backbone frames makes such a store"
+                if head.needs == "frames"
+                else "extract_features.py makes them with a --backbone of keras.applications"
+            )
+            raise UserError(
+                f"head {self.name} needs {head.needs}, and {where} holds {found}; {store}, or choose a head on "
+                f"{found}: {fitting}"
+            )
+        if found == "features":
+            return
+        smallest = find_network(self.base).smallest if self.base else head.smallest
+        if min(shape[:2]) < smallest:
+            raise UserError(
+                f"frames of {shape[0]}x{shape[1]} are too small for {self.name}"
+                + (f" with the base {self.base}" if self.base else "")
+                + f": each side needs at least {smallest} pixels; extract frames of another --size"
+            )
+
+
+def head_spec(
+    name: str = "gru",
+    *,
+    units: int | None = None,
+    layers: int | None = None,
+    dropout: float | None = None,
+    bidirectional: bool = True,
+    base: str | None = None,
+    weights: str | None = None,
+    pooling: str | None = None,
+    trainable: int | None = None,
+    cell: str | None = None,
+    kernel: int | None = None,
+) -> HeadSpec:
+    """A spec whose missing settings are the head's own.
+
+    Raises:
+        UserError: there is no such head, or a setting is out of range or not the user's to choose.
+    """
+    head = HEADS.get(name)
+    if head is None:
+        raise UserError(f"head {name!r} is unknown; expected one of {', '.join(HEADS)}")
+    given: dict[str, Any] = {
+        "units": units,
+        "layers": layers,
+        "dropout": dropout,
+        "one-way": None if bidirectional else True,
+    }
+    given |= {"base": base, "weights": weights, "pooling": pooling, "trainable": trainable, "cell": cell}
+    given["kernel"] = kernel
+    for setting, value in given.items():
+        if value is not None and setting not in head.takes:
+            raise UserError(f"head {name} takes no --{setting}; leave it out")
+
+    def chosen(setting: str) -> Any:
+        return getattr(head, setting) if given[setting] is None else given[setting]
+
+    source = WeightsSource(weights or "imagenet").absolute() if "weights" in head.takes else None
+    return HeadSpec(
+        name,
+        chosen("units"),
+        chosen("layers"),
+        chosen("dropout"),
+        bidirectional,
+        base=find_network(chosen("base")).name if head.base else None,
+        weights=source,
+        pooling=chosen("pooling"),
+        trainable=chosen("trainable"),
+        cell=chosen("cell"),
+        kernel=chosen("kernel"),
+    )
+
+
+_SIZES = ("units", "layers", "dropout")
+_RECURRENT = (*_SIZES, "one-way")
+_BASE = ("base", "weights", "pooling", "trainable")
+_PUBLISHED: dict[str, Any] = {"weight_decay": 0, "label_smoothing": 0}
+_ON_BASE: dict[str, Any] = {"needs": "frames", "base": "mobilenetv2", "pooling": "avg", "trainable": 0, **_PUBLISHED}
+_ON_FRAMES: dict[str, Any] = {"needs": "frames", "batch": 8, **_PUBLISHED}
+
+HEADS: dict[str, Head] = {
+    "gru": Head(sequence_heads.gru, dropout=0.7, takes=_RECURRENT),
+    "lstm": Head(sequence_heads.lstm, dropout=0.7, takes=_RECURRENT),
+    "rnn": Head(sequence_heads.rnn, dropout=0.7, takes=_RECURRENT),
+    "mean": Head(sequence_heads.mean, takes=("dropout",)),
+    "motion": Head(sequence_heads.motion, takes=("dropout",)),
+    "mlp": Head(sequence_heads.mlp),
+    "concat": Head(sequence_heads.concat, any_length=False),
+    "conv1d": Head(sequence_heads.conv1d),
+    "attention": Head(sequence_heads.attention),
+    "transformer": Head(sequence_heads.transformer, dropout=0.3),
+    "keras-example": Head(sequence_heads.keras_example, 16, 2, 0.4, rate=1e-3, takes=(), jit=True, **_PUBLISHED),
+    "apriorit": Head(sequence_heads.apriorit, 2048, 1, 0.5, rate=1e-5, takes=(), **_PUBLISHED),
+    "image_cnn": Head(video_networks.image_cnn, 512, rate=1e-3, takes=(*_SIZES, *_BASE), batch=8, **_ON_BASE),
+    "concat_frames": Head(
+        video_networks.concat_frames,
+        256,
+        1,
+        0.2,
+        rate=1e-3,
+        takes=(*_SIZES, *_BASE),
+        any_length=False,
+        batch=8,
+        **_ON_BASE,
+    ),
+    "lrcn": Head(
+        video_networks.lrcn,
+        128,
+        1,
+        0.2,
+        rate=1e-3,
+        takes=(*_SIZES, *_BASE, "cell", "kernel"),
+        batch=8,
+        cell="lstm",
+        kernel=3,
+        **_ON_BASE,
+    ),
+    "timedistributed_convnet": Head(
+        video_networks.timedistributed_convnet, rate=1e-3, takes=("units", "dropout"), smallest=8, **_ON_FRAMES
+    ),
+    "timedistributed_mobilenet": Head(
+        video_networks.timedistributed_mobilenet,
+        rate=1e-2,
+        takes=("units", "dropout", *_BASE),
+        optimizer="sgd",
+        batch=8,
+        **_ON_BASE | {"base": "mobilenet", "pooling": "max", "trainable": 9},
+    ),
+    "c3d": Head(video_networks.c3d, 4096, 2, rate=1e-4, takes=("units", "dropout"), smallest=16, **_ON_FRAMES),
+    "c3d_small": Head(video_networks.c3d_small, 128, rate=1e-3, takes=("units", "dropout"), smallest=16, **_ON_FRAMES),
+    "video_transformer": Head(video_networks.video_transformer, 128, 2, 0.1, smallest=32, **_ON_FRAMES),
+}
+
+
+# -- the model -------------------------------------------------------------------------------------
+
+
+def build_model(
+    spec: HeadSpec,
+    *,
+    length: int,
+    shape: tuple[int, ...],
+    classes: int,
+    statistics: Statistics | None = None,
+    pretrained: bool = True,
+    policy: str = "float32",
+) -> keras.Model:
+    """A model from features or frames and mask to logits.
+
+    Args:
+        spec: the head.
+        length: steps in a window.
+        shape: of one step: ``(D,)`` features or ``(H, W, 3)`` frames.
+        classes: how many.
+        statistics: of the training windows, kept in the model; None where weights are loaded afterwards.
+        pretrained: whether a base gets its weights; False where they are loaded afterwards.
+        policy: Keras dtype policy of a network on frames, such as ``mixed_bfloat16``; weights stay float32.
+
+    Returns:
+        A model of inputs ``features (batch, length, D)`` float32, or ``frames (batch, length, H, W, 3)`` uint8, and
+        ``mask (batch, length)`` bool, and of output ``(batch, classes)`` float32: logits, whose softmax are
+        probabilities.
+
+    Raises:
+        UserError: the base's weights cannot be had.
+    """
+    head = HEADS[spec.name]
+    mask = keras.Input((length,), name="mask", dtype="bool")
+    name = spec.name.replace("-", "_")
+    if head.needs == "frames":
+        with dtype_policy(policy):
+            frames = keras.Input((length, *shape), name="frames", dtype="uint8")
+            logits = head.build(frames, mask, spec if pretrained else replace(spec, weights=None), classes)
+            return keras.Model([frames, mask], ops.cast(logits, "float32"), name=name)
+    features = keras.Input((length, *shape), name="features", dtype="float32")
+    model = keras.Model([features, mask], head.build(features, mask, spec, classes), name=name)
+    for layer in model.layers:
+        if isinstance(layer, layers.Normalization) and statistics is not None:
+            mean, variance = statistics[layer.name]
+            layer.set_weights([mean, variance, np.zeros((), "int32")])
+            layer.finalize_state()
+    return model
+
+
+def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Probabilities of logits ``(..., C)`` divided by ``temperature``, float32."""
+    scaled = np.asarray(logits, np.float64) / temperature
+    scaled -= scaled.max(axis=-1, keepdims=True)
+    powers = np.exp(scaled)
+    return (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+def statistics_of(windows: Windows) -> Statistics:
+    """Mean and variance of the training windows: of their real steps, and of what `pooled` makes of them.
+
+    Returns:
+        Arrays ``(D,)`` and ``(2 D,)`` float32. A variance is kept off zero: a feature that is constant in
+        training would otherwise turn the rounding errors of float16 into values of thousands at inference.
+    """
+    frames, whole = _Moments(windows.data.dimensions), _Moments(2 * windows.data.dimensions)
+    for _, block, block_mask in windows.blocks():
+        for start in range(0, len(block), 64):  # what follows takes many times the memory of float16
+            features, mask = block[start : start + 64].astype(np.float32), block_mask[start : start + 64]
+            frames.add(features[mask])
+            pairs = np.abs(features[:, 1:] - features[:, :-1]) * mask[:, 1:, None]
+            count = mask.sum(axis=1, keepdims=True)
+            whole.add(np.hstack([features.sum(axis=1) / count, pairs.sum(axis=1) / np.maximum(1, count - 1)]))
+    return {FRAMES: frames.result(), POOLED: whole.result()}
+
+
+class _Moments:
+    """Mean and variance of rows that arrive in pieces."""
+
+    def __init__(self, dimensions: int) -> None:
+        self._count = 0
+        self._sum, self._squares = np.zeros(dimensions), np.zeros(dimensions)
+
+    def add(self, rows: np.ndarray) -> None:
+        self._count += len(rows)
+        self._sum += rows.sum(axis=0, dtype=np.float64)
+        self._squares += np.square(rows, dtype=np.float64).sum(axis=0)
+
+    def result(self) -> tuple[np.ndarray, np.ndarray]:
+        mean = self._sum / max(1, self._count)
+        variance = self._squares / max(1, self._count) - np.square(mean)
+        return mean.astype(np.float32), floor_variance(variance, mean)
+
+
+def floor_variance(variance: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """``(D,)`` float32 variances, none smaller than float16 can resolve or than a hundredth of the usual one."""
+    alive = variance[variance > 1e-6 * np.square(mean) + 1e-12]
+    usual = float(np.median(alive)) if len(alive) else 1.0
+    return np.maximum(variance, np.maximum(1e-2 * usual, np.square(1e-3 * mean))).astype(np.float32)

@@ -1,0 +1,166 @@
+"""Heads on features: masked classifiers of a sequence of vectors, each one function.
+
+A function takes the features ``(batch, L, D)``, the mask ``(batch, L)``, its `HeadSpec` and the number of classes,
+and returns logits ``(batch, classes)``. Everything in it is a Keras layer or operation, so that a saved model holds
+no code. The mask goes to every layer that takes one: Keras before 3.11 dropped it after the first recurrent layer
+(https://github.com/keras-team/keras/issues/21449).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from keras import layers, ops
+
+if TYPE_CHECKING:
+    from pipeline.training.heads.registry import HeadSpec
+
+FRAMES, POOLED = "frames", "pooled"  # names of the normalisation layers
+POSITIONS = 1024  # rows of the transformer's table; steps beyond share the last one
+
+# -- parts -----------------------------------------------------------------------------------------
+
+
+def pooled(x: Any, mask: Any) -> Any:
+    """The mean of a window and its motion, the mean of ``|x[t] - x[t-1]|``, side by side: ``(batch, 2 D)``.
+
+    What changes from frame to frame, and by how much, tells actions apart that look alike on average.
+    """
+    # Padding is on the right: a pair of steps is real where its second one is.
+    motion = masked_mean(ops.absolute(x[:, 1:] - x[:, :-1]), mask[:, 1:])
+    return ops.concatenate([masked_mean(x, mask), motion], axis=-1)
+
+
+def masked_mean(x: Any, mask: Any) -> Any:
+    """Mean over the real steps of ``(batch, L, D)``; zeros where there are none."""
+    real = as_weights(mask)
+    return ops.sum(x * real, axis=1) / ops.maximum(ops.sum(real, axis=1), 1.0)
+
+
+def as_weights(mask: Any) -> Any:
+    """The mask as ``(batch, L, 1)`` of 1.0 and 0.0."""
+    return ops.expand_dims(ops.cast(mask, "float32"), -1)
+
+
+def _project(x: Any, spec: HeadSpec) -> Any:
+    """Normalised features, some of them dropped for the whole window, brought down to the width of the head."""
+    x = layers.SpatialDropout1D(spec.dropout)(layers.Normalization(name=FRAMES)(x))
+    return layers.Dense(spec.units, activation="relu")(x)
+
+
+def to_logits(x: Any, spec: HeadSpec, classes: int) -> Any:
+    """The last layer, after dropout."""
+    return layers.Dense(classes)(layers.Dropout(spec.dropout)(x))
+
+
+def encoder_block(x: Any, spec: HeadSpec, sees: Any = None) -> Any:
+    """One block of a transformer over ``(batch, L, units)``; ``sees`` is its attention mask ``(batch, 1, L)``."""
+    heads = max(1, spec.units // 32)
+    y = layers.LayerNormalization(epsilon=1e-6)(x)
+    attend = layers.MultiHeadAttention(heads, max(1, spec.units // heads), dropout=spec.dropout)
+    x = x + attend(y, y, attention_mask=sees)
+    y = layers.Dense(2 * spec.units, activation="gelu")(layers.LayerNormalization(epsilon=1e-6)(x))
+    return x + layers.Dense(spec.units)(layers.Dropout(spec.dropout)(y))
+
+
+# -- heads -----------------------------------------------------------------------------------------
+
+
+def mean(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
+    """Logistic regression on the mean of the window."""
+    return to_logits(masked_mean(layers.Normalization(name=FRAMES)(x), mask), spec, classes)
+
+
+def motion(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
+    """Logistic regression on the mean and the motion of the window; see `pooled`."""
+    return to_logits(layers.Normalization(name=POOLED)(pooled(x, mask)), spec, classes)
+
+
+def mlp(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
+    """A classifier of single frames, whose probabilities are averaged over the real ones."""
+    x = _project(x, spec)
+    for _ in range(spec.layers - 1):
+        x = layers.Dense(spec.units, activation="relu")(layers.Dropout(spec.dropout)(x))
+    probabilities = masked_mean(layers.Softmax()(to_logits(x, spec, classes)), mask)
+    return ops.log(ops.maximum(probabilities, 1e-7))
+
+
+def concat(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
+    """A classifier of all frames side by side."""
+    x = layers.Flatten()(_project(x, spec) * as_weights(mask))
+    for _ in range(spec.layers):
+        x = layers.Dense(spec.units, activation="relu")(layers.Dropout(spec.dropout)(x))
+    return to_logits(x, spec, classes)
+
+
+def _recurrent(x: Any, mask: Any, spec: HeadSpec, classes: int, layer: type) -> Any:
+    """Read the sequence; beside it stands what does not depend on the order."""
+    whole = layers.Normalization(name=POOLED)(pooled(x, mask))
+    whole = layers.Dense(spec.units)(layers.Dropout(spec.dropout)(whole))
+    x = _project(x, spec)
+    for _ in range(spec.layers):
+        if spec.bidirectional:
+            x = layers.Bidirectional(layer(max(1, spec.units // 2), return_sequences=True))(x, mask=mask)
+        else:
+            x = layer(spec.units, return_sequences=True)(x, mask=mask)
+    return to_logits(layers.Concatenate()([masked_mean(x, mask), whole]), spec, classes)
+
+
+def gru(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
+    """Gated recurrent units. Source: Cho et al. 2014, https://arxiv.org/abs/1406.1078"""
+    return _recurrent(x, mask, spec, classes, layers.GRU)
+
+
+def lstm(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
+    """Long short-term memory. Source: Hochreiter and Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735"""
+    return _recurrent(x, mask, spec, classes, layers.LSTM)
+
+
+def rnn(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
+    """Plain recurrent units. Source: Elman 1990, doi:10.1207/s15516709cog1402_1"""
+    return _recurrent(x, mask, spec, classes, layers.SimpleRNN)
+
+
+def conv1d(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
+    """Convolutions over time, three steps wide; padding is zeroed before each, as beyond the ends of a window."""
+    x = _project(x, spec)
+    for _ in range(spec.layers):
+        x = layers.Conv1D(spec.units, 3, padding="same", activation="relu")(x * as_weights(mask))
+        x = layers.Dropout(spec.dropout)(x)
+    return to_logits(masked_mean(x, mask), spec, classes)
+
+
+def attention(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
+    """A weighted mean of the frames, with weights that are learnt. Source: Ilse et al. 2018,
+    https://arxiv.org/abs/1802.04712"""
+    x = _project(x, spec)
+    for _ in range(spec.layers - 1):
+        x = layers.Dense(spec.units, activation="relu")(layers.Dropout(spec.dropout)(x))
+    scores = layers.Dense(1)(layers.Dense(spec.units, activation="tanh")(x))
+    weights = layers.Softmax(axis=1)(scores, mask=ops.expand_dims(mask, -1))
+    return to_logits(ops.sum(x * weights, axis=1), spec, classes)
+
+
+def transformer(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
+    """Encoder blocks with the normalisation first. Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762;
+    Xiong et al. 2020, https://arxiv.org/abs/2002.04745"""
+    x = _project(x, spec)
+    # Positions count the real steps; a table of their embeddings is learnt.
+    positions = ops.cumsum(ops.cast(mask, "int32"), axis=1)
+    x = x + layers.Embedding(POSITIONS, spec.units)(ops.minimum(positions, POSITIONS - 1))
+    for _ in range(spec.layers):
+        x = encoder_block(x, spec, sees=ops.expand_dims(mask, 1))
+    return to_logits(masked_mean(layers.LayerNormalization(epsilon=1e-6)(x), mask), spec, classes)
+
+
+def keras_example(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
+    """As published, with the mask for both layers. Source: https://keras.io/examples/vision/video_classification/"""
+    x = layers.GRU(16, return_sequences=True)(x, mask=mask)
+    x = layers.Dropout(0.4)(layers.GRU(8)(x, mask=mask))
+    return layers.Dense(classes)(layers.Dense(8, activation="relu")(x))
+
+
+def apriorit(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
+    """As published. Source: https://github.com/harvitronix/five-video-classification-methods"""
+    x = layers.Dropout(0.5)(layers.LSTM(2048)(x, mask=mask))
+    return layers.Dense(classes)(layers.Dropout(0.5)(layers.Dense(512, activation="relu")(x)))

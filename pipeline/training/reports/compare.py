@@ -1,0 +1,72 @@
+"""One page that compares runs: the checkpoints side by side, by validation loss, with what differs between them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+
+from pipeline.errors import UserError
+from pipeline.files.atomic import write_whole
+from pipeline.training.checkpoint import Checkpoint
+
+_TEMPLATE = Path(__file__).with_name("compare.html")
+
+
+def write_comparison(folders: Sequence[Path], path: Path, *, title: str) -> None:
+    """Write the page.
+
+    Args:
+        folders: of checkpoints.
+        path: of the page; reports are linked relative to it.
+        title: its heading.
+
+    Raises:
+        UserError: there are no folders, or one is no checkpoint.
+    """
+    if not folders:
+        raise UserError("there are no runs to compare; name checkpoint folders")
+    runs = [(folder, Checkpoint.load(folder).metrics) for folder in folders]
+    settings = [_settings(results) for _, results in runs]
+    # Only what differs is worth a column.
+    varied = [name for name in settings[0] if len({str(of_run.get(name)) for of_run in settings}) > 1]
+    rows = []
+    for (folder, results), of_run in zip(runs, settings, strict=True):
+        report = folder / "report.html"
+        rows.append(
+            {
+                "name": folder.name,
+                "report": quote(os.path.relpath(report, path.parent)) if report.exists() else "",
+                "val_loss": results["measured"]["val"]["uncalibrated"]["log_loss"],
+                "val": results["accuracy"]["val"],
+                "test": results["accuracy"].get("test"),
+                "head": results["head"]["name"],
+                "settings": [of_run.get(name, "") for name in varied],
+                "epochs": results["epochs"],
+                "parameters": results["parameters"],
+                "seconds": results["seconds"],
+            }
+        )
+    rows.sort(key=lambda row: row["val_loss"])
+    splits = {str(results["split"]["val"]) for _, results in runs}
+    note = "" if len(splits) == 1 else "These runs had different validation videos, so their figures do not compare."
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    page = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+        title=title, rows=rows, varied=varied, note=note
+    )
+    with write_whole(path) as temporary:
+        temporary.write_text(page, encoding="utf-8", errors="replace")
+
+
+def _settings(results: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a run by a short name."""
+    head, training = results["head"], results["training"]
+    flat = {name: value for name, value in head.items() if name != "name"}
+    flat |= {"window": results["window"]["length"], "stride": results["window"]["stride"]}
+    flat |= {name.replace("_", " "): value for name, value in training.items() if not isinstance(value, dict)}
+    flat |= {name.replace("_", " "): value for name, value in training["augmentation"].items()}
+    return flat | {"store": results["store"]}

@@ -1,0 +1,71 @@
+"""Pictures of a training: curves, confusion matrix, reliability. Each function returns a matplotlib figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from pipeline.files.atomic import write_whole
+from pipeline.training.loop.schedule import Epoch
+
+_BLUE, _ORANGE, _GREY = "#1f6fb2", "#d9701e", "#8a8f98"
+
+
+def curves(history: Sequence[Epoch], best_epoch: int) -> Figure:
+    """Loss and accuracy of training and validation over the epochs; the kept epoch is marked."""
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    epochs = [epoch.epoch for epoch in history]
+    for axes, name, train, val in zip(
+        figure.subplots(1, 2),
+        ("loss", "accuracy"),
+        ([e.loss for e in history], [e.accuracy for e in history]),
+        ([e.val_loss for e in history], [e.val_accuracy for e in history]),
+        strict=True,
+    ):
+        # A single epoch has no line to draw.
+        marker = "o" if len(epochs) == 1 else None
+        axes.plot(epochs, train, color=_BLUE, marker=marker, label="train")
+        axes.plot(epochs, val, color=_ORANGE, marker=marker, label="val")
+        axes.axvline(best_epoch, color=_GREY, linestyle=":", label=f"kept: epoch {best_epoch}")
+        axes.set(xlabel="epoch", ylabel=name)
+        axes.grid(alpha=0.25)
+        axes.legend(frameon=False)
+        if name == "accuracy":
+            axes.set_ylim(-0.02, 1.02)
+    return figure
+
+
+def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> Figure:
+    """Counts with the share of each true class as colour.
+
+    Args:
+        counts: ``(C, C)``, row is the true class, column the answer.
+        classes: their names.
+        title: what was counted.
+    """
+    count = len(classes)
+    side = min(24.0, max(4.2, 1.8 + 0.45 * count))
+    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    axes = figure.subplots()
+    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    names = [name if len(name) <= 20 else name[:19] + "…" for name in classes]
+    axes.set_xticks(range(count), names, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(count), names)
+    axes.set(xlabel="answer", ylabel="true class", title=title)
+    if count <= 30:
+        for row, column in np.ndindex(count, count):
+            if counts[row, column]:
+                shade = "white" if shares[row, column] > 0.55 else "black"
+                axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=shade)
+    figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
+    return figure
+
+
+def save(figure: Figure, path: Path, dpi: int = 120) -> None:
+    """Write a PNG file whole or not at all."""
+    with write_whole(path) as temporary:
+        figure.savefig(temporary, dpi=dpi, format="png")

@@ -1,0 +1,242 @@
+"""``report.html``: one page, without any other file, that tells what a run learnt and where it fails."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import jinja2
+import matplotlib
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from pipeline.errors import VideoError
+from pipeline.extraction.recipe import PIXELS, Recipe
+from pipeline.files.tables import plural
+from pipeline.training.data.dataset import Dataset
+from pipeline.training.loop.schedule import Epoch
+from pipeline.videos.media import open_video
+
+_TEMPLATE = Path(__file__).with_name("report.html")
+_INK = "#0a0b0c"  # replaced by the colour of the page's text, which is light in dark mode
+_BLUE, _ORANGE, _GREY = "#3b8bd0", "#e0812f", "#8a8f98"
+_THUMBNAIL = (240, 180)  # pixels, width and height at most
+
+
+def render(
+    results: dict[str, Any],
+    history: Sequence[Epoch],
+    counts: np.ndarray,
+    data: Dataset,
+    *,
+    title: str,
+    versions: dict[str, str],
+) -> str:
+    """The page as text.
+
+    Args:
+        results: the content of ``results.json``.
+        history: of the training.
+        counts: ``(C, C)`` confusion matrix of the part that is shown: test, or val where there is no test part.
+        data: where the videos are, for thumbnails.
+        title: the name of the run.
+        versions: of the software.
+    """
+    part = "test" if "test" in results["measured"] else "val"
+    figures = results["measured"][part]
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+        run=results,
+        title=title,
+        part=part,
+        figures=figures,
+        summary=_summary(results, data),
+        tiles=_tiles(results, part, figures),
+        classes=data.classes,
+        matrix=_matrix(counts, data.classes),
+        charts={
+            "loss": _curve(history, "loss", results["best_epoch"]),
+            "accuracy": _curve(history, "accuracy", results["best_epoch"]),
+            "reliability": _reliability(figures["reliability"]),
+            "coverage": _coverage(figures["coverage"]),
+        },
+        thumbnails=[
+            {"title": f"Most confident mistakes ({part})", "examples": _thumbnails(figures["mistakes"], data)},
+            {"title": f"Typical successes ({part})", "examples": _thumbnails(figures["successes"], data)},
+        ],
+        facts=_facts(results, data, versions),
+    )
+
+
+def _summary(results: dict[str, Any], data: Dataset) -> str:
+    parts = ", ".join(f"{name} {len(names)}" for name, names in results["split"].items())
+    return (
+        f"{plural(len(data.classes), 'class', 'classes')}, {plural(len(data), 'video')} ({parts}), "
+        f"head {results['head']['name']}, {results['parameters']:,} parameters, trained in {results['seconds']:.1f} s"
+    )
+
+
+def _tiles(results: dict[str, Any], part: str, figures: dict[str, Any]) -> list[dict[str, str]]:
+    low, high = figures["interval"]
+    accuracy = results["accuracy"]
+    best = figures["top_k"]
+    tiles = [
+        (f"{part} accuracy", f"{figures['accuracy']:.3f}", f"95 %: {low:.2f} to {high:.2f}"),
+        ("balanced", f"{figures['balanced_accuracy']:.3f}", "mean recall of the classes"),
+        ("log loss", f"{figures['log_loss']:.3f}", "lower is better"),
+        ("calibration error", f"{figures['ece']:.3f}", f"temperature {results['temperature']:.2f}"),
+        ("train / val", f"{accuracy['train']:.2f} / {accuracy['val']:.2f}", "accuracy"),
+    ]
+    if "3" in best:
+        tiles.insert(2, ("top 3", f"{best['3']:.3f}", "class among the best three"))
+    return [dict(zip(("name", "value", "note"), tile, strict=True)) for tile in tiles]
+
+
+def _matrix(counts: np.ndarray, classes: Sequence[str]) -> list[tuple[str, list[dict[str, float]]]]:
+    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    return [
+        (name, [{"count": int(n), "share": float(s)} for n, s in zip(row, share, strict=True)])
+        for name, row, share in zip(classes, counts, shares, strict=True)
+    ]
+
+
+def _facts(results: dict[str, Any], data: Dataset, versions: dict[str, str]) -> list[tuple[str, str]]:
+    recipe = data.recipe
+    joined = data.joined
+    recipes = [recipe, *([joined.recipe] if joined else [])]
+    sources = [data.weights_source, *([joined.weights_source] if joined else [])]
+    head, window, training = results["head"], results["window"], results["training"]
+    return [
+        ("store", str(data.folder)),
+        (
+            "features" if len(data.shape) == 1 else "frames",
+            f"{' + '.join(_stream(one) for one in recipes)}, {'x'.join(map(str, data.shape))} values a frame",
+        ),
+        ("sampling", f"{recipe.sampling}, {recipe.crop} crop, {recipe.height}x{recipe.width}, {recipe.interpolation}"),
+        ("weights", " + ".join(map(_weights, recipes, sources))),
+        ("fingerprint", data.fingerprint),
+        ("window", f"{window['length']} steps, stride {window['stride']}, {window['policy']}"),
+        ("head", ", ".join(f"{name} {value}" for name, value in head.items())),
+        ("training", _settings(training)),
+        ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
+    ]
+
+
+def _settings(training: dict[str, Any]) -> str:
+    """What was set; options that vary nothing (None, "", False, and 0 of an augmentation) are left out."""
+    varied = {name: value for name, value in training["augmentation"].items() if value}
+    others = {name: value for name, value in training.items() if name != "augmentation"}
+    set_to = {
+        name: value for name, value in (others | varied).items() if value not in (None, "") and value is not False
+    }
+    return ", ".join(name.replace("_", " ") + ("" if value is True else f" {value}") for name, value in set_to.items())
+
+
+def _stream(recipe: Recipe) -> str:
+    return f"{recipe.backbone}, {recipe.layer}" + ("" if recipe.input == "rgb" else f" of {recipe.input}")
+
+
+def _weights(recipe: Recipe, source: str) -> str:
+    if recipe.layer == PIXELS:
+        return "none: the store holds pictures, and no network computed"
+    digest = f" ({recipe.weights_digest[:12]}…)" if recipe.weights_digest else ""
+    return f"{source or 'not known'}{digest}"
+
+
+# -- pictures --------------------------------------------------------------------------------------
+
+
+def _svg(figure: Figure) -> Markup:
+    """The figure as SVG in the page's own text colour and font."""
+    for axes in figure.axes:
+        axes.set_facecolor("none")
+        axes.grid(alpha=0.25, color=_GREY)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+        for spine in axes.spines.values():
+            spine.set_color(_GREY)
+        axes.tick_params(colors=_INK)
+        for label in (axes.xaxis.label, axes.yaxis.label):
+            label.set_color(_INK)
+        if legend := axes.get_legend():
+            for text in legend.get_texts():
+                text.set_color(_INK)
+    page = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "report"}):
+        figure.savefig(page, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    svg = page.getvalue()
+    return Markup(svg[svg.index("<svg") :].replace(_INK, "currentColor"))
+
+
+def _axes(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(5.2, 3.2), layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    return figure, axes
+
+
+def _curve(history: Sequence[Epoch], name: str, best_epoch: int) -> Markup:
+    figure, axes = _axes("epoch", name)
+    epochs = [epoch.epoch for epoch in history]
+    marker = "o" if len(epochs) == 1 else None  # a single epoch has no line to draw
+    axes.plot(epochs, [getattr(epoch, name) for epoch in history], color=_BLUE, marker=marker, label="train")
+    axes.plot(epochs, [getattr(epoch, f"val_{name}") for epoch in history], color=_ORANGE, marker=marker, label="val")
+    axes.axvline(best_epoch, color=_GREY, linestyle=":")
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+    if name == "accuracy":
+        axes.set_ylim(-0.02, 1.02)
+    axes.legend(frameon=False)
+    return _svg(figure)
+
+
+def _reliability(table: list[dict[str, float]]) -> Markup:
+    figure, axes = _axes("confidence", "accuracy")
+    axes.plot([0, 1], [0, 1], color=_GREY, linestyle=":")
+    most = max(row["count"] for row in table)
+    for row in table:
+        width = row["to"] - row["from"]
+        shade = 0.25 + 0.75 * row["count"] / most
+        axes.bar(row["from"], row["accuracy"], width=width * 0.94, align="edge", color=_BLUE, alpha=shade)
+    axes.set(xlim=(0, 1), ylim=(0, 1.02))
+    return _svg(figure)
+
+
+def _coverage(curve: list[dict[str, float]]) -> Markup:
+    figure, axes = _axes("least confidence", "share")
+    thresholds = [row["threshold"] for row in curve]
+    axes.plot(thresholds, [row["accuracy"] for row in curve], color=_BLUE, label="accuracy")
+    axes.plot(thresholds, [row["coverage"] for row in curve], color=_ORANGE, label="answered")
+    axes.set(xlim=(0, 1), ylim=(-0.02, 1.02))
+    axes.legend(frameon=False)
+    return _svg(figure)
+
+
+def _thumbnails(examples: list[dict[str, Any]], data: Dataset) -> list[dict[str, Any]]:
+    rows = {video.name: row for row, video in enumerate(data.videos)}
+    return [{**example, "image": _thumbnail(data, rows[example["video"]])} for example in examples]
+
+
+def _thumbnail(data: Dataset, row: int) -> str:
+    """The middle frame of a video as a ``data:`` address; empty where neither it nor its pictures can be read."""
+    try:
+        with open_video(data.videos[row].path) as reader:
+            middle = max(0, reader.info().frames // 2)
+            image = next(iter(reader.frames([middle]))).image
+    except (VideoError, StopIteration):
+        if data.recipe.layer != PIXELS:
+            return ""
+        middle = data.offsets[row] + data.steps[row] // 2
+        image = data.features.gather(np.array([middle]), np.array([1]), 1)[0, 0]
+    height, width = image.shape[:2]
+    scale = min(_THUMBNAIL[0] / width, _THUMBNAIL[1] / height, 1.0)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    done, encoded = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])
+    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode() if done else ""

@@ -1,0 +1,1 @@
+"""The table of videos, and where they come from."""

@@ -1,0 +1,363 @@
+"""The table of videos: where each file is, what it shows and to which split and group it belongs."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pipeline.errors import UserError, VideoError
+from pipeline.files.tables import natural_key, plural, read_table
+from pipeline.videos.catalog import clip_origins
+from pipeline.videos.media import open_video
+from pipeline.videos.media.image_folder import TIMES, is_image
+
+VIDEO_EXTENSIONS = frozenset(
+    (".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg")
+    + (".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob")
+    + (".webm", ".wmv")
+)
+SPLITS = ("train", "val", "test")
+SPLIT_FOLDERS = {"train": "train", "training": "train", "test": "test", "testing": "test"} | dict.fromkeys(
+    ("val", "valid", "validation"), "val"
+)
+TABLE = "data_file.csv"  # in a data folder, the table that says more of its videos than the folders do
+# Tables that this program writes into a data folder.
+_OWN_TABLES = frozenset((TABLE, "problems.csv", "failures.csv", "labels.csv", clip_origins.TABLE))
+_SAID = ("label", "split", "group", "frames", "fps", "width", "height", "duration")  # by a table, of a video
+COLUMN_NAMES = {
+    "path": ("path", "video_name", "video_path", "file", "filename"),
+    "video": ("video",),
+    "label": ("label", "tag", "class"),
+    "split": ("split", "subset", "set"),
+    "group": ("group",),
+}
+
+
+@dataclass(frozen=True)
+class Video:
+    """One row of the catalog."""
+
+    name: str
+    """What the video is called in this catalog: its path below the catalog's folder, with forward slashes."""
+    path: Path
+    """Where the file is."""
+    label: str = ""
+    """Its class; empty where it is not known."""
+    split: str = ""
+    """train, val or test; empty where nothing was said."""
+    group: str = ""
+    """Videos of one group come from one source and never stand on both sides of a split."""
+    frames: int | None = None
+    """Counted frames; None where the video was not opened."""
+    fps: float | None = None
+    width: int | None = None
+    height: int | None = None
+    duration: float | None = None
+    """Seconds."""
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Videos in natural order, and what was left out on the way."""
+
+    root: Path
+    """The folder that names are relative to."""
+    videos: tuple[Video, ...]
+    skipped: Counter[str] = field(default_factory=Counter)
+    """How many files were left out, by reason."""
+    table: Path | None = None
+    """The table that labels, splits and groups are from; None where the folders alone say it."""
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def __iter__(self) -> Iterator[Video]:
+        return iter(self.videos)
+
+    @property
+    def classes(self) -> list[str]:
+        """The labels, in natural order."""
+        return sorted({video.label for video in self.videos if video.label}, key=natural_key)
+
+    def summary(self) -> str:
+        """One line: how many videos, classes and skipped files."""
+        parts = [plural(len(self), "video"), plural(len(self.classes), "class", "classes")]
+        for split in SPLITS:
+            count = sum(video.split == split for video in self.videos)
+            if count:
+                parts.append(f"{split} {count}")
+        parts += [f"skipped {count} {reason}" for reason, count in sorted(self.skipped.items())]
+        if self.table is not None and self.table.parent == self.root:
+            parts.append(f"labels and splits of {self.table.name}")
+        return ", ".join(parts)
+
+
+def limit_classes(catalog: Catalog, count: int) -> Catalog:
+    """The videos of the first ``count`` classes in natural order; those of others, or of none, count as skipped.
+
+    Raises:
+        UserError: the limit is less than 1.
+    """
+    if count < 1:
+        raise UserError(f"--class-limit {count}: expected 1 or more")
+    kept = set(catalog.classes[:count])
+    videos = tuple(video for video in catalog.videos if video.label in kept)
+    skipped = Counter({"of other classes": len(catalog) - len(videos)} if len(videos) < len(catalog) else {})
+    return replace(catalog, videos=videos, skipped=catalog.skipped + skipped)
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+def open_catalog(source: str | Path, *, use_table: bool = True) -> Catalog:
+    """List the videos of a folder, a CSV file or a single video file.
+
+    Args:
+        source: what to list. In a folder, the labels, splits and groups of its ``data_file.csv`` count.
+        use_table: whether that table counts; without it the folders alone say what a video is.
+
+    Raises:
+        UserError: there is no such thing, or it holds no videos.
+    """
+    source = Path(source)
+    if source.is_dir():
+        catalog = scan_folder(source)
+        if use_table and (source / TABLE).is_file():
+            catalog = _with_table(catalog, source / TABLE)
+        if not catalog.videos:
+            left_out = ", ".join(f"{count} {reason}" for reason, count in catalog.skipped.items()) or "it is empty"
+            raise UserError(f"no videos in {source} ({left_out}); expected {source}/<Class>/*.mp4 or similar")
+        return catalog
+    if not source.exists():
+        raise UserError(f"{source} does not exist; expected a folder of videos, a video file or a CSV file")
+    if source.suffix.lower() in (".csv", ".tsv"):
+        return read_catalog(source)
+    return Catalog(source.parent, (Video(source.name, source),))
+
+
+def scan_folder(root: Path) -> Catalog:
+    """Find the videos of ``root/{train,val,test}/<Class>/...`` or ``root/<Class>/...``.
+
+    Where there are no video files, images are taken: ``root/<Class>/<video>/00001.jpg`` for folders of frames, and
+    ``root/<Class>/kitten.jpg`` for videos of one frame. A folder with ``frames.csv`` (see `videos.media.image_folder`)
+    is always a video. In a folder with ``labels.csv`` each folder of images is a video that has no one label.
+    Hidden files and files that are no videos are counted and left out. Linked folders are followed,
+    each folder once. A video right in ``root`` has no label. Clips have the group that the ``clips.csv``
+    beside them gives.
+    """
+    found: list[tuple[str, ...]] = []
+    images: list[tuple[str, ...]] = []
+    timed: set[tuple[str, ...]] = set()
+    skipped: Counter[str] = Counter()
+    for parts in _walk(root, skipped):
+        if parts[-1].startswith("."):
+            skipped["hidden"] += 1
+        elif parts[-1] in _OWN_TABLES:
+            continue
+        elif is_image(parts[-1]):
+            images.append(parts)
+        elif parts[-1] == TIMES:
+            timed.add(parts[:-1])
+        elif os.path.splitext(parts[-1])[1].lower() not in VIDEO_EXTENSIONS:
+            skipped["not videos"] += 1
+        else:
+            found.append(parts)
+    framewise = (root / "labels.csv").is_file()
+    found += _of_images(images, timed, framewise, bool(found), skipped)
+    groups: dict[Path, dict[str, str]] = {}
+    # A folder called "train" is a split if it holds class folders; if it holds videos it is the class of trains.
+    split_folders = {parts[0] for parts in found if len(parts) > 2 and parts[0].lower() in SPLIT_FOLDERS}
+    videos = []
+    for parts in found:
+        if not split_folders:
+            split, label = "", parts[0] if len(parts) > 1 and not framewise else ""
+        elif parts[0] in split_folders:
+            split, label = SPLIT_FOLDERS[parts[0].lower()], parts[1] if len(parts) > 2 else ""
+        else:
+            skipped["outside the split folders"] += 1
+            continue
+        path = root.joinpath(*parts).absolute()
+        videos.append(Video("/".join(parts), path, label, split, _group_beside(path, groups)))
+    return Catalog(root, _in_order(videos), skipped)
+
+
+def _with_table(scanned: Catalog, table: Path) -> Catalog:
+    """The videos of a folder, with what its ``data_file.csv`` says of them; it may list files elsewhere as well."""
+    listed = {video.path: video for video in read_catalog(table)}
+    videos = []
+    for video in scanned:
+        row = listed.pop(video.path, None)
+        if row is not None:
+            said = {name: getattr(row, name) for name in _SAID if getattr(row, name) not in ("", None)}
+            video = replace(video, **said)
+        videos.append(video)
+    there = [video for video in listed.values() if os.path.exists(video.path)]
+    missing = Counter({f"of {table.name} that are not there": len(listed) - len(there)})
+    return replace(scanned, videos=_in_order([*videos, *there]), skipped=scanned.skipped + missing, table=table)
+
+
+def _of_images(
+    images: Sequence[tuple[str, ...]],
+    timed: set[tuple[str, ...]],
+    framewise: bool,
+    beside_videos: bool,
+    skipped: Counter[str],
+) -> list[tuple[str, ...]]:
+    """The videos that images make: folders of frames, and single images that lie right in a class."""
+    found: dict[tuple[str, ...], None] = {}
+    for parts in images:
+        folder = parts[:-1]
+        if folder in timed:
+            found[folder] = None
+        elif beside_videos:
+            skipped["images beside videos"] += 1  # Thumbnails and contact sheets, most likely.
+        else:
+            classes = 2 if folder and folder[0].lower() in SPLIT_FOLDERS else 1
+            found[folder if len(folder) > classes or (framewise and folder) else parts] = None
+    return list(found)
+
+
+def _group_beside(path: Path, groups: dict[Path, dict[str, str]]) -> str:
+    """The group that a ``clips.csv`` beside a clip gives it; ``groups`` keeps what was read of each folder."""
+    if path.parent not in groups:
+        groups[path.parent] = clip_origins.groups_in(path.parent)
+    return groups[path.parent].get(path.name, "")
+
+
+def _walk(root: Path, skipped: Counter[str]) -> Iterator[tuple[str, ...]]:
+    """Yield every file below ``root`` as path parts; a loop of links is entered once."""
+    seen: set[tuple[int, int]] = set()
+    pending: list[tuple[str, ...]] = [()]
+    while pending:
+        here = pending.pop()
+        try:
+            status = os.stat(root.joinpath(*here))
+            if (status.st_dev, status.st_ino) in seen:
+                skipped["linked a second time"] += 1
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            entries = list(os.scandir(root.joinpath(*here)))
+        except OSError as error:
+            if not here:
+                raise UserError(f"cannot read {root}: {error.strerror}") from None
+            skipped["unreadable folders"] += 1
+            continue
+        for entry in entries:
+            if entry.is_dir():
+                if entry.name.startswith("."):
+                    skipped["hidden"] += 1
+                else:
+                    pending.append((*here, entry.name))
+            else:
+                yield (*here, entry.name)
+
+
+def read_catalog(path: str | Path) -> Catalog:
+    """Read a CSV with ``path`` (or ``video_name``), ``label`` (or ``tag``), and optionally ``split`` and ``group``.
+
+    Paths are relative to the CSV file. A name without folder or extension is also looked for in
+    ``<split>/<label>/``, ``<split>/`` and ``<label>/`` beside it.
+
+    Raises:
+        UserError: no such column, no rows, or a file listed twice with different labels.
+    """
+    path = Path(path)
+    videos = {video.name: video for _, video in read_rows(path)}
+    return Catalog(path.parent, _in_order(videos.values()), table=path)
+
+
+def read_rows(path: Path) -> list[tuple[dict[str, str], Video]]:
+    """The rows of a table of videos as they stand there, each with the video that it means.
+
+    Raises:
+        UserError: see `read_catalog`.
+    """
+    rows = read_table(path)
+    columns = {
+        key: next((name for name in names if rows and name in rows[0]), None) for key, names in COLUMN_NAMES.items()
+    }
+    column = columns["path"] or columns["video"]
+    if column is None:
+        raise UserError(f"{path} has no rows or no column 'path' (or 'video_name'); its first line names the columns")
+    videos: dict[str, Video] = {}
+    found: list[tuple[dict[str, str], Video]] = []
+    groups: dict[Path, dict[str, str]] = {}
+    for line, row in enumerate(rows, 2):
+        if not row[column]:
+            raise UserError(f"{path}, row {line}: the column '{column}' is empty")
+        label, split, group = (row.get(columns[key] or "", "") for key in ("label", "split", "group"))
+        split = SPLIT_FOLDERS.get(split.lower(), split)
+        if split not in ("", *SPLITS):
+            raise UserError(f"{path}, row {line}: split {split!r} is unknown; expected train, val or test")
+        file = _find(path.parent, row[column], label, split)
+        name = row.get(columns["video"] or "", "") or Path(row[column]).as_posix()
+        group = group or _group_beside(file.absolute(), groups)
+        video = Video(name, file.absolute(), label, split, group, **_facts(row))
+        if name in videos and videos[name] != video:
+            raise UserError(f"{path}, row {line}: {name} is listed twice with different entries")
+        found.append((row, video))
+        videos[name] = video
+    return found
+
+
+def _find(folder: Path, name: str, label: str, split: str) -> Path:
+    """The file that a row means; where none is found, the plain path, which fails when it is opened."""
+    for place in dict.fromkeys((folder, folder / split / label, folder / split, folder / label)):
+        # Unlike those of Path, these answer no where a folder may not be entered or a name is too long.
+        if name and (os.path.isfile(place / name) or os.path.isdir(place / name)):
+            return place / name
+        if not Path(name).suffix:
+            for extension in sorted(VIDEO_EXTENSIONS):
+                if os.path.isfile(place / (name + extension)):
+                    return place / (name + extension)
+    return folder / name
+
+
+def _facts(row: dict[str, str]) -> dict:
+    """Counted facts that an earlier run wrote into a catalog; what is no number is left out."""
+    facts: dict[str, float | None] = {}
+    for key, kind in (("frames", int), ("fps", float), ("width", int), ("height", int), ("duration", float)):
+        try:
+            facts[key] = kind(row[key])
+        except (KeyError, ValueError):
+            facts[key] = None
+    return facts
+
+
+def _in_order(videos: Iterable[Video]) -> tuple[Video, ...]:
+    return tuple(sorted(videos, key=lambda video: natural_key(video.name)))
+
+
+# -- counting --------------------------------------------------------------------------------------
+
+
+def count_videos(
+    videos: Sequence[Video], failed: Callable[[Video, VideoError], None], *, decode: bool = False
+) -> Iterator[Video]:
+    """Open each video and yield it with its frames counted; those that cannot be read go to ``failed``.
+
+    Args:
+        videos: rows of a catalog.
+        failed: called with the video and the reason.
+        decode: count by decoding every frame instead of reading packets only; slow, and sees all damage.
+    """
+    for video in videos:
+        try:
+            with open_video(video.path) as reader:
+                if decode:
+                    reader.scan()
+                info = reader.info()
+        except VideoError as error:
+            failed(video, error)
+            continue
+        yield replace(
+            video,
+            frames=info.frames,
+            fps=info.fps,
+            width=info.width,
+            height=info.height,
+            duration=info.duration,
+        )

@@ -1,0 +1,127 @@
+"""``data_file.csv`` and the catalogs of stores: written anew without losing what their user wrote into them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from pipeline.errors import UserError
+from pipeline.files.tables import plural, write_table
+from pipeline.videos.catalog.catalog import COLUMN_NAMES, Video, read_rows
+
+FACTS = ("frames", "fps", "width", "height", "duration")
+CHOICES = ("label", "split", "group")
+_COLUMNS = ("split", "label", "path", "video", "group", *FACTS)
+
+
+@dataclass(frozen=True)
+class TableChanges:
+    """What writing a table changed in it."""
+
+    added: int = 0
+    gone: tuple[str, ...] = ()
+    """Names of rows that are not among the videos; they stay in the table."""
+    changed: Mapping[str, int] | None = None
+    """How many rows got another label, split or group than they had."""
+
+    def lines(self, table: Path, source: str | Path) -> list[str]:
+        """What a user should know, a line each."""
+        lines = []
+        if self.gone:
+            stay = "it stays" if len(self.gone) == 1 else "they stay"
+            verb = "is" if len(self.gone) == 1 else "are"
+            lines.append(f"{plural(len(self.gone), 'video')} of {table} {verb} not in {source}; {stay}")
+        counts = [plural(count, what) for what, count in (self.changed or {}).items() if count]
+        if counts:
+            lines.append(f"{table}: {', '.join(counts)} changed")
+        return lines
+
+
+def write_catalog(videos: Sequence[Video], path: str | Path) -> None:
+    """Write a table of these videos and no others, in place of one that may be there.
+
+    Files below its folder are named relative to it, others by their full path.
+    """
+    path = Path(path)
+    write_table((_row(video, path.parent) for video in videos), _COLUMNS, path)
+
+
+def update_catalog(
+    videos: Sequence[Video],
+    path: str | Path,
+    replace: Collection[str] = FACTS,
+    *,
+    before: Sequence[Video] = (),
+    keep_others: bool = True,
+) -> TableChanges:
+    """Write videos into a table that may be there already.
+
+    A row of the same name, or else of the same file, is brought up to date: the fields named in ``replace`` are written
+    where the video has a value, the others where the row has none. Columns that this program does not know and
+    the order of the rows stay; new videos come last. A table that would not change is not written.
+
+    Args:
+        videos: rows to write.
+        path: the table.
+        replace: fields of `Video` whose value counts more than that of the table.
+        before: the same videos before they were moved, whose rows are meant.
+        keep_others: keep the rows of other videos.
+
+    Raises:
+        UserError: there is a file of this name that is not a table of videos.
+    """
+    path = Path(path)
+    if not path.exists():
+        write_catalog(videos, path)
+        return TableChanges(added=len(videos))
+    try:
+        known = read_rows(path)
+    except UserError as error:
+        raise UserError(f"{error}; it is not replaced, so choose another --out") from None
+    columns = list(dict.fromkeys(column for row, _ in known for column in row))
+    names = {field: next((name for name in COLUMN_NAMES[field] if name in columns), field) for field in CHOICES}
+    by_name = {video.name: number for number, (_, video) in enumerate(known)}
+    by_path = {video.path: number for number, (_, video) in enumerate(known)}
+    changed = dict.fromkeys(CHOICES, 0)
+    rows = [dict(row) for row, _ in known]
+    fresh: list[dict[str, str]] = []
+    met: set[int] = set()
+    for video, was in zip(videos, before or videos, strict=True):
+        number = by_name.get(was.name, by_path.get(was.path))
+        new = {names.get(key, key): value for key, value in _row(video, path.parent).items()}
+        if number is None:
+            fresh.append(new)
+            continue
+        met.add(number)
+        row = rows[number]
+        for field in CHOICES:
+            old, value = row.get(names[field], ""), getattr(video, field)
+            if value and value != getattr(known[number][1], field) and (field in replace or not old):
+                changed[field] += bool(old)
+                row[names[field]] = value
+        row |= {field: new[field] for field in FACTS if new[field] and (field in replace or not row.get(field))}
+        if video.path != known[number][1].path or was is not video:
+            row |= {key: new[key] for key in ("path", "video")}
+    met_names = {known[number][1].name for number in met}
+    kept = [row for row, (_, video) in zip(rows, known, strict=True) if keep_others or video.name in met_names]
+    columns += [name for name in (names.get(key, key) for key in _COLUMNS) if name not in columns]
+    result = [{column: row.get(column, "") for column in columns} for row in (*kept, *fresh)]
+    if result != [{column: row.get(column, "") for column in columns} for row, _ in known]:
+        write_table(result, columns, path)
+    gone = tuple(dict.fromkeys(video.name for _, video in known if video.name not in met_names))
+    return TableChanges(len(fresh), gone if keep_others else (), changed)
+
+
+def _row(video: Video, folder: Path) -> dict[str, str]:
+    """The cells of a video; empty where nothing is known."""
+    try:
+        place = video.path.relative_to(folder.absolute()).as_posix()
+    except ValueError:
+        place = str(video.path)
+    values = {item.name: getattr(video, item.name) for item in fields(Video)}
+    values |= {"path": place, "video": video.name}
+    for key in ("fps", "duration"):
+        if values[key] is not None:
+            values[key] = f"{values[key]:.6g}"
+    return {name: "" if values[name] is None else str(values[name]) for name in _COLUMNS}

@@ -1,0 +1,64 @@
+"""``failures.csv``: which videos could not be used, and why."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from pipeline.errors import VideoError
+from pipeline.files.tables import read_table, refuse_foreign_table, write_table
+
+_COLUMNS = ("video", "stage", "reason", "time", "size", "mtime_ns")
+
+
+class FailureLog:
+    """The failures of a store; each is on disk as soon as it is known.
+
+    Args:
+        path: the CSV file; it need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        refuse_foreign_table(path, _COLUMNS)
+        self._rows = {row["video"]: row for row in read_table(path) if row.get("video")} if path.exists() else {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, video: str) -> bool:
+        return video in self._rows
+
+    def reason(self, video: str) -> str:
+        """Stage and reason of a known failure."""
+        return f"{self._rows[video]['stage']}: {self._rows[video]['reason']}"
+
+    def knows(self, video: str, size: int, mtime_ns: int) -> bool:
+        """Whether this very file failed before; a file that changed since deserves another try."""
+        row = self._rows.get(video)
+        return row is not None and (row["size"], row["mtime_ns"]) == (str(size), str(mtime_ns))
+
+    def add(self, video: str, error: VideoError, size: int = 0, mtime_ns: int = 0) -> None:
+        """Write a failure at the end of the file."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        row = dict(zip(_COLUMNS, (video, error.stage, error.reason, now, str(size), str(mtime_ns)), strict=True))
+        self._rows[video] = row
+        fresh = not self.path.exists()
+        with self.path.open("a", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
+            if fresh:
+                writer.writeheader()
+            writer.writerow(row)
+
+    def keep_only(self, videos: Iterable[str]) -> None:
+        """Drop the rows of all other videos; without rows there is no file."""
+        kept = set(videos) & set(self._rows)
+        if kept == set(self._rows) and self.path.exists():
+            return
+        self._rows = {video: row for video, row in self._rows.items() if video in kept}
+        if self._rows:
+            write_table(self._rows.values(), _COLUMNS, self.path)
+        else:
+            self.path.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Short videos cut from longer ones."""

@@ -1,0 +1,1 @@
+"""Labels of segments and of frames."""

@@ -1,0 +1,58 @@
+"""Takes the sound of one video over into another, in time with the pictures."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import av
+
+from pipeline.errors import VideoError
+from pipeline.videos.media import open_video
+from pipeline.videos.media.ffmpeg import file_url, run_ffmpeg
+
+# Sound that fits into a container is copied as it is; other sound is encoded by the second name.
+_SOUND = {
+    ".avi": (("mp3", "ac3", "pcm_s16le", "mp2"), "libmp3lame"),
+    ".mkv": (("aac", "mp3", "ac3", "opus", "vorbis", "flac", "pcm_s16le", "mp2"), "aac"),
+}
+_MP4 = (("aac", "mp3", "ac3"), "aac")
+
+
+def add_sound(video: Path, source: Path) -> str:
+    """Put the sound of ``source`` into ``video``, whose first frame is the first one of ``source``.
+
+    A picture format without sound (GIF) and a source without sound leave ``video`` as it is.
+
+    Returns:
+        Why the sound could not be kept, in one line; empty where it was, or where there is none.
+    """
+    if video.suffix.lower() == ".gif":
+        return ""
+    try:
+        with open_video(source) as reader:
+            if not reader.has_sound:
+                return ""
+            # ffmpeg counts from the start of the earliest stream, which may be the sound.
+            late = reader.clock_start - reader.container_start
+        with av.open(f"file:{source}", metadata_errors="ignore") as container:
+            context = container.streams.audio[0].codec_context
+            known = context.name if context is not None else ""
+        copied, encoder = _SOUND.get(video.suffix.lower(), _MP4)
+        mixed = video.with_name(f".sound{video.name}")
+        try:
+            run_ffmpeg(
+                ["-i", file_url(video), "-itsoffset", f"{-late:.6f}", "-i", file_url(source)]
+                # Encoders put a little silence before the time 0; moved to 0 with it, pictures would be off by one.
+                + ["-avoid_negative_ts", "disabled"]
+                + ["-map", "0:v:0", "-map", "1:a:0", "-c:v", "copy", "-c:a", "copy" if known in copied else encoder]
+                + ["-movflags", "+faststart"] * (video.suffix.lower() in (".mp4", ".m4v", ".mov"))
+                + [file_url(mixed)]
+            )
+            os.replace(mixed, video)
+        finally:
+            mixed.unlink(missing_ok=True)
+    except (VideoError, av.error.FFmpegError) as error:
+        reason = error.reason if isinstance(error, VideoError) else error.strerror
+        return f"the sound of {source} could not be kept ({reason})"
+    return ""

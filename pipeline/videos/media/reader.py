@@ -1,0 +1,364 @@
+"""The one reader of video files: frames as RGB arrays, exact by index, with their own times.
+
+with VideoReader("match.mp4") as video:
+    times = video.times()                     # seconds of every frame, counted
+    for frame in video.frames([0, 500, 900]):
+        frame.index, frame.time, frame.image  # image: (height, width, 3) uint8, RGB, upright
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from pipeline.errors import VideoError
+from pipeline.parallel.machine import other_processors
+from pipeline.videos.media.frame import Frame, FramesMissing, VideoInfo
+from pipeline.videos.media.packet_index import PacketIndex, read_packets
+
+# Damage is reported by us, once per video. Any level but None sends FFmpeg's errors through Python, and a decoder
+# thread that waits for the interpreter while the interpreter waits for the thread hangs for ever.
+av.logging.set_level(None)
+
+# Seeking empties the decoder and its threads; going forward over fewer packets than this is quicker.
+_SEEK_FROM = 12
+_MOST_THREADS = 16  # more only cost memory
+_TURN = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
+
+
+class VideoReader:
+    """Reads one video file; use it in a ``with`` block, which closes it whatever happens.
+
+    Args:
+        path: a media file.
+        threads: threads of the decoder; 0 takes all processors but one, which works on the frames meanwhile. Where
+            several videos are read at a time, 1 is best.
+        alive: called for every packet that is read, so that somebody who waits sees progress.
+
+    Raises:
+        VideoError: stage ``open``, where the file is missing, empty, no media or has no picture.
+    """
+
+    def __init__(self, path: str | Path, *, threads: int = 0, alive: Callable[[], None] = lambda: None) -> None:
+        self.path = Path(path)
+        self._alive = alive
+        self._threads = threads or other_processors(_MOST_THREADS)
+        self._reformatter = VideoReformatter()
+        self._index: PacketIndex | None = None
+        self._counted: np.ndarray | None = None  # pts of every frame that decodes, after a scan
+        self._info: VideoInfo | None = None
+        self._open()
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; more than once does no harm."""
+        self._container.close()
+
+    def _open(self) -> None:
+        try:
+            if self.path.stat().st_size == 0 and self.path.is_file():
+                raise VideoError("open", "the file is empty (0 bytes)")
+            # The "file:" prefix keeps names such as "-a.mp4" or "12:30.mp4" from being read as options or URLs.
+            self._container = av.open(f"file:{self.path}", metadata_errors="ignore")
+        except FileNotFoundError:
+            raise VideoError("open", "the file does not exist") from None
+        except PermissionError:
+            raise VideoError("open", "no permission to read the file") from None
+        except av.error.FFmpegError as error:
+            raise VideoError("open", f"not a readable media file ({error.strerror})") from None
+        except OSError as error:
+            raise VideoError("open", error.strerror or str(error)) from None
+        if not self._container.streams.video:
+            self._container.close()
+            raise VideoError("open", "no video stream (sound or data only)")
+        self._stream = self._container.streams.video[0]
+        context = self._stream.codec_context
+        if context is None:
+            self._container.close()
+            raise VideoError("open", "no decoder for this codec")
+        self._begun = False  # whether packets were taken out of this container
+        self._unit = float(self._stream.time_base or 1)  # seconds of one tick of its timestamps
+        context.thread_type = "AUTO"
+        context.thread_count = self._threads
+
+    def _restart(self) -> None:
+        self._container.close()
+        self._open()
+
+    # -- counting ----------------------------------------------------------------------------------
+
+    @property
+    def index(self) -> PacketIndex:
+        """The packet index, read on first use."""
+        if self._index is None:
+            if self._begun:
+                self._restart()
+            self._index = read_packets(self._container, self._stream, self._alive)
+            self._restart()
+        return self._index
+
+    def times(self) -> np.ndarray:
+        """``(n,)`` float64: seconds of every frame after the first one.
+
+        Counted from packets where those can be trusted, else by decoding the whole file once.
+        """
+        return (self._pts() - self._pts()[:1]) * self._unit
+
+    def _pts(self) -> np.ndarray:
+        if self._counted is None and not self.index.trusted:
+            self.scan()
+        return self.index.pts if self._counted is None else self._counted
+
+    @property
+    def clock_start(self) -> float:
+        """The time that the file itself gives its first frame, in seconds; `times` count from there."""
+        pts = self._pts()
+        return float(pts[0]) * self._unit if len(pts) else 0.0
+
+    @property
+    def container_start(self) -> float:
+        """The time on the file's clock at which its first stream begins, in seconds."""
+        return (self._container.start_time or 0) / 1e6
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether there is an audio stream."""
+        return bool(self._container.streams.audio)
+
+    def seek_points(self) -> np.ndarray:
+        """``(n,)`` float64: for each frame the file's own time of the keyframe that its decoding starts at."""
+        index = self.index
+        if not index.trusted or self._counted is not None:
+            return np.full(len(self._pts()), self.clock_start)
+        return index.key_pts[np.maximum(np.searchsorted(index.key_pts, index.pts, side="right") - 1, 0)] * self._unit
+
+    def scan(self) -> int:
+        """Decode the whole file once without keeping a picture; afterwards only frames that decode count.
+
+        Returns:
+            The number of frames.
+        """
+        self._restart()
+        pts: list[int] = []
+        for frame in self._decode_all():
+            # A frame without a time, or with one that runs backwards, is placed one unit after the last.
+            least = pts[-1] + 1 if pts else None
+            shown = frame.pts if frame.pts is not None else (least or 0)
+            pts.append(shown if least is None else max(shown, least))
+        self._restart()
+        self._counted = np.array(pts, np.int64)
+        self._info = None
+        return len(pts)
+
+    def info(self) -> VideoInfo:
+        """Count the frames and decode the first one.
+
+        Raises:
+            VideoError: stage ``decode``, where no frame can be decoded.
+        """
+        if self._info is None:
+            times = self.times()
+            first = next(self.frames([0]), None) if len(times) else None
+            if first is None:
+                raise VideoError("decode", "no frame can be decoded")
+            span = float(times[-1])
+            rate = float(self._stream.average_rate or 0)
+            fps = (len(times) - 1) / span if span > 0 else rate
+            last = self.index.last_duration * self._unit
+            if not 0 < last < 60:
+                last = 1 / fps if fps else 0.0
+            self._info = VideoInfo(
+                frames=len(times),
+                header_frames=self._stream.frames,
+                fps=fps,
+                width=first.image.shape[1],
+                height=first.image.shape[0],
+                duration=span + last,
+                codec=self._stream.codec_context.name,
+            )
+        return self._info
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    def raw(self) -> Iterator[av.VideoFrame]:
+        """Yield every frame as the decoder gives it, for those who want a picture of few of them."""
+        self._restart()
+        yield from self._decode_all()
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self.frames()
+
+    def frames(self, indices: Iterable[int] | None = None) -> Iterator[Frame]:
+        """Yield frames in the order of display.
+
+        Args:
+            indices: rising frame numbers; without them every frame that can be decoded comes.
+
+        Raises:
+            FramesMissing: a wanted frame lies in a damaged stretch; ``scan`` and choose again.
+            VideoError: an index is outside the video.
+        """
+        if indices is None:
+            for number, time, picture in self.pictures():
+                yield Frame(number, time, self._to_rgb(picture))
+            return
+        wanted = np.asarray(list(indices), np.int64)
+        count = len(self._pts())
+        if len(wanted) == 0:
+            return
+        if np.any(np.diff(wanted) <= 0) or wanted[0] < 0 or wanted[-1] >= count:
+            raise VideoError("sample", f"frame numbers must rise from 0 to {count - 1}")
+        if self._counted is not None or len(wanted) == count:
+            yield from self._picked(wanted)
+        else:
+            yield from self._sparse(wanted)
+
+    def pictures(self) -> Iterator[tuple[int, float, av.VideoFrame]]:
+        """Yield number, time in seconds and picture of every frame, as the decoder gives it and not turned upright."""
+        self._restart()
+        start = None
+        last = -1.0
+        for number, frame in enumerate(self._decode_all()):
+            if start is None:
+                start = frame.pts or 0
+            ticks = frame.pts - start if frame.pts is not None else 0
+            last = max(ticks * self._unit, last + 1e-6 if number else 0.0)
+            yield number, last, frame
+
+    def _picked(self, wanted: np.ndarray) -> Iterator[Frame]:
+        """Decode from the start and keep the wanted numbers: the way for files whose packets cannot be trusted."""
+        self._restart()
+        times = self.times()
+        places = iter(wanted.tolist())
+        place = next(places, None)
+        for number, frame in enumerate(self._decode_all()):
+            if number == place:
+                yield Frame(number, float(times[number]), self._to_rgb(frame))
+                place = next(places, None)
+            if place is None:
+                return
+        raise FramesMissing("decode", f"frame {place} cannot be decoded")
+
+    def _sparse(self, wanted: np.ndarray) -> Iterator[Frame]:
+        """Decode only what the wanted frames need: whole groups of pictures are passed over by seeking,
+        and frames that no other needs are left out by the decoder."""
+        index = self.index
+        start = index.pts[0]
+        self._restart()
+        for stretch in self._stretches(wanted):
+            found = 0
+            # A seek may land early and show frames of the stretch before once more, so only this one's count.
+            numbers = {int(index.pts[i]): i for i in stretch}
+            for frame in self._decode_stretch(stretch, numbers):
+                number = None if frame.pts is None else numbers.get(frame.pts)
+                if number is None or frame.pts is None:
+                    continue
+                if number != stretch[found]:
+                    break
+                found += 1
+                yield Frame(number, float((frame.pts - start) * self._unit), self._to_rgb(frame))
+            if found < len(stretch):
+                raise FramesMissing("decode", f"frame {stretch[found]} cannot be decoded")
+
+    def _stretches(self, wanted: np.ndarray) -> list[list[int]]:
+        """Cut the wanted frames where seeking beats going forward; each stretch starts at a keyframe."""
+        index = self.index
+        stretches: list[list[int]] = []
+        furthest = -1
+        for i in wanted.tolist():
+            key = int(index.key_order[index.key_before(int(index.pts[i]))])
+            if stretches and key - furthest < _SEEK_FROM:
+                stretches[-1].append(i)
+            else:
+                stretches.append([i])
+            furthest = max(furthest, int(index.order[i]))
+        return stretches
+
+    def _decode_stretch(self, stretch: list[int], wanted_pts: dict[int, int]) -> Iterator[av.VideoFrame]:
+        """Decode from the keyframe before the stretch until its last packet went in, then empty the decoder."""
+        index = self.index
+        last = int(index.order[stretch].max())
+        for place, packet in self._packets_from(index.key_before(int(index.pts[stretch[0]]))):
+            # Times name the packets that are wanted; the decoder may drop any other that nothing depends on.
+            packet.stream.codec_context.skip_frame = "DEFAULT" if packet.pts in wanted_pts else "NONREF"
+            yield from _decode(packet)
+            if place >= last:
+                break
+        yield from _decode(None, self._stream.codec_context)
+
+    def _packets_from(self, key: int) -> Iterator[tuple[int, av.Packet]]:
+        """Yield (place, packet) from keyframe number ``key`` on; what comes before it is read and not decoded."""
+        for place, packet in self._packets_near(key):
+            if place >= self.index.key_order[key]:
+                yield place, packet
+
+    def _packets_near(self, key: int) -> Iterator[tuple[int, av.Packet]]:
+        """Yield (place, packet) from keyframe number ``key`` on, or from an earlier one where seeking is inexact."""
+        index = self.index
+        # Some containers seek by display times and some by decoding times, which may lie a whole group earlier.
+        for target in (index.key_pts[key], index.key_dts[key], index.key_dts[max(0, key - 1)], None):
+            # An MPEG program stream stamps few packets, and after a seek the times of the others are guesses.
+            if target is None or index.key_order[key] == 0 or self._container.format.name == "mpeg":
+                self._restart()
+                place = 0
+            else:
+                self._container.seek(int(target), stream=self._stream)
+                place = -1
+            packets = self._demux()
+            first = next(packets, None)
+            if first is not None and place < 0:
+                # Where did the seek land? Only the time of the packet tells.
+                at = bisect.bisect_left(index.key_pts, first.pts) if first.pts is not None else len(index.key_pts)
+                if at < len(index.key_pts) and index.key_pts[at] == first.pts and at <= key:
+                    place = int(index.key_order[at])
+            if first is not None and place >= 0:
+                yield place, first
+                for packet in packets:
+                    # After a seek some demuxers give a packet twice or in two parts, so times tell and not counting.
+                    at = int(np.searchsorted(index.pts, packet.pts)) if packet.pts is not None else len(index.pts)
+                    known = at < len(index.pts) and index.pts[at] == packet.pts
+                    place = int(index.order[at]) if known else place + 1
+                    yield place, packet
+                return
+
+    def _demux(self) -> Iterator[av.Packet]:
+        self._begun = True
+        try:
+            for packet in self._container.demux(self._stream):
+                self._alive()
+                if packet.size:
+                    yield packet
+        except av.error.FFmpegError:
+            return  # The file ends here; the frames before it are good.
+
+    def _decode_all(self) -> Iterator[av.VideoFrame]:
+        for packet in self._demux():
+            yield from _decode(packet)
+        yield from _decode(None, self._stream.codec_context)
+
+    def _to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
+        # One thread and one reformatter for all frames: 0.4 ms instead of 2.4 ms for a 720p frame.
+        image = self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+        turn = _TURN.get(round(frame.rotation / 90) * 90 % 360)
+        return image if turn is None else cv2.rotate(image, turn)
+
+
+def _decode(packet: av.Packet | None, context: av.VideoCodecContext | None = None) -> Iterator[av.VideoFrame]:
+    """Decode one packet (``None`` empties the decoder); a damaged packet gives no frame and no error."""
+    try:
+        yield from packet.decode() if packet is not None else context.decode(None)  # type: ignore[union-attr]
+    except (av.error.InvalidDataError, av.error.EOFError):
+        return
+    except av.error.FFmpegError as error:
+        raise VideoError("decode", error.strerror or str(error)) from None

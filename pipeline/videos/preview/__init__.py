@@ -1,0 +1,1 @@
+"""Videos as pictures to look at."""

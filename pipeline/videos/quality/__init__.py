@@ -1,0 +1,1 @@
+"""What is wrong with a video or a set of videos."""

@@ -1,0 +1,60 @@
+"""What can be done about bad videos: put them aside, or encode anew what ffmpeg can still read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pipeline.errors import UserError, VideoError
+from pipeline.files.atomic import write_whole
+from pipeline.videos.catalog.catalog import Video
+from pipeline.videos.media import open_video
+from pipeline.videos.media.ffmpeg import file_url, keep_every_frame, run_ffmpeg
+
+
+def quarantine(video: Video, folder: Path) -> Path:
+    """Move a video to ``folder/<its name in the catalog>``.
+
+    Returns:
+        Its new place.
+
+    Raises:
+        UserError: there is such a file already, or it cannot be moved.
+    """
+    target = folder / video.name
+    if os.path.lexists(target):
+        raise UserError(f"{target} exists already; choose another folder for --quarantine")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Across disks a rename is not possible, and half a copy must not stay.
+        video.path.rename(target)
+    except OSError as error:
+        raise UserError(f"cannot move {video.path} to {target}: {error.strerror}") from None
+    return target
+
+
+def repair(video: Video, folder: Path) -> tuple[Path, int]:
+    """Encode what can be read of a video to ``folder/<its name>.mp4``; the original stays as it is.
+
+    Returns:
+        The new file, and its number of frames.
+
+    Raises:
+        VideoError: nothing can be saved; the reason is ffmpeg's own.
+        UserError: there is such a file already.
+    """
+    target = (folder / video.name).with_suffix(".mp4")
+    if os.path.lexists(target):
+        raise UserError(f"{target} exists already; choose another folder for --fix")
+    with write_whole(target) as temporary:
+        run_ffmpeg(
+            ["-err_detect", "ignore_err", "-fflags", "+discardcorrupt+genpts", "-i", file_url(video.path)]
+            + ["-map", "0:v:0", "-map", "0:a:0?", "-vf", "crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0"]
+            + ["-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-pix_fmt", "yuv420p", *keep_every_frame()]
+            + ["-c:a", "aac", "-f", "mp4", file_url(temporary)]
+        )
+        with open_video(temporary) as repaired:
+            frames = repaired.scan()
+        if not frames:
+            raise VideoError("ffmpeg", "no frame could be saved")
+    return target, frames

@@ -1,0 +1,203 @@
+"""The command: its files, its lines, its refusals."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.cli import command
+from pipeline.commands.inference.classify import main
+from pipeline.videos.media import open_video
+from tests.inference.conftest import CLASSES, checkpoint, clips, make_checkpoint, store, write_pieces  # noqa: F401 - fixtures
+from tests.media import write_video
+
+
+@pytest.fixture
+def movie(tmp_path: Path) -> Path:
+    return write_pieces(tmp_path / "movie.mp4", [(0, 50), (2, 50)])
+
+
+def run(*argv: object) -> int:
+    return command.run(main, [str(item) for item in argv])
+
+
+def test_all_files(checkpoint, movie, tmp_path, capsys):  # noqa: F811
+    out = tmp_path / "new"
+    status = run(
+        *(checkpoint, movie, "--output", out / "result.avi", "--json", out / "a.json", "--csv", out / "a.csv"),
+        *("--segments", out / "s.csv", "--srt", out / "a.srt", "--smooth", "centred:5", "--min-duration", 1),
+    )
+    assert status == 0
+    with open_video(out / "result.avi") as video:
+        assert (video.info().frames, video.info().fps) == (100, pytest.approx(10))
+        assert (video.info().width, video.info().height) == (96, 64)
+    content = json.loads((out / "a.json").read_text())
+    assert [segment["label"] for segment in content["segments"]] == ["Blue", "Red"]
+    assert content["frames"] == 100
+    assert sum(content["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+    assert f"100 frames, {len(content['windows'])} windows, 2 segments" in capsys.readouterr().out
+    with (out / "a.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["frame"]) for row in rows] == list(range(100))
+    np.testing.assert_allclose([float(row["time"]) for row in rows], np.arange(100) / 10, atol=1e-6)
+    for row in rows:
+        assert row["label"] == max(CLASSES, key=lambda name: float(row[name]))
+    with (out / "s.csv").open() as file:
+        assert [row["label"] for row in csv.DictReader(file)] == ["Blue", "Red"]
+    assert (out / "a.srt").read_text().startswith("1\n00:00:00,000 --> 00:00:0")
+    assert sorted(path.name for path in out.iterdir()) == ["a.csv", "a.json", "a.srt", "result.avi", "s.csv"]
+
+
+def test_data_only_and_quiet(checkpoint, movie, tmp_path, capsys, monkeypatch):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    assert run(checkpoint, movie, "--frames", "none", "--json", "a.json", "--quiet") == 0
+    assert capsys.readouterr().out == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "movie.mp4"]
+
+
+def test_the_lines(checkpoint, movie, tmp_path, capsys):  # noqa: F811
+    smoothing = ["--smooth", "centred:5", "--min-duration", 1]
+    assert run(checkpoint, movie, "--output", tmp_path / "r.mp4", *smoothing, "--precision", "float32") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("note: longer than the training clips: read in windows of 2 s (the median of training)")
+    assert lines[1].startswith("  00:00:00.000 - 00:00:0")
+    assert lines[1].split()[3] == "Blue"
+    assert lines[-1].endswith(f"2 segments; wrote {tmp_path / 'r.mp4'}")
+
+
+def test_the_default_is_result_avi(checkpoint, movie, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    assert run(checkpoint, movie, "--quiet", "--fps", 15, "--style", "plain", "--codec", "mjpg") == 0
+    with open_video("result.avi") as video:
+        assert (video.info().frames, video.info().codec) == (100, "mjpeg")
+        assert video.info().fps == pytest.approx(15)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--stride", "0"], "--stride 0: expected 1 or more steps"),
+        (["--stride", "99"], "--stride 99: expected 1 to 8 steps, so that windows leave no gap"),
+        (["--smooth", "box:3"], "smoothing 'box' is unknown; expected none, mean:K"),
+        (["--abstain", "7"], "--abstain 7: expected a probability from 0 to 1"),
+        (["--min-duration", "-1"], "--min-duration -1: expected seconds, 0 or more"),
+        (["--fps", "0"], "--fps 0: expected more than 0"),
+        (["--output", "a.webm"], "the name of the output must end in one of .avi, .mp4"),
+        (["--output", "movie.mp4"], "movie.mp4 is the video itself"),
+        (["--json", "a.csv", "--csv", "a.csv"], "a.csv is named for two outputs"),
+        (["--json", "movie.mp4/a.json"], "is no folder"),
+        (["--frames", "none", "--json", "/proc/a.json"], "cannot write /proc/a.json: no file can be made in /proc"),
+        (["--weights", "random:5"], "was trained on features of tiny with other weights"),
+        (["--weights", "nowhere.h5"], "--weights nowhere.h5: there is no such file"),
+    ],
+)
+def test_wrong_calls_are_one_line(checkpoint, movie, tmp_path, capsys, monkeypatch, arguments, line):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    before = movie.read_bytes()
+    assert run(checkpoint, "movie.mp4", *arguments) == 2
+    error = capsys.readouterr().err.splitlines()
+    assert len([text for text in error if text.startswith("error: ")]) == 1
+    assert line in error[-1]
+    assert movie.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["movie.mp4"]
+
+
+def test_wrong_inputs_are_one_line(checkpoint, movie, tmp_path, capsys):  # noqa: F811
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.mp4").write_text("no video")
+    for folder, video, line in (
+        (tmp_path, movie, "is no checkpoint"),
+        (checkpoint, tmp_path / "missing.mp4", "the file does not exist"),
+        (checkpoint, tmp_path / "empty.mp4", "the file is empty (0 bytes)"),
+        (checkpoint, tmp_path / "text.mp4", "not a readable media file"),
+    ):
+        assert run(folder, video, "--output", tmp_path / "out.avi") == 2
+        error = capsys.readouterr().err.splitlines()
+        assert error[-1].startswith(f"error: {video if folder == checkpoint else folder}")
+        assert line in error[-1]
+    assert not (tmp_path / "out.avi").exists()
+
+
+def test_strange_class_names(make_checkpoint, tmp_path, capsys):  # noqa: F811
+    names = ("🏒\U000f0000 hockey", "x" * 200, "time")
+    folder = make_checkpoint("fps:5", classes=names)
+    video = write_video(tmp_path / "a.mp4", frames=12, size=(64, 64))
+    status = run(
+        folder, video, "--output", tmp_path / "r.avi", "--csv", tmp_path / "r.csv", "--srt", tmp_path / "r.srt"
+    )
+    assert status == 0
+    assert "of the class names; they are drawn as boxes" in capsys.readouterr().out
+    with (tmp_path / "r.csv").open() as file:
+        row = next(csv.DictReader(file))
+    assert list(row) == ["frame", "time", "label", names[0], names[1], "time_class"]
+    assert row["label"] in names
+
+
+def test_a_page_beside_its_video(checkpoint, movie, tmp_path, capsys):  # noqa: F811
+    assert run(checkpoint, movie, "--html", tmp_path / "out" / "player.html") == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["player.html", "player.mp4"]
+    assert 'src="./player.mp4"' in (tmp_path / "out" / "player.html").read_text()
+    assert run(checkpoint, movie, "--html", movie.with_suffix(".html")) == 0
+    assert 'src="./movie.labelled.mp4"' in movie.with_suffix(".html").read_text()
+    avi = write_pieces(tmp_path / "a.avi", [(0, 10)], kind="mpeg4_avi")
+    assert run(checkpoint, avi, "--html", tmp_path / "p.html", "--frames", "none") == 2
+    assert "browsers play neither a.avi (mpeg4) nor another file" in capsys.readouterr().err
+
+
+def test_clips_of_a_label(checkpoint, movie, tmp_path, capsys):  # noqa: F811
+    options = ("--frames", "none", "--min-duration", 1, "--clips", tmp_path / "clips")
+    assert run(checkpoint, movie, *options, "--cut", "Red", "--cut-out", "Red") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert f"{tmp_path / 'clips' / 'Red'}: 1 clip" in lines
+    assert f"{tmp_path / 'clips' / 'without Red'}: 1 clip" in lines
+    assert run(checkpoint, movie, *options, "--cut", "Purple") == 2
+    assert "--cut 'Purple': there is no such class" in capsys.readouterr().err
+
+
+def test_a_folder(checkpoint, clips, tmp_path, capsys):  # noqa: F811
+    folder = tmp_path / "in"
+    (folder / "Red").mkdir(parents=True)
+    for number in range(2):
+        shutil.copy(clips / "Red" / f"clip{number}.mp4", folder / "Red")
+    (folder / "Red" / "broken.mp4").write_text("no video")
+    out = tmp_path / "out"
+    assert run(checkpoint, folder, "--out", out) == 1
+    captured = capsys.readouterr()
+    assert captured.err.splitlines()[-1].startswith("failed: Red/broken.mp4: open: not a readable media file")
+    assert captured.out.splitlines()[-1] == (
+        f"{out / 'predictions.csv'}: 2 videos classified, 1 failed, see {out / 'failures.csv'}"
+    )
+    (folder / "Red" / "broken.mp4").unlink()
+    assert run(checkpoint, folder, "--out", out) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"{out / 'predictions.csv'}: 0 videos classified, 2 done before"
+    )
+    assert run(checkpoint, folder) == 2
+    assert "many videos need a folder for the answers; add --out results" in capsys.readouterr().err
+    (tmp_path / "nothing").mkdir()
+    assert run(checkpoint, tmp_path / "nothing", "--out", out) == 2
+    assert "no videos in" in capsys.readouterr().err
+
+
+def test_options_of_another_kind_of_source(checkpoint, movie, tmp_path, capsys):  # noqa: F811
+    assert run(checkpoint, movie, "--out", tmp_path / "out") == 2
+    assert f"--out has no meaning for a file ({movie}); leave it out" in capsys.readouterr().err
+    assert run(checkpoint) == 2
+    assert "name what is to be classified" in capsys.readouterr().err
+    assert run(checkpoint, movie, "--export", tmp_path / "model") == 2
+    assert "--export writes a model and classifies nothing" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_precision_is_told(make_checkpoint, tmp_path, capsys):  # noqa: F811
+    folder = make_checkpoint("fps:5", versions={"precision": "bfloat16"})
+    video = write_video(tmp_path / "a.mp4", frames=12, size=(64, 64))
+    assert run(folder, video, "--frames", "none", "--precision", "float32") == 0
+    assert "note: the features are computed in float32; those of the training were in bfloat16" in (
+        capsys.readouterr().out
+    )

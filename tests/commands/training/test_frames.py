@@ -1,0 +1,177 @@
+"""Networks on frames from the frame cache to an exported file, by the commands a user gives."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.commands.extraction import extract_features
+from pipeline.commands.inference import classify
+from pipeline.commands.training import evaluate, search, train
+from pipeline.errors import UserError
+from tests.media import write_video
+
+SIDE = 32
+
+
+def square(number: int, *, width: int, height: int, step: int) -> np.ndarray:
+    """A bright square that moves to the right or, with a negative step, to the left."""
+    image = np.full((height, width, 3), 40, np.uint8)
+    place = (number * step) % (width - 16)
+    image[height // 4 : height // 4 + 16, place : place + 16] = 230
+    return image
+
+
+@pytest.fixture(scope="module")
+def movies(tmp_path_factory) -> Path:
+    """Eight clips of a square: four go to the left, four to the right."""
+    folder = tmp_path_factory.mktemp("movies")
+    for label, step in (("left", -4), ("right", 4)):
+        for clip in range(4):
+            write_video(
+                folder / label / f"{clip}.mp4",
+                frames=24,
+                fps=12,
+                size=(64, 64),
+                first=5 * clip + (40 if step < 0 else 0),
+                draw=lambda number, width, height, step=step: square(number, width=width, height=height, step=step),
+            )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def store(movies, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("stores") / "frames"
+    arguments = ["--backbone", "frames", "--size", str(SIDE), "--sampling", "uniform:6", "--workers", "1", "--quiet"]
+    assert extract_features.main([str(movies), "--out", str(out), *arguments]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def checkpoint(store, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("checkpoints") / "lrcn"
+    options = ["--head", "lrcn", "--base", "tiny", "--weights", "random", "--units", "8", "--epochs", "1"]
+    options += ["--fine-tune", "2", "--augment", "flip,shift:0.1,jitter:1", "--accumulate", "2", "--batch", "2"]
+    assert train.main([str(store), "--out", str(out), *options, "--quiet"]) == 0
+    return out
+
+
+def test_a_checkpoint_says_what_it_needs_and_how_it_was_trained(checkpoint):
+    content = json.loads((checkpoint / "checkpoint.json").read_text())
+    assert (content["needs"], content["shape"]) == ("frames", [SIDE, SIDE, 3])
+    assert (content["head"]["base"], content["head"]["weights"]) == ("tiny", "random:0")
+    results = json.loads((checkpoint / "results.json").read_text())
+    assert results["epochs"] == 2  # one in each phase
+    assert results["training"]["vary"] == "flip,shift:0.1,jitter:1"
+    with (checkpoint / "history.csv").open() as file:
+        rates = [float(row["learning_rate"]) for row in csv.DictReader(file)]
+    assert rates[1] == pytest.approx(rates[0] / 10)
+    page = (checkpoint / "report.html").read_text()
+    assert page.count("data:image/jpeg;base64,") >= 2
+    assert "32x32x3 values a frame" in page
+
+
+def test_the_same_answers_from_store_file_and_exported_model(checkpoint, store, movies, tmp_path):
+    assert evaluate.main([str(checkpoint), str(store), "--split", "all", "--out", str(tmp_path), "--quiet"]) == 0
+    with (tmp_path / "predictions.csv").open() as file:
+        from_store = {row["video"]: float(row["p(left)"]) for row in csv.DictReader(file)}
+    movie = "left/1.mp4"
+    out = tmp_path / "answer.json"
+    files = ["--frames", "none", "--json", str(out), "--quiet"]
+    assert classify.main([str(checkpoint), str(movies / movie), *files]) == 0
+    window = json.loads(out.read_text())["windows"][0]
+    assert window["probabilities"]["left"] == pytest.approx(from_store[movie], abs=1e-3)
+
+    import tensorflow as tf
+
+    assert classify.main([str(checkpoint), "--export", str(tmp_path / "model"), "--quiet"]) == 0
+    from pipeline.extraction.store.store import FeatureStore
+
+    frames = FeatureStore(store).read(movie).features
+    exported = tf.saved_model.load(str(tmp_path / "model"))
+    answer = exported.classify(tf.constant(frames), tf.ones(len(frames), tf.bool))["probabilities"].numpy()
+    assert answer[0] == pytest.approx(from_store[movie], abs=1e-3)
+
+
+def test_long_videos_are_read_in_windows_of_frames(checkpoint, movies, tmp_path):
+    movie = write_video(
+        tmp_path / "long.mp4",
+        frames=200,
+        fps=12,
+        size=(64, 64),
+        draw=lambda number, width, height: square(number, width=width, height=height, step=4),
+    )
+    out = tmp_path / "answer.json"
+    assert classify.main([str(checkpoint), str(movie), "--frames", "none", "--json", str(out), "--quiet"]) == 0
+    answer = json.loads(out.read_text())
+    assert len(answer["windows"]) > 10
+    assert answer["segments"][-1]["end"] == pytest.approx(200 / 12, abs=0.2)
+
+
+def test_a_grid_over_networks(store, tmp_path):
+    grid = tmp_path / "grid.yaml"
+    grid.write_text("head: [lrcn, c3d_small]\nbase: [tiny]\ncell: [gru, conv1d]\nunits: [4]\nbatch: [3]\n")
+    out = tmp_path / "search"
+    options = ["--grid", str(grid), "--weights", "random", "--epochs", "1", "--out", str(out), "--quiet"]
+    assert search.main([str(store), *options]) == 0
+    with (out / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert sorted((row["head"], row["cell"]) for row in rows) == [
+        ("c3d_small", ""),
+        ("lrcn", "conv1d"),
+        ("lrcn", "gru"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--head", "gru"], "head gru needs features, and .* holds frames"),
+        (["--head", "lrcn", "--base", "inceptionv3", "--weights", "random"], "each side needs at least 75 pixels"),
+        (["--head", "c3d_small", "--noise", "0.1"], "--noise is for heads on features"),
+        (
+            ["--head", "c3d_small", "--fine-tune", "2"],
+            "--fine-tune needs a network with a base",
+        ),
+        (["--head", "c3d_small", "--augment", "blur:2"], "augmentation 'blur:2' is unknown"),
+        (["--head", "lrcn", "--base", "tiny"], "backbone tiny has random weights only; add --weights random"),
+        (["--head", "lrcn", "--base", "frames", "--weights", "random"], "frames is no network"),
+        (["--head", "c3d_small", "--accumulate", "99"], "--accumulate 99: an epoch has 1 step of"),
+        (["--head", "c3d_small", "--optimizer", "lion"], "--optimizer 'lion': expected adam or sgd"),
+        (["--head", "c3d_small", "--precision", "int8"], "--precision 'int8': expected float32, bfloat16, float16"),
+    ],
+)
+def test_mistakes_are_one_line(store, tmp_path, options, line):
+    with pytest.raises(UserError, match=line):
+        train.main([str(store), "--out", str(tmp_path / "out"), *options, "--quiet"])
+
+
+def test_weights_for_a_checkpoint_that_has_its_own(checkpoint, movies):
+    with pytest.raises(UserError, match="has the weights of its network; leave it out"):
+        classify.main([str(checkpoint), str(movies / "left" / "1.mp4"), "--weights", "random"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("head", "settings"),
+    [
+        ("timedistributed_convnet", {"dropout": 0.1}),
+        ("lrcn", {"base": "tiny", "weights": "random", "trainable": -1}),
+        ("c3d_small", {}),
+    ],
+)
+def test_it_learns_eight_clips_by_heart(store, head, settings):
+    from pipeline.training.data.dataset import open_dataset, windows_of
+    from pipeline.training.data.windows import WindowSpec
+    from pipeline.training.heads.registry import head_spec
+    from pipeline.training.loop.fit import TrainSpec, fit
+
+    data = open_dataset(store)
+    windows = windows_of(data, np.arange(8), WindowSpec(6))
+    spec = TrainSpec(epochs=80, batch=8, patience=80, plateau=80)
+    trained = fit(data, windows, windows, head_spec(head, **settings), spec)
+    assert (trained.logits(windows).argmax(axis=1) == windows.labels).mean() == 1.0

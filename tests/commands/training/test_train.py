@@ -1,0 +1,161 @@
+"""train.py and evaluate.py as a user calls them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli import command
+from pipeline.commands.training import evaluate, train
+from tests.training.stores import write_store
+
+QUICK = ["--units", "8", "--epochs", "3", "--group", r"g\d"]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return write_store(tmp_path_factory.mktemp("features") / "drawn")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(store, tmp_path_factory):
+    out = tmp_path_factory.mktemp("checkpoints") / "drawn"
+    assert command.run(train.main, [str(store), "--out", str(out), *QUICK]) == 0
+    return out
+
+
+def call(capsys, main, *argv) -> tuple[int, str, str]:
+    status = command.run(main, [str(argument) for argument in argv])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_evaluate_repeats_the_test_accuracy_of_the_training(capsys, checkpoint, store):
+    status, out, err = call(capsys, evaluate.main, checkpoint, store, "--split", "test")
+    assert (status, err) == (0, "")
+    accuracy = json.loads((checkpoint / "results.json").read_text())["accuracy"]["test"]
+    assert f"accuracy {accuracy:.3f}" in out.splitlines()[-1]
+    assert "precision" in out
+
+
+def test_predictions_hold_each_video_once_with_its_part(checkpoint):
+    with open(checkpoint / "predictions.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["level"] == "video"]
+    results = json.loads((checkpoint / "results.json").read_text())
+    assert {row["video"]: row["split"] for row in rows} == {
+        name: part for part, names in results["split"].items() for name in names
+    }
+    assert len(rows) == 36
+    for row in rows:
+        assert sum(float(row[f"p({name})"]) for name in ("jump", "run", "walk")) == pytest.approx(1, abs=1e-4)
+
+
+def test_folds_print_mean_and_spread(capsys, store):
+    status, out, err = call(capsys, train.main, store, "--folds", 3, *QUICK)
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert [line[:7] for line in lines if line.startswith("fold ")] == ["fold 1:", "fold 2:", "fold 3:"]
+    assert lines[-1].startswith("3 folds: test accuracy ")
+    assert "±" in lines[-1]
+
+
+def history_of(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "history.csv", newline="") as file:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+
+
+def test_ctrl_c_keeps_the_best_and_resume_ends_as_if_undisturbed(capsys, store, checkpoint, tmp_path, monkeypatch):
+    class Stopping:
+        """A progress bar under which the user presses Ctrl-C after the second epoch."""
+
+        def __init__(self, *args, **kwargs) -> None:
+            self.epochs = 0
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exc) -> None:
+            pass
+
+        def set_postfix_str(self, *args, **kwargs) -> None:
+            pass
+
+        def update(self) -> None:
+            self.epochs += 1
+            if self.epochs == 2:
+                raise KeyboardInterrupt
+
+    out = tmp_path / "stopped"
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "progress", Stopping)
+        status, text, _ = call(capsys, train.main, store, "--out", out, *QUICK)
+    assert status == 130
+    assert "stopped by Ctrl-C, best so far kept" in text
+    assert len(history_of(out)) == 2
+    assert call(capsys, train.main, store, "--out", out, "--resume", *QUICK)[0] == 0
+    assert history_of(out) == history_of(checkpoint)
+    assert [path.name for path in tmp_path.iterdir()] == ["stopped"], "the state of a finished run was left"
+
+
+def test_quiet_prints_nothing(capsys, store, tmp_path):
+    status, out, err = call(capsys, train.main, store, "--out", tmp_path / "c", "--quiet", *QUICK)
+    assert (status, out, err) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("argv", "part"),
+    [
+        ([], "--out"),
+        (["--out", "{out}"], "--overwrite"),
+        (["--out", "{out}", "--resume"], "is finished"),
+        (["--out", "{new}", "--head", "nonsense"], "head 'nonsense'"),
+        (["--out", "{new}", "--window", "99"], "longer than every video"),
+        (["--out", "{new}", "--group", "dog"], "matches no video"),
+        (["--out", "{new}", "--learning-rate", "0"], "--learning-rate 0"),
+        (["--folds", "99"], "--folds 99"),
+        (["--folds", "3", "--resume"], "--resume"),
+        (["--out", "{new}", "--mixup", "-1"], "--mixup -1"),
+        (["--out", "{new}", "--abstain-below", "2"], "--abstain-below 2"),
+        (["--out", "{new}", "--labels", "missing.csv"], "missing.csv"),
+    ],
+)
+def test_mistakes_are_one_line_and_status_two(capsys, store, checkpoint, tmp_path, argv, part):
+    argv = [argument.format(out=checkpoint, new=tmp_path / "new") for argument in argv]
+    status, _, err = call(capsys, train.main, store, *argv)
+    assert status == 2
+    assert part in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "new").exists()
+
+
+def test_evaluate_refuses_what_does_not_fit(capsys, checkpoint, store, tmp_path):
+    other = write_store(tmp_path / "other", sampling="uniform:5", longest=5)
+    assert call(capsys, evaluate.main, checkpoint, other)[0] == 2
+    foreign = write_store(tmp_path / "foreign", classes=("cook", "read"))
+    status, _, err = call(capsys, evaluate.main, checkpoint, foreign)
+    assert status == 2
+    assert "'cook', 'read', which the checkpoint does not know" in err
+    status, _, err = call(capsys, evaluate.main, store, store)
+    assert status == 2
+    assert "is no checkpoint" in err
+
+
+def test_a_store_that_took_no_part_is_evaluated_as_a_whole(capsys, checkpoint, tmp_path):
+    other = write_store(tmp_path / "other", per_class=4, seed=0)
+    out = tmp_path / "figures"
+    status, text, _ = call(capsys, evaluate.main, checkpoint, other, "--split", "all", "--out", out)
+    assert status == 0
+    assert "12 all videos" in text
+    assert {path.name for path in out.iterdir()} >= {"predictions.csv", "confusion_matrix.png", "results.json"}
+
+
+def test_help_does_not_wait_for_keras():
+    import subprocess
+    import sys
+
+    code = "import sys; from scripts import train, evaluate; assert not {'keras', 'tensorflow'} & set(sys.modules)"
+    root = Path(__file__).parents[3]
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=root)

@@ -1,0 +1,63 @@
+"""The command: table, exit status, quarantine and repair."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+from pipeline.cli import command
+from pipeline.commands.videos import check_videos
+from pipeline.videos.media import open_video
+from tests.media import write_video
+
+
+def run(*arguments) -> int:
+    return command.run(check_videos.main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def data(tmp_path):
+    write_video(tmp_path / "d" / "a" / "good.mp4")
+    path = write_video(tmp_path / "d" / "a" / "bad.mov", frames=100, first=500)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 300] = bytes(range(150)) * 2
+    path.write_bytes(content)
+    (tmp_path / "d" / "a" / "none.mp4").write_text("no video")
+    return tmp_path / "d"
+
+
+def test_finds_fixes_and_moves(data, tmp_path, capsys):
+    assert run(data) == 1
+    out = capsys.readouterr().out
+    assert "3 videos, 2 faults, 0 notes (unreadable 1, damaged 1)" in out
+    with open(data / "problems.csv") as file:
+        rows = [(row["severity"], row["problem"], row["video"], row["label"]) for row in csv.DictReader(file)]
+    assert rows == [("fault", "unreadable", "a/none.mp4", "a"), ("fault", "damaged", "a/bad.mov", "a")]
+    call = (data, "--fix", tmp_path / "fixed", "--quarantine", tmp_path / "aside", "--quiet")
+    assert run(*call) == 1
+    assert capsys.readouterr().out == ""
+    assert sorted(path.name for path in (data / "a").iterdir()) == ["good.mp4"]
+    assert sorted(path.name for path in (tmp_path / "aside" / "a").iterdir()) == ["bad.mov", "none.mp4"]
+    with open_video(tmp_path / "fixed" / "a" / "bad.mp4") as video:
+        assert 20 < video.scan() < 100
+    assert run(data) == 0
+    assert "1 video, 0 faults" in capsys.readouterr().out
+    assert run(tmp_path / "fixed") == 0
+
+
+def test_wrong_calls(data, tmp_path, capsys):
+    for message, call in {
+        "lies inside": (data, "--quarantine", data / "aside"),
+        "at least 1": (data, "--workers", 0),
+        "does not exist": (tmp_path / "none",),
+    }.items():
+        assert run(*call) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+    (tmp_path / "aside" / "a").mkdir(parents=True)
+    (tmp_path / "aside" / "a" / "none.mp4").touch()
+    assert run(data, "--quarantine", tmp_path / "aside", "--quiet") == 2
+    assert "exists already" in capsys.readouterr().err
+    assert (data / "a" / "none.mp4").exists()

@@ -1,0 +1,144 @@
+"""Kills, signals, several writers and full disks: nothing is damaged, and nothing that was finished is lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.extraction.store.verify import check_shards
+from tests.extraction.jobs.test_extract import contents
+from tests.media import write_video
+
+ROOT = Path(__file__).parents[3]
+
+
+def start(data: Path, store: Path, *, pause: float, commit_every: float = 0.05, **options) -> subprocess.Popen:
+    """An extraction in a process group of its own, as a terminal starts it."""
+    command = [sys.executable, "-m", "tests.extraction.jobs.killable", *map(str, (data, store, pause, commit_every))]
+    options = {"stderr": subprocess.DEVNULL, **options}
+    return subprocess.Popen(command, cwd=ROOT, start_new_session=True, text=True, **options)
+
+
+def many_clips(folder: Path, count: int) -> Path:
+    for number in range(count):
+        write_video(folder / f"{'ab'[number % 2]}/clip{number}", "mjpeg_avi", frames=10, first=10 * number)
+    return folder
+
+
+def assert_nothing_is_damaged(store: Path) -> None:
+    assert [report.problems for report in check_shards(store) if report.problems] == []
+
+
+def wait_for_a_shard(store: Path, process: subprocess.Popen) -> None:
+    while not list(store.glob("shard-*.h5")):
+        assert process.poll() is None
+        time.sleep(0.01)
+
+
+def test_two_writers_at_once_do_not_harm_each_other(videos, extract, tmp_path):
+    extract(videos, tmp_path / "whole")
+    writers = [start(videos, tmp_path / "store", pause=0.01) for _ in range(2)]
+    assert [writer.wait(60) for writer in writers] == [0, 0]
+    assert_nothing_is_damaged(tmp_path / "store")
+    assert contents(tmp_path / "store") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "line"),
+    [
+        (signal.SIGTERM, 143, "stopped by a termination signal; what was finished is kept\n"),
+        (signal.SIGINT, 130, "stopped by Ctrl-C; what was finished is kept, and the same command goes on\n"),
+    ],
+)
+def test_a_signal_keeps_what_was_finished(number, status, line, extract, tmp_path):
+    """Also what no shard had a name for yet: with a commit after an hour all of it would be lost otherwise."""
+    data, store = many_clips(tmp_path / "data", 20), tmp_path / "store"
+    process = start(data, store, pause=0.1, commit_every=3600, stderr=subprocess.PIPE)
+    while not list(store.glob(".unfinished-*.h5")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.3)
+    os.killpg(process.pid, number)  # to the decoders as well, as a terminal and a scheduler do
+    assert process.communicate(timeout=30)[1] == line
+    assert process.returncode == status
+    assert not list(store.glob(".unfinished*"))
+    assert_nothing_is_damaged(store)
+    assert 0 < len(contents(store)) < 20
+    extract(data, store)
+    extract(data, tmp_path / "undisturbed")
+    assert contents(store) == contents(tmp_path / "undisturbed")
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root may mount a small disk")
+def test_a_disk_that_runs_full_keeps_what_was_finished(extract, tmp_path):
+    """A real disk of 17 MiB, of which the store leaves 16 free."""
+    data, disk = many_clips(tmp_path / "data", 20), tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=17m", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount")
+    try:
+        process = start(data, disk / "store", pause=0.05, stderr=subprocess.PIPE)
+        wait_for_a_shard(disk / "store", process)
+        (disk / "others").write_bytes(bytes(900 << 10))
+        error = process.communicate(timeout=60)[1]
+        assert process.returncode == 1
+        assert error.startswith("stopped: ")
+        assert "the disk is full; what was finished is kept, and after making room the same command goes on" in error
+        assert error.count("\n") == 1
+        assert_nothing_is_damaged(disk / "store")
+        assert 0 < len(contents(disk / "store")) < 20
+        (disk / "others").unlink()
+        extract(data, disk / "store")
+        extract(data, tmp_path / "undisturbed")
+        assert contents(disk / "store") == contents(tmp_path / "undisturbed")
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("kills", [4, pytest.param(100, marks=pytest.mark.slow)])
+def test_kills_at_random_moments_damage_and_lose_nothing(kills, tmp_path, extract):
+    """kill -9 again and again, also of all decoders and with a second writer on the same store: no damaged shard,
+    nothing committed is lost, and the end is as if nothing had been."""
+    data = many_clips(tmp_path / "data", 40 + 2 * kills)
+    extract(data, tmp_path / "undisturbed")
+    store = tmp_path / "store"
+    dice = random.Random(kills)
+    held: dict[str, tuple] = {}
+    in_the_middle = 0
+    for _ in range(kills):
+        writers = [start(data, store, pause=0.25) for _ in range(dice.choice([1, 1, 2]))]
+        # Half of the moments lie anywhere, start-up included; half where shards are being written.
+        if dice.random() < 0.5:
+            time.sleep(dice.uniform(0.1, 2.0))
+        else:
+            before = len(list(store.glob("shard-*.h5")))
+            while len(list(store.glob("shard-*.h5"))) == before and writers[0].poll() is None:
+                time.sleep(0.005)
+            time.sleep(dice.uniform(0.0, 0.5))
+        for writer in writers:
+            number = dice.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+            stop = dice.choice([os.kill, os.killpg])
+            if writer.poll() is None:
+                in_the_middle += 1
+                stop(writer.pid, number)
+            time.sleep(dice.uniform(0.0, 0.1))
+        for writer in writers:
+            writer.wait(30)
+        if (store / "recipe.json").exists():
+            assert_nothing_is_damaged(store)
+            now = contents(store)
+            assert held.items() <= now.items()
+            held = now
+    assert in_the_middle >= kills * 3 // 4, "most must hit a run that was at work"
+    assert held
+    extract(data, store)
+    assert contents(store) == contents(tmp_path / "undisturbed")
+    assert not list(store.glob(".unfinished*"))

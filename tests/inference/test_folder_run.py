@@ -1,0 +1,221 @@
+"""Many videos: resumable, failures apart, features of a store used where they fit."""
+
+from __future__ import annotations
+
+import csv
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.extraction.store.store import FeatureStore
+from pipeline.inference.apart import ReadingProcess
+from pipeline.inference.classifier import Classifier, Reading
+from pipeline.inference.folder_run import FolderRun
+from pipeline.inference.outputs.outputs import Outputs
+from pipeline.inference.timeline.smoothing import Smoothing
+from pipeline.videos.catalog.catalog import open_catalog
+from tests.inference.conftest import write_pieces
+
+
+def rows(out: Path) -> list[dict[str, str]]:
+    with (out / "predictions.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def videos(clips, tmp_path) -> Path:
+    for label in ("Blue", "Red"):
+        for number in range(2):
+            (tmp_path / "in" / label).mkdir(parents=True, exist_ok=True)
+            shutil.copy2(clips / label / f"clip{number}.mp4", tmp_path / "in" / label)
+    return tmp_path / "in"
+
+
+def run(classifier, videos, out, reading=None, **options):
+    return FolderRun(classifier, open_catalog(videos), out, reading or Reading(), **options).run()
+
+
+def test_one_row_a_video(classifier, videos, tmp_path):
+    progress = run(classifier, videos, tmp_path / "out")
+    assert (progress.done, progress.before, progress.failed) == (4, 0, 0)
+    table = rows(tmp_path / "out")
+    assert [row["video"] for row in table] == ["Blue/clip0.mp4", "Blue/clip1.mp4", "Red/clip0.mp4", "Red/clip1.mp4"]
+    for row in table:
+        assert row["prediction"] == row["label"] == row["video"].split("/")[0]
+        assert float(row[f"p:{row['label']}"]) == float(row["probability"])
+        assert sum(float(row[f"p:{name}"]) for name in classifier.classes) == pytest.approx(1, abs=1e-4)
+    assert not (tmp_path / "out" / "failures.csv").exists()
+
+
+def test_a_run_that_was_stopped_goes_on(classifier, videos, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    asked = []
+    classify = Classifier.classify_pictures
+
+    def stopping(self, video, *args, **kwargs):
+        asked.append(video.path.name)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return classify(self, video, *args, **kwargs)
+
+    monkeypatch.setattr(Classifier, "classify_pictures", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        run(classifier, videos, out)
+    assert len(rows(out)) == 2
+    # A kill in the middle of a line leaves half of it.
+    with (out / "predictions.csv").open("a") as file:
+        file.write("Red/clip0.mp4,Re")
+    progress = run(classifier, videos, out)
+    assert (progress.done, progress.before) == (2, 2)
+    assert len(asked) == 5
+    assert len(rows(out)) == 4
+    again = run(classifier, videos, out)
+    assert (again.done, again.before) == (0, 4)
+
+
+def test_what_changed_is_done_again(classifier, videos, tmp_path):
+    out = tmp_path / "out"
+    run(classifier, videos, out)
+    shutil.copy(videos / "Red" / "clip0.mp4", videos / "Blue" / "clip0.mp4")
+    progress = run(classifier, videos, out)
+    assert (progress.done, progress.before) == (1, 3)
+    assert rows(out)[0]["prediction"] == "Red"
+    # Another way of reading is another answer.
+    assert run(classifier, videos, out, Reading(smoothing=Smoothing("mean", 3))).done == 4
+    (videos / "Red" / "clip1.mp4").unlink()
+    assert run(classifier, videos, out, Reading(smoothing=Smoothing("mean", 3))).before == 3
+    assert len(rows(out)) == 3
+
+
+def test_failures_do_not_stop_the_run(classifier, videos, tmp_path):
+    out = tmp_path / "out"
+    (videos / "Blue" / "broken.mp4").write_bytes(b"no video")
+    (videos / "Blue" / "empty.mp4").touch()
+    progress = run(classifier, videos, out)
+    assert (progress.done, progress.failed, progress.failed_before) == (4, 2, 0)
+    with (out / "failures.csv").open() as file:
+        assert [(row["video"], row["stage"]) for row in csv.DictReader(file)] == [
+            ("Blue/broken.mp4", "open"),
+            ("Blue/empty.mp4", "open"),
+        ]
+    progress = run(classifier, videos, out)
+    assert (progress.before, progress.failed, progress.failed_before) == (4, 0, 2)
+    progress = run(classifier, videos, out, retry_failed=True)
+    assert (progress.before, progress.failed, progress.failed_before) == (4, 2, 0)
+    shutil.copy(videos / "Red" / "clip0.mp4", videos / "Blue" / "broken.mp4")
+    (videos / "Blue" / "empty.mp4").unlink()
+    progress = run(classifier, videos, out)
+    assert (progress.done, progress.before, progress.failed) == (1, 4, 0)
+    assert not (out / "failures.csv").exists()
+
+
+def test_a_file_that_hangs_the_decoder_costs_itself_only(classifier, videos, tmp_path):
+    os.mkfifo(videos / "Blue" / "hangs.mp4")  # opening it waits for ever
+    progress = run(classifier, videos, tmp_path / "out", timeout=2.0)
+    assert (progress.done, progress.failed) == (4, 1)
+    assert progress.failures == ["Blue/hangs.mp4: decode: the decoder hung: no sign of life for 2 s"]
+
+
+def test_a_file_that_crashes_the_decoder_costs_itself_only(classifier, videos, tmp_path):
+    fifo = videos / "Blue" / "crashes.mp4"
+    os.mkfifo(fifo)
+
+    def crash() -> None:
+        held = os.open(fifo, os.O_WRONLY)  # waits until somebody opens it to read
+        for child in multiprocessing.active_children():
+            if any(os.path.realpath(file) == str(fifo) for file in Path(f"/proc/{child.pid}/fd").iterdir()):
+                os.kill(child.pid, signal.SIGSEGV)
+        os.close(held)
+
+    killer = threading.Thread(target=crash)
+    killer.start()
+    progress = run(classifier, videos, tmp_path / "out")
+    killer.join()
+    assert (progress.done, progress.failed) == (4, 1)
+    assert progress.failures == ["Blue/crashes.mp4: decode: the decoder crashed (SIGSEGV)"]
+
+
+def test_apart_as_here(classifier, clips, tmp_path):
+    write_pieces(tmp_path / "long.mp4", [(0, 40), (1, 50), (2, 45)])
+    here = classifier.classify(tmp_path / "long.mp4", Reading(stride=1))
+    with ReadingProcess() as process:
+        apart = classifier.classify_pictures(process.open(tmp_path / "long.mp4"), Reading(stride=1))
+        np.testing.assert_array_equal(apart.windows, here.windows)
+        np.testing.assert_array_equal(apart.times, here.times)
+        assert (apart.info, apart.segments) == (here.info, here.segments)
+        # Whoever leaves a video in the middle does not find the rest of it in the next one.
+        left = process.open(tmp_path / "long.mp4").batches(classifier.recipes, list(range(100)), 4)
+        next(left)
+        first = classifier.classify_pictures(process.open(clips / "Red" / "clip0.mp4"))
+    assert first.label == "Red"
+
+
+def test_features_of_a_store_are_used(classifier, clips, store, tmp_path):
+    def unused(images):
+        raise AssertionError("the network was asked")
+
+    with_network = run(classifier, clips, tmp_path / "one")
+    unused.digest = classifier.backbone.digest
+    bare = Classifier(classifier.checkpoint, unused)
+    from_store = run(bare, clips, tmp_path / "two", store=FeatureStore(store))
+    assert (with_network.done, from_store.done, from_store.from_store) == (24, 24, 24)
+    for one, two in zip(rows(tmp_path / "one"), rows(tmp_path / "two"), strict=True):
+        assert one["prediction"] == two["prediction"]
+        assert float(one["probability"]) == pytest.approx(float(two["probability"]), abs=1e-4)
+
+
+def test_features_are_found_by_content_and_what_they_lack_is_told(classifier, clips, store, tmp_path):
+    folder = tmp_path / "in" / "Red"
+    folder.mkdir(parents=True)
+    shutil.copy(clips / "Red" / "clip0.mp4", folder / "clip0.mp4")  # another time of change
+    shutil.copy(clips / "Red" / "clip1.mp4", folder / "renamed.mp4")
+    (folder / "clip2.mp4").write_bytes((clips / "Red" / "clip2.mp4").read_bytes() + b"more")
+    write_pieces(folder / "new.mp4", [(2, 20)])
+    (folder / "broken.mp4").write_bytes(b"no video")
+    progress = run(classifier, tmp_path / "in", tmp_path / "out", store=FeatureStore(store))
+    assert (progress.done, progress.failed, progress.from_store) == (4, 1, 2)
+    assert progress.not_from_store == {"changed since": 1, "not in it": 1}
+    assert {row["prediction"] for row in rows(tmp_path / "out")} == {"Red"}
+    shorter = run(classifier, clips, tmp_path / "clips", Reading(clip_seconds=1.9), store=FeatureStore(store))
+    assert shorter.from_store == 12  # those of 1.8 and 1.9 s
+    assert shorter.not_from_store == {"longer than the training clips": 12}
+
+
+def test_a_store_of_another_recipe_is_refused(make_checkpoint, clips, store, tmp_path):
+    other = Classifier.load(make_checkpoint("fps:4"), precision="float32")
+    with pytest.raises(UserError, match="another recipe"):
+        FolderRun(other, open_catalog(clips), tmp_path / "out", Reading(), store=FeatureStore(store))
+
+
+def test_files_for_each_video(classifier, videos, tmp_path):
+    outputs = Outputs(video=Path("out.mp4"), json=Path("a.json"))
+    run(classifier, videos, tmp_path / "out", outputs=outputs)
+    for name in ("Blue/clip0.mp4", "Red/clip1.mp4"):
+        assert sorted(path.name for path in (tmp_path / "out" / name).iterdir()) == ["a.json", "out.mp4"]
+
+
+def test_a_table_of_somebody_else_stays(classifier, videos, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "predictions.csv").write_text("mine,yours\n1,2\n")
+    with pytest.raises(UserError, match="was not written by this command"):
+        run(classifier, videos, tmp_path / "out")
+    assert (tmp_path / "out" / "predictions.csv").read_text() == "mine,yours\n1,2\n"
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot write to"):
+        run(classifier, videos, tmp_path / "file" / "out")
+    with pytest.raises(UserError, match="expected a folder, and this is a file"):
+        run(classifier, videos, tmp_path / "file")
+
+
+def test_probabilities_are_those_of_the_answer(classifier, videos, tmp_path):
+    run(classifier, videos, tmp_path / "out")
+    answer = classifier.classify(videos / "Blue" / "clip1.mp4")
+    row = rows(tmp_path / "out")[1]
+    np.testing.assert_allclose([float(row[f"p:{name}"]) for name in answer.classes], answer.mean, atol=1e-5)

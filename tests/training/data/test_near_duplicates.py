@@ -1,0 +1,96 @@
+"""Pairs are those of comparing all with all, however they are divided into blocks and whatever the vectors are like."""
+
+from __future__ import annotations
+
+import itertools
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from pipeline.training.data import near_duplicates
+from pipeline.training.data.near_duplicates import near_pairs
+
+
+def by_comparing_all(vectors: np.ndarray, parts: list[np.ndarray], threshold: float) -> dict[tuple[int, int], float]:
+    away = vectors.astype(np.float64)
+    away -= away.mean(axis=0).astype(np.float32)
+    away /= np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-12)
+    cosines = away @ away.T
+    return {
+        (int(i), int(j)): float(cosines[i, j])
+        for first, second in itertools.combinations(parts, 2)
+        for i in first
+        for j in second
+        if cosines[i, j] >= threshold
+    }
+
+
+def vectors_like(kind: str, random: np.random.Generator, count: int, width: int) -> np.ndarray:
+    """Vectors without any structure, in a few directions only, or in tight bunches; some are there twice."""
+    rank = {"any": width, "flat": 2, "bunches": width}[kind]
+    vectors = random.normal(size=(count, rank)) @ random.normal(size=(rank, width))
+    if kind == "bunches":
+        vectors = vectors[random.integers(0, min(3, count), count)] + 0.1 * random.normal(size=(count, width))
+    copied = random.integers(0, count, (2, count // 4))
+    vectors[copied[0]] = vectors[copied[1]]
+    return vectors
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    kind=st.sampled_from(["any", "flat", "bunches"]),
+    seed=st.integers(0, 2**32 - 1),
+    count=st.integers(2, 60),
+    width=st.integers(1, 90),
+    threshold=st.sampled_from([0.3, 0.9, 0.98, 0.9999]),
+    dtype=st.sampled_from([np.float16, np.float32]),
+    block=st.sampled_from([1, 7, 2048]),
+)
+def test_pairs_are_those_of_comparing_all(kind, seed, count, width, threshold, dtype, block):
+    random = np.random.default_rng(seed)
+    vectors = vectors_like(kind, random, count, width).astype(dtype)
+    order = random.permutation(count)
+    parts = np.split(order[: random.integers(1, count + 1)], np.sort(random.integers(0, count, 2)))
+    expected = by_comparing_all(vectors, parts, threshold)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(near_duplicates, "_BLOCK", block)
+        found = near_pairs(vectors, parts, threshold, most=count**2)
+    assert found.count == len(expected)
+    pairs = zip(found.first.tolist(), found.second.tolist(), strict=True)
+    assert dict(zip(pairs, found.cosines, strict=True)) == pytest.approx(expected)
+    assert (np.diff(found.cosines) <= 0).all()
+
+
+def test_most_pairs_are_ruled_out_by_their_sketches(monkeypatch):
+    random = np.random.default_rng(0)
+    # Features of images vary mostly in some dozens of directions.
+    vectors = random.normal(size=(600, 40)) @ random.normal(size=(40, 512)) + 0.5 * random.normal(size=(600, 512))
+    vectors[500] = vectors[3]
+    compared = 0
+    in_full = near_duplicates._Found.compare
+
+    def counted(self, first, second):
+        nonlocal compared
+        compared += len(first) * len(second)
+        in_full(self, first, second)
+
+    monkeypatch.setattr(near_duplicates._Found, "compare", counted)
+    found = near_pairs(vectors.astype(np.float16), [np.arange(400), np.arange(400, 600)], 0.98)
+    assert (found.first.tolist(), found.second.tolist()) == ([3], [500])
+    assert compared < 400 * 200 / 1000
+
+
+def test_of_very_many_pairs_all_are_counted_and_the_closest_named(monkeypatch):
+    monkeypatch.setattr(near_duplicates, "_KEPT", 30)
+    monkeypatch.setattr(near_duplicates, "_BLOCK", 16)
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(1, 32)) + 0.01 * random.normal(size=(100, 32))
+    vectors[50:] -= 2 * vectors[50:]  # two bunches, so that the mean of all is neither
+    vectors[90] = vectors[10] = vectors[0]
+    vectors[[60, 45]] = vectors[47]
+    parts = [np.r_[0:25, 50:75], np.r_[25:50, 75:100]]
+    found = near_pairs(vectors.astype(np.float32), parts, 0.9, most=1)
+    assert found.count == len(by_comparing_all(vectors.astype(np.float32), parts, 0.9)) > 1000
+    assert found.cosines.tolist() == [pytest.approx(1)]

@@ -1,0 +1,144 @@
+"""Splits: no group on two sides, nothing lost, and clear words where it cannot work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import UserError
+from pipeline.training.data.dataset import open_dataset
+from pipeline.training.data.splits import groups_of, make_folds, make_split
+from pipeline.videos.catalog.catalog import Video
+
+
+def check(data, groups, split):
+    parts = list(split.parts().values())
+    assert sorted(np.concatenate(parts)) == list(range(len(data)))
+    of_part = [{groups[row] for row in part} for part in parts]
+    assert not of_part[0] & (of_part[1] | of_part[2])
+    assert not of_part[1] & of_part[2]
+
+
+@given(st.integers(0, 1000))
+def test_a_drawn_split_keeps_groups_together_and_has_every_class(data, seed):
+    groups, _ = groups_of(data.videos, r"g\d")
+    split = make_split(data, groups, seed=seed)
+    check(data, groups, split)
+    for part in split.parts().values():
+        assert set(data.labels[part]) == {0, 1, 2}
+
+
+def test_the_same_seed_gives_the_same_split_and_another_seed_another(data):
+    groups, _ = groups_of(data.videos, None)
+    first, again, other = (make_split(data, groups, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first.test, again.test)
+    assert not np.array_equal(first.test, other.test)
+
+
+def test_folds_test_every_video_once(data):
+    groups, _ = groups_of(data.videos, r"g\d")
+    splits = make_folds(data, groups, 3)
+    assert sorted(np.concatenate([split.test for split in splits])) == list(range(len(data)))
+    for split in splits:
+        check(data, groups, split)
+
+
+def test_folders_decide_where_the_catalog_has_splits(make_store):
+    data = open_dataset(make_store(splits=True))
+    groups, _ = groups_of(data.videos, None)
+    split = make_split(data, groups)
+    for name, rows in split.parts().items():
+        assert {data.videos[row].split for row in rows} == {name}
+    drawn = make_split(data, groups, ignore=True)
+    assert {data.videos[row].split for row in drawn.train} == {"train", "val", "test"}
+
+
+def test_validation_comes_from_train_and_never_from_test(make_store):
+    store = make_store(splits=True)
+    path = store / "catalog.csv"
+    path.write_text(path.read_text().replace("\nval,", "\ntrain,"))
+    data = open_dataset(store)
+    split = make_split(data, groups_of(data.videos, None)[0])
+    assert len(split.val)
+    assert {data.videos[row].split for row in split.val} == {"train"}
+    assert {data.videos[row].split for row in split.test} == {"test"}
+    assert any("taken from train" in note for note in split.notes)
+
+
+def test_a_class_with_one_group_is_trained_on_and_said(make_store):
+    store = make_store()
+    lines = (store / "catalog.csv").read_text().splitlines(keepends=True)
+    kept = [line for line in lines if ",jump," not in line or "jump_3" in line]
+    assert len(kept) < len(lines)
+    (store / "catalog.csv").write_text("".join(kept))
+    data = open_dataset(store)
+    split = make_split(data, groups_of(data.videos, None)[0])
+    assert 0 in data.labels[split.train]
+    assert any("'jump' has one group only (1 video)" in note for note in split.notes)
+    assert any("no videos of 'jump' in test" in note for note in split.notes)
+
+
+def test_one_class_only_is_refused(make_store):
+    with pytest.raises(UserError, match="only the class 'run'"):
+        open_dataset(make_store(classes=("run",)))
+
+
+def videos(*names: str, group: str = "") -> list[Video]:
+    return [Video(name, Path(name), "x", "", group) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("rule", "names", "groups"),
+    [
+        (r"person\d", ("a/person1.mp4", "b/person1_mirrored.mp4", "b/person2.mp4"), ["person1", "person1", "person2"]),
+        (r"_(p\d)_", ("a_p1_x", "b_p1_y"), ["p1", "p1"]),
+        ("auto", ("a/v_Archery_g01_c01.avi", "v_Archery_g01_c02.avi"), ["Archery_g01", "Archery_g01"]),
+        ("none", ("a", "b"), ["a", "b"]),
+    ],
+)
+def test_groups_by_rule(rule, names, groups):
+    assert groups_of(videos(*names), rule)[0] == groups
+
+
+def test_the_column_counts_where_it_is_filled():
+    listed = [*videos("a", "b", group="tape 1"), *videos("c")]
+    for rule in (None, "column", "auto"):
+        assert groups_of(listed, rule)[0] == ["tape 1", "tape 1", "video c"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "part"), [("person(", "regular expression"), ("dog", "matches no"), ("column", "no groups")]
+)
+def test_useless_rules_are_refused(rule, part):
+    with pytest.raises(UserError, match=part):
+        groups_of(videos("a/person1.mp4"), rule)
+
+
+def test_videos_without_a_match_are_counted():
+    _, notes = groups_of(videos("person1", "person2", "dog"), r"person\d")
+    assert notes == ("1 video without a match of --group stand alone",)
+
+
+@pytest.mark.parametrize(("folds", "part"), [(1, "2 or more"), (7, "found 6")])
+def test_impossible_folds_are_refused(data, folds, part):
+    with pytest.raises(UserError, match=part):
+        make_folds(data, groups_of(data.videos, r"g\d")[0], folds)
+
+
+def test_one_group_cannot_be_divided(data):
+    with pytest.raises(UserError, match="one group only"):
+        make_split(data, ["all"] * len(data))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_few_groups_a_class_still_leave_every_class_in_every_part(make_store, seed):
+    """Five recordings of each of five classes: single folds of them would often lack a class."""
+    data = open_dataset(make_store(per_class=15, classes=("a", "b", "c", "d", "e"), groups=5))
+    groups, _ = groups_of(data.videos, r"\w/g\d")
+    split = make_split(data, groups, seed=seed)
+    assert not [note for note in split.notes if note.startswith("no videos of")]
+    assert all(len(data.classes_in(rows)) == 5 for rows in split.parts().values())

@@ -1,0 +1,79 @@
+"""Windows: arithmetic by property, and what is real in each."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import UserError
+from pipeline.training.data.windows import WindowSpec, cut, default_window, window_in_seconds
+from pipeline.videos.media.sampling import Sampling
+
+counts = st.integers(1, 200)
+lengths = st.integers(1, 40)
+
+
+@given(counts, lengths, lengths, st.sampled_from(["pad", "drop"]))
+def test_starts_rise_by_the_stride_and_begin_inside_the_sequence(steps, length, stride, policy):
+    starts = WindowSpec(length, stride, policy).starts(steps)
+    assert starts[0] == 0
+    assert (np.diff(starts) == stride).all()
+    assert starts[-1] < steps
+
+
+@given(counts, lengths, st.data())
+def test_padding_covers_every_step_and_dropping_gives_whole_windows(steps, length, data):
+    stride = data.draw(st.integers(1, length))
+    padded = WindowSpec(length, stride, "pad").starts(steps)
+    covered = {step for start in padded for step in range(start, start + length)}
+    assert set(range(steps)) <= covered
+    dropped = WindowSpec(length, stride, "drop").starts(steps)
+    if steps >= length:
+        assert dropped[-1] + length <= steps < dropped[-1] + length + stride
+    else:
+        assert list(dropped) == [0]
+
+
+def test_no_steps_give_no_windows():
+    assert len(WindowSpec(4).starts(0)) == 0
+
+
+def test_cut_keeps_what_is_real_and_pads_with_zeros_on_the_right():
+    features = np.arange(1, 11, dtype=np.float16).reshape(5, 2)
+    windows, mask = cut(features, np.array([0, 3]), 3)
+    assert windows.dtype == np.float16
+    np.testing.assert_array_equal(windows[0], features[:3])
+    np.testing.assert_array_equal(windows[1], [[7, 8], [9, 10], [0, 0]])
+    np.testing.assert_array_equal(mask, [[True, True, True], [True, True, False]])
+
+
+def test_default_is_the_whole_sequence_by_count_and_while_short():
+    assert default_window([20, 12], by_count=True) == WindowSpec(20)
+    assert default_window([30, 64, 2], by_count=False) == WindowSpec(64)
+    long = default_window([100, 3000, 50], by_count=False)
+    assert long.length == 64
+    assert long.stride == 32
+
+
+@pytest.mark.parametrize(("arguments", "part"), [((0,), "window of 0"), ((4, -1), "stride of -1"), ((4, 1, "x"), "x")])
+def test_impossible_windows_are_refused_in_one_line(arguments, part):
+    with pytest.raises(UserError, match=part) as error:
+        WindowSpec(*arguments)
+    assert "\n" not in str(error.value)
+
+
+def test_windows_of_a_duration():
+    apart = np.array([0.1, np.nan, 0.1, 0.12])
+    assert window_in_seconds(1.6, None, apart, Sampling.parse("fps:10")) == WindowSpec(16)
+    assert window_in_seconds(1.6, 0.4, apart, Sampling.parse("all"), policy="drop") == WindowSpec(16, 4, "drop")
+    assert window_in_seconds(0.01, 0.01, apart, Sampling.parse("fps:10")) == WindowSpec(1, 1)
+    for seconds, stride, sampling, line in (
+        (1.0, None, "uniform:8", "needs steps at a fixed distance, and uniform:8 has none"),
+        (0.0, None, "fps:10", "--window-seconds 0: expected seconds above 0"),
+        (1.0, -1.0, "fps:10", "--stride-seconds -1: expected seconds above 0"),
+        (None, 1.0, "fps:10", "--stride-seconds needs --window-seconds"),
+    ):
+        with pytest.raises(UserError, match=line):
+            window_in_seconds(seconds, stride, apart, Sampling.parse(sampling))

@@ -1,0 +1,162 @@
+"""Splits: no group on both sides, every class in its share, the same for a seed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import UserError
+from pipeline.videos.catalog.catalog import Video
+from pipeline.videos.catalog.official_splits import Entry, apply_lists, read_list
+from pipeline.videos.catalog.splits import Shares, arrange, assign_splits, gaps, group_by
+
+
+def video(name: str, label: str = "a", group: str = "") -> Video:
+    return Video(name, Path("/v") / name, label, group=group)
+
+
+VIDEOS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 12)), min_size=1, max_size=80).map(
+    lambda rows: [video(f"{i}.mp4", label, f"g{group}" if group else "") for i, (label, group) in enumerate(rows)]
+)
+
+
+@given(VIDEOS, st.integers(0, 5), st.sampled_from([(0.7, 0.15, 0.15), (8, 0, 2), (1, 1, 1), (1, 0, 0)]))
+def test_no_group_crosses_and_nothing_is_lost(videos, seed, shares):
+    divided = assign_splits(videos, Shares(*shares), seed=seed)
+    assert [v.name for v in divided] == [v.name for v in videos]
+    allowed = {split for split, share in Shares(*shares).by_split.items() if share}
+    assert {v.split for v in divided} <= allowed
+    for group in {v.group for v in videos} - {""}:
+        assert len({v.split for v in divided if v.group == group}) == 1
+    assert divided == assign_splits(videos, Shares(*shares), seed=seed)
+
+
+@given(st.integers(20, 60), st.integers(1, 4), st.integers(0, 9))
+def test_every_class_gets_its_share(groups, size, seed):
+    videos = [
+        video(f"{label}{g}_{i}.mp4", label, f"{label}{g}")
+        for label in "abc"
+        for g in range(groups)
+        for i in range(size)
+    ]
+    counts = Counter((v.label, v.split) for v in assign_splits(videos, Shares(), seed=seed))
+    for label in "abc":
+        for split, share in Shares().by_split.items():
+            assert abs(counts[label, split] / (groups * size) - share) <= 1.5 / groups
+
+
+def test_few_groups_go_to_train_and_test_first():
+    videos = [video(f"{n}.mp4", "a", f"g{n}") for n in range(2)] + [video("x.mp4", "b")]
+    divided = assign_splits(videos, Shares())
+    assert sorted(v.split for v in divided if v.label == "a") == ["test", "train"]
+    assert [v.split for v in divided if v.label == "b"] == ["train"]
+    assert gaps(divided, Shares()) == [
+        "class 'a' has no videos in val: it has only 2 group(s)",
+        "class 'b' has no videos in val and test: it has only 1 group(s)",
+    ]
+
+
+def test_seeds_differ():
+    videos = [video(f"{n}.mp4") for n in range(40)]
+    assert len({tuple(v.split for v in assign_splits(videos, Shares(), seed=seed)) for seed in range(5)}) == 5
+
+
+def test_shares_that_cannot_be():
+    for shares in ((0, 1, 1), (1, -1, 0), (0, 0, 0)):
+        with pytest.raises(UserError, match="cannot be"):
+            Shares(*shares)
+
+
+def test_groups_from_names():
+    videos = [video("bend/bend_person1.mp4"), video("bend/bend_person1_mirrored.mp4"), video("jack/jack_person2.mp4")]
+    assert [v.group for v in group_by(videos, r"person\d")] == ["person1", "person1", "person2"]
+    assert [v.group for v in group_by(videos, r"_person(\d)")] == ["1", "1", "2"]
+    with pytest.raises(UserError, match=r"matches nothing in jack/jack_person2\.mp4"):
+        group_by(videos, "bend")
+    with pytest.raises(UserError, match="is no regular expression"):
+        group_by(videos, "(")
+
+
+def test_links_and_moves(tmp_path):
+    for name in ("a/1.mp4", "b/1.mp4"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(name)
+    videos = [Video(n, tmp_path / n, "x", "train") for n in ("a/1.mp4", "b/1.mp4")]
+    linked = arrange(videos, tmp_path / "links", move=False)
+    assert [v.name for v in linked] == ["train/x/1.mp4", "train/x/b_1.mp4"]
+    assert [v.path.read_text() for v in linked] == ["a/1.mp4", "b/1.mp4"]
+    with pytest.raises(UserError, match="exists already"):
+        arrange(videos, tmp_path / "links", move=True)
+    assert (tmp_path / "a" / "1.mp4").exists()
+    moved = arrange(videos, tmp_path / "moved", move=True)
+    assert not (tmp_path / "a" / "1.mp4").exists()
+    assert [v.path.read_text() for v in moved] == ["a/1.mp4", "b/1.mp4"]
+    with pytest.raises(UserError, match="does not exist; nothing was moved"):
+        arrange(videos, tmp_path / "again", move=True)
+
+
+# -- official lists --------------------------------------------------------------------------------
+
+
+def test_ucf101(tmp_path):
+    (tmp_path / "classInd.txt").write_text("1 ApplyEyeMakeup\r\n2 Archery\r\n")
+    (tmp_path / "trainlist01.txt").write_text(
+        "ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1\r\nArchery/v_Archery_g08_c02.avi 2\r\n"
+    )
+    (tmp_path / "testlist01.txt").write_text("Archery/v_Archery_g01_c01.avi\n")
+    assert read_list(tmp_path / "trainlist01.txt") == [
+        Entry("ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01", "ApplyEyeMakeup", "train", "ApplyEyeMakeup_g08"),
+        Entry("Archery/v_Archery_g08_c02", "Archery", "train", "Archery_g08"),
+    ]
+    assert read_list(tmp_path / "testlist01.txt")[0].split == "test"
+    (tmp_path / "trainlist02.txt").write_text("Archery/v_Archery_g08_c02.avi 1\n")
+    with pytest.raises(UserError, match=r"trainlist02\.txt, line 1: .* the number of the class 'ApplyEyeMakeup'"):
+        read_list(tmp_path / "trainlist02.txt")
+
+
+def test_hmdb51(tmp_path):
+    path = tmp_path / "brush_hair_test_split1.txt"
+    path.write_text("April_09_brush_hair_u_nm_np1_ba_goo_0.avi 1 \nb (2).avi 2 \nc.avi 0 \n")
+    assert read_list(path) == [
+        Entry("brush_hair/April_09_brush_hair_u_nm_np1_ba_goo_0", "brush_hair", "train"),
+        Entry("brush_hair/b (2)", "brush_hair", "test"),
+    ]
+    path.write_text("a.avi 7\n")
+    with pytest.raises(UserError, match=r"line 1: 'a\.avi 7' is no line of an HMDB51 list"):
+        read_list(path)
+
+
+def test_kinetics(tmp_path):
+    path = tmp_path / "validate.csv"
+    path.write_text("label,youtube_id,time_start,time_end,split,is_cc\ntesting apple,---QUuC4vJs,84,94,validate,0\n")
+    assert read_list(path) == [Entry("---QUuC4vJs_000084_000094", "testing apple", "val", "---QUuC4vJs")]
+
+
+def test_video_name_and_tag(tmp_path):
+    (tmp_path / "test.csv").write_text(",video_name,tag\n0,v_Archery_g01_c01.avi,Archery\n")
+    assert read_list(tmp_path / "test.csv") == [Entry("v_Archery_g01_c01", "Archery", "test")]
+    for name, text, message in (
+        ("list.csv", "video_name,tag\na.avi,b\n", "does not say which split"),
+        ("train.csv", "name\na\n", "has the columns name"),
+        ("train.csv", "video_name,tag\n,b\n", "line 2: the column 'video_name' is empty"),
+    ):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(UserError, match=message):
+            read_list(tmp_path / name)
+
+
+def test_lists_are_matched_with_files():
+    videos = [video("Archery/v1.avi", "Archery"), video("deep/Archery/v2.avi"), video("Archery/v3.avi")]
+    entries = [Entry("Archery/v1", "Archery", "train"), Entry("v2", "Archery", "test"), Entry("v9", "Archery", "test")]
+    applied = apply_lists(videos, entries)
+    assert [(v.name, v.split) for v in applied.videos] == [("Archery/v1.avi", "train"), ("deep/Archery/v2.avi", "test")]
+    assert applied.missing == ["v9"]
+    assert applied.unlisted == ["Archery/v3.avi"]
+    with pytest.raises(UserError, match="listed for train and for test"):
+        apply_lists(videos, [Entry("v1", "Archery", "train"), Entry("v1", "Archery", "test")])
+    with pytest.raises(UserError, match="2 files have that name"):
+        apply_lists([video("a/1.avi"), video("b/1.avi")], [Entry("1", "a", "train")])

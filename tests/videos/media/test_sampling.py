@@ -1,0 +1,112 @@
+"""Sampling by property: sorted, in range, without repeats, and what each rule promises."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import UserError
+from pipeline.videos.media.sampling import Sampling
+
+RULES = st.one_of(
+    st.integers(1, 60).map(lambda n: f"uniform:{n}"),
+    st.integers(1, 60).map(lambda n: f"first:{n}"),
+    st.integers(1, 60).map(lambda n: f"every:{n}"),
+    st.floats(0.1, 120).map(lambda rate: f"fps:{rate:.3f}"),
+    st.just("all"),
+)
+TIMES = st.lists(st.floats(0.002, 2.0), max_size=200).map(lambda gaps: np.cumsum([0.0, *gaps])[: len(gaps)])
+
+
+@given(RULES, TIMES)
+def test_indices_are_sorted_in_range_and_not_repeated(rule, times):
+    indices = Sampling.parse(rule).indices(times)
+    assert indices.dtype == np.int64
+    assert np.all(np.diff(indices) > 0)
+    assert len(indices) == 0 if len(times) == 0 else (indices[0] >= 0 and indices[-1] < len(times))
+    assert (len(indices) > 0) == (len(times) > 0)
+
+
+@given(st.integers(0, 500), st.integers(1, 60))
+def test_uniform_covers_first_and_last_evenly(frames, count):
+    indices = Sampling("uniform", count).indices(np.arange(frames) / 25)
+    assert len(indices) == min(frames, count)
+    if frames > count > 1:
+        assert (indices[0], indices[-1]) == (0, frames - 1)
+        assert np.ptp(np.diff(indices)) <= 1
+    elif frames <= count:
+        assert indices.tolist() == list(range(frames))
+
+
+@given(st.integers(0, 500), st.integers(1, 60))
+def test_first_and_every(frames, amount):
+    times = np.arange(frames) / 25
+    assert Sampling("first", amount).indices(times).tolist() == list(range(min(frames, amount)))
+    assert Sampling("every", amount).indices(times).tolist() == list(range(0, frames, amount))
+    assert Sampling("all").indices(times).tolist() == list(range(frames))
+
+
+@given(st.floats(0.2, 60), TIMES.filter(lambda times: len(times) > 0), st.floats(-5, 5))
+def test_rate_takes_the_frame_on_screen_at_each_tick(rate, times, shift):
+    indices = Sampling("fps", rate).indices(times + shift)
+    slack = min(1e-3, 0.1 / rate)
+    tick, on_screen = 0, set()
+    while tick / rate <= times[-1] + slack:
+        on_screen.add(max(i for i, time in enumerate(times) if time <= tick / rate + slack))
+        tick += 1
+    # A tick that falls on the border of a rounding error may go either way.
+    assert len(set(indices.tolist()) ^ on_screen) <= 2
+    assert indices[0] == 0
+
+
+def test_rates_on_steady_videos():
+    times = np.arange(100) / 25
+    assert Sampling.parse("fps:5").indices(times).tolist() == list(range(0, 100, 5))
+    assert Sampling.parse("fps:25").indices(times).tolist() == list(range(100))
+    assert Sampling.parse("fps:100").indices(times).tolist() == list(range(100))
+    ntsc = np.round(np.arange(300) * 1001 / 30000, 3)  # As Matroska rounds them.
+    assert Sampling.parse("fps:29.97002997").indices(ntsc).tolist() == list(range(300))
+
+
+@given(RULES)
+def test_text_is_read_back(rule):
+    sampling = Sampling.parse(rule)
+    assert Sampling.parse(str(sampling)) == sampling
+
+
+@pytest.mark.parametrize(
+    "text", ["", "uniform", "uniform:0", "uniform:-3", "uniform:2.5", "fps:0", "fps:x", "fps:nan", "all:3", "middle:3"]
+)
+def test_what_is_no_rule_is_refused(text):
+    with pytest.raises(UserError, match="sampling"):
+        Sampling.parse(text)
+
+
+@given(RULES, RULES, TIMES)
+def test_thinning_picks_what_the_sparser_rule_would_have_picked(dense, sparse, times):
+    dense, sparse = Sampling.parse(dense), Sampling.parse(sparse)
+    if not dense.contains(sparse):
+        return
+    picked = dense.indices(times)
+    thinned = picked[sparse.thin(times[picked], picked, dense)]
+    assert thinned.tolist() == sparse.indices(times).tolist()
+
+
+@pytest.mark.parametrize(
+    ("dense", "sparse", "contained"),
+    [
+        ("all", "uniform:7", True),
+        ("all", "fps:3", True),
+        ("every:2", "every:6", True),
+        ("every:2", "every:3", False),
+        ("first:9", "first:4", True),
+        ("first:4", "first:9", False),
+        ("uniform:20", "uniform:10", False),
+        ("uniform:20", "uniform:20", True),
+        ("fps:10", "fps:2", False),
+    ],
+)
+def test_which_samplings_contain_which(dense, sparse, contained):
+    assert Sampling.parse(dense).contains(Sampling.parse(sparse)) is contained
