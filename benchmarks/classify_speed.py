@@ -28,8 +28,10 @@ import numpy as np
 from pipeline.cli import command
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.store.feature_source import FeatureSource
 from pipeline.parallel.machine import reuse_freed_memory
-from pipeline.training.checkpoint import Checkpoint, TimeScale, write_folder
+from pipeline.training.checkpoint import Checkpoint, write_folder
+from pipeline.training.data.time_scale import TimeScale
 from pipeline.training.data.windows import WindowSpec
 from pipeline.videos.media import open_video
 from pipeline.videos.media.writer import VideoWriter
@@ -50,11 +52,10 @@ def make_checkpoint(folder: Path, backbone: str, source: str, sampling: str, len
     checkpoint = Checkpoint(
         folder=folder,
         classes=("Football", "Commercials", "Studio"),
-        recipe=Recipe(sampling, backbone, network.digest, *network.size),
+        sources=(FeatureSource(Recipe(sampling, backbone, network.digest, *network.size), weights.absolute()),),
         window=WindowSpec(length),
         head=head,
         shape=(network.dimensions,),
-        weights_source=weights.absolute(),
         time_scale=TimeScale(3.0, 2.9, 3.1, 0.2),
     )
     with write_folder(folder, overwrite=True) as temporary:

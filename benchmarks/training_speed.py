@@ -26,6 +26,7 @@ import numpy as np
 
 from pipeline.cli import command
 from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.store.feature_source import FeatureSource
 from pipeline.extraction.store.timesteps import LoadedSteps
 from pipeline.training.data.dataset import Dataset, windows_of
 from pipeline.training.data.windows import WindowSpec
@@ -56,8 +57,7 @@ def drawn_dataset() -> Dataset:
     return Dataset(
         precision="",
         folder=Path("drawn"),
-        recipe=Recipe("all", "imported", "0" * 64, 1, 1),
-        weights_source="",
+        sources=(FeatureSource(Recipe("all", "imported", "0" * 64, 1, 1), ""),),
         classes=names,
         videos=tuple(Video(str(row), Path(str(row)), names[label]) for row, label in enumerate(labels)),
         labels=labels,

@@ -331,8 +331,8 @@ def _same_network(recipe: Recipe, source: WeightsSource | None) -> tuple:
 
 
 def recipes_of(checkpoint: Checkpoint) -> list[Recipe]:
-    """The recipe of each stream that goes into a checkpoint: one, or two where stores were joined."""
-    return [checkpoint.recipe, *([checkpoint.joined.recipe] if checkpoint.joined else [])]
+    """The recipe of each source of a checkpoint's features."""
+    return [source.recipe for source in checkpoint.sources]
 
 
 def _check_precision(checkpoint: Checkpoint, weights: str | None, precision: str) -> None:
@@ -368,7 +368,7 @@ def weights_of(checkpoint: Checkpoint, weights: str | None) -> list[WeightsSourc
             f"{checkpoint.folder} was trained on imported features, and what made them is not known; "
             "classify needs a checkpoint of features that extract_features.py made"
         )
-    named = [checkpoint.weights_source, *([checkpoint.joined.weights_source] if checkpoint.joined else [])]
+    named = [source.weights_source for source in checkpoint.sources]
     if weights is not None:
         return [WeightsSource(weights)] * len(named)
     sources: list[WeightsSource | None] = []

@@ -25,8 +25,9 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.extraction.network.int8_model import INT8, INT8_FILES
 from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.store.feature_source import FeatureSource
 from pipeline.files.replacing import replace_folder
-from pipeline.training.data.fusion import Stream
+from pipeline.training.data.time_scale import TimeScale
 from pipeline.training.data.windows import WindowSpec
 
 if TYPE_CHECKING:
@@ -47,41 +48,25 @@ FRAMES_AT_ONCE = 32  # frames in one call of a network on frames, which keeps me
 
 
 @dataclass(frozen=True)
-class TimeScale:
-    """How the training clips lay in time, all in seconds; 0 where it is not known (imported sequences)."""
-
-    median: float
-    """Median duration of the training clips."""
-    shortest: float
-    longest: float
-    step: float | None = None
-    """Time from one step to the next for recipes by rate; None where it depends on the clip's length."""
-
-
-@dataclass(frozen=True)
 class Checkpoint:
     """A trained head with all that is needed to use it."""
 
     folder: Path
     classes: tuple[str, ...]
     """Names of the classes, in the order of the probabilities."""
-    recipe: Recipe
-    """What made the features."""
+    sources: tuple[FeatureSource, ...]
+    """What made the features: one network, or two whose features are side by side."""
     window: WindowSpec
     """The windows it was trained on."""
     head: HeadSpec
     shape: tuple[int, ...]
     """Of one step: ``(D,)`` for features, ``(H, W, 3)`` for frames."""
-    weights_source: str
-    """What was named as ``--weights`` of the backbone; see `FeatureStore.weights_source`."""
     time_scale: TimeScale
     temperature: float = 1.0
     """Logits are divided by it before the softmax."""
     threshold: float = 0.0
     """Below this probability the answer is "not sure"; 0 always answers."""
     versions: dict[str, str] = field(default_factory=dict)
-    joined: Stream | None = None
-    """What made the second part of the features, where two stores were joined."""
     format: int = FORMAT
 
     def __repr__(self) -> str:
@@ -116,17 +101,15 @@ class Checkpoint:
             return cls(
                 folder=folder,
                 classes=tuple(values["classes"]),
-                recipe=Recipe.from_json(json.dumps(values["recipe"])),
+                sources=tuple(_source(part) for part in (values, values.get("joined")) if part is not None),
                 window=WindowSpec(**values["window"]),
                 head=HeadSpec(**values["head"]),
                 # Before there were networks on frames, the length of a feature vector stood alone.
                 shape=tuple(map(int, values.get("shape") or [values["dimensions"]])),
-                weights_source=values["weights_source"],
                 time_scale=TimeScale(**values["time_scale"]),
                 temperature=float(values["temperature"]),
                 threshold=float(values["threshold"]),
                 versions=values["versions"],
-                joined=_stream(values.get("joined")),
                 format=found,
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -138,8 +121,16 @@ class Checkpoint:
         """The content of ``checkpoint.json``."""
         values = asdict(self)
         del values["folder"]
+        # On disk the first source has its keys beside the others, as it was before there were two.
+        first, *second = values.pop("sources")
+        values |= first | {"joined": second[0] if second else None}
         values["needs"] = self.needs
         return json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+    @property
+    def recipe(self) -> Recipe:
+        """Of the first source, which decides the sampling."""
+        return self.sources[0].recipe
 
     @property
     def needs(self) -> str:
@@ -233,10 +224,8 @@ class Checkpoint:
         return softmax(self.logits(features, mask), self.temperature)
 
 
-def _stream(values: dict[str, Any] | None) -> Stream | None:
-    if values is None:
-        return None
-    return Stream(Recipe.from_json(json.dumps(values["recipe"])), values["weights_source"])
+def _source(values: dict[str, Any]) -> FeatureSource:
+    return FeatureSource(Recipe.from_json(json.dumps(values["recipe"])), values["weights_source"])
 
 
 def rows_at_once(shape: tuple[int, ...], length: int, of_features: int = BATCH) -> int:

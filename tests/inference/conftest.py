@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.store.feature_source import FeatureSource
 from pipeline.inference.classifier import Classifier
-from pipeline.training.checkpoint import Checkpoint, TimeScale, write_folder
+from pipeline.training.checkpoint import Checkpoint, write_folder
+from pipeline.training.data.time_scale import TimeScale
 from pipeline.training.data.windows import WindowSpec
 from tests.media import write_video
 
@@ -132,11 +134,10 @@ def write_untrained(
     values = {
         "folder": folder,
         "classes": classes,
-        "recipe": Recipe(sampling, "tiny", digest, size, size),
+        "sources": (FeatureSource(Recipe(sampling, "tiny", digest, size, size), "random:0"),),
         "window": WindowSpec(length),
         "head": spec,
         "shape": shape,
-        "weights_source": "random:0",
         "time_scale": time_scale or TimeScale(2.0, 1.8, 2.2, 0.1),
     }
     checkpoint = Checkpoint(**(values | changes))

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError, VideoError
+from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.store.feature_source import FeatureSource
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.inference.classifier import Classifier, Reading
 from pipeline.inference.timeline.smoothing import UNKNOWN, Smoothing
 from pipeline.inference.timeline.window_runner import WindowRunner
-from pipeline.training.checkpoint import TimeScale
+from pipeline.training.data.time_scale import TimeScale
 from pipeline.videos.catalog.catalog import open_catalog
 from pipeline.videos.media import open_video
 from tests.inference.conftest import CLASSES, FPS, write_pieces
@@ -188,7 +190,8 @@ def test_a_newer_checkpoint_is_refused(make_checkpoint):
 
 
 def test_weights_that_are_gone(make_checkpoint):
-    folder = make_checkpoint(weights_source="/gone/weights.h5")
+    gone = FeatureSource(Recipe("all", "tiny", "0" * 64, 16, 16), "/gone/weights.h5")
+    folder = make_checkpoint(sources=(gone,))
     with pytest.raises(UserError, match=r"came from /gone/weights\.h5, which is not there any more; name them by"):
         Classifier.load(folder)
 

@@ -12,10 +12,10 @@ from pipeline.extraction.features.decode_task import DecoderPool, Frames
 from pipeline.extraction.network.backbone import Backbone
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.store.feature_source import FeatureSource
 from pipeline.inference.classifier import Classifier, Reading
 from pipeline.inference.export.saved_model import check_export
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.training.data.fusion import Stream
 from pipeline.videos.media import open_video
 from tests.media import write_video
 
@@ -40,7 +40,8 @@ def test_both_streams_in_training_in_a_file_and_live(make_checkpoint, tmp_path):
     backbone = Backbone("tiny", weights=WeightsSource("random"), size=(32, 32), batch=1)
     colours = Recipe("every:3", "tiny", backbone.digest, 32, 32)
     motion = replace(colours, input="farneback")
-    folder = make_checkpoint(recipe=colours, length=4, size=32, shape=(128,), joined=Stream(motion, "random:0"))
+    sources = FeatureSource(colours, "random:0"), FeatureSource(motion, "random:0")
+    folder = make_checkpoint(sources=sources, length=4, size=32, shape=(128,))
     checkpoint = Checkpoint.load(folder)
 
     trained = []
@@ -84,4 +85,4 @@ def test_both_streams_in_training_in_a_file_and_live(make_checkpoint, tmp_path):
     with pytest.raises(UserError, match="sees two streams"):
         check_export(tmp_path / "model", checkpoint)
     with pytest.raises(UserError, match=r"sees motion \(farneback\)"):
-        check_export(tmp_path / "model", replace(checkpoint, recipe=motion, joined=None))
+        check_export(tmp_path / "model", replace(checkpoint, sources=sources[1:]))

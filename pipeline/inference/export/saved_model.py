@@ -50,8 +50,8 @@ def check_export(path: Path, checkpoint: Checkpoint) -> None:
     if path.suffix and path.with_suffix(_NAMES).exists():
         raise UserError(f"--export {path}: {path.with_suffix(_NAMES)} exists; choose another name or remove it")
     recipe = checkpoint.recipe
-    if checkpoint.joined is not None or recipe.input != "rgb":
-        seen = "two streams" if checkpoint.joined is not None else f"motion ({recipe.input})"
+    if len(checkpoint.sources) > 1 or recipe.input != "rgb":
+        seen = "two streams" if len(checkpoint.sources) > 1 else f"motion ({recipe.input})"
         raise UserError(f"--export: this checkpoint sees {seen}, which OpenCV makes; only colours can be exported")
     if recipe.quantised:
         raise UserError(

@@ -13,7 +13,7 @@ from pipeline.extraction.inputs.two_stream import Batch, Streams
 from pipeline.inference.timeline.smoothing import UNKNOWN, LiveSmoother, Smoothing
 from pipeline.inference.timeline.window_grid import clip_step
 from pipeline.inference.timeline.window_runner import Head
-from pipeline.training.checkpoint import TimeScale
+from pipeline.training.data.time_scale import TimeScale
 from pipeline.videos.media.reader import Frame
 from pipeline.videos.media.sampling import Sampling
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.training.checkpoint import TimeScale
+from pipeline.training.data.time_scale import TimeScale
 from pipeline.videos.media.sampling import Sampling
 
 _SLACK = 0.02  # a video longer by this fraction than the longest training clip is still one clip

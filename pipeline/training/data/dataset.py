@@ -14,14 +14,14 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.store.feature_source import FeatureSource
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.extraction.store.timesteps import Steps, StoredSteps
 from pipeline.files.tables import natural_key, plural
 from pipeline.parallel.memory import free_memory
 from pipeline.parallel.prefetch import ahead
-from pipeline.training.checkpoint import TimeScale
 from pipeline.training.data.frame_labels import read_labels
-from pipeline.training.data.fusion import Stream
+from pipeline.training.data.time_scale import TimeScale
 from pipeline.training.data.windows import WindowSpec, default_window, window_for_frames
 from pipeline.videos.catalog.catalog import Video
 from pipeline.videos.media.sampling import Sampling
@@ -48,8 +48,8 @@ class Dataset:
 
     folder: Path
     """The store."""
-    recipe: Recipe
-    weights_source: str
+    sources: tuple[FeatureSource, ...]
+    """What made the features: one store, or two whose features are side by side; see `fusion.join`."""
     precision: str
     """The arithmetic that the features were computed in."""
     classes: tuple[str, ...]
@@ -74,8 +74,6 @@ class Dataset:
     """``(sum of steps,)`` int64, the class of each step where single frames are labelled, -1 where none is."""
     copies: Copies | None = None
     """Augmented copies; only `with_copies` shows them."""
-    joined: Stream | None = None
-    """Where the second part of each feature vector comes from; see `pipeline.training.data.fusion.join`."""
 
     def __repr__(self) -> str:
         return (
@@ -97,9 +95,14 @@ class Dataset:
         return math.prod(self.shape)
 
     @property
+    def recipe(self) -> Recipe:
+        """Of the first source, which decides the sampling, the labels and the splits."""
+        return self.sources[0].recipe
+
+    @property
     def fingerprint(self) -> str:
-        """Of the recipe, or of both where two stores are joined."""
-        return self.recipe.fingerprint + (f"+{self.joined.recipe.fingerprint}" if self.joined else "")
+        """Of the recipe, or of both where there are two."""
+        return "+".join(source.recipe.fingerprint for source in self.sources)
 
     @property
     def names(self) -> list[str]:
@@ -219,8 +222,7 @@ def open_dataset(
     )
     return Dataset(
         folder=store.folder,
-        recipe=store.recipe,
-        weights_source=store.weights_source,
+        sources=(FeatureSource(store.recipe, store.weights_source),),
         precision=store.precision,
         classes=classes,
         videos=tuple(videos),

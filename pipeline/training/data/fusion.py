@@ -5,27 +5,16 @@ Source: Simonyan and Zisserman 2014, Two-Stream Convolutional Networks; here the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.store.feature_source import FeatureSource
 from pipeline.extraction.store.timesteps import Steps
-
-if TYPE_CHECKING:
-    from pipeline.training.data.dataset import Dataset
-
-
-@dataclass(frozen=True)
-class Stream:
-    """Where the second part of each feature vector comes from."""
-
-    recipe: Recipe
-    weights_source: str
-    """See `FeatureStore.weights_source`."""
+from pipeline.training.data.dataset import Dataset
 
 
 class JoinedSteps:
@@ -94,26 +83,30 @@ def join(data: Dataset, other: Dataset) -> Dataset:
         data,
         features=JoinedSteps(data.features, other.features, places),
         copies=None,  # those of two stores need not be varied in the same way
-        joined=Stream(other.recipe, other.weights_source),
+        sources=data.sources + other.sources,
         precision=",".join(sorted({data.precision, other.precision} - {""})),
     )
 
 
-def check_joined(folder: Path, wanted: Stream | None, given: Stream | None) -> None:
+def check_sources(folder: Path, wanted: Sequence[FeatureSource], given: Sequence[FeatureSource]) -> None:
     """Refuse a second store of another recipe than a checkpoint was trained on, a missing one or one too many.
+
+    Args:
+        folder: the checkpoint.
+        wanted: what it was trained on.
+        given: what it is to be applied to.
 
     Raises:
         UserError: the line says what to do.
     """
-    if wanted is None and given is not None:
+    if len(wanted) < len(given):
         raise UserError(f"{folder} was trained on one store; leave out --join")
-    if wanted is not None and given is None:
-        raise UserError(
-            f"{folder} was trained on two stores; name the second one ({wanted.recipe.backbone}, input "
-            f"{wanted.recipe.input}) by --join"
-        )
-    if wanted is not None and given is not None and wanted.recipe != given.recipe:
-        raise UserError(
-            f"the joined store has features of another recipe than {folder} was trained on: "
-            f"{given.recipe.differences(wanted.recipe)}"
-        )
+    if len(wanted) > len(given):
+        second = f"{wanted[1].recipe.backbone}, input {wanted[1].recipe.input}"
+        raise UserError(f"{folder} was trained on two stores; name the second one ({second}) by --join")
+    for there, here in zip(wanted[1:], given[1:], strict=True):
+        if there.recipe != here.recipe:
+            raise UserError(
+                f"the joined store has features of another recipe than {folder} was trained on: "
+                f"{here.recipe.differences(there.recipe)}"
+            )

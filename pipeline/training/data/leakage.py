@@ -87,7 +87,7 @@ class LeakReport:
 def threshold_for(data: Dataset) -> float:
     """From which cosine on two sequences are near-identical; to a random network, and in pixels, most look alike."""
     pixels = len(data.shape) == 3
-    return COPY_THRESHOLD if pixels or data.weights_source.startswith("random") else THRESHOLD
+    return COPY_THRESHOLD if pixels or data.sources[0].weights_source.startswith("random") else THRESHOLD
 
 
 def find_leaks(data: Dataset, split: Split, groups: Sequence[str], *, threshold: float = THRESHOLD) -> LeakReport:

@@ -11,7 +11,7 @@ from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.store import read_recipe
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.data.dataset import Dataset, windows_of
-from pipeline.training.data.fusion import check_joined
+from pipeline.training.data.fusion import check_sources
 from pipeline.training.evaluation.predictions import Predictions, predictions_of
 from pipeline.videos.catalog.catalog import SPLITS
 from pipeline.videos.media.sampling import Sampling
@@ -62,7 +62,7 @@ def check_fits(checkpoint: Checkpoint, data: Dataset) -> None:
         UserError: the line says what differs.
     """
     checkpoint.head.check_input(data.shape, str(data.folder))
-    check_joined(checkpoint.folder, checkpoint.joined, data.joined)
+    check_sources(checkpoint.folder, checkpoint.sources, data.sources)
     if data.recipe != checkpoint.recipe:
         raise UserError(
             f"{data.folder} has features of another recipe than {checkpoint.folder} was trained on: "

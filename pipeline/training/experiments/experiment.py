@@ -167,16 +167,14 @@ def save(run: Run, folder: Path, *, overwrite: bool = False) -> Checkpoint:
     checkpoint = Checkpoint(
         folder=folder,
         classes=data.classes,
-        recipe=data.recipe,
+        sources=data.sources,
         window=run.window,
         head=run.head,
         shape=data.shape,
-        weights_source=data.weights_source,
         time_scale=data.time_scale(run.split.train),
         temperature=run.results["temperature"],
         threshold=run.results["threshold"],
         versions=versions() | {"precision": data.precision},
-        joined=data.joined,
     )
     with write_folder(folder, overwrite=overwrite) as temporary:
         if data.recipe.quantised:  # joined stores are never of int8

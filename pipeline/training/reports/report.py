@@ -109,18 +109,16 @@ def _matrix(counts: np.ndarray, classes: Sequence[str]) -> list[tuple[str, list[
 
 def _facts(results: dict[str, Any], data: Dataset, versions: dict[str, str]) -> list[tuple[str, str]]:
     recipe = data.recipe
-    joined = data.joined
-    recipes = [recipe, *([joined.recipe] if joined else [])]
-    sources = [data.weights_source, *([joined.weights_source] if joined else [])]
+    made = " + ".join(_stream(source.recipe) for source in data.sources)
     head, window, training = results["head"], results["window"], results["training"]
     return [
         ("store", str(data.folder)),
         (
             "features" if len(data.shape) == 1 else "frames",
-            f"{' + '.join(_stream(one) for one in recipes)}, {'x'.join(map(str, data.shape))} values a frame",
+            f"{made}, {'x'.join(map(str, data.shape))} values a frame",
         ),
         ("sampling", f"{recipe.sampling}, {recipe.crop} crop, {recipe.height}x{recipe.width}, {recipe.interpolation}"),
-        ("weights", " + ".join(map(_weights, recipes, sources))),
+        ("weights", " + ".join(_weights(source.recipe, source.weights_source) for source in data.sources)),
         ("fingerprint", data.fingerprint),
         ("window", f"{window['length']} steps, stride {window['stride']}, {window['policy']}"),
         ("head", ", ".join(f"{name} {value}" for name, value in head.items())),

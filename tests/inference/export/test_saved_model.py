@@ -127,9 +127,15 @@ def test_what_cannot_be_exported(checkpoint, tmp_path):
     with pytest.raises(UserError, match=r"expected a folder \(SavedModel\) or a name ending in \.tflite"):
         check_export(tmp_path / "model.pb", whole)
     with pytest.raises(UserError, match="only bilinear"):
-        check_export(tmp_path / "model", replace(whole, recipe=replace(whole.recipe, interpolation="area")))
+        check_export(
+            tmp_path / "model",
+            replace(whole, sources=(replace(whole.sources[0], recipe=replace(whole.recipe, interpolation="area")),)),
+        )
     with pytest.raises(UserError, match="has an int8 network of OpenVINO in it"):
-        check_export(tmp_path / "model", replace(whole, recipe=replace(whole.recipe, quantised="ab" * 32)))
+        check_export(
+            tmp_path / "model",
+            replace(whole, sources=(replace(whole.sources[0], recipe=replace(whole.recipe, quantised="ab" * 32)),)),
+        )
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="is no folder"):
         check_export(tmp_path / "file" / "model", whole)

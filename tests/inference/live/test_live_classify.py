@@ -13,7 +13,7 @@ from pipeline.errors import UserError
 from pipeline.inference.classifier import Classifier, Reading
 from pipeline.inference.live.live_classify import StepPicker
 from pipeline.inference.timeline.smoothing import UNKNOWN, Smoothing
-from pipeline.training.checkpoint import TimeScale
+from pipeline.training.data.time_scale import TimeScale
 from pipeline.videos.media import open_video
 from pipeline.videos.media.reader import Frame
 from pipeline.videos.media.sampling import Sampling

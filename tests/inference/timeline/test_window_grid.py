@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import UserError
 from pipeline.inference.timeline.window_grid import Grid, aligned_starts, clip_step, lay_grid, nearest_frames
-from pipeline.training.checkpoint import TimeScale
+from pipeline.training.data.time_scale import TimeScale
 from pipeline.videos.media.sampling import Sampling
 
 CLIPS = TimeScale(median=3.0, shortest=2.0, longest=4.0)

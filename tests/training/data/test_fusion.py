@@ -11,7 +11,7 @@ from pipeline.extraction.store.shard_writer import StoreWriter
 from pipeline.extraction.store.store import CATALOG_FILE, FeatureStore, Source
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.data.dataset import open_dataset, windows_of
-from pipeline.training.data.fusion import check_joined, join
+from pipeline.training.data.fusion import check_sources, join
 from pipeline.training.data.windows import WindowSpec
 from pipeline.videos.catalog.catalog_table import write_catalog
 
@@ -77,7 +77,7 @@ def test_a_checkpoint_of_two_stores_wants_both(store, tmp_path, capsys):
 
     assert call(train.main, *arguments, "--join", second)[0] == 0
     checkpoint = Checkpoint.load(out)
-    assert (checkpoint.joined.recipe, checkpoint.dimensions) == (MOTION, 17)
+    assert (checkpoint.sources[1].recipe, checkpoint.dimensions) == (MOTION, 17)
     assert "tiny, avg_pool + tiny, avg_pool of farneback, 17 values a frame" in (out / "report.html").read_text()
     status, printed = call(evaluate.main, out, store, "--join", second)
     assert status == 0
@@ -90,4 +90,4 @@ def test_a_checkpoint_of_two_stores_wants_both(store, tmp_path, capsys):
     assert "the joined store has features of another recipe" in printed.err
     assert "input dis, not farneback" in printed.err
     with pytest.raises(UserError, match="was trained on one store; leave out --join"):
-        check_joined(out, None, checkpoint.joined)
+        check_sources(out, checkpoint.sources[:1], checkpoint.sources)

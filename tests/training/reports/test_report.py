@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.extraction.store.feature_source import FeatureSource
 from pipeline.extraction.store.timesteps import LoadedSteps
 from pipeline.training.data.splits import groups_of, make_split
 from pipeline.training.experiments.experiment import save, train
@@ -88,7 +89,7 @@ def test_names_are_text_and_the_contents_are_there(page):
 )
 def test_it_says_of_what_weights_the_features_are(data, recipe, source, said):
     results = {"head": {}, "window": {"length": 3, "stride": 3, "policy": "pad"}, "training": {"augmentation": {}}}
-    data = replace(data, recipe=replace(data.recipe, **recipe), weights_source=source)
+    data = replace(data, sources=(FeatureSource(replace(data.recipe, **recipe), source),))
     assert ("weights", said) in report._facts(results, data, {})
 
 
@@ -96,7 +97,8 @@ def test_pictures_of_a_store_stand_in_for_videos_that_are_gone(data):
     assert report._thumbnail(data, 3) == ""  # of features there is nothing to show
     pictures = np.zeros((len(data.features), 16, 16, 3), np.uint8)
     pictures[data.offsets[3] + data.steps[3] // 2] = (200, 10, 90)
-    frames = replace(data, features=LoadedSteps(pictures), recipe=replace(data.recipe, layer="pixels"))
+    of_pixels = FeatureSource(replace(data.recipe, layer="pixels"), "")
+    frames = replace(data, features=LoadedSteps(pictures), sources=(of_pixels,))
     address = report._thumbnail(frames, 3)
     shown = cv2.imdecode(np.frombuffer(base64.b64decode(address.split(",")[1]), np.uint8), cv2.IMREAD_COLOR_RGB)
     assert np.abs(shown.astype(int) - (200, 10, 90)).max() <= 4
