@@ -20,7 +20,7 @@ from pipeline.training.data.fusion import join
 from pipeline.training.data.splits import groups_of, make_folds
 from pipeline.training.experiments.experiment import train
 from pipeline.training.heads.registry import head_spec
-from pipeline.training.loop.fit import TrainSpec
+from pipeline.training.loop.spec import TrainSpec
 
 
 def main() -> None:

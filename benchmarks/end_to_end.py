@@ -88,7 +88,8 @@ def _measure(args: argparse.Namespace, place: Path) -> None:
 def _epoch(args: argparse.Namespace, store: Path, head, vary: str = "") -> float:
     """Seconds of one epoch of training, validation on as little as possible; the fastest after the first."""
     from pipeline.training.data.dataset import open_dataset, windows_of
-    from pipeline.training.loop.fit import TrainSpec, fit
+    from pipeline.training.loop.fit import fit
+    from pipeline.training.loop.spec import TrainSpec
 
     data = open_dataset(store)
     rows = np.arange(len(data))

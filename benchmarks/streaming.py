@@ -62,7 +62,7 @@ def measure(store: Path, memory: int, epochs: int, head: str, cold: bool) -> dic
     from pipeline.training.data.splits import groups_of, make_split
     from pipeline.training.experiments.experiment import train
     from pipeline.training.heads.registry import head_spec
-    from pipeline.training.loop.fit import TrainSpec
+    from pipeline.training.loop.spec import TrainSpec
 
     begun = time.perf_counter()
     data = open_dataset(store, memory=memory)

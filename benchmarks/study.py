@@ -239,7 +239,7 @@ def train_row(row: Row, out: Path, weights: str) -> dict[str, Any]:
     from pipeline.training.data.splits import groups_of, make_folds
     from pipeline.training.experiments.experiment import train
     from pipeline.training.heads.registry import head_spec
-    from pipeline.training.loop.fit import TrainSpec
+    from pipeline.training.loop.spec import TrainSpec
 
     data = open_dataset(out / "stores" / row.store.name)
     if row.joined is not None:

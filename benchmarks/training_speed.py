@@ -31,8 +31,9 @@ from pipeline.extraction.store.timesteps import LoadedSteps
 from pipeline.training.data.dataset import Dataset, windows_of
 from pipeline.training.data.windows import WindowSpec
 from pipeline.training.heads.registry import build_model, head_spec
-from pipeline.training.loop.fit import TrainSpec, fit
+from pipeline.training.loop.fit import fit
 from pipeline.training.loop.schedule import Epoch
+from pipeline.training.loop.spec import TrainSpec
 from pipeline.videos.catalog.catalog import Video
 
 ROOT = Path(__file__).parents[1]

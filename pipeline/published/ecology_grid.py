@@ -28,8 +28,9 @@ from pipeline.extraction.recipe import FRAMES
 from pipeline.files.tables import read_table, write_table
 from pipeline.training.checkpoint import MODEL_FILE, RESULTS_FILE, Checkpoint, write_folder
 from pipeline.training.data.dataset import Dataset
+from pipeline.training.evaluation.metrics import confusion, measure
 from pipeline.training.evaluation.predict import predict
-from pipeline.training.evaluation.predictions import Predictions, confusion, frame_means, measure
+from pipeline.training.evaluation.predictions import Predictions, frame_means
 from pipeline.training.experiments.experiment import CONFUSION_FILE, CURVES_FILE, HISTORY_FILE
 from pipeline.training.reports import plots
 

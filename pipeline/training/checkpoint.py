@@ -27,13 +27,13 @@ from pipeline.extraction.network.int8_model import INT8, INT8_FILES
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.feature_source import FeatureSource
 from pipeline.files.replacing import replace_folder
+from pipeline.training.compute.apply_head import probabilities_of, rows_at_once, run_in_batches
 from pipeline.training.data.time_scale import TimeScale
 from pipeline.training.data.windows import WindowSpec
+from pipeline.training.heads.spec import HeadSpec
 
 if TYPE_CHECKING:
     import keras
-
-    from pipeline.training.heads.registry import HeadSpec
 
 FORMAT = 1
 CHECKPOINT_FILE, MODEL_FILE, RESULTS_FILE = "checkpoint.json", "model.keras", "results.json"
@@ -43,8 +43,6 @@ _FILES = (
     *("curves.png", "loss_curve.png", "confusion_matrix.png", "report.html"),
     *(f"{INT8}/{name}" for name in INT8_FILES),
 )
-BATCH = 32  # rows in one call of the compiled function
-FRAMES_AT_ONCE = 32  # frames in one call of a network on frames, which keeps memory at some hundred MB
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ class Checkpoint:
         Raises:
             UserError: no checkpoint, a damaged one, or one of a newer format.
         """
-        from pipeline.training.heads.registry import HeadSpec
+        from pipeline.training.heads.registry import stored_spec
 
         folder = Path(folder)
         path = folder / CHECKPOINT_FILE
@@ -103,7 +101,7 @@ class Checkpoint:
                 classes=tuple(values["classes"]),
                 sources=tuple(_source(part) for part in (values, values.get("joined")) if part is not None),
                 window=WindowSpec(**values["window"]),
-                head=HeadSpec(**values["head"]),
+                head=stored_spec(values["head"]),
                 # Before there were networks on frames, the length of a feature vector stood alone.
                 shape=tuple(map(int, values.get("shape") or [values["dimensions"]])),
                 time_scale=TimeScale(**values["time_scale"]),
@@ -187,7 +185,7 @@ class Checkpoint:
 
     @functools.cached_property
     def _function(self):
-        from pipeline.training.compute.step import compile_head
+        from pipeline.training.compute.backend import compile_head
 
         return compile_head(self.model)
 
@@ -219,43 +217,16 @@ class Checkpoint:
         Raises:
             UserError: another shape, or a row without a real step.
         """
-        from pipeline.training.heads.registry import softmax
-
-        return softmax(self.logits(features, mask), self.temperature)
+        return probabilities_of(self.logits(features, mask), self.temperature)
 
 
 def _source(values: dict[str, Any]) -> FeatureSource:
     return FeatureSource(Recipe.from_json(json.dumps(values["recipe"])), values["weights_source"])
 
 
-def rows_at_once(shape: tuple[int, ...], length: int, of_features: int = BATCH) -> int:
-    """Windows of ``length`` steps in one call of a compiled head; fewer of frames, which take far more memory."""
-    return max(1, FRAMES_AT_ONCE // length) if len(shape) == 3 else of_features
-
-
 def _narrow(features: np.ndarray) -> np.ndarray:
     """Compiled functions take float16, float32 and bytes."""
     return features if features.dtype in (np.uint8, np.float16, np.float32) else features.astype(np.float32)
-
-
-def run_in_batches(function, features: np.ndarray, mask: np.ndarray, outputs: int, batch: int = BATCH) -> np.ndarray:
-    """Call a function of `compiled.compile_head` on any number of rows, always ``batch`` at a time.
-
-    Returns:
-        ``(n, outputs)`` float32.
-    """
-    result = np.empty((len(features), outputs), np.float32)
-    for start in range(0, len(features), batch):
-        rows = slice(start, start + batch)
-        part, real = features[rows], mask[rows]
-        if len(part) < batch:
-            # What fills the batch up is thrown away; its mask is True because a row without a real step is undefined.
-            filled, filled_mask = np.zeros((batch, *part.shape[1:]), part.dtype), np.ones((batch, part.shape[1]), bool)
-            filled[: len(part)], filled_mask[: len(part)] = part, real
-            result[rows] = function(filled, filled_mask)[: len(part)]
-        else:
-            result[rows] = function(part, real)
-    return result
 
 
 # -- writing ---------------------------------------------------------------------------------------

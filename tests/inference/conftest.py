@@ -90,7 +90,7 @@ def checkpoint(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from pipeline.training.data.splits import make_split
     from pipeline.training.experiments.experiment import save, train
     from pipeline.training.heads.registry import head_spec
-    from pipeline.training.loop.fit import TrainSpec
+    from pipeline.training.loop.spec import TrainSpec
 
     data = open_dataset(store)
     split = make_split(data, np.arange(len(data)).astype(str).tolist(), seed=0)

@@ -11,12 +11,13 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.training.checkpoint import Checkpoint, write_folder
+from pipeline.training.compute.apply_head import probabilities_of
 from pipeline.training.data.dataset import windows_of
 from pipeline.training.data.splits import groups_of, make_split
 from pipeline.training.data.windows import WindowSpec
 from pipeline.training.experiments.experiment import save, train
-from pipeline.training.heads.registry import head_spec, softmax
-from pipeline.training.loop.fit import TrainSpec
+from pipeline.training.heads.registry import head_spec
+from pipeline.training.loop.spec import TrainSpec
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_loading_gives_what_was_saved(run, checkpoint, data):
     assert loaded.head == head_spec(units=8)
     test = run.predictions["test"]
     again = loaded.predict(*test.windows.gather(np.arange(len(test.windows))))
-    np.testing.assert_allclose(again, softmax(test.window_logits, loaded.temperature), atol=1e-5)
+    np.testing.assert_allclose(again, probabilities_of(test.window_logits, loaded.temperature), atol=1e-5)
 
 
 def test_batch_size_and_order_do_not_matter(checkpoint, windows):
@@ -118,7 +119,7 @@ def test_the_model_opens_in_plain_keras_without_code(checkpoint, windows):
 
     model = keras.saving.load_model(checkpoint.folder / "model.keras", safe_mode=True, compile=False)
     np.testing.assert_allclose(
-        softmax(np.asarray(model([windows[0][:8], windows[1][:8]], training=False)), checkpoint.temperature),
+        probabilities_of(np.asarray(model([windows[0][:8], windows[1][:8]], training=False)), checkpoint.temperature),
         checkpoint.predict(windows[0][:8], windows[1][:8]),
         atol=1e-5,
     )

@@ -45,8 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.training.data.dataset import open_dataset
     from pipeline.training.data.fusion import join
     from pipeline.training.data.splits import groups_of
+    from pipeline.training.evaluation.metrics import confusion, measure, report_text
     from pipeline.training.evaluation.predict import predict, rows_of_part, thinned_to
-    from pipeline.training.evaluation.predictions import confusion, measure, report_text, write_predictions
+    from pipeline.training.evaluation.predictions import write_predictions
     from pipeline.training.reports import plots
 
     checkpoint = Checkpoint.load(args.checkpoint)

@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.training.data.dataset import open_dataset
     from pipeline.training.data.splits import groups_of, make_split
     from pipeline.training.experiments.search import finish, read_space, search
-    from pipeline.training.loop.fit import TrainSpec
+    from pipeline.training.loop.spec import TrainSpec
 
     space = read_space(args.grid)
     if args.weights is not None:

@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Keras takes seconds to import; --help and mistakes above must not wait for it.
     from pipeline.parallel.memory import parse_memory
     from pipeline.training.checkpoint import CHECKPOINT_FILE, check_free
-    from pipeline.training.compute.step import distribute
+    from pipeline.training.compute.devices import distribute
     from pipeline.training.data.dataset import open_dataset
     from pipeline.training.data.fusion import join
     from pipeline.training.data.splits import groups_of, make_folds, make_split
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _one(args: argparse.Namespace, data: Dataset, groups: list[str], split: Split) -> int:
-    from pipeline.training.evaluation.predictions import report_text
+    from pipeline.training.evaluation.metrics import report_text
     from pipeline.training.experiments.experiment import save
 
     say = command.say(args.quiet)
@@ -104,7 +104,7 @@ def _one(args: argparse.Namespace, data: Dataset, groups: list[str], split: Spli
 def _folds(args: argparse.Namespace, data: Dataset, groups: list[str], splits: list[Split]) -> int:
     import numpy as np
 
-    from pipeline.training.evaluation.predictions import pooled_ece
+    from pipeline.training.evaluation.metrics import pooled_ece
     from pipeline.training.experiments.experiment import save
 
     say = command.say(args.quiet)
@@ -137,7 +137,7 @@ def _train(args: argparse.Namespace, data: Dataset, groups: list[str], split: Sp
     from pipeline.training.data.windows import WindowSpec, window_in_seconds
     from pipeline.training.experiments.experiment import train
     from pipeline.training.heads.registry import head_spec
-    from pipeline.training.loop.fit import TrainSpec
+    from pipeline.training.loop.spec import TrainSpec
 
     head = head_spec(
         args.head,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from pipeline.training.heads.registry import softmax
+from pipeline.training.compute.apply_head import probabilities_of
 
 _RANGE = (-3.0, 3.0)  # of the logarithm of the temperature
 
@@ -35,7 +35,7 @@ def mean_by_video(logits: np.ndarray, of_window: np.ndarray, videos: int, temper
         ``(videos, C)`` float32.
     """
     total = np.zeros((videos, logits.shape[1]), np.float64)
-    np.add.at(total, of_window, softmax(logits, temperature))
+    np.add.at(total, of_window, probabilities_of(logits, temperature))
     return (total / np.maximum(1, np.bincount(of_window, minlength=videos))[:, None]).astype(np.float32)
 
 

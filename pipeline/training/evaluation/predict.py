@@ -13,6 +13,7 @@ from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.data.dataset import Dataset, windows_of
 from pipeline.training.data.fusion import check_sources
 from pipeline.training.evaluation.predictions import Predictions, predictions_of
+from pipeline.training.heads.registry import check_input
 from pipeline.videos.catalog.catalog import SPLITS
 from pipeline.videos.media.sampling import Sampling
 
@@ -61,7 +62,7 @@ def check_fits(checkpoint: Checkpoint, data: Dataset) -> None:
     Raises:
         UserError: the line says what differs.
     """
-    checkpoint.head.check_input(data.shape, str(data.folder))
+    check_input(checkpoint.head, data.shape, str(data.folder))
     check_sources(checkpoint.folder, checkpoint.sources, data.sources)
     if data.recipe != checkpoint.recipe:
         raise UserError(

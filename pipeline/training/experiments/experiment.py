@@ -29,18 +29,14 @@ from pipeline.training.data.leakage import LeakReport, find_leaks, threshold_for
 from pipeline.training.data.splits import Split
 from pipeline.training.data.windows import WindowSpec
 from pipeline.training.evaluation.calibration import expected_calibration_error, log_loss
-from pipeline.training.evaluation.predictions import (
-    Predictions,
-    confusion,
-    measure,
-    predictions_of,
-    temperature_of,
-    write_predictions,
-)
-from pipeline.training.heads.registry import HeadSpec
-from pipeline.training.loop.fit import Trained, TrainSpec, fit
+from pipeline.training.evaluation.metrics import confusion, measure
+from pipeline.training.evaluation.predictions import Predictions, predictions_of, temperature_of, write_predictions
+from pipeline.training.heads.registry import check_input
+from pipeline.training.heads.spec import HeadSpec
+from pipeline.training.loop.fit import Trained, fit
 from pipeline.training.loop.resume import Resumable
 from pipeline.training.loop.schedule import Epoch
+from pipeline.training.loop.spec import TrainSpec
 from pipeline.training.reports import plots
 from pipeline.training.reports.report import render
 
@@ -101,7 +97,7 @@ def train(
     spec = spec or TrainSpec()
     window = window or data.default_window(split.train)
     check_window(data, window)
-    head.check_input(data.shape, str(data.folder))
+    check_input(head, data.shape, str(data.folder))
     if spec.vary:
         check_varies(data.recipe.input)
     windows = {name: windows_of(data, rows, window) for name, rows in split.parts().items()}

@@ -31,11 +31,12 @@ from pipeline.training.data.batches import Augmentation
 from pipeline.training.data.dataset import Dataset, check_window
 from pipeline.training.data.splits import Split
 from pipeline.training.data.windows import WindowSpec
+from pipeline.training.evaluation.metrics import measure
 from pipeline.training.evaluation.predict import predict
-from pipeline.training.evaluation.predictions import measure
 from pipeline.training.experiments.experiment import names_of, save, train
-from pipeline.training.heads.registry import HEADS, HeadSpec, head_spec
-from pipeline.training.loop.fit import TrainSpec
+from pipeline.training.heads.registry import HEADS, check_input, head_spec
+from pipeline.training.heads.spec import HeadSpec
+from pipeline.training.loop.spec import TrainSpec
 from pipeline.training.reports.compare import write_comparison
 
 Point = dict[str, Any]
@@ -164,7 +165,7 @@ def settings_of(point: Point, base: TrainSpec, data: Dataset, split: Split) -> t
     changed = {names.get(key, key): point[key] for key in (*TRAIN_KEYS, "augment") if key in point}
     augmentation = Augmentation(**{key: point[key] for key in AUGMENTATION_KEYS if key in point})
     spec = replace(base, augmentation=augmentation, **changed)
-    head.check_input(data.shape, str(data.folder))
+    check_input(head, data.shape, str(data.folder))
     spec.check(head)
     return head, window, spec
 

@@ -1,12 +1,12 @@
 """What can be trained: heads on features and networks on frames, by name. A new one is one function and one line.
 
-The functions are in `feature_heads` and `networks`; `HEADS` has the settings that are used where none are given.
+The functions are in `sequence_heads` and `video_networks`; `HEADS` has the settings that are used where none are given.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import keras
@@ -17,16 +17,11 @@ from pipeline.errors import UserError
 from pipeline.extraction.network.backbone import dtype_policy
 from pipeline.extraction.network.registry import find_network
 from pipeline.extraction.network.weights import WeightsSource
-from pipeline.extraction.recipe import FRAMES as NO_NETWORK
-from pipeline.training.data.dataset import Windows
 from pipeline.training.heads import sequence_heads, video_networks
-from pipeline.training.heads.sequence_heads import FRAMES, POOLED
-from pipeline.training.heads.video_networks import ALL
+from pipeline.training.heads.normalisation import Statistics
+from pipeline.training.heads.spec import HeadSpec
 
-Statistics = dict[str, tuple[np.ndarray, np.ndarray]]  # mean and variance by the layer's name
-Build = Callable[[Any, Any, "HeadSpec", int], Any]
-POOLINGS = ("avg", "max")
-CELLS = (*video_networks.CELLS, "conv1d")
+Build = Callable[[Any, Any, HeadSpec, int], Any]
 
 
 @dataclass(frozen=True)
@@ -61,94 +56,6 @@ class Head:
     """The smallest side of a frame in pixels, for networks without a base."""
 
 
-@dataclass(frozen=True)
-class HeadSpec:
-    """A head with its settings; `head_spec` fills in what is not given."""
-
-    name: str
-    units: int
-    """Width of the hidden layers."""
-    layers: int
-    """How many layers are stacked."""
-    dropout: float
-    bidirectional: bool = True
-    """Whether recurrent layers read the window from both ends."""
-    base: str | None = None
-    """A network of keras.applications within the head; None where it has none."""
-    weights: str | None = None
-    """Where the base starts from: ``imagenet``, ``random:SEED`` or a file; None where there is no base."""
-    pooling: str | None = None
-    """``avg`` or ``max`` of the base's output over the picture."""
-    trainable: int | None = None
-    """How many of the base's last layers learn: 0 for a frozen one, -1 for all."""
-    cell: str | None = None
-    """What reads the base's features over time: lstm, gru, rnn or conv1d."""
-    kernel: int | None = None
-    """Steps that a convolution over time sees at once."""
-
-    def __post_init__(self) -> None:
-        if self.name not in HEADS:
-            raise UserError(f"head {self.name!r} is unknown; expected one of {', '.join(HEADS)}")
-        if self.units < 1:
-            raise UserError(f"--units {self.units}: expected 1 or more")
-        if not 1 <= self.layers <= 4:
-            raise UserError(f"--layers {self.layers}: expected 1 to 4")
-        if not 0 <= self.dropout < 1:
-            raise UserError(f"--dropout {self.dropout:g}: expected 0 or more and less than 1")
-        if self.base is not None and find_network(self.base).name == NO_NETWORK:
-            raise UserError(f"--base {self.base}: frames is no network, it stands for the pictures of a store")
-        if self.pooling is not None and self.pooling not in POOLINGS:
-            raise UserError(f"--pooling {self.pooling!r}: expected {' or '.join(POOLINGS)}")
-        if self.cell is not None and self.cell not in CELLS:
-            raise UserError(f"--cell {self.cell!r}: expected one of {', '.join(CELLS)}")
-        if self.trainable is not None and self.trainable < ALL:
-            raise UserError(f"--trainable {self.trainable}: expected a number of layers, 0 or more, or 'all'")
-        if self.kernel is not None and self.kernel < 1:
-            raise UserError(f"--kernel {self.kernel}: expected 1 or more steps")
-
-    @property
-    def from_nothing(self) -> bool:
-        """Whether the whole base is learnt from random weights."""
-        return self.trainable == ALL and (self.weights or "").startswith("random")
-
-    def settings(self) -> dict[str, Any]:
-        """All that is set, as plain values."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
-
-    def check_input(self, shape: tuple[int, ...], where: str) -> None:
-        """Refuse what the head cannot take.
-
-        Args:
-            shape: of one step: ``(D,)`` features or ``(H, W, 3)`` frames.
-            where: the store, for the line.
-
-        Raises:
-            UserError: features where frames are needed or the other way round, or frames that are too small.
-        """
-        head = HEADS[self.name]
-        found = "frames" if len(shape) == 3 else "features"
-        if found != head.needs:
-            fitting = ", ".join(name for name, other in HEADS.items() if other.needs == found)
-            store = (
-                "extract_features.py --backbone frames makes such a store"
-                if head.needs == "frames"
-                else "extract_features.py makes them with a --backbone of keras.applications"
-            )
-            raise UserError(
-                f"head {self.name} needs {head.needs}, and {where} holds {found}; {store}, or choose a head on "
-                f"{found}: {fitting}"
-            )
-        if found == "features":
-            return
-        smallest = find_network(self.base).smallest if self.base else head.smallest
-        if min(shape[:2]) < smallest:
-            raise UserError(
-                f"frames of {shape[0]}x{shape[1]} are too small for {self.name}"
-                + (f" with the base {self.base}" if self.base else "")
-                + f": each side needs at least {smallest} pixels; extract frames of another --size"
-            )
-
-
 def head_spec(
     name: str = "gru",
     *,
@@ -168,9 +75,7 @@ def head_spec(
     Raises:
         UserError: there is no such head, or a setting is out of range or not the user's to choose.
     """
-    head = HEADS.get(name)
-    if head is None:
-        raise UserError(f"head {name!r} is unknown; expected one of {', '.join(HEADS)}")
+    head = _find(name)
     given: dict[str, Any] = {
         "units": units,
         "layers": layers,
@@ -200,6 +105,58 @@ def head_spec(
         cell=chosen("cell"),
         kernel=chosen("kernel"),
     )
+
+
+def stored_spec(values: dict[str, Any]) -> HeadSpec:
+    """The spec that a checkpoint holds.
+
+    Raises:
+        UserError: there is no such head, or a setting is out of range.
+    """
+    spec = HeadSpec(**values)
+    _find(spec.name)
+    return spec
+
+
+def _find(name: str) -> Head:
+    if name not in HEADS:
+        raise UserError(f"head {name!r} is unknown; expected one of {', '.join(HEADS)}")
+    return HEADS[name]
+
+
+def check_input(spec: HeadSpec, shape: tuple[int, ...], where: str) -> None:
+    """Refuse what a head cannot take.
+
+    Args:
+        spec: the head.
+        shape: of one step: ``(D,)`` features or ``(H, W, 3)`` frames.
+        where: the store, for the line.
+
+    Raises:
+        UserError: features where frames are needed or the other way round, or frames that are too small.
+    """
+    head = HEADS[spec.name]
+    found = "frames" if len(shape) == 3 else "features"
+    if found != head.needs:
+        fitting = ", ".join(name for name, other in HEADS.items() if other.needs == found)
+        store = (
+            "extract_features.py --backbone frames makes such a store"
+            if head.needs == "frames"
+            else "extract_features.py makes them with a --backbone of keras.applications"
+        )
+        raise UserError(
+            f"head {spec.name} needs {head.needs}, and {where} holds {found}; {store}, or choose a head on "
+            f"{found}: {fitting}"
+        )
+    if found == "features":
+        return
+    smallest = find_network(spec.base).smallest if spec.base else head.smallest
+    if min(shape[:2]) < smallest:
+        raise UserError(
+            f"frames of {shape[0]}x{shape[1]} are too small for {spec.name}"
+            + (f" with the base {spec.base}" if spec.base else "")
+            + f": each side needs at least {smallest} pixels; extract frames of another --size"
+        )
 
 
 _SIZES = ("units", "layers", "dropout")
@@ -311,54 +268,3 @@ def build_model(
             layer.set_weights([mean, variance, np.zeros((), "int32")])
             layer.finalize_state()
     return model
-
-
-def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """Probabilities of logits ``(..., C)`` divided by ``temperature``, float32."""
-    scaled = np.asarray(logits, np.float64) / temperature
-    scaled -= scaled.max(axis=-1, keepdims=True)
-    powers = np.exp(scaled)
-    return (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
-
-
-def statistics_of(windows: Windows) -> Statistics:
-    """Mean and variance of the training windows: of their real steps, and of what `pooled` makes of them.
-
-    Returns:
-        Arrays ``(D,)`` and ``(2 D,)`` float32. A variance is kept off zero: a feature that is constant in
-        training would otherwise turn the rounding errors of float16 into values of thousands at inference.
-    """
-    frames, whole = _Moments(windows.data.dimensions), _Moments(2 * windows.data.dimensions)
-    for _, block, block_mask in windows.blocks():
-        for start in range(0, len(block), 64):  # what follows takes many times the memory of float16
-            features, mask = block[start : start + 64].astype(np.float32), block_mask[start : start + 64]
-            frames.add(features[mask])
-            pairs = np.abs(features[:, 1:] - features[:, :-1]) * mask[:, 1:, None]
-            count = mask.sum(axis=1, keepdims=True)
-            whole.add(np.hstack([features.sum(axis=1) / count, pairs.sum(axis=1) / np.maximum(1, count - 1)]))
-    return {FRAMES: frames.result(), POOLED: whole.result()}
-
-
-class _Moments:
-    """Mean and variance of rows that arrive in pieces."""
-
-    def __init__(self, dimensions: int) -> None:
-        self._count = 0
-        self._sum, self._squares = np.zeros(dimensions), np.zeros(dimensions)
-
-    def add(self, rows: np.ndarray) -> None:
-        self._count += len(rows)
-        self._sum += rows.sum(axis=0, dtype=np.float64)
-        self._squares += np.square(rows, dtype=np.float64).sum(axis=0)
-
-    def result(self) -> tuple[np.ndarray, np.ndarray]:
-        mean = self._sum / max(1, self._count)
-        variance = self._squares / max(1, self._count) - np.square(mean)
-        return mean.astype(np.float32), floor_variance(variance, mean)
-
-
-def floor_variance(variance: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """``(D,)`` float32 variances, none smaller than float16 can resolve or than a hundredth of the usual one."""
-    alive = variance[variance > 1e-6 * np.square(mean) + 1e-12]
-    usual = float(np.median(alive)) if len(alive) else 1.0
-    return np.maximum(variance, np.maximum(1e-2 * usual, np.square(1e-3 * mean))).astype(np.float32)

@@ -8,72 +8,29 @@ no code. The mask goes to every layer that takes one: Keras before 3.11 dropped 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from keras import layers, ops
 
-if TYPE_CHECKING:
-    from pipeline.training.heads.registry import HeadSpec
-
-FRAMES, POOLED = "frames", "pooled"  # names of the normalisation layers
-POSITIONS = 1024  # rows of the transformer's table; steps beyond share the last one
-
-# -- parts -----------------------------------------------------------------------------------------
-
-
-def pooled(x: Any, mask: Any) -> Any:
-    """The mean of a window and its motion, the mean of ``|x[t] - x[t-1]|``, side by side: ``(batch, 2 D)``.
-
-    What changes from frame to frame, and by how much, tells actions apart that look alike on average.
-    """
-    # Padding is on the right: a pair of steps is real where its second one is.
-    motion = masked_mean(ops.absolute(x[:, 1:] - x[:, :-1]), mask[:, 1:])
-    return ops.concatenate([masked_mean(x, mask), motion], axis=-1)
-
-
-def masked_mean(x: Any, mask: Any) -> Any:
-    """Mean over the real steps of ``(batch, L, D)``; zeros where there are none."""
-    real = as_weights(mask)
-    return ops.sum(x * real, axis=1) / ops.maximum(ops.sum(real, axis=1), 1.0)
-
-
-def as_weights(mask: Any) -> Any:
-    """The mask as ``(batch, L, 1)`` of 1.0 and 0.0."""
-    return ops.expand_dims(ops.cast(mask, "float32"), -1)
+from pipeline.training.heads.layers import POSITIONS, as_weights, encoder_block, masked_mean, pooled, to_logits
+from pipeline.training.heads.normalisation import FRAME_NORM, POOLED_NORM
+from pipeline.training.heads.spec import HeadSpec
 
 
 def _project(x: Any, spec: HeadSpec) -> Any:
     """Normalised features, some of them dropped for the whole window, brought down to the width of the head."""
-    x = layers.SpatialDropout1D(spec.dropout)(layers.Normalization(name=FRAMES)(x))
+    x = layers.SpatialDropout1D(spec.dropout)(layers.Normalization(name=FRAME_NORM)(x))
     return layers.Dense(spec.units, activation="relu")(x)
-
-
-def to_logits(x: Any, spec: HeadSpec, classes: int) -> Any:
-    """The last layer, after dropout."""
-    return layers.Dense(classes)(layers.Dropout(spec.dropout)(x))
-
-
-def encoder_block(x: Any, spec: HeadSpec, sees: Any = None) -> Any:
-    """One block of a transformer over ``(batch, L, units)``; ``sees`` is its attention mask ``(batch, 1, L)``."""
-    heads = max(1, spec.units // 32)
-    y = layers.LayerNormalization(epsilon=1e-6)(x)
-    attend = layers.MultiHeadAttention(heads, max(1, spec.units // heads), dropout=spec.dropout)
-    x = x + attend(y, y, attention_mask=sees)
-    y = layers.Dense(2 * spec.units, activation="gelu")(layers.LayerNormalization(epsilon=1e-6)(x))
-    return x + layers.Dense(spec.units)(layers.Dropout(spec.dropout)(y))
-
-
-# -- heads -----------------------------------------------------------------------------------------
 
 
 def mean(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
     """Logistic regression on the mean of the window."""
-    return to_logits(masked_mean(layers.Normalization(name=FRAMES)(x), mask), spec, classes)
+    return to_logits(masked_mean(layers.Normalization(name=FRAME_NORM)(x), mask), spec, classes)
 
 
 def motion(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
-    """Logistic regression on the mean and the motion of the window; see `pooled`."""
-    return to_logits(layers.Normalization(name=POOLED)(pooled(x, mask)), spec, classes)
+    """Logistic regression on the mean and the motion of the window; see `layers.pooled`."""
+    return to_logits(layers.Normalization(name=POOLED_NORM)(pooled(x, mask)), spec, classes)
 
 
 def mlp(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
@@ -95,7 +52,7 @@ def concat(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
 
 def _recurrent(x: Any, mask: Any, spec: HeadSpec, classes: int, layer: type) -> Any:
     """Read the sequence; beside it stands what does not depend on the order."""
-    whole = layers.Normalization(name=POOLED)(pooled(x, mask))
+    whole = layers.Normalization(name=POOLED_NORM)(pooled(x, mask))
     whole = layers.Dense(spec.units)(layers.Dropout(spec.dropout)(whole))
     x = _project(x, spec)
     for _ in range(spec.layers):

@@ -12,7 +12,7 @@ is learnt from nothing, padding is filled with the first frame of the window whi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 from keras import layers, ops
@@ -20,13 +20,10 @@ from keras import layers, ops
 from pipeline.extraction.network.backbone import build_network, scale_pixels
 from pipeline.extraction.network.registry import find_network
 from pipeline.extraction.network.weights import WeightsSource
-from pipeline.training.heads.sequence_heads import POSITIONS, as_weights, encoder_block, masked_mean, to_logits
+from pipeline.training.heads.layers import POSITIONS, as_weights, encoder_block, masked_mean, to_logits
+from pipeline.training.heads.spec import ALL_LAYERS, HeadSpec
 
-if TYPE_CHECKING:
-    from pipeline.training.heads.registry import HeadSpec
-
-ALL = -1  # of the layers of a base
-CELLS = {"lstm": layers.LSTM, "gru": layers.GRU, "rnn": layers.SimpleRNN}
+_CELLS = {"lstm": layers.LSTM, "gru": layers.GRU, "rnn": layers.SimpleRNN}
 _PATCH, _TUBELET = 16, 2  # pixels and frames of a token of the transformer
 
 
@@ -55,16 +52,16 @@ def _as_pictures(x: Any) -> Any:
 
 
 def set_trainable(base: keras.Model, count: int) -> None:
-    """Let the last ``count`` layers of a base learn, or all of them for `ALL`."""
+    """Let the last ``count`` layers of a base learn, or all of them for `ALL_LAYERS`."""
     base.trainable = True
-    first = 0 if count == ALL else len(base.layers) - count
+    first = 0 if count == ALL_LAYERS else len(base.layers) - count
     for place, layer in enumerate(base.layers):
         # Each by itself: a model that is trainable already does not tell its layers again.
         layer.trainable = place >= first
 
 
 def base_of(model: keras.Model) -> keras.Model | None:
-    """The base within a model of `heads.build_model`; None where it has none."""
+    """The base within a model of `registry.build_model`; None where it has none."""
     return next((layer for layer in model.layers if isinstance(layer, keras.Model)), None)
 
 
@@ -105,7 +102,7 @@ def lrcn(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
         if spec.cell == "conv1d":
             x = layers.Conv1D(spec.units, spec.kernel, padding="same", activation="relu")(x * as_weights(mask))
         else:
-            x = CELLS[spec.cell or "lstm"](spec.units, return_sequences=True)(x, mask=mask)
+            x = _CELLS[spec.cell or "lstm"](spec.units, return_sequences=True)(x, mask=mask)
         x = layers.Dropout(spec.dropout)(x)
     return layers.Dense(classes)(masked_mean(x, mask))
 

@@ -168,7 +168,8 @@ def test_it_learns_eight_clips_by_heart(store, head, settings):
     from pipeline.training.data.dataset import open_dataset, windows_of
     from pipeline.training.data.windows import WindowSpec
     from pipeline.training.heads.registry import head_spec
-    from pipeline.training.loop.fit import TrainSpec, fit
+    from pipeline.training.loop.fit import fit
+    from pipeline.training.loop.spec import TrainSpec
 
     data = open_dataset(store)
     windows = windows_of(data, np.arange(8), WindowSpec(6))

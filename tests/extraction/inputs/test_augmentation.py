@@ -116,7 +116,7 @@ def test_a_copy_is_the_same_however_its_frames_arrive(frames):
 
 
 def test_in_a_compiled_model(frames):
-    from pipeline.training.compute.step import compile_head
+    from pipeline.training.compute.backend import compile_head
 
     pictures, mask = keras.Input((5, 32, 40, 3), dtype="uint8"), keras.Input((5,), dtype="bool")
     varied_pictures = AugmentFrames(FrameAugmentation.parse(ALL + ",jitter:1"), seed=1)(pictures, mask)

@@ -21,7 +21,7 @@ from pipeline.training.data.dataset import open_dataset
 from pipeline.training.data.splits import make_split
 from pipeline.training.experiments.experiment import save, train
 from pipeline.training.heads.registry import head_spec
-from pipeline.training.loop.fit import TrainSpec
+from pipeline.training.loop.spec import TrainSpec
 from pipeline.videos.media import open_video
 from tests.inference.conftest import write_pieces
 

@@ -15,12 +15,14 @@ import keras
 import numpy as np
 
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.training.compute.step import compile_step, distribute, replicas
+from pipeline.training.compute.backend import compile_step
+from pipeline.training.compute.devices import distribute, replicas
 from pipeline.training.data.dataset import open_dataset, windows_of
 from pipeline.training.data.windows import WindowSpec
 from pipeline.training.evaluation.predict import predict
 from pipeline.training.heads.registry import build_model, head_spec
-from pipeline.training.loop.fit import TrainSpec, fit
+from pipeline.training.loop.fit import fit
+from pipeline.training.loop.spec import TrainSpec
 
 HEAD = head_spec("gru", units=8, dropout=0.0)
 SHAPE = {"length": 6, "shape": (260,), "classes": 3}  # wide enough for `pipeline.training.compute.wide_matmul`

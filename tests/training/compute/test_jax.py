@@ -18,7 +18,7 @@ import pytest
 from pipeline.commands.training import train
 from pipeline.errors import UserError
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.training.compute.step import distribute
+from pipeline.training.compute.devices import distribute
 from pipeline.training.evaluation.predict import predict
 from pipeline.training.heads.registry import build_model
 from tests.training.compute import on_jax

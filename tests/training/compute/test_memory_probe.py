@@ -14,7 +14,7 @@ from pipeline.training.compute.memory_probe import check_fits, did_not_fit, peak
 MEASURE = """
 import resource, sys
 import keras, numpy as np
-from pipeline.training.compute.step import compile_step
+from pipeline.training.compute.backend import compile_step
 from pipeline.training.heads.registry import build_model, head_spec
 from pipeline.training.heads.video_networks import set_trainable
 
@@ -65,7 +65,7 @@ def test_a_training_that_would_not_fit_does_not_begin(data, monkeypatch):
     import keras
 
     from pipeline.training.compute import memory_probe
-    from pipeline.training.compute.step import compile_step
+    from pipeline.training.compute.backend import compile_step
     from pipeline.training.heads.registry import build_model, head_spec
 
     model = build_model(head_spec("c3d_small"), length=4, shape=(32, 32, 3), classes=2)

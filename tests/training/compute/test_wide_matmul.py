@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from pipeline.training.compute.step import compile_step
+from pipeline.training.compute.backend import compile_step
 from pipeline.training.compute.wide_matmul import taken_by
 
 STEPS, WIDE, CLASSES = 6, 300, 3

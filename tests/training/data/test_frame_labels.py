@@ -13,7 +13,7 @@ from pipeline.training.data.splits import make_split
 from pipeline.training.data.windows import WindowSpec
 from pipeline.training.experiments.experiment import save, train
 from pipeline.training.heads.registry import head_spec
-from pipeline.training.loop.fit import TrainSpec
+from pipeline.training.loop.spec import TrainSpec
 
 
 @pytest.fixture

@@ -12,8 +12,10 @@ from pipeline.training.data.batches import Augmentation, batches, order_of_an_ep
 from pipeline.training.data.dataset import open_dataset, windows_of
 from pipeline.training.data.leakage import mean_features
 from pipeline.training.data.windows import WindowSpec
-from pipeline.training.heads.registry import head_spec, statistics_of
-from pipeline.training.loop.fit import TrainSpec, fit
+from pipeline.training.heads.normalisation import statistics_of
+from pipeline.training.heads.registry import head_spec
+from pipeline.training.loop.fit import fit
+from pipeline.training.loop.spec import TrainSpec
 
 SIZE = 4
 

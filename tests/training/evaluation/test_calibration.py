@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pipeline.training.compute.apply_head import probabilities_of
 from pipeline.training.evaluation.calibration import (
     bootstrap,
     coverage_curve,
@@ -13,14 +14,13 @@ from pipeline.training.evaluation.calibration import (
     mean_by_video,
     most_confident,
 )
-from pipeline.training.heads.registry import softmax
 
 
 def drawn(temperature: float, count: int = 4000):
     """Logits that are too large by a known factor, and labels drawn from the true probabilities."""
     random = np.random.default_rng(0)
     true = random.normal(size=(count, 3)) * 1.5
-    labels = np.array([random.choice(3, p=p / p.sum()) for p in softmax(true).astype(np.float64)])
+    labels = np.array([random.choice(3, p=p / p.sum()) for p in probabilities_of(true).astype(np.float64)])
     return (true * temperature).astype(np.float32), labels
 
 
@@ -29,7 +29,7 @@ def test_the_temperature_is_found_and_lowers_the_error(temperature):
     logits, labels = drawn(temperature)
     found = find_temperature(logits, np.arange(len(labels)), labels)
     assert found == pytest.approx(temperature, rel=0.1)
-    before, after = (expected_calibration_error(softmax(logits, t), labels) for t in (1.0, found))
+    before, after = (expected_calibration_error(probabilities_of(logits, t), labels) for t in (1.0, found))
     assert after < 0.02
     if temperature != 1.0:
         assert after < before / 3

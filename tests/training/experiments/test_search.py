@@ -19,7 +19,7 @@ from pipeline.errors import UserError
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.data.splits import make_split
 from pipeline.training.experiments.search import Range, finish, grid_points, key_of, read_space, search
-from pipeline.training.loop.fit import TrainSpec
+from pipeline.training.loop.spec import TrainSpec
 
 BASE = TrainSpec(epochs=2)
 SPACE = {"head": ["mean", "motion"], "dropout": [0.0, 0.5], "learning_rate": [0.01]}

@@ -7,19 +7,13 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.training.compute.step import compile_head
+from pipeline.training.compute.apply_head import probabilities_of
+from pipeline.training.compute.backend import compile_head
 from pipeline.training.data.dataset import windows_of
 from pipeline.training.data.windows import WindowSpec
-from pipeline.training.heads.registry import (
-    FRAMES,
-    HEADS,
-    HeadSpec,
-    build_model,
-    floor_variance,
-    head_spec,
-    softmax,
-    statistics_of,
-)
+from pipeline.training.heads.normalisation import FRAME_NORM, floor_variance, statistics_of
+from pipeline.training.heads.registry import HEADS, build_model, head_spec
+from pipeline.training.heads.spec import HeadSpec
 
 DIMENSIONS, LENGTH, CLASSES = 10, 7, 3
 
@@ -109,7 +103,7 @@ def test_impossible_settings_are_refused(options, part):
 
 def test_statistics_are_those_of_the_real_steps(data):
     windows = windows_of(data, np.arange(len(data)), WindowSpec(4, 2))
-    mean, variance = statistics_of(windows)[FRAMES]
+    mean, variance = statistics_of(windows)[FRAME_NORM]
     features, mask = windows.gather(np.arange(len(windows)))
     np.testing.assert_allclose(mean, features[mask].mean(axis=0), atol=1e-5)
     np.testing.assert_allclose(variance, features[mask].var(axis=0), rtol=1e-4)
@@ -124,7 +118,7 @@ def test_constant_features_do_not_blow_rounding_errors_up():
 
 
 def test_softmax_is_stable_and_softened_by_temperature():
-    probabilities = softmax(np.array([[1000.0, 0.0], [0.0, 1.0]]))
+    probabilities = probabilities_of(np.array([[1000.0, 0.0], [0.0, 1.0]]))
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
     np.testing.assert_allclose(probabilities[0], [1, 0])
-    assert softmax(np.array([[0.0, 1.0]]), 4.0)[0, 1] < probabilities[1, 1]
+    assert probabilities_of(np.array([[0.0, 1.0]]), 4.0)[0, 1] < probabilities[1, 1]

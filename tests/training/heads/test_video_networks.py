@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.training.compute.step import compile_head
-from pipeline.training.heads.registry import HEADS, HeadSpec, build_model, head_spec
-from pipeline.training.heads.video_networks import ALL, base_of, set_trainable
+from pipeline.training.compute.backend import compile_head
+from pipeline.training.heads.registry import HEADS, build_model, check_input, head_spec
+from pipeline.training.heads.spec import ALL_LAYERS, HeadSpec
+from pipeline.training.heads.video_networks import base_of, set_trainable
 
 LENGTH, SIDE, CLASSES = 6, 32, 3
 NETWORKS = [name for name, head in HEADS.items() if head.needs == "frames"]
@@ -70,7 +71,7 @@ def test_batch_normalisation_does_not_see_padding(batch):
     np.testing.assert_allclose(got, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize(("trainable", "learning"), [(0, 0), (1, 0), (2, 2), (ALL, 6)])
+@pytest.mark.parametrize(("trainable", "learning"), [(0, 0), (1, 0), (2, 2), (ALL_LAYERS, 6)])
 def test_only_the_last_layers_of_a_base_learn(trainable, learning):
     base = base_of(model_of(small("lrcn", trainable=trainable)))
     assert base is not None
@@ -80,7 +81,7 @@ def test_only_the_last_layers_of_a_base_learn(trainable, learning):
 def test_a_frozen_base_can_learn_later():
     base = base_of(model_of(small("lrcn", trainable=0)))
     assert base is not None
-    for count, learning in ((2, 2), (0, 0), (ALL, 6), (3, 4)):
+    for count, learning in ((2, 2), (0, 0), (ALL_LAYERS, 6), (3, 4)):
         set_trainable(base, count)
         assert len(base.trainable_variables) == learning
 
@@ -137,12 +138,12 @@ def test_mixed_precision_answers_in_float32(batch):
 )
 def test_input_that_does_not_fit_is_one_line(name, shape, line):
     with pytest.raises(UserError, match=line):
-        head_spec(name).check_input(shape, "features/a")
+        check_input(head_spec(name), shape, "features/a")
 
 
 def test_frames_below_the_minimum_of_a_base():
     with pytest.raises(UserError, match="with the base inceptionv3: each side needs at least 75 pixels"):
-        head_spec("lrcn", base="InceptionV3").check_input((64, 64, 3), "features/a")
+        check_input(head_spec("lrcn", base="InceptionV3"), (64, 64, 3), "features/a")
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,10 @@ from pipeline.training.data.windows import WindowSpec
 from pipeline.training.evaluation.calibration import expected_calibration_error, log_loss
 from pipeline.training.evaluation.predictions import predictions_of, temperature_of
 from pipeline.training.heads.registry import HEADS, head_spec
-from pipeline.training.loop.fit import TrainSpec, fit
+from pipeline.training.loop.fit import fit
 from pipeline.training.loop.resume import Resumable
 from pipeline.training.loop.schedule import Epoch, Progress
+from pipeline.training.loop.spec import TrainSpec
 from tests.training.stores import write_store
 
 

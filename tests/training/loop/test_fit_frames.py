@@ -14,8 +14,9 @@ from pipeline.training.data.dataset import windows_of
 from pipeline.training.data.windows import WindowSpec
 from pipeline.training.heads.registry import head_spec
 from pipeline.training.heads.video_networks import base_of
-from pipeline.training.loop.fit import TrainSpec, fit
+from pipeline.training.loop.fit import fit
 from pipeline.training.loop.resume import Resumable
+from pipeline.training.loop.spec import TrainSpec
 
 ROWS = np.arange(0, 36, 4)  # of all classes
 LRCN = {"base": "tiny", "weights": "random", "units": 4, "dropout": 0.0}

@@ -18,7 +18,7 @@ from pipeline.extraction.store.timesteps import LoadedSteps
 from pipeline.training.data.splits import groups_of, make_split
 from pipeline.training.experiments.experiment import save, train
 from pipeline.training.heads.registry import head_spec
-from pipeline.training.loop.fit import TrainSpec
+from pipeline.training.loop.spec import TrainSpec
 from pipeline.training.reports import report
 
 

@@ -1,0 +1,93 @@
+"""A head and its training step as compiled functions of JAX."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+
+from pipeline.training.compute.apply_head import Function
+from pipeline.training.compute.devices import spread
+from pipeline.training.compute.step import cast, loss_and_sums
+from pipeline.training.compute.wide_matmul import Product, taken_by
+
+ERRORS = (MemoryError, jax.errors.JaxRuntimeError)
+"""What a step may raise where memory has run out, among other things."""
+
+
+def compile_head(model: keras.Model) -> Function:
+    """See `backend.compile_head`."""
+    compiled = jax.jit(lambda a, b, x, mask: model.stateless_call(a, b, [cast(x, model), mask], training=False)[0])
+
+    def function(features: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        # Read at each call: the model may have been trained further since the last one.
+        trainable = [variable.value for variable in model.trainable_variables]
+        other = [variable.value for variable in model.non_trainable_variables]
+        return np.asarray(compiled(trainable, other, *spread(features, mask)))
+
+    return function
+
+
+def _product() -> Product | None:
+    """A matrix product whose gradient is quick on processors; None where something else computes."""
+    if jax.default_backend() != "cpu":
+        return None
+
+    @jax.custom_vjp
+    def product(features: Any, kernel: Any) -> Any:
+        return features @ kernel
+
+    def forward(features: Any, kernel: Any) -> tuple[Any, tuple[Any, Any]]:
+        return features @ kernel, (features, kernel)
+
+    def backward(kept: tuple[Any, Any], gradient: Any) -> tuple[Any, Any]:
+        features, kernel = kept
+        rows, gradients = features.reshape(-1, features.shape[-1]), gradient.reshape(-1, gradient.shape[-1])
+        # Without the barrier XLA would turn the product round again.
+        return gradient @ kernel.T, jax.lax.optimization_barrier(gradients.T @ rows).T
+
+    product.defvjp(forward, backward)
+    return product
+
+
+class CompiledStep:
+    """One training step; see `Step`."""
+
+    def __init__(self, model: keras.Model, optimizer: keras.optimizers.Optimizer, jit: bool) -> None:
+        product = _product()
+
+        def loss(trainable, other, features, mask, targets, weights):
+            with taken_by(product, model):
+                logits, other = model.stateless_call(trainable, other, [cast(features, model), mask], training=True)
+            value, sums = loss_and_sums(logits, targets, weights)
+            return value, (sums, other)
+
+        def step(state, features, mask, targets, weights):
+            trainable, other, memory = state
+            (_, (sums, other)), gradients = jax.value_and_grad(loss, has_aux=True)(
+                trainable, other, features, mask, targets, weights
+            )
+            trainable, memory = optimizer.stateless_apply(memory, gradients, trainable)
+            return (trainable, other, memory), sums
+
+        self._function = jax.jit(step)
+        self._variables = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
+        self.restart()
+
+    def __call__(self, features: np.ndarray, mask: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Any:
+        self._state: Any
+        self._state, sums = self._function(self._state, *spread(features, mask, targets, weights))
+        return sums
+
+    def bytes_needed(self, *arrays: np.ndarray) -> int:
+        return 0
+
+    def sync(self) -> None:
+        for variables, values in zip(self._variables, self._state, strict=True):
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+
+    def restart(self) -> None:
+        self._state = tuple([variable.value for variable in variables] for variables in self._variables)

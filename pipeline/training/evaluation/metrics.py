@@ -1,0 +1,130 @@
+"""What a head gets right and how sure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn import metrics
+
+from pipeline.errors import UserError
+from pipeline.training.evaluation.calibration import (
+    bootstrap,
+    coverage_curve,
+    expected_calibration_error,
+    log_loss,
+    most_confident,
+    reliability,
+)
+from pipeline.training.evaluation.predictions import Predictions, predictions_of
+
+
+def top_k(probabilities: np.ndarray, labels: np.ndarray, k: int) -> float:
+    """Share of videos whose class is among the ``k`` most probable."""
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
+    return float((best == labels[:, None]).any(axis=1).mean())
+
+
+def measure(predictions: Predictions, groups: Sequence[str]) -> dict[str, Any]:
+    """All figures of one part.
+
+    Args:
+        predictions: of the part.
+        groups: a group for each video of the whole dataset, for the interval of the accuracy.
+
+    Raises:
+        UserError: the part has no videos.
+    """
+    if not len(predictions.videos):
+        raise UserError(f"there are no {predictions.part} videos to evaluate; choose another --split")
+    labels, probabilities, answers = predictions.labels, predictions.probabilities, predictions.answers
+    present = np.unique(labels)
+    recalls = [float((answers[labels == label] == label).mean()) for label in present]
+    return {
+        "videos": len(labels),
+        "windows": len(predictions.windows),
+        "accuracy": float((answers == labels).mean()),
+        "interval": bootstrap(answers == labels, [groups[row] for row in predictions.videos]),
+        # The mean recall over the classes that occur; scikit-learn's warns where an answer never occurs as a label.
+        "balanced_accuracy": float(np.mean(recalls)),
+        "log_loss": log_loss(probabilities, labels),
+        "top_k": {str(k): top_k(probabilities, labels, k) for k in (1, 2, 3, 5) if k < len(predictions.classes)},
+        "ece": expected_calibration_error(probabilities, labels),
+        "reliability": reliability(probabilities, labels),
+        "coverage": coverage_curve(probabilities, labels),
+        "mistakes": _examples(predictions, right=False),
+        "successes": _examples(predictions, right=True),
+        "per_class": per_class(predictions),
+    }
+
+
+def _examples(predictions: Predictions, *, right: bool, count: int = 12) -> list[dict[str, Any]]:
+    """The most confident mistakes, or the most confident success of each class."""
+    names, classes = predictions.windows.data.names, predictions.classes
+    rows = most_confident(
+        predictions.probabilities, predictions.labels, right=right, count=len(predictions.labels) if right else count
+    )
+    if right:
+        first_of_class = {row["label"]: row for row in reversed(rows)}
+        rows = sorted(first_of_class.values(), key=lambda row: -row["confidence"])[:count]
+    return [
+        {
+            "video": names[predictions.videos[row["row"]]],
+            "label": classes[row["label"]],
+            "answer": classes[row["answer"]],
+            "confidence": row["confidence"],
+        }
+        for row in rows
+    ]
+
+
+def per_class(predictions: Predictions) -> list[dict[str, Any]]:
+    """Precision, recall, F1 and the number of videos of each class."""
+    indices = range(len(predictions.classes))
+    values = metrics.precision_recall_fscore_support(
+        predictions.labels, predictions.answers, labels=list(indices), zero_division=0.0
+    )
+    return [
+        {
+            "class": predictions.classes[index],
+            "precision": float(values[0][index]),
+            "recall": float(values[1][index]),
+            "f1": float(values[2][index]),
+            "videos": int(values[3][index]),
+        }
+        for index in indices
+    ]
+
+
+def pooled_ece(parts: Sequence[Predictions], *, scaled: bool = True) -> float:
+    """The calibration error over the videos of several folds together; one fold alone has few per bin.
+
+    Args:
+        parts: of different videos.
+        scaled: with the temperatures that were found, or without.
+    """
+    if not scaled:
+        parts = [predictions_of(part.part, part.windows.data, part.windows, part.window_logits) for part in parts]
+    return expected_calibration_error(
+        np.concatenate([part.probabilities for part in parts]), np.concatenate([part.labels for part in parts])
+    )
+
+
+def report_text(predictions: Predictions) -> str:
+    """The classification report for the terminal, by scikit-learn."""
+    return metrics.classification_report(
+        predictions.labels,
+        predictions.answers,
+        labels=list(range(len(predictions.classes))),
+        target_names=list(predictions.classes),
+        zero_division=0.0,
+        digits=3,
+    ).rstrip()
+
+
+def confusion(predictions: Predictions) -> np.ndarray:
+    """``(C, C)`` int64: row is the true class, column the answer."""
+    return metrics.confusion_matrix(
+        predictions.labels, predictions.answers, labels=list(range(len(predictions.classes)))
+    )
