@@ -29,7 +29,8 @@ from pipeline.cli import command
 from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
-from pipeline.inference.classifier import Answer, Classifier, Reading
+from pipeline.inference.classifier import Classifier, Reading
+from pipeline.inference.timeline.prediction import Answer
 from pipeline.inference.timeline.smoothing import Smoothing
 from pipeline.training.data.windows import WindowSpec
 from pipeline.videos.catalog.catalog import open_catalog

@@ -24,8 +24,7 @@ import numpy as np
 
 from benchmarks.stages import predict_loop
 from pipeline.cli import command
-from pipeline.extraction.network.engines.choose import ENGINES, PRECISIONS
-from pipeline.extraction.network.int8_model import INT8
+from pipeline.extraction.network.engines.choose import ENGINES, INT8, PRECISIONS
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.parallel.machine import processors
 from pipeline.videos.catalog.catalog import open_catalog

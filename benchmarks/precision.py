@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.cli import command
+from pipeline.extraction.network.engines.choose import INT8
 from pipeline.extraction.network.engines.openvino import installed
 from pipeline.extraction.network.int8_backbone import QuantisedBackbone
-from pipeline.extraction.network.int8_model import INT8, QuantisedNetwork
+from pipeline.extraction.network.int8_model import QuantisedNetwork
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.parallel.machine import computes_bfloat16
 

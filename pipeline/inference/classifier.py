@@ -20,14 +20,15 @@ from pipeline.errors import UserError
 from pipeline.extraction.features.static_frames import reusing
 from pipeline.extraction.inputs.preprocess import Preprocessor
 from pipeline.extraction.inputs.two_stream import Batch, Streams, side_by_side
-from pipeline.extraction.network.int8_model import INT8
+from pipeline.extraction.network.engines.choose import INT8
 from pipeline.extraction.network.load import load_backbone
 from pipeline.extraction.network.weights import EXPECTED, WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.import_export import IMPORTED
 from pipeline.inference.live.live_classify import Moment, StepPicker, stream
 from pipeline.inference.pictures import Pictures, PicturesHere
-from pipeline.inference.timeline.segments import Segment, find_segments
+from pipeline.inference.timeline.prediction import Answer
+from pipeline.inference.timeline.segments import find_segments
 from pipeline.inference.timeline.smoothing import Smoothing, choose_labels, drop_short
 from pipeline.inference.timeline.window_grid import Grid, lay_grid
 from pipeline.inference.timeline.window_runner import WindowRunner, frame_means
@@ -70,45 +71,6 @@ class Reading:
             raise UserError(f"--min-duration {self.min_duration:g}: expected seconds, 0 or more")
         if self.abstain is not None and not 0 <= self.abstain <= 1:
             raise UserError(f"--abstain {self.abstain:g}: expected a probability from 0 to 1")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a checkpoint says of a video."""
-
-    video: Path
-    classes: tuple[str, ...]
-    info: VideoInfo
-    grid: Grid
-    times: np.ndarray
-    """``(n,)`` float64: seconds of every frame after the first one."""
-    windows: np.ndarray
-    """``(w, C)`` float32: probabilities of each window, as the head gave them."""
-    probabilities: np.ndarray
-    """``(n, C)`` float32: probabilities of each frame, smoothed."""
-    labels: np.ndarray
-    """``(n,)`` int64: class of each frame, -1 where it is unknown."""
-    segments: list[Segment]
-
-    def __repr__(self) -> str:
-        return (
-            f"Answer({str(self.video)!r}, {self.label!r} {self.mean.max():.2f}, {len(self.times)} frames, "
-            f"{len(self.windows)} windows, {len(self.segments)} segments)"
-        )
-
-    @property
-    def mean(self) -> np.ndarray:
-        """``(C,)`` float32: probabilities of the whole video, the mean over its frames as they were before smoothing.
-
-        A video that is one window has that window's probabilities.
-        """
-        spans = self.grid.spans()
-        return frame_means(self.windows, spans, len(self.times)).mean(axis=0, dtype=np.float64).astype(np.float32)
-
-    @property
-    def label(self) -> str:
-        """The most probable class of the whole video."""
-        return self.classes[int(self.mean.argmax())]
 
 
 class Classifier:

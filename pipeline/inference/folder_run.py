@@ -18,10 +18,11 @@ from pipeline.errors import UserError, VideoError
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.files.tables import plural, write_table
 from pipeline.inference.apart import TIMEOUT, PicturesApart, read_ahead
-from pipeline.inference.classifier import Answer, Classifier, Reading
+from pipeline.inference.classifier import Classifier, Reading
 from pipeline.inference.outputs.outputs import Outputs
 from pipeline.inference.pictures import Pictures
 from pipeline.inference.stored_features import StoredFeatures
+from pipeline.inference.timeline.prediction import Answer
 from pipeline.training.checkpoint import CHECKPOINT_FILE, MODEL_FILE
 from pipeline.videos.catalog.catalog import Catalog, Video
 from pipeline.videos.catalog.failures import FailureLog

@@ -8,8 +8,9 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.extraction.store.store import Entry, FeatureStore
-from pipeline.inference.classifier import Answer, Classifier, Reading
+from pipeline.inference.classifier import Classifier, Reading
 from pipeline.inference.pictures import Pictures
+from pipeline.inference.timeline.prediction import Answer
 from pipeline.inference.timeline.window_runner import WindowRunner
 from pipeline.videos.catalog.catalog import Video
 from pipeline.videos.catalog.source_file import hash_file, stat_video

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.extraction.network.int8_model import INT8, INT8_FILES
+from pipeline.extraction.network.engines.choose import INT8
+from pipeline.extraction.network.int8_model import INT8_FILES
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.feature_source import FeatureSource
 from pipeline.files.replacing import replace_folder

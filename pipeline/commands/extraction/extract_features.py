@@ -22,8 +22,8 @@ from pipeline.extraction.jobs import gpus
 from pipeline.extraction.jobs.augmented_copies import CopyRun, CopySpec
 from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
 from pipeline.extraction.jobs.progress import ProgressLine
-from pipeline.extraction.network.engines.choose import ENGINES, PRECISIONS, choose_engine
-from pipeline.extraction.network.int8_model import INT8, QuantisedNetwork, expected_digest, network_for
+from pipeline.extraction.network.engines.choose import ENGINES, INT8, PRECISIONS, choose_engine
+from pipeline.extraction.network.int8_model import QuantisedNetwork, expected_digest, network_for
 from pipeline.extraction.network.load import load_backbone
 from pipeline.extraction.network.registry import find_network
 from pipeline.extraction.network.weights import WeightsSource

@@ -27,13 +27,14 @@ from pipeline.files.replacing import free_name
 from pipeline.files.tables import plural
 from pipeline.files.timestamps import format_time
 from pipeline.inference.apart import TIMEOUT
-from pipeline.inference.classifier import Answer, Classifier, Reading
+from pipeline.inference.classifier import Classifier, Reading
 from pipeline.inference.drawing.overlay import STYLES, Overlay
 from pipeline.inference.folder_run import FAILURES_FILE, PREDICTIONS_FILE, FolderRun, Progress
 from pipeline.inference.live.live_classify import Moment
 from pipeline.inference.live.source import LiveSource, is_live, live_line, run_live
 from pipeline.inference.outputs.cut_segments import Highlights, cut_highlights
 from pipeline.inference.outputs.outputs import Outputs
+from pipeline.inference.timeline.prediction import Answer
 from pipeline.inference.timeline.smoothing import FORMS, Smoothing
 from pipeline.parallel.machine import reuse_freed_memory
 from pipeline.training.checkpoint import Checkpoint

@@ -24,9 +24,10 @@ from pipeline.files.sizes import parse_size
 from pipeline.files.tables import plural, refuse_foreign_table, write_table
 from pipeline.videos.catalog.catalog import open_catalog
 from pipeline.videos.clips.cut import Encoding, claim, cut_clips, left_to_cut
-from pipeline.videos.clips.plan import Clip, Recording, Segment, equal_pieces, open_recording, plan_clips
+from pipeline.videos.clips.plan import Clip, Recording, equal_pieces, open_recording, plan_clips
 from pipeline.videos.clips.stream_copy import SETTINGS, Miss, copy_clips, snap
 from pipeline.videos.labels.annotation_formats import read_annotations
+from pipeline.videos.labels.segments import Segment
 from pipeline.videos.media.ffmpeg import find_ffmpeg
 
 _FAILURE_COLUMNS = ("video", "start", "end", "stage", "reason")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 
+from pipeline.extraction.network.engines.choose import INT8
 from pipeline.extraction.network.engines.fixed_batch import FixedBatch
 from pipeline.extraction.network.engines.openvino import AT_ONCE, check_installed, compile_network, read
-from pipeline.extraction.network.int8_model import INT8, QuantisedNetwork
+from pipeline.extraction.network.int8_model import QuantisedNetwork
 from pipeline.extraction.network.registry import find_network
 
 

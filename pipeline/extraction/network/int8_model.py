@@ -17,10 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipeline.errors import UserError
+from pipeline.extraction.network.engines.choose import INT8
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.files.atomic import write_folder_once
 
-INT8 = "int8"  # the precision, and the folder in a store or checkpoint
 INT8_FILES = _ABOUT, _MODEL, _VALUES = "calibration.json", "network.xml", "network.bin"
 _NOT_HERE = "copy it back from a store or checkpoint that has it (extract_features.py takes --int8-from)"
 

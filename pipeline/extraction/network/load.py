@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.extraction.network.engines.choose import choose_engine
+from pipeline.extraction.network.engines.choose import INT8, choose_engine
 from pipeline.extraction.network.identity_backbone import Pictures
 from pipeline.extraction.network.int8_backbone import QuantisedBackbone
-from pipeline.extraction.network.int8_model import INT8, QuantisedNetwork
+from pipeline.extraction.network.int8_model import QuantisedNetwork
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 

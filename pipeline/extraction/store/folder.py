@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
-from pipeline.extraction.network.int8_model import INT8, INT8_FILES
+from pipeline.extraction.network.engines.choose import INT8
+from pipeline.extraction.network.int8_model import INT8_FILES
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.store import (

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.inference.classifier import Answer
 from pipeline.inference.drawing.overlay import Overlay, Style
+from pipeline.inference.timeline.prediction import Answer
 from pipeline.parallel.prefetch import ahead
 from pipeline.videos.media import open_video
 from pipeline.videos.media.canvas import Canvas

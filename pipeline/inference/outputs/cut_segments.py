@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.errors import UserError, VideoError
-from pipeline.inference.classifier import Answer
+from pipeline.inference.timeline.prediction import Answer
 from pipeline.inference.timeline.segments import UNKNOWN_NAME, Segment
-from pipeline.videos.clips import plan as clip_plan
 from pipeline.videos.clips.cut import Encoding, claim, cut_clips, left_to_cut
 from pipeline.videos.clips.plan import open_recording, plan_clips
+from pipeline.videos.labels import segments as labels
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Highlights:
         if self.label not in (*classes, UNKNOWN_NAME):
             option = "--cut-out" if self.rest else "--cut"
             raise UserError(f"{option} {self.label!r}: there is no such class; expected one of {', '.join(classes)}")
-        clip_plan.check_label(self.name, "--cut-out" if self.rest else "--cut")
+        labels.check_label(self.name, "--cut-out" if self.rest else "--cut")
 
     def stretches(self, segments: list[Segment]) -> list[Segment]:
         """What is to be cut: segments of the label, or what lies between them, joined."""
@@ -75,7 +75,7 @@ def cut_highlights(
     stretches = highlights.stretches(answer.segments)
     if not stretches:
         return [], []
-    segments = [clip_plan.Segment(answer.video, item.start, item.end, highlights.name) for item in stretches]
+    segments = [labels.Segment(answer.video, item.start, item.end, highlights.name) for item in stretches]
     encoding = Encoding()
     planned = plan_clips(open_recording(answer.video), segments, highlights.folder, clamp=True)
     todo = left_to_cut(planned, str(encoding), overwrite=True)

@@ -1,4 +1,4 @@
-"""The answer for one video as files for other programs: JSON and a table with a row for each frame."""
+"""The answer for one video as files for other programs: JSON, a row for each frame or segment, subtitles."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from pipeline.files.atomic import write_whole
 from pipeline.files.tables import write_table
-from pipeline.inference.classifier import Answer
-from pipeline.inference.timeline.segments import UNKNOWN_NAME
+from pipeline.inference.timeline.prediction import Answer
+from pipeline.inference.timeline.segments import UNKNOWN_NAME, Segment
 from pipeline.inference.timeline.smoothing import UNKNOWN
 
 FORMAT = 1
@@ -79,3 +79,40 @@ def write_frames(answer: Answer, path: Path) -> None:
             yield row | {name: f"{value:.6f}" for name, value in zip(columns, values, strict=True)}
 
     write_table(rows(), (*first, *columns), path)
+
+
+def write_segments(segments: list[Segment], path: Path) -> None:
+    """Write a CSV file: start, end, label, probability, first_frame, end_frame."""
+    columns = ("start", "end", "label", "probability", "first_frame", "end_frame")
+    rows = [
+        {
+            "start": f"{item.start:.3f}",
+            "end": f"{item.end:.3f}",
+            "label": item.label,
+            "probability": f"{item.probability:.4f}",
+            "first_frame": item.first_frame,
+            "end_frame": item.end_frame,
+        }
+        for item in segments
+    ]
+    write_table(rows, columns, path)
+
+
+def write_srt(segments: list[Segment], path: Path) -> None:
+    """Write SubRip subtitles, which every player shows: a number, the times, the label with its probability."""
+    blocks = [
+        f"{number}\n{_clock(item.start)} --> {_clock(item.end)}\n{_one_line(item.label)} {item.probability:.0%}\n"
+        for number, item in enumerate(segments, 1)
+    ]
+    with write_whole(path) as temporary:
+        temporary.write_text("\n".join(blocks), encoding="utf-8")
+
+
+def _clock(seconds: float) -> str:
+    minutes, milliseconds = divmod(round(seconds * 1000), 60_000)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{milliseconds // 1000:02d},{milliseconds % 1000:03d}"
+
+
+def _one_line(label: str) -> str:
+    # Players read <...> as markup.
+    return " ".join(label.replace("<", "(").replace(">", ")").split())

@@ -9,12 +9,11 @@ from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.files.replacing import refuse_existing
-from pipeline.inference.classifier import Answer
 from pipeline.inference.drawing.overlay import STYLES, Style
 from pipeline.inference.drawing.render import render
-from pipeline.inference.outputs.data_files import write_frames, write_json
+from pipeline.inference.outputs.data_files import write_frames, write_json, write_segments, write_srt
 from pipeline.inference.outputs.player import choose_video, write_page
-from pipeline.inference.timeline.segments import write_segments, write_srt
+from pipeline.inference.timeline.prediction import Answer
 from pipeline.videos.media.writer import check_output, check_writable
 
 FILES = ("video", "json", "csv", "segments", "srt", "html")

@@ -14,9 +14,9 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.files.atomic import write_whole
-from pipeline.inference.classifier import Answer
 from pipeline.inference.drawing.palette import hex_of
 from pipeline.inference.drawing.render import is_uneven
+from pipeline.inference.timeline.prediction import Answer
 from pipeline.inference.timeline.smoothing import UNKNOWN
 
 _MOST_POINTS = 1500  # of a curve: more than a screen has columns

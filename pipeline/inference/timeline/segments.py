@@ -1,14 +1,11 @@
-"""Segments: the stretches of a video that have one label, and the files that people read them from."""
+"""Segments: the stretches of a video that have one label, in order."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from pipeline.files.atomic import write_whole
-from pipeline.files.tables import write_table
 from pipeline.inference.timeline.smoothing import UNKNOWN, runs
 
 UNKNOWN_NAME = "unknown"
@@ -59,40 +56,3 @@ def find_segments(
             )
         )
     return segments
-
-
-def write_segments(segments: list[Segment], path: Path) -> None:
-    """Write a CSV file: start, end, label, probability, first_frame, end_frame."""
-    columns = ("start", "end", "label", "probability", "first_frame", "end_frame")
-    rows = [
-        {
-            "start": f"{item.start:.3f}",
-            "end": f"{item.end:.3f}",
-            "label": item.label,
-            "probability": f"{item.probability:.4f}",
-            "first_frame": item.first_frame,
-            "end_frame": item.end_frame,
-        }
-        for item in segments
-    ]
-    write_table(rows, columns, path)
-
-
-def write_srt(segments: list[Segment], path: Path) -> None:
-    """Write SubRip subtitles, which every player shows: a number, the times, the label with its probability."""
-    blocks = [
-        f"{number}\n{_clock(item.start)} --> {_clock(item.end)}\n{_one_line(item.label)} {item.probability:.0%}\n"
-        for number, item in enumerate(segments, 1)
-    ]
-    with write_whole(path) as temporary:
-        temporary.write_text("\n".join(blocks), encoding="utf-8")
-
-
-def _clock(seconds: float) -> str:
-    minutes, milliseconds = divmod(round(seconds * 1000), 60_000)
-    return f"{minutes // 60:02d}:{minutes % 60:02d}:{milliseconds // 1000:02d},{milliseconds % 1000:03d}"
-
-
-def _one_line(label: str) -> str:
-    # Players read <...> as markup.
-    return " ".join(label.replace("<", "(").replace(">", ")").split())

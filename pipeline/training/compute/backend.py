@@ -2,8 +2,8 @@
 
 Measured on 2 cores, TensorFlow 2.21, 594 x 20 x 2048, GRU(16) -> GRU(8), batch 32, seconds per epoch: Keras' fit
 0.24, one compiled step 0.20, the same with XLA 0.17, and with products in XLA's better order (`wide_matmul`) 0.07; on
-JAX 0.04. For wide recurrent layers TensorFlow's XLA is slower than its own kernels, so it is used only for the heads that
-say so.
+JAX 0.04. For wide recurrent layers TensorFlow's XLA is slower than its own kernels, so it is used only for the heads
+that say so.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A machine without an accelerator does not refuse memory: it kills the process that asked for too much. So what a step
 will need is read from its graph: every tensor lives from the operation that makes it to the last one that uses it,
 and the most that lives at one time is the estimate. Measured against the peak of a process by
-``tests/training/test_footprint.py``.
+``tests/training/compute/test_memory_probe.py``.
 """
 
 from __future__ import annotations

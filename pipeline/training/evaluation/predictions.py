@@ -85,7 +85,7 @@ def predictions_of(
 
 
 def temperature_of(val: Predictions) -> float:
-    """The temperature that suits validation videos best; see `calibrate.find_temperature`."""
+    """The temperature that suits validation videos best; see `calibration.find_temperature`."""
     return find_temperature(val.window_logits, _units(val.windows)[2], val.labels)
 
 

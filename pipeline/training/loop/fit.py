@@ -35,7 +35,7 @@ class Trained:
 
     model: keras.Model
     function: Function
-    """The model, compiled; see `compiled.compile_head`."""
+    """The model, compiled; see `backend.compile_head`."""
     spec: TrainSpec
     progress: Progress
     seconds: float

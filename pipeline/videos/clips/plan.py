@@ -14,32 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.files.tables import read_numbered
-from pipeline.files.timestamps import format_time, parse_time
-from pipeline.videos.catalog.catalog import SPLIT_FOLDERS, SPLITS
+from pipeline.files.timestamps import format_time
 from pipeline.videos.catalog.clip_origins import Origin, read_origins, recording_id
+from pipeline.videos.labels.segments import Segment
 from pipeline.videos.media import open_video
 from pipeline.videos.media.packet_index import PacketIndex
 
 # Some containers round times to milliseconds, and people do too.
 _SLACK = 1e-3
 _LONGEST_STEM = 120
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A stretch of a recording that somebody wants as a clip."""
-
-    video: Path
-    start: float
-    """Seconds after the first frame."""
-    end: float
-    label: str = ""
-    split: str = ""
-    group: str = ""
-    """Empty: the recording is the group."""
-    where: str = ""
-    """Where it was asked for, such as ``segments.csv, line 3``."""
 
 
 @dataclass(frozen=True)
@@ -173,58 +156,6 @@ def equal_pieces(
     if not keep_last and len(pieces) > 1 and pieces[-1][1] - pieces[-1][0] < every - _SLACK:
         pieces.pop()
     return pieces
-
-
-def read_segments(path: str | Path) -> list[Segment]:
-    """Read a CSV with the columns ``video,start,end,label`` and optionally ``split`` and ``group``.
-
-    Videos are looked for beside the CSV file, then in the current folder.
-
-    Raises:
-        UserError: a column is missing, a time cannot be read, an end is not after its start, a segment is
-            listed twice; the message names file and line.
-    """
-    path = Path(path)
-    rows = read_numbered(path)
-    needed = ("video", "start", "end", "label")
-    missing = [name for name in needed if not rows or name not in rows[0][1]]
-    if missing:
-        there = "has no rows" if not rows else f"has the columns {', '.join(rows[0][1])}"
-        raise UserError(f"{path} {there}; expected {', '.join(needed)} and optionally split, group")
-    segments: list[Segment] = []
-    seen: dict[tuple, int] = {}
-    for line, row in rows:
-        where = f"{path}, line {line}"
-        for name in needed:
-            if not row[name]:
-                raise UserError(f"{where}: the column '{name}' is empty")
-        label, split = row["label"], row.get("split", "")
-        split = SPLIT_FOLDERS.get(split.lower(), split)
-        if split not in ("", *SPLITS):
-            raise UserError(f"{where}: split {split!r} is unknown; expected train, val or test")
-        check_label(label, where)
-        start, end = parse_time(row["start"], where), parse_time(row["end"], where)
-        if end <= start:
-            raise UserError(f"{where}: the end {row['end']} is not after the start {row['start']}")
-        beside = path.parent / row["video"]
-        video = beside if beside.exists() or not Path(row["video"]).exists() else Path(row["video"])
-        if (key := (video, start, end, label)) in seen:
-            raise UserError(f"{where}: the same segment stands in line {seen[key]}; remove one of them")
-        seen[key] = line
-        segments.append(Segment(video, start, end, label, split, row.get("group", ""), where))
-    return segments
-
-
-def check_label(label: str, where: str) -> None:
-    """Refuse a label that cannot be a folder.
-
-    Raises:
-        UserError: it has slashes, a leading dot or signs that cannot be printed.
-    """
-    if label in (".", "..") or label.startswith(".") or any(sign in label for sign in "/\\\0"):
-        raise UserError(f"{where}: the label {label!r} cannot name a folder; leave out slashes and leading dots")
-    if not label.isprintable():
-        raise UserError(f"{where}: the label {label!r} is no plain UTF-8 text; save the file as UTF-8")
 
 
 # -- from segments to clips ------------------------------------------------------------------------

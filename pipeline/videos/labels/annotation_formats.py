@@ -21,7 +21,7 @@ from pipeline.errors import UserError
 from pipeline.files.tables import read_numbered, read_text
 from pipeline.files.timestamps import parse_time
 from pipeline.videos.catalog.catalog import VIDEO_EXTENSIONS
-from pipeline.videos.clips.plan import Segment, check_label, read_segments
+from pipeline.videos.labels.segments import Segment, check_label, read_segments
 
 _ARROW = re.compile(r"^\s*(\S+)\s+-->\s+(\S+)")
 _CLOCK = re.compile(r"\d+:\d\d:\d\d[.,]\d+")

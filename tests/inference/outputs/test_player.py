@@ -19,9 +19,10 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import UserError
-from pipeline.inference.classifier import Answer, Reading
+from pipeline.inference.classifier import Reading
 from pipeline.inference.drawing.render import render
 from pipeline.inference.outputs.player import choose_video, link, page_data, write_page
+from pipeline.inference.timeline.prediction import Answer
 from pipeline.inference.timeline.smoothing import Smoothing
 from tests.inference.conftest import write_pieces
 from tests.media import uneven_times, write_video

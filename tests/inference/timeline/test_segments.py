@@ -5,7 +5,8 @@ import csv
 import numpy as np
 import pytest
 
-from pipeline.inference.timeline.segments import find_segments, write_segments, write_srt
+from pipeline.inference.outputs.data_files import write_segments, write_srt
+from pipeline.inference.timeline.segments import find_segments
 from pipeline.inference.timeline.smoothing import UNKNOWN
 
 CLASSES = ("Ad", "<i>Game</i>")

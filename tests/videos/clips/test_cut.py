@@ -15,7 +15,8 @@ import pytest
 
 from pipeline.errors import UserError, VideoError
 from pipeline.videos.clips.cut import Cut, Encoding, claim, cut_clips, left_to_cut
-from pipeline.videos.clips.plan import Clip, Segment, equal_pieces, open_recording, plan_clips
+from pipeline.videos.clips.plan import Clip, equal_pieces, open_recording, plan_clips
+from pipeline.videos.labels.segments import Segment
 from pipeline.videos.media import open_video
 from pipeline.videos.media.reader import VideoReader
 from tests.media import KINDS, read_number, write_video

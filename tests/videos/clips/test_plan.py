@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pipeline.errors import UserError, VideoError
 from pipeline.videos.catalog.clip_origins import Origin, groups_in, read_origins, record_origins, recording_id
-from pipeline.videos.clips.plan import Segment, equal_pieces, open_recording, plan_clips, read_segments
+from pipeline.videos.clips.plan import equal_pieces, open_recording, plan_clips
+from pipeline.videos.labels.segments import Segment, read_segments
 from tests.media import write_video
 
 # -- pieces ----------------------------------------------------------------------------------------

@@ -9,8 +9,9 @@ import pytest
 
 from pipeline.errors import VideoError
 from pipeline.videos.clips.cut import claim
-from pipeline.videos.clips.plan import Segment, equal_pieces, open_recording, plan_clips
+from pipeline.videos.clips.plan import equal_pieces, open_recording, plan_clips
 from pipeline.videos.clips.stream_copy import SETTINGS, copy_clips, snap
+from pipeline.videos.labels.segments import Segment
 from pipeline.videos.media import open_video
 from tests.media import read_number, write_video
 

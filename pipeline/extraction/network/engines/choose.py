@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from pipeline.errors import UserError
 from pipeline.extraction.network.engines.openvino import check_installed, installed
-from pipeline.extraction.network.int8_model import INT8
 from pipeline.parallel.machine import computes_bfloat16
 
+INT8 = "int8"  # the precision, and the folder in a store or checkpoint
 ENGINES = ("auto", "keras", "openvino")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16", INT8)
 
