@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.commands.extraction import extract_features
 from pipeline.errors import UserError
 from pipeline.extraction.inputs.augmentation import DEFAULT
@@ -30,7 +31,7 @@ from pipeline.videos.catalog.catalog_table import write_catalog
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__, "python benchmarks/end_to_end.py --data ../shared/videos/actions")
+    parser = Parser(__doc__, "python benchmarks/end_to_end.py --data ../shared/videos/actions")
     parser.add_argument("--data", required=True, help="labelled videos")
     parser.add_argument("--videos", type=int, default=32, help="how many of them, evenly from the list")
     parser.add_argument("--backbone", default="inceptionv3", help="the frozen network")

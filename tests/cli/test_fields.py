@@ -13,7 +13,7 @@ import pytest
 from pipeline.cli.fields import add_options, from_args, given, options_of
 from pipeline.cli.parser import Parser
 from pipeline.errors import UserError
-from pipeline.videos.sampling import Sampling
+from pipeline.videos.media.sampling import Sampling
 
 
 def layers(text: str) -> int:

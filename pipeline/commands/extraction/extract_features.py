@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.errors import UserError
 from pipeline.extraction.features.static_frames import DEFAULT as REUSE_STATIC
 from pipeline.extraction.inputs.augmentation import DEFAULT, check_varies
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     say = command.say(args.quiet)
     spec = ExtractionSpec(
         batch=_batch(args.batch),
@@ -119,15 +120,16 @@ def _check_no_network(args: argparse.Namespace) -> None:
             raise UserError(f"{option}: frames are kept as pictures, and no network computes; leave it out")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = command.parser(
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(
         __doc__,
         "python scripts/extract_features.py data --out features/match\n"
         "  python scripts/extract_features.py data --out features/frames --backbone frames --size 112",
     )
-    parser.add_argument("source", metavar="DATA", help="folder of videos, CSV file, or one video")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the feature store")
-    recipe = parser.add_argument_group("recipe: what decides the features")
+    made.add_argument("source", metavar="DATA", help="folder of videos, CSV file, or one video")
+    made.add_argument("--out", type=Path, required=True, help="folder of the feature store")
+    recipe = made.add_argument_group("recipe: what decides the features")
     recipe.add_argument("--sampling", default="uniform:20", help=f"which frames: {FORMS}")
     recipe.add_argument(
         "--backbone", default="inceptionv3", help="a network of keras.applications; frames or flow keep pictures"
@@ -150,13 +152,13 @@ def _parser() -> argparse.ArgumentParser:
         help="frames that differ by at most so many grey levels on average from the last one that went through the "
         f"network take its feature over ({REUSE_STATIC:g} where no number is given)",
     )
-    copies = parser.add_argument_group("copies: what a store has besides")
+    copies = made.add_argument_group("copies: what a store has besides")
     copies.add_argument(
         "--augment",
         metavar="K[:SPEC]",
         help=f"also K varied copies of each video, used in training only; SPEC as for train.py (default: {DEFAULT})",
     )
-    run = parser.add_argument_group("run: what decides the speed")
+    run = made.add_argument_group("run: what decides the speed")
     run.add_argument(
         "--precision",
         choices=PRECISIONS,
@@ -183,7 +185,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--ray-address", default="local", help="local, auto, or HOST:PORT of a running cluster")
     run.add_argument("--ray-workers", type=int, default=0, help="actors; 0: one per GPU, else one per machine")
     run.add_argument("--overwrite", action="store_true", help="remove what the store wrote and begin anew")
-    return parser
+    return made
 
 
 def _stream(backbone: str, given: Input | None) -> tuple[str, Input]:

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.network.engines.choose import ENGINES, PRECISIONS
 from pipeline.extraction.store.store import FeatureStore
@@ -49,7 +50,7 @@ Say = Callable[[str], None]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     reuse_freed_memory()
     reading = Reading(
         stride=args.stride,
@@ -327,16 +328,17 @@ def _refuse(args: argparse.Namespace, what: str, names: Sequence[str]) -> None:
             raise UserError(f"--{name.replace('_', '-')} has no meaning for {what} ({args.video}); leave it out")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = command.parser(
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(
         __doc__,
         "python scripts/classify.py checkpoints/match Match.mp4 --output result.avi --smooth centred:25\n"
         "  python scripts/classify.py checkpoints/match videos --out predictions\n"
         "  ffmpeg -i rtsp://camera/1 -f matroska - | python scripts/classify.py checkpoints/match -",
     )
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="folder that train.py wrote")
-    parser.add_argument("video", metavar="VIDEO", nargs="?", help="file, folder, CSV file, camera number, address or -")
-    reading = parser.add_argument_group("how videos are read")
+    made.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="folder that train.py wrote")
+    made.add_argument("video", metavar="VIDEO", nargs="?", help="file, folder, CSV file, camera number, address or -")
+    reading = made.add_argument_group("how videos are read")
     reading.add_argument("--stride", type=int, help="steps between windows, from 1 (default: a quarter of a window)")
     reading.add_argument(
         "--clip-seconds",
@@ -347,7 +349,7 @@ def _parser() -> argparse.ArgumentParser:
     reading.add_argument("--weights", help="of the backbone: imagenet, random or a file (default: as in training)")
     reading.add_argument("--precision", choices=PRECISIONS, default="auto", help="of the arithmetic")
     reading.add_argument("--engine", choices=ENGINES, default="auto", help="what computes the backbone")
-    labels = parser.add_argument_group("how labels are chosen")
+    labels = made.add_argument_group("how labels are chosen")
     labels.add_argument(
         "--smooth", default="none", metavar="KIND", help=f"{FORMS}; K in frames, live in windows; A from 0 to 1"
     )
@@ -355,7 +357,7 @@ def _parser() -> argparse.ArgumentParser:
     labels.add_argument(
         "--abstain", type=float, metavar="P", help='below this probability the label is "unknown" (default: as trained)'
     )
-    output = parser.add_argument_group("what is written (for many videos: the names of files in OUT/<video>/)")
+    output = made.add_argument_group("what is written (for many videos: the names of files in OUT/<video>/)")
     output.add_argument(
         "--output", type=Path, help=".avi, .mp4, .mkv, .mov or .gif with labels drawn (default for a file: result.avi)"
     )
@@ -370,26 +372,26 @@ def _parser() -> argparse.ArgumentParser:
     output.add_argument("--segments", type=Path, help="a row for each segment: start, end, label, probability")
     output.add_argument("--srt", type=Path, help="the segments as subtitles")
     output.add_argument("--html", type=Path, help="a page with the video, timeline and curves; needs no server")
-    clips = parser.add_argument_group("clips from the answer (one file)")
+    clips = made.add_argument_group("clips from the answer (one file)")
     clips.add_argument("--cut", action="append", default=[], metavar="LABEL", help="write its segments as files")
     clips.add_argument("--cut-out", action="append", default=[], metavar="LABEL", help="write all but its segments")
     clips.add_argument("--clips", type=Path, default=Path("clips"), help="the folder for these files")
-    many = parser.add_argument_group("many videos")
+    many = made.add_argument_group("many videos")
     many.add_argument("--out", type=Path, help="the folder for predictions.csv and failures.csv")
     many.add_argument("--store", type=Path, help="features that extract_features.py made, used where they fit")
     many.add_argument("--retry-failed", action="store_true", help="try again what failed before")
     many.add_argument(
         "--timeout", type=float, default=TIMEOUT, help="seconds without a sign of life that a video may take"
     )
-    live = parser.add_argument_group("live")
+    live = made.add_argument_group("live")
     live.add_argument("--show", action="store_true", help="a window with the labelled picture, until q is pressed")
     live.add_argument("--seconds", type=float, help="end after this time")
     live.add_argument("--patience", type=float, default=60.0, help="seconds for which a broken stream is tried again")
-    export = parser.add_argument_group("instead of a video")
+    export = made.add_argument_group("instead of a video")
     export.add_argument(
         "--export",
         type=Path,
         metavar="PATH",
         help="write the whole chain: a folder (SavedModel), NAME.tflite or NAME.onnx (needs requirements-onnx.txt)",
     )
-    return parser
+    return made

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.published.runner import held_out_video, run_script
 from pipeline.videos.catalog.catalog import open_catalog
 from pipeline.videos.synthetic import SCENES, draw_recordings
@@ -21,12 +22,17 @@ _LONG_SECONDS = 60  # the user's own videos are cut where one is longer than thi
 _RECORDINGS = 5
 
 
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(__doc__, "python scripts/demo.py --videos my_videos")
+    made.add_argument("--videos", type=Path, metavar="VIDEOS", help="your own VIDEOS/<Class>/*.mp4")
+    made.add_argument("--out", type=Path, default=Path("demo"), help="folder for everything that is made")
+    made.add_argument("--weights", default="imagenet", help="of InceptionV3: imagenet, a file, or random")
+    return made
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__, "python scripts/demo.py --videos my_videos")
-    parser.add_argument("--videos", type=Path, metavar="VIDEOS", help="your own VIDEOS/<Class>/*.mp4")
-    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for everything that is made")
-    parser.add_argument("--weights", default="imagenet", help="of InceptionV3: imagenet, a file, or random")
-    args = parser.parse_args(argv)
+    args = parser().parse_args(argv)
     began = time.monotonic()
     out = args.out
     steps = _Commands()

@@ -14,20 +14,26 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.published.runner import Steps, Stopped, held_out_video
 from pipeline.published.system import CONFIGS, Step, System, find_system, parse_changes, read_system
 
 
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(__doc__, "python scripts/run_config.py configs/keras-example.yaml --data UCF101")
+    made.add_argument("config", metavar="CONFIG", help="a YAML file, or the name of one in configs/")
+    made.add_argument("--data", type=Path, required=True, help="the data set, as the file describes it")
+    made.add_argument("--out", type=Path, help="folder for all outputs (default: runs/NAME)")
+    made.add_argument("--weights", default="imagenet", help="of the frozen network: imagenet, a file, or random")
+    made.add_argument("--video", type=Path, help="what is classified at the end (default: the first test video)")
+    made.add_argument("--set", action="append", default=[], metavar="STEP.SETTING=VALUE", help="another value")
+    made.add_argument("--quick", action="store_true", help="the values that the file names for a short run")
+    return made
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__, "python scripts/run_config.py configs/keras-example.yaml --data UCF101")
-    parser.add_argument("config", metavar="CONFIG", help="a YAML file, or the name of one in configs/")
-    parser.add_argument("--data", type=Path, required=True, help="the data set, as the file describes it")
-    parser.add_argument("--out", type=Path, help="folder for all outputs (default: runs/NAME)")
-    parser.add_argument("--weights", default="imagenet", help="of the frozen network: imagenet, a file, or random")
-    parser.add_argument("--video", type=Path, help="what is classified at the end (default: the first test video)")
-    parser.add_argument("--set", action="append", default=[], metavar="STEP.SETTING=VALUE", help="another value")
-    parser.add_argument("--quick", action="store_true", help="the values that the file names for a short run")
-    args = parser.parse_args(argv)
+    args = parser().parse_args(argv)
     began = time.monotonic()
     say = command.say(args.quiet)
 

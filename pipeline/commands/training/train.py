@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.errors import UserError
 from pipeline.extraction.inputs.augmentation import FORMS
 from pipeline.videos.media.sampling import Sampling
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     args.command = shlex.join(["python", "scripts/train.py", *(sys.argv[1:] if argv is None else argv)])
     if args.folds is None and args.out is None:
         raise UserError("name the checkpoint folder by --out, for example --out checkpoints/match")
@@ -212,15 +213,16 @@ def _tensorboard(args: argparse.Namespace, prefix: str) -> TensorBoardLog | None
     return TensorBoardLog(folder / run.name / prefix.replace(" ", ""), resumed=args.resume)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = command.parser(
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(
         __doc__,
         "python scripts/train.py features/match --out checkpoints/match\n"
         "  python scripts/train.py features/match --folds 5 --group 'person\\d'\n"
         "  python scripts/train.py features/frames --out checkpoints/lrcn --head lrcn --augment flip",
     )
-    parser.add_argument("store", metavar="STORE", type=Path, help="feature store of extract_features.py")
-    data = parser.add_argument_group("what is learnt from")
+    made.add_argument("store", metavar="STORE", type=Path, help="feature store of extract_features.py")
+    data = made.add_argument_group("what is learnt from")
     data.add_argument(
         "--join", metavar="STORE", type=Path, help="a second store of the same videos and steps, such as of motion"
     )
@@ -231,18 +233,18 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SIZE",
         help="load a store of up to this size, such as 1.5G, and stream a larger one (default: half of what is free)",
     )
-    parser.add_argument("--out", type=Path, help="checkpoint folder to write")
-    parser.add_argument("--overwrite", action="store_true", help="replace the checkpoint folder if it exists")
-    parser.add_argument("--seed", type=int, default=0, help="of split, weights and shuffling")
+    made.add_argument("--out", type=Path, help="checkpoint folder to write")
+    made.add_argument("--overwrite", action="store_true", help="replace the checkpoint folder if it exists")
+    made.add_argument("--seed", type=int, default=0, help="of split, weights and shuffling")
 
-    head = parser.add_argument_group("head (defaults are the head's own)")
+    head = made.add_argument_group("head (defaults are the head's own)")
     head.add_argument("--head", default="gru", help="gru, lstm, ... (a wrong name lists all)")
     head.add_argument("--units", type=int, help="width of the hidden layers")
     head.add_argument("--layers", type=int, help="stacked layers, 1 to 4")
     head.add_argument("--one-way", action="store_true", help="recurrent layers read forwards only")
     head.add_argument("--dropout", type=float, help="share of values dropped in training")
 
-    base = parser.add_argument_group("networks on frames (stores of extract_features.py --backbone frames)")
+    base = made.add_argument_group("networks on frames (stores of extract_features.py --backbone frames)")
     base.add_argument("--base", help="a network of keras.applications within the network, such as mobilenetv2")
     base.add_argument("--weights", help="of the base: imagenet, random[:SEED] or a file (default: imagenet)")
     base.add_argument("--pooling", help="of the base's output over the picture: avg or max")
@@ -259,7 +261,7 @@ def _parser() -> argparse.ArgumentParser:
     base.add_argument("--precision", help="of the arithmetic: float32 (default), bfloat16 or float16")
     base.add_argument("--augment", dest="vary", metavar="SPEC", help=f"vary sequences in training: {FORMS}")
 
-    windows = parser.add_argument_group("windows")
+    windows = made.add_argument_group("windows")
     windows.add_argument("--window", type=int, help="steps in a window (default: the whole sequence where it is short)")
     windows.add_argument("--stride", type=int, help="steps between the starts of windows (default: no overlap)")
     windows.add_argument("--window-seconds", type=float, metavar="S", help="windows of this duration instead")
@@ -267,7 +269,7 @@ def _parser() -> argparse.ArgumentParser:
     windows.add_argument("--policy", choices=("pad", "drop"), help="of the steps after the last whole window")
     windows.add_argument("--random-windows", action="store_true", help="begin anywhere, anew in each epoch")
 
-    split = parser.add_argument_group("split")
+    split = made.add_argument_group("split")
     split.add_argument(
         "--group",
         help="videos of one group stay on one side: a regular expression on the name such as 'person\\d+', 'column' "
@@ -278,7 +280,7 @@ def _parser() -> argparse.ArgumentParser:
     split.add_argument("--test", type=float, default=0.2, help="share of the videos to test, where a split is drawn")
     split.add_argument("--resplit", action="store_true", help="draw a split although the catalog has one")
 
-    fit = parser.add_argument_group("training")
+    fit = made.add_argument_group("training")
     fit.add_argument("--epochs", type=int, help="the most epochs (default: 100)")
     fit.add_argument(
         "--resume", action="store_true", help="go on after the last epoch of an interrupted run with the same --out"
@@ -311,7 +313,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="write curves for TensorBoard into a folder DIR/RUN (default: 'tensorboard' beside --out)",
     )
-    return parser
+    return made
 
 
 def _layers(text: str) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.errors import UserError, VideoError
 from pipeline.files.tables import natural_key, plural, refuse_foreign_table, write_table
 from pipeline.videos.catalog.catalog import Video, open_catalog
@@ -27,19 +28,24 @@ _COLUMNS = ("severity", "problem", "video", "label", "split", "detail")
 MOVABLE = ("unreadable", "no video", "damaged", "truncated")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__, "python scripts/check_videos.py data --out data/problems.csv")
-    parser.add_argument("source", metavar="DATA", help="folder of videos, or a CSV file")
-    parser.add_argument("--out", type=Path, help="the table of problems (default: problems.csv in the folder)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="videos at a time")
-    parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds of silence a video may take")
-    parser.add_argument(
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(__doc__, "python scripts/check_videos.py data --out data/problems.csv")
+    made.add_argument("source", metavar="DATA", help="folder of videos, or a CSV file")
+    made.add_argument("--out", type=Path, help="the table of problems (default: problems.csv in the folder)")
+    made.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="videos at a time")
+    made.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds of silence a video may take")
+    made.add_argument(
         "--quarantine", type=Path, metavar="FOLDER", help=f"move videos there that are {', '.join(MOVABLE)}"
     )
-    parser.add_argument(
+    made.add_argument(
         "--fix", type=Path, metavar="FOLDER", help="encode anew into FOLDER what ffmpeg can save of damaged videos"
     )
-    args = parser.parse_args(argv)
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
     say = command.say(args.quiet)
     if args.workers < 1:
         raise UserError(f"--workers {args.workers} cannot work; expected at least 1")

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.errors import UserError
 from pipeline.files.replacing import refuse_existing
 from pipeline.files.tables import natural_key, plural
@@ -22,18 +23,23 @@ from pipeline.videos.quality.duplicates import find_duplicates
 from pipeline.videos.quality.inspection import TIMEOUT, inspect
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__, "python scripts/explore.py data --out explore.html")
-    parser.add_argument("source", type=Path, metavar="DATA", help="folder of videos, or a CSV file")
-    parser.add_argument("--out", type=Path, required=True, help="the page to write")
-    parser.add_argument("--sheets", type=Path, metavar="FOLDER", help="also write contact sheets there")
-    what = parser.add_mutually_exclusive_group()
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(__doc__, "python scripts/explore.py data --out explore.html")
+    made.add_argument("source", type=Path, metavar="DATA", help="folder of videos, or a CSV file")
+    made.add_argument("--out", type=Path, required=True, help="the page to write")
+    made.add_argument("--sheets", type=Path, metavar="FOLDER", help="also write contact sheets there")
+    what = made.add_mutually_exclusive_group()
     what.add_argument("--problems", type=Path, metavar="CSV", help="the table of check_videos.py to show")
     what.add_argument("--check", action="store_true", help="decode every video and look for problems now")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="videos at a time")
-    parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds of silence a video may take")
-    parser.add_argument("--overwrite", action="store_true", help="replace a page that is there")
-    args = parser.parse_args(argv)
+    made.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="videos at a time")
+    made.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds of silence a video may take")
+    made.add_argument("--overwrite", action="store_true", help="replace a page that is there")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
     if args.workers < 1:
         raise UserError(f"--workers {args.workers} cannot work; expected at least 1")
     if not args.timeout > 0:
