@@ -33,7 +33,6 @@ from typing import Any
 from pipeline.cli.silence import quieten
 from pipeline.files.atomic import write_whole
 from pipeline.files.tables import write_table
-from pipeline.published.system import SCRIPTS
 
 GROUPS = {"actions": r"person\d", "fights": None}
 END_TO_END, HEADS, FRAMES, BACKBONES, MOTION = (
@@ -199,7 +198,7 @@ def extract(store: Store, out: Path, videos: Path, weights: str) -> dict[str, An
     record = out / "stores" / f"{store.name}.json"
     if record.is_file():
         return json.loads(record.read_text())
-    words = [sys.executable, str(SCRIPTS / "extract_features.py"), str(videos / store.data), "--quiet", "--overwrite"]
+    words = [sys.executable, "-m", "pipeline", "extract", str(videos / store.data), "--quiet", "--overwrite"]
     words += ["--out", str(out / "stores" / store.name), "--sampling", store.sampling, "--size", str(store.size)]
     words += ["--backbone", store.backbone]
     if store.backbone != "frames":
