@@ -64,9 +64,9 @@ class Recipe:
             raise UserError(f"input {self.input!r} is unknown; expected {', '.join(INPUTS)}")
         object.__setattr__(self, "reuse_static", float(self.reuse_static))
         if not 0 <= self.reuse_static < 255:
-            raise UserError(f"--reuse-static {self.reuse_static:g}: expected grey levels, above 0 and below 255")
+            raise UserError(f"`reuse_static={self.reuse_static:g}`: expected grey levels, above 0 and below 255")
         if self.reuse_static and self.keeps_pictures:
-            raise UserError("--reuse-static: frames are kept as pictures, so there is no feature to reuse")
+            raise UserError("`reuse_static`: frames are kept as pictures, so there is no feature to reuse")
         if min(self.height, self.width) < 1:
             raise UserError(f"size {self.height}x{self.width} is no picture size")
         if self.input in ("farneback", "dis") and min(self.height, self.width) < FLOW_SMALLEST:

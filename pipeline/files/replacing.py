@@ -25,7 +25,7 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
     if path.is_dir():
         raise UserError(f"cannot write {path}: it is a folder")
     if not overwrite and os.path.lexists(path):
-        raise UserError(f"{path} exists; give --overwrite to replace it, or choose another name")
+        raise UserError(f"{path} exists; give `overwrite=True` to replace it, or choose another name")
 
 
 def free_name(path: Path) -> Path:

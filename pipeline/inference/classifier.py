@@ -66,11 +66,11 @@ class Reading:
 
     def __post_init__(self) -> None:
         if self.stride is not None and self.stride < 1:
-            raise UserError(f"--stride {self.stride}: expected 1 or more steps")
+            raise UserError(f"`stride={self.stride}`: expected 1 or more steps")
         if not 0 <= self.min_duration < float("inf"):
-            raise UserError(f"--min-duration {self.min_duration:g}: expected seconds, 0 or more")
+            raise UserError(f"`min_duration={self.min_duration:g}`: expected seconds, 0 or more")
         if self.abstain is not None and not 0 <= self.abstain <= 1:
-            raise UserError(f"--abstain {self.abstain:g}: expected a probability from 0 to 1")
+            raise UserError(f"`abstain_below={self.abstain:g}`: expected a probability from 0 to 1")
 
 
 class Classifier:
@@ -93,7 +93,7 @@ class Classifier:
                 raise UserError(
                     f"{checkpoint.folder} was trained on features of {recipe.backbone} with other weights (digest "
                     f"{recipe.weights_digest[:12]}…, these have {network.digest[:12]}…); name the right ones by "
-                    "--weights"
+                    "`weights`"
                 )
         self.checkpoint = checkpoint
         self.backbone = backbone
@@ -301,13 +301,13 @@ def _check_precision(checkpoint: Checkpoint, weights: str | None, precision: str
     if not checkpoint.recipe.quantised:
         if precision == INT8:
             raise UserError(
-                f"--precision int8: {checkpoint.folder} was trained on features of float arithmetic; "
-                "int8 needs a checkpoint of features that were extracted with --precision int8"
+                f"`precision=int8`: {checkpoint.folder} was trained on features of float arithmetic; "
+                "int8 needs a checkpoint of features that were extracted with `precision=int8`"
             )
     elif precision not in ("auto", INT8):
-        raise UserError(f"--precision {precision}: {checkpoint.folder} was trained on int8 features; leave it out")
+        raise UserError(f"`precision={precision}`: {checkpoint.folder} was trained on int8 features; leave it out")
     elif weights is not None:
-        raise UserError(f"--weights {weights}: {checkpoint.folder} has its own int8 network in it; leave it out")
+        raise UserError(f"`weights={weights}`: {checkpoint.folder} has its own int8 network in it; leave it out")
 
 
 def weights_of(checkpoint: Checkpoint, weights: str | None) -> list[WeightsSource | None]:
@@ -321,7 +321,7 @@ def weights_of(checkpoint: Checkpoint, weights: str | None) -> list[WeightsSourc
     """
     if checkpoint.needs == "frames":
         if weights is not None:
-            raise UserError(f"--weights {weights}: {checkpoint.folder} has the weights of its network; leave it out")
+            raise UserError(f"`weights={weights}`: {checkpoint.folder} has the weights of its network; leave it out")
         return [None]
     if checkpoint.recipe.quantised:
         return [None]
@@ -340,6 +340,6 @@ def weights_of(checkpoint: Checkpoint, weights: str | None) -> list[WeightsSourc
         except UserError:
             raise UserError(
                 f"the weights of {checkpoint.folder} came from {source}, which is not there any more; "
-                f"name them by --weights: {EXPECTED.removeprefix('expected ')}"
+                f"name them by `weights`: {EXPECTED.removeprefix('expected ')}"
             ) from None
     return sources

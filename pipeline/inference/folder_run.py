@@ -103,7 +103,7 @@ class FolderRun:
         self._timeout = timeout
         self._stored = StoredFeatures(store, classifier) if store is not None else None
         if out.exists() and not out.is_dir():
-            raise UserError(f"--out {out}: expected a folder, and this is a file")
+            raise UserError(f"`out={out}`: expected a folder, and this is a file")
         try:
             out.mkdir(parents=True, exist_ok=True)
             # Opening to append tells whether rows can be written, and changes nothing.
@@ -129,12 +129,12 @@ class FolderRun:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             rows = csv.DictReader(file)
             if not {"video", "prediction", "run"} <= set(rows.fieldnames or ()):
-                raise UserError(f"{path} was not written by this command; choose another --out")
+                raise UserError(f"{path} was not written by this command; choose another `out`")
             known = {row["video"]: row for row in rows if overwrite is False or row["run"] == self._run}
         others = sum(row["run"] != self._run for row in known.values())
         if others:
             raise UserError(
-                f"{path} has {plural(others, 'video')} of another checkpoint or way of reading; give --overwrite to "
+                f"{path} has {plural(others, 'video')} of another checkpoint or way of reading; give `overwrite=True` to "
                 "replace them, or choose another folder"
             )
         return known, (*columns, *(name for name in rows.fieldnames or () if name not in columns))

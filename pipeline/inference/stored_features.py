@@ -30,7 +30,7 @@ class StoredFeatures:
     def __init__(self, store: FeatureStore, classifier: Classifier) -> None:
         checkpoint = classifier.checkpoint
         if len(checkpoint.sources) > 1:
-            raise UserError(f"{checkpoint.folder} was trained on two stores; leave out --store")
+            raise UserError(f"{checkpoint.folder} was trained on two stores; leave out `store`")
         if store.recipe != checkpoint.recipe:
             raise UserError(
                 f"{store.folder} has features of another recipe than {checkpoint.folder}: "

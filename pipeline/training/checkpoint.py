@@ -242,9 +242,9 @@ def check_free(folder: Path, *, overwrite: bool) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not overwrite:
-        raise UserError(f"{folder} exists; add --overwrite to replace it, or choose another --out")
+        raise UserError(f"{folder} exists; add `overwrite=True` to replace it, or choose another `out`")
     if not (folder / CHECKPOINT_FILE).is_file():
-        raise UserError(f"{folder} exists and is no checkpoint; it is not replaced, choose another --out")
+        raise UserError(f"{folder} exists and is no checkpoint; it is not replaced, choose another `out`")
 
 
 @contextlib.contextmanager

@@ -173,7 +173,7 @@ def test_an_existing_folder_is_kept_unless_it_may_be_replaced(tmp_path):
     folder = tmp_path / "kept"
     with write_folder(folder, overwrite=False) as temporary:
         (temporary / "checkpoint.json").write_text("first")
-    with pytest.raises(UserError, match="--overwrite"), write_folder(folder, overwrite=False):
+    with pytest.raises(UserError, match="`overwrite=True`"), write_folder(folder, overwrite=False):
         pytest.fail("the folder was offered")
     with pytest.raises(KeyboardInterrupt):
         write_half(folder)

@@ -40,12 +40,12 @@ class CopySpec:
         """
         count, colon, spec = text.partition(":")
         if not count.isdecimal() or not 1 <= int(count) <= 100:
-            raise UserError(f"--augment {text!r}: expected a number of copies from 1 to 100, or NUMBER:SPEC")
+            raise UserError(f"`augment={text!r}`: expected a number of copies from 1 to 100, or NUMBER:SPEC")
         augmentation = FrameAugmentation.parse(spec if colon else DEFAULT)
         if augmentation.jitter:
-            raise UserError("--augment: jitter varies which frames are taken; it is for train.py only")
+            raise UserError("`augment`: jitter varies which frames are taken; it is for training only")
         if not augmentation:
-            raise UserError(f"--augment {text!r}: nothing is varied; leave the colon out for {DEFAULT}")
+            raise UserError(f"`augment={text!r}`: nothing is varied; leave the colon out for {DEFAULT}")
         return cls(int(count), augmentation)
 
 
@@ -63,12 +63,12 @@ class CopyRun:
     def __init__(self, extraction: Extraction, spec: CopySpec) -> None:
         self._extraction, self._spec = extraction, spec
         if extraction.recipe.input != "rgb":
-            raise UserError(f"--augment varies colours, not --input {extraction.recipe.input}; leave it out")
+            raise UserError(f"`augment` varies colours, not `input={extraction.recipe.input}`; leave it out")
         _check_kind(extraction.folder, spec.augmentation)
         store = FeatureStore(extraction.folder)
         wanted = {video.name: video for video in extraction.mine if video.name in store.entries}
         if clash := next((name for name in wanted if re.sub(r"#\d+$", "", name) in wanted.keys() - {name}), None):
-            raise UserError(f"--augment: the video {clash} has the name of a copy; rename it")
+            raise UserError(f"`augment`: the video {clash} has the name of a copy; rename it")
         self._missing: dict[str, list[int]] = {}
         self._videos = []
         for name, video in wanted.items():
@@ -131,6 +131,6 @@ def _check_kind(folder: Path, augmentation: FrameAugmentation) -> None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))["augmentation"]
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} cannot be read ({' '.join(str(error).split())[:80]}); use another --out") from None
+        raise UserError(f"{path} cannot be read ({' '.join(str(error).split())[:80]}); use another `out`") from None
     if found != wanted:
-        raise UserError(f"{folder} has copies varied by {found}, not {wanted}; ask for those, or use another --out")
+        raise UserError(f"{folder} has copies varied by {found}, not {wanted}; ask for those, or use another `out`")

@@ -64,9 +64,9 @@ def quantise(
     Raises:
         UserError: NNCF is not installed, or no frame can be decoded.
     """
-    check_installed("--precision int8")
+    check_installed("`precision=int8`")
     if importlib.util.find_spec("nncf") is None:
-        raise UserError("--precision int8 calibrates by NNCF: pip install -r requirements-openvino.txt")
+        raise UserError("`precision=int8` calibrates by NNCF: pip install -r requirements-openvino.txt")
     places, each = spread(len(catalog.videos))
     videos = [catalog.videos[place] for place in places]
     jobs = [(number, video.path) for number, video in enumerate(videos)]
@@ -78,7 +78,7 @@ def quantise(
         backbone = Backbone(recipe.backbone, weights=weights, size=size, batch=1, engine="openvino")
         pictures = _collect(pool)
     if not pictures:
-        raise UserError(f"--precision int8 needs frames to calibrate on, and none of {_names(videos)} can be decoded")
+        raise UserError(f"`precision=int8` needs frames to calibrate on, and none of {_names(videos)} can be decoded")
     frames = np.concatenate([images for _, images in sorted(pictures.items())])
     about = Calibration(
         backbone=backbone.network.name,

@@ -48,16 +48,16 @@ class ExtractionSpec:
 
     def __post_init__(self) -> None:
         if self.batch < 0:
-            raise UserError(f"--batch {self.batch}: expected at least 1 picture")
+            raise UserError(f"`batch={self.batch}`: expected at least 1 picture")
         if self.workers < 0:
-            raise UserError(f"--workers {self.workers}: expected 1 or more, or 0 for one per processor")
+            raise UserError(f"`workers={self.workers}`: expected 1 or more, or 0 for one per processor")
         if not self.timeout > 0:
-            raise UserError(f"--timeout {self.timeout:g}: expected seconds above 0")
+            raise UserError(f"`timeout={self.timeout:g}`: expected seconds above 0")
         if not self.commit_every >= 0:
-            raise UserError(f"--commit-every {self.commit_every:g}: expected seconds, 0 or more")
+            raise UserError(f"`commit_every={self.commit_every:g}`: expected seconds, 0 or more")
         i, n = self.part
         if not 1 <= i <= n:
-            raise UserError(f"--shard {i}/{n}: expected i/n with i from 1 to n, such as 1/{max(n, 2)}")
+            raise UserError(f"`worker={i}/{n}`: expected i/n with i from 1 to n, such as 1/{max(n, 2)}")
 
     @property
     def decoders(self) -> int:

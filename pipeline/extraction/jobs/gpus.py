@@ -22,9 +22,9 @@ def parse_devices(text: str) -> list[str]:
     """
     devices = [device.strip() for device in text.split(",")]
     if not all(re.fullmatch(r"\d+|(GPU|MIG)-[\w/-]+", device) for device in devices):
-        raise UserError(f"--devices {text}: expected numbers of GPUs, such as 0,1")
+        raise UserError(f"`devices={text}`: expected numbers of GPUs, such as 0,1")
     if len(set(devices)) < len(devices):
-        raise UserError(f"--devices {text}: a GPU is named twice")
+        raise UserError(f"`devices={text}`: a GPU is named twice")
     return devices
 
 

@@ -150,7 +150,7 @@ def _connect(address: str) -> Any:
     try:
         import ray
     except ImportError:
-        raise UserError("--engine ray needs Ray: pip install -r requirements-ray.txt") from None
+        raise UserError("`engine=ray` needs Ray: pip install -r requirements-ray.txt") from None
     try:
         ray.init(
             address=None if address == "local" else address,
@@ -160,7 +160,7 @@ def _connect(address: str) -> Any:
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise UserError(f"--ray-address {address}: no Ray cluster answers there ({reason})") from None
+        raise UserError(f"`ray_address={address}`: no Ray cluster answers there ({reason})") from None
     return ray
 
 
@@ -169,12 +169,12 @@ def _check_address(address: str) -> None:
     host, colon, port = address.rpartition(":")
     if not colon:
         if address not in ("local", "auto"):
-            raise UserError(f"--ray-address {address}: expected local, auto or HOST:PORT")
+            raise UserError(f"`ray_address={address}`: expected local, auto or HOST:PORT")
         return
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
     except (OSError, ValueError) as error:
-        raise UserError(f"--ray-address {address}: no Ray cluster answers there ({error})") from None
+        raise UserError(f"`ray_address={address}`: no Ray cluster answers there ({error})") from None
 
 
 def _count_workers(ray: Any) -> int:

@@ -113,7 +113,7 @@ def build_network(
     with dtype_policy(policy):
         if not network.constructor:
             if source is not None and not source.is_random:
-                raise UserError(f"backbone {network.name} has random weights only; add --weights random")
+                raise UserError(f"backbone {network.name} has random weights only; add `weights=random`")
             model = _tiny(size, pooling)
         else:
             constructor = getattr(keras.applications, network.constructor)
@@ -140,7 +140,7 @@ def _download(constructor, arguments: dict) -> keras.Model:
             raise
         raise UserError(
             f"the ImageNet weights cannot be downloaded ({reason.rpartition(' -- ')[2]}); "
-            f"choose by --weights: {EXPECTED.removeprefix('expected ')}"
+            f"choose by `weights`: {EXPECTED.removeprefix('expected ')}"
         ) from None
 
 

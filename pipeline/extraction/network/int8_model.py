@@ -22,7 +22,7 @@ from pipeline.extraction.network.weights import WeightsSource
 from pipeline.files.atomic import write_folder_once
 
 INT8_FILES = _ABOUT, _MODEL, _VALUES = "calibration.json", "network.xml", "network.bin"
-_NOT_HERE = "copy it back from a store or checkpoint that has it (extract_features.py takes --int8-from)"
+_NOT_HERE = "copy it back from a store or checkpoint that has it (extraction takes `int8_from`)"
 
 
 @dataclass(frozen=True)
@@ -124,12 +124,12 @@ class QuantisedNetwork:
         if (about.backbone, about.height, about.width) != (backbone, *size):
             raise UserError(
                 f"{self.folder} was made of {about.backbone} at {about.height}x{about.width}, "
-                f"not of {backbone} at {size[0]}x{size[1]}; use another --out, or leave out --int8-from"
+                f"not of {backbone} at {size[0]}x{size[1]}; use another `out`, or leave out `int8_from`"
             )
         if about.weights_key != weights.key():
             raise UserError(
-                f"{self.folder} was made of other weights than --weights {weights.text}; "
-                "use another --out, or leave out --int8-from"
+                f"{self.folder} was made of other weights than `weights={weights.text}`; "
+                "use another `out`, or leave out `int8_from`"
             )
 
 
@@ -165,15 +165,15 @@ def network_for(place: Path, source: Path | None, make: Callable[[], QuantisedNe
     if expected == "":
         raise UserError(
             f"{place} holds features of float arithmetic, and int8 features are never mixed with them; "
-            "use another --out"
+            "use another `out`"
         )
     if source is not None:
         theirs = expected_digest(source)
         if not theirs:
             what = "no store or checkpoint" if theirs is None else "of float arithmetic"
-            raise UserError(f"--int8-from {source}: it is {what}; name one that was made with --precision int8")
+            raise UserError(f"`int8_from={source}`: it is {what}; name one that was made with `precision=int8`")
         if expected and expected != theirs:
-            raise UserError(f"--int8-from {source}: {place} was made with another int8 network; use another --out")
+            raise UserError(f"`int8_from={source}`: {place} was made with another int8 network; use another `out`")
         return QuantisedNetwork.open(source, theirs).copy_to(place)
     if expected or QuantisedNetwork.exists(place):
         return QuantisedNetwork.open(place, expected or "")

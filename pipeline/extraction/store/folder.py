@@ -89,10 +89,10 @@ def prepare_store(folder: Path, recipe: Recipe, weights: WeightsSource | None = 
             there = Recipe.from_json(json.dumps(content["recipe"]))
             if there != recipe:
                 raise UserError(
-                    f"{folder} holds features of another recipe: {recipe.differences(there)}; use another --out"
+                    f"{folder} holds features of another recipe: {recipe.differences(there)}; use another `out`"
                 )
         elif any(folder.glob(SHARDS)):
-            raise UserError(f"{folder} has shards but no {RECIPE_FILE}; put that file back or use another --out")
+            raise UserError(f"{folder} has shards but no {RECIPE_FILE}; put that file back or use another `out`")
         known = content["weights"]
         if not (folder / RECIPE_FILE).exists() or (weights and weights.key() not in known):
             if weights:

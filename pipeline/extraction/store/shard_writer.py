@@ -100,7 +100,7 @@ def _check_numbers(features: np.ndarray, stored: np.ndarray) -> None:
     if not np.isfinite(features).all():
         raise VideoError("network", "features are not finite")
     if not np.isfinite(stored).all() or (features.any() and not stored.any()):
-        raise VideoError("network", f"features are too large or too small for {stored.dtype}; use --dtype float32")
+        raise VideoError("network", f"features are too large or too small for {stored.dtype}; store them as float32")
 
 
 class StoreWriter:

@@ -42,29 +42,29 @@ def check_export(path: Path, checkpoint: Checkpoint) -> None:
     """
     if path.suffix.lower() not in ("", _LITE, _ONNX):
         raise UserError(
-            f"--export {path}: expected a folder (SavedModel) or a name ending in {_LITE} (LiteRT) or {_ONNX}"
+            f"`export={path}`: expected a folder (SavedModel) or a name ending in {_LITE} (LiteRT) or {_ONNX}"
         )
     if path.exists():
-        raise UserError(f"--export {path}: it exists; choose another name or remove it")
+        raise UserError(f"`export={path}`: it exists; choose another name or remove it")
     check_writable(path)
     if path.suffix and path.with_suffix(_NAMES).exists():
-        raise UserError(f"--export {path}: {path.with_suffix(_NAMES)} exists; choose another name or remove it")
+        raise UserError(f"`export={path}`: {path.with_suffix(_NAMES)} exists; choose another name or remove it")
     recipe = checkpoint.recipe
     if len(checkpoint.sources) > 1 or recipe.input != "rgb":
         seen = "two streams" if len(checkpoint.sources) > 1 else f"motion ({recipe.input})"
-        raise UserError(f"--export: this checkpoint sees {seen}, which OpenCV makes; only colours can be exported")
+        raise UserError(f"`export`: this checkpoint sees {seen}, which OpenCV makes; only colours can be exported")
     if recipe.quantised:
         raise UserError(
-            "--export: this checkpoint has an int8 network of OpenVINO in it, which TensorFlow does not compute; "
+            "`export`: this checkpoint has an int8 network of OpenVINO in it, which TensorFlow does not compute; "
             "train on features of float arithmetic for it"
         )
     if recipe.interpolation != "bilinear":
         raise UserError(
-            f"--export: this checkpoint resizes pictures by {recipe.interpolation}, which TensorFlow computes in "
+            f"`export`: this checkpoint resizes pictures by {recipe.interpolation}, which TensorFlow computes in "
             "another way than OpenCV; only bilinear can be exported"
         )
     if keras.backend.backend() != "tensorflow":
-        raise UserError(f"--export needs the Keras backend tensorflow, not {keras.backend.backend()}")
+        raise UserError(f"`export` needs the Keras backend tensorflow, not {keras.backend.backend()}")
     if path.suffix.lower() == _ONNX:
         check_installed()
 

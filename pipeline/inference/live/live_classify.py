@@ -109,7 +109,7 @@ def stream(
     length = head.window.length
     stride = max(1, length // 4) if stride is None else stride
     if not 1 <= stride <= length:
-        raise UserError(f"--stride {stride}: expected 1 to {length} steps")
+        raise UserError(f"`stride={stride}`: expected 1 to {length} steps")
     smoother = LiveSmoother(smoothing or Smoothing())
     features: deque[np.ndarray] = deque(maxlen=length)
     probabilities = np.full(len(head.classes), 1 / len(head.classes), np.float32)

@@ -37,9 +37,9 @@ class Highlights:
             UserError: it is none of ``classes``.
         """
         if self.label not in (*classes, UNKNOWN_NAME):
-            option = "--cut-out" if self.rest else "--cut"
+            option = "`cut_out`" if self.rest else "`cut`"
             raise UserError(f"{option} {self.label!r}: there is no such class; expected one of {', '.join(classes)}")
-        labels.check_label(self.name, "--cut-out" if self.rest else "--cut")
+        labels.check_label(self.name, "`cut_out`" if self.rest else "`cut`")
 
     def stretches(self, segments: list[Segment]) -> list[Segment]:
         """What is to be cut: segments of the label, or what lies between them, joined."""

@@ -41,9 +41,9 @@ class Outputs:
 
     def __post_init__(self) -> None:
         if self.style not in STYLES:
-            raise UserError(f"--style {self.style!r} is unknown; expected one of {', '.join(STYLES)}")
+            raise UserError(f"`style={self.style!r}` is unknown; expected one of {', '.join(STYLES)}")
         if self.fps is not None and not 0 < self.fps <= 1000:
-            raise UserError(f"--fps {self.fps:g}: expected more than 0, up to 1000 frames per second")
+            raise UserError(f"`fps={self.fps:g}`: expected more than 0, up to 1000 frames per second")
 
     @property
     def paths(self) -> dict[str, Path]:

@@ -46,7 +46,7 @@ def choose_video(source: Path, codec: str, output: Path | None) -> Path:
         return source
     raise UserError(
         f"browsers play neither {source.name} ({codec}) nor {output.name if output else 'another file'}; "
-        "add --output NAME.mp4, and the page shows that"
+        "add `output=NAME.mp4`, and the page shows that"
     )
 
 

@@ -73,7 +73,7 @@ def aligned_starts(steps: int, length: int, stride: int) -> np.ndarray:
         ``(n,)`` int64, rising; empty only for 0 steps.
     """
     if not 1 <= stride <= length:
-        raise UserError(f"--stride {stride}: expected 1 to {length} steps, so that windows leave no gap")
+        raise UserError(f"`stride={stride}`: expected 1 to {length} steps, so that windows leave no gap")
     if steps < 1:
         return np.arange(0)
     last = max(0, steps - length)
@@ -129,9 +129,9 @@ def lay_grid(
     per_clip = sampling.kind in ("uniform", "first")
     if clip_seconds is not None:
         if not per_clip:
-            raise UserError(f"--clip-seconds has no meaning with sampling {sampling}: its step is the same everywhere")
+            raise UserError(f"`clip_seconds` has no meaning with sampling {sampling}: its step is the same everywhere")
         if not (math.isfinite(clip_seconds) and clip_seconds > 0):
-            raise UserError(f"--clip-seconds {clip_seconds:g}: expected more than 0 seconds")
+            raise UserError(f"`clip_seconds={clip_seconds:g}`: expected more than 0 seconds")
     if not per_clip:
         frames = sampling.indices(times)
         return _windows(

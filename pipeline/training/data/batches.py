@@ -33,9 +33,9 @@ class Augmentation:
         for item in fields(self):
             value = getattr(self, item.name)
             if not (value >= 0 and value < float("inf")):
-                raise UserError(f"--{item.name.replace('_', '-')} {value:g}: expected 0 or more")
+                raise UserError(f"`{item.name}={value:g}`: expected 0 or more")
         if self.time_mask > 1:
-            raise UserError(f"--time-mask {self.time_mask:g}: expected a share from 0 to 1")
+            raise UserError(f"`time_mask={self.time_mask:g}`: expected a share from 0 to 1")
 
 
 def batches(

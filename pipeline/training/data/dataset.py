@@ -346,5 +346,5 @@ def check_window(data: Dataset, spec: WindowSpec) -> None:
     if spec.length > longest:
         raise UserError(
             f"a window of {spec.length} steps is longer than every video of {data.folder} (the longest has "
-            f"{longest}); use --window {longest} or less"
+            f"{longest}); use `window={longest}` or less"
         )

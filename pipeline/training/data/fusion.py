@@ -100,10 +100,10 @@ def check_sources(folder: Path, wanted: Sequence[FeatureSource], given: Sequence
         UserError: the line says what to do.
     """
     if len(wanted) < len(given):
-        raise UserError(f"{folder} was trained on one store; leave out --join")
+        raise UserError(f"{folder} was trained on one store; leave out `fuse`")
     if len(wanted) > len(given):
         second = f"{wanted[1].recipe.backbone}, input {wanted[1].recipe.input}"
-        raise UserError(f"{folder} was trained on two stores; name the second one ({second}) by --join")
+        raise UserError(f"{folder} was trained on two stores; name the second one ({second}) by `fuse`")
     for there, here in zip(wanted[1:], given[1:], strict=True):
         if there.recipe != here.recipe:
             raise UserError(

@@ -37,7 +37,7 @@ def measure(predictions: Predictions, groups: Sequence[str]) -> dict[str, Any]:
         UserError: the part has no videos.
     """
     if not len(predictions.videos):
-        raise UserError(f"there are no {predictions.part} videos to evaluate; choose another --split")
+        raise UserError(f"there are no {predictions.part} videos to evaluate; choose another `split`")
     labels, probabilities, answers = predictions.labels, predictions.probabilities, predictions.answers
     present = np.unique(labels)
     recalls = [float((answers[labels == label] == label).mean()) for label in present]

@@ -34,7 +34,7 @@ def rows_of_part(checkpoint: Checkpoint, data: Dataset, part: str) -> np.ndarray
         UserError: there is no such part, or it has no videos.
     """
     if part not in PARTS:
-        raise UserError(f"--split {part!r} is unknown; expected {', '.join(PARTS)}")
+        raise UserError(f"`split={part!r}` is unknown; expected {', '.join(PARTS)}")
     if part == "all":
         return np.arange(len(data))
     split: dict[str, list[str]] = checkpoint.metrics.get("split", {})
@@ -45,7 +45,7 @@ def rows_of_part(checkpoint: Checkpoint, data: Dataset, part: str) -> np.ndarray
         names = set(split.get(part, []))
         rows = [row for row, name in enumerate(data.names) if name in names]
     if not rows:
-        raise UserError(f"{data.folder} has no {part} videos for {checkpoint.folder}; try --split all")
+        raise UserError(f"{data.folder} has no {part} videos for {checkpoint.folder}; try `split=all`")
     return np.array(rows)
 
 

@@ -123,7 +123,7 @@ def grid_points(space: Space) -> list[Point]:
     """
     for key, values in space.items():
         if isinstance(values, Range):
-            raise UserError(f"{key} is a range; a grid needs a list, or use --method random or tpe")
+            raise UserError(f"{key} is a range; a grid needs a list, or use `method` random or tpe")
     lists: list[list[Any]] = [values for values in space.values() if not isinstance(values, Range)]
     points = [canonical(dict(zip(space, values, strict=True))) for values in itertools.product(*lists)]
     return list({key_of(point): point for point in points}.values())
@@ -223,12 +223,12 @@ def search(
     base = base or TrainSpec()
     blind = replace(split, test=split.test[:0], notes=())
     if out.exists() and not (out / STUDY_FILE).exists() and any(out.iterdir()):
-        raise UserError(f"{out} exists and holds no search; choose another --out")
+        raise UserError(f"{out} exists and holds no search; choose another `out`")
     points = grid_points(space) if method == "grid" else []
     for point in points:
         settings_of(point, base, data, split)  # all mistakes are told before the first training
     if method != "grid" and trials is None:
-        raise UserError(f"--method {method} needs --trials, the number of points to train")
+        raise UserError(f"`method={method}` needs `trials`, the number of points to train")
     out.mkdir(parents=True, exist_ok=True)
     _check_same(out, data, split, base)
     study = _open_study(out, method, base.seed)
@@ -298,7 +298,7 @@ def _check_same(out: Path, data: Dataset, split: Split, base: TrainSpec) -> None
     found = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
     path = out / "search.json"
     if path.exists() and json.loads(path.read_text())["same"] != found:
-        raise UserError(f"{out} holds a search with other videos, another split or seed; choose another --out")
+        raise UserError(f"{out} holds a search with other videos, another split or seed; choose another `out`")
     path.write_text(json.dumps({"same": found}) + "\n")
 
 

@@ -86,7 +86,7 @@ def head_spec(
     given["kernel"] = kernel
     for setting, value in given.items():
         if value is not None and setting not in head.takes:
-            raise UserError(f"head {name} takes no --{setting}; leave it out")
+            raise UserError(f"head {name} takes no `{setting}`; leave it out")
 
     def chosen(setting: str) -> Any:
         return getattr(head, setting) if given[setting] is None else given[setting]
@@ -140,9 +140,9 @@ def check_input(spec: HeadSpec, shape: tuple[int, ...], where: str) -> None:
     if found != head.needs:
         fitting = ", ".join(name for name, other in HEADS.items() if other.needs == found)
         store = (
-            "extract_features.py --backbone frames makes such a store"
+            "extraction with the backbone frames makes such a store"
             if head.needs == "frames"
-            else "extract_features.py makes them with a --backbone of keras.applications"
+            else "extraction with a backbone of keras.applications makes them"
         )
         raise UserError(
             f"head {spec.name} needs {head.needs}, and {where} holds {found}; {store}, or choose a head on "
@@ -155,7 +155,7 @@ def check_input(spec: HeadSpec, shape: tuple[int, ...], where: str) -> None:
         raise UserError(
             f"frames of {shape[0]}x{shape[1]} are too small for {spec.name}"
             + (f" with the base {spec.base}" if spec.base else "")
-            + f": each side needs at least {smallest} pixels; extract frames of another --size"
+            + f": each side needs at least {smallest} pixels; extract frames of another size"
         )
 
 

@@ -76,7 +76,7 @@ def fit(
     if not len(train) or not len(val):
         raise UserError("training needs at least one window for training and one for validation")
     if spec.augmentation.random_windows and data.step_labels is not None:
-        raise UserError("--random-windows does not go with labels of frames, which belong to windows as they were cut")
+        raise UserError("`random_windows=True` does not go with labels of frames, which belong to windows as cut")
     spec.check(head)
     begun = time.perf_counter()
     keras.utils.set_random_seed(spec.seed)
@@ -96,8 +96,8 @@ def fit(
     size = -(-size // replicas()) * replicas()
     if spec.accumulate > (most := -(-len(train) // size)):
         raise UserError(
-            f"--accumulate {spec.accumulate}: an epoch has {plural(most, 'step')} of {size} windows; "
-            f"use {most} or less, or a smaller --batch"
+            f"`accumulate={spec.accumulate}`: an epoch has {plural(most, 'step')} of {size} windows; "
+            f"use {most} or less, or a smaller `batch`"
         )
     learner = _varied(model, spec)
     function = compile_head(model)
@@ -146,7 +146,7 @@ def fit(
                 loss, weight, right = np.sum([np.asarray(part) for part in sums], axis=0)
                 if not math.isfinite(loss):
                     raise UserError(
-                        f"the loss is no number any more in epoch {len(progress.history) + 1}; lower --learning-rate "
+                        f"the loss is no number any more in epoch {len(progress.history) + 1}; lower `learning_rate` "
                         f"(now {progress.rate:g}), or look for damaged features with check_features.py"
                     )
                 val_loss, val_accuracy = _measure(function, val, len(data.classes))

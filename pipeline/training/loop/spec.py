@@ -70,23 +70,23 @@ class TrainSpec:
             value = getattr(self, name)
             if value is not None and (value < smallest or (name == "fine_tune" and value == 0)):
                 expected = "a number of layers from 1, or 'all'" if name == "fine_tune" else f"{smallest} or more"
-                raise UserError(f"--{name.replace('_', '-')} {value}: expected {expected}")
-        for name, rate in (("learning-rate", self.rate), ("fine-tune-rate", self.fine_tune_rate)):
+                raise UserError(f"`{name}={value}`: expected {expected}")
+        for name, rate in (("learning_rate", self.rate), ("fine_tune_rate", self.fine_tune_rate)):
             if rate is not None and not 0 < rate < math.inf:
-                raise UserError(f"--{name} {rate:g}: expected more than 0")
-        for name, share in (("weight-decay", self.weight_decay), ("label-smoothing", self.label_smoothing)):
+                raise UserError(f"`{name}={rate:g}`: expected more than 0")
+        for name, share in (("weight_decay", self.weight_decay), ("label_smoothing", self.label_smoothing)):
             if share is not None and not 0 <= share < 1:
-                raise UserError(f"--{name} {share:g}: expected 0 or more and less than 1")
+                raise UserError(f"`{name}={share:g}`: expected 0 or more and less than 1")
         if not 0 <= self.rate_decay < math.inf:
-            raise UserError(f"--rate-decay {self.rate_decay:g}: expected 0 or more")
+            raise UserError(f"`rate_decay={self.rate_decay:g}`: expected 0 or more")
         if not 0 <= self.momentum < 1:
-            raise UserError(f"--momentum {self.momentum:g}: expected 0 or more and less than 1")
+            raise UserError(f"`momentum={self.momentum:g}`: expected 0 or more and less than 1")
         if self.optimizer not in (None, *OPTIMIZERS):
-            raise UserError(f"--optimizer {self.optimizer!r}: expected {' or '.join(OPTIMIZERS)}")
+            raise UserError(f"`optimizer={self.optimizer!r}`: expected {' or '.join(OPTIMIZERS)}")
         if self.precision not in POLICIES:
-            raise UserError(f"--precision {self.precision!r}: expected {', '.join(POLICIES)}")
+            raise UserError(f"`precision={self.precision!r}`: expected {', '.join(POLICIES)}")
         if self.fine_tune_rate is not None and self.fine_tune is None:
-            raise UserError("--fine-tune-rate is for the second phase of --fine-tune; add it, or leave the rate out")
+            raise UserError("`fine_tune_rate` is for the second phase of `fine_tune`; add it, or leave the rate out")
         object.__setattr__(self, "vary", str(FrameAugmentation.parse(self.vary)))
 
     def resolved(self, head: HeadSpec) -> TrainSpec:
@@ -107,18 +107,18 @@ class TrainSpec:
         for_frames = {
             "augment": self.vary,
             "precision": self.precision != "float32",
-            "fine-tune": self.fine_tune is not None,
+            "fine_tune": self.fine_tune is not None,
         }
         varied = self.augmentation
-        for_features = {"noise": varied.noise, "time-mask": varied.time_mask, "mixup": varied.mixup}
+        for_features = {"noise": varied.noise, "time_mask": varied.time_mask, "mixup": varied.mixup}
         for option, value in (for_frames if features else for_features).items():
             if value:
-                other = "networks on frames" if features else "heads on features; --augment varies frames"
-                raise UserError(f"--{option} is for {other}, and {head.name} is not one; leave it out")
+                other = "networks on frames" if features else "heads on features; `augment` varies frames"
+                raise UserError(f"`{option}` is for {other}, and {head.name} is not one; leave it out")
         if self.precision == "float16" and keras.backend.backend() != "tensorflow":
-            raise UserError("--precision float16 trains on the Keras backend tensorflow only; take bfloat16")
+            raise UserError("`precision=float16` trains on the Keras backend tensorflow only; take bfloat16")
         if self.fine_tune is not None and head.base is None:
-            raise UserError(f"--fine-tune needs a network with a base, and {head.name} has none; leave it out")
+            raise UserError(f"`fine_tune` needs a network with a base, and {head.name} has none; leave it out")
 
     def phases(self, head: HeadSpec) -> list[Phase]:
         """One, or two with ``fine_tune``; of a spec that is `resolved`."""

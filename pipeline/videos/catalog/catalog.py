@@ -102,7 +102,7 @@ def limit_classes(catalog: Catalog, count: int) -> Catalog:
         UserError: the limit is less than 1.
     """
     if count < 1:
-        raise UserError(f"--class-limit {count}: expected 1 or more")
+        raise UserError(f"`class_limit={count}`: expected 1 or more")
     kept = set(catalog.classes[:count])
     videos = tuple(video for video in catalog.videos if video.label in kept)
     skipped = Counter({"of other classes": len(catalog) - len(videos)} if len(videos) < len(catalog) else {})

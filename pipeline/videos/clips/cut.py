@@ -93,7 +93,7 @@ def left_to_cut(clips: Sequence[Clip], settings: str, *, overwrite: bool = False
                 continue
             if not overwrite:
                 how = f"was cut with other settings ({there.settings})" if there else "is not a clip of this recording"
-                raise UserError(f"{clip.path} exists and {how}; give --overwrite to replace it, or another --out")
+                raise UserError(f"{clip.path} exists and {how}; give `overwrite=True` to replace it, or another `out`")
         todo.append(clip)
     return todo
 
@@ -180,7 +180,9 @@ def _cut_run(run: list[Clip], folder: Path, encoding: Encoding, threads: int, do
     waiting = dict(enumerate(run))
     size = (run[0].recording.width, run[0].recording.height)
     if encoding.size is None and min(size) < 2:
-        small = VideoError("cut", f"a picture of {size[0]}x{size[1]} pixels is too small for H.264; give --size")
+        small = VideoError(
+            "cut", f"a picture of {size[0]}x{size[1]} pixels is too small for H.264; choose a larger size"
+        )
         for clip in run:
             done(Cut(clip, small))
         return

@@ -188,7 +188,7 @@ def plan_clips(
             raise UserError(
                 f"{where}{stretch} {'lies' if outside else 'reaches'} past the end of {recording.path}, "
                 f"which is {format_time(recording.duration)} long"
-                + ("" if outside else "; give --clamp to shorten such segments")
+                + ("" if outside else "; give `clamp=True` to shorten such segments")
             )
         first, end = recording.frame_at(segment.start), recording.frame_at(segment.end)
         if end <= first:

@@ -41,10 +41,10 @@ def snap(clip: Clip) -> tuple[Clip, Miss]:
     """
     recording = clip.recording
     if not recording.by_time:
-        raise VideoError("cut", f"the packets of {recording.path.name} do not tell its frames; cut it without --fast")
+        raise VideoError("cut", f"the packets of {recording.path.name} do not tell its frames; encode its clips")
     index = recording.index
     if index.hidden:
-        raise VideoError("cut", f"an edit list hides frames of {recording.path.name}; cut it without --fast")
+        raise VideoError("cut", f"an edit list hides frames of {recording.path.name}; encode its clips")
     first = int(np.searchsorted(index.pts, index.key_pts[index.key_before(int(index.pts[clip.first]))]))
     end = clip.end
     while True:

@@ -45,7 +45,7 @@ def write_frames(
         VideoError: the video cannot be read.
     """
     if folder.exists() and not overwrite:
-        raise UserError(f"{folder} exists; give --overwrite to replace it, or another --out")
+        raise UserError(f"{folder} exists; give `overwrite=True` to replace it, or another `out`")
     if folder.exists() and not (folder / TIMES).is_file():
         raise UserError(f"{folder} holds no {TIMES}, so this program did not write it; it is not replaced")
     try:

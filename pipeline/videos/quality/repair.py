@@ -23,7 +23,7 @@ def quarantine(video: Video, folder: Path) -> Path:
     """
     target = folder / video.name
     if os.path.lexists(target):
-        raise UserError(f"{target} exists already; choose another folder for --quarantine")
+        raise UserError(f"{target} exists already; choose another folder for `quarantine`")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         # Across disks a rename is not possible, and half a copy must not stay.
@@ -45,7 +45,7 @@ def repair(video: Video, folder: Path) -> tuple[Path, int]:
     """
     target = (folder / video.name).with_suffix(".mp4")
     if os.path.lexists(target):
-        raise UserError(f"{target} exists already; choose another folder for --fix")
+        raise UserError(f"{target} exists already; choose another folder for `fix`")
     with write_whole(target) as temporary:
         run_ffmpeg(
             ["-err_detect", "ignore_err", "-fflags", "+discardcorrupt+genpts", "-i", file_url(video.path)]

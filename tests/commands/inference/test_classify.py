@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.cli import command
-from pipeline.commands.inference.classify import main
+from pipeline.commands.inference.classify import main, parser
 from pipeline.videos.media import open_video
 from tests.inference.conftest import CLASSES, checkpoint, clips, make_checkpoint, store, write_pieces  # noqa: F401 - fixtures
 from tests.media import write_video
@@ -23,7 +23,7 @@ def movie(tmp_path: Path) -> Path:
 
 
 def run(*argv: object) -> int:
-    return command.run(main, [str(item) for item in argv])
+    return command.run(main, [str(item) for item in argv], parser=parser)
 
 
 def test_all_files(checkpoint, movie, tmp_path, capsys):  # noqa: F811

@@ -52,7 +52,7 @@ def run(capfd, name, data, out, *settings, weights=WEIGHTS, video=None) -> str:
     words = [name, "--data", str(data), "--out", str(out), "--weights", str(weights)]
     words += ["--video", str(video)] if video else []
     words += [word for setting in settings for word in ("--set", setting)]
-    status = command.run(run_config.main, words)
+    status = command.run(run_config.main, words, parser=run_config.parser)
     captured = capfd.readouterr()
     assert (status, captured.err) == (0, ""), captured.out[-2000:]
     assert re.search(

@@ -14,7 +14,7 @@ from tests.media import write_video
 
 
 def run(*arguments) -> int:
-    return command.run(cut_clips.main, [str(argument) for argument in arguments])
+    return command.run(cut_clips.main, [str(argument) for argument in arguments], parser=cut_clips.parser)
 
 
 def test_equal_pieces(tmp_path, capsys):

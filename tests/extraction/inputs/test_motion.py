@@ -154,7 +154,11 @@ def test_directions_are_told_apart_by_flow_and_not_by_colours(directions, extrac
 
 def test_flow_is_kept_as_pictures(directions, tmp_path, capsys):
     def call(*arguments):
-        return command.run(extract_features.main, [str(directions), "--out", str(tmp_path / "s"), *arguments])
+        return command.run(
+            extract_features.main,
+            [str(directions), "--out", str(tmp_path / "s"), *arguments],
+            parser=extract_features.parser,
+        )
 
     assert call("--backbone", "flow", "--input", "rgb") == 2
     assert "--backbone flow keeps motion, not --input rgb" in capsys.readouterr().err

@@ -93,17 +93,27 @@ def test_a_damaged_cache_is_found(cache):
 
 
 def test_the_cache_is_exported_as_it_is_and_not_imported(cache, tmp_path, capsys):
-    assert command.run(export_features.main, [str(cache), "--out", str(tmp_path / "arrays")]) == 0
+    assert (
+        command.run(
+            export_features.main, [str(cache), "--out", str(tmp_path / "arrays")], parser=export_features.parser
+        )
+        == 0
+    )
     assert "6 sequences of 24x48x3 pixels a step" in capsys.readouterr().out
     arrays = np.load(tmp_path / "arrays/left/clip1.avi.npy")
     np.testing.assert_array_equal(arrays, FeatureStore(cache).read("left/clip1.avi").features)
-    assert command.run(export_features.main, [str(cache), "--out", str(tmp_path / "all.h5")]) == 0
+    assert (
+        command.run(
+            export_features.main, [str(cache), "--out", str(tmp_path / "all.h5")], parser=export_features.parser
+        )
+        == 0
+    )
     with h5py.File(tmp_path / "all.h5") as file:
         row = file["names"].asstr()[:].tolist().index("left/clip1.avi")
         np.testing.assert_array_equal(file["features"][row, : len(arrays)], arrays)
     (tmp_path / "list.csv").write_text("file,label\nleft/clip1.avi,left\n")
     arguments = [str(tmp_path / "arrays"), "--labels", str(tmp_path / "list.csv"), "--out", str(tmp_path / "i")]
-    assert command.run(import_features.main, arguments) == 2
+    assert command.run(import_features.main, arguments, parser=import_features.parser) == 2
     assert "expected an array of shape (steps, features), found (6, 24, 48, 3)" in capsys.readouterr().err
 
 
@@ -119,7 +129,7 @@ def test_no_network_is_loaded_for_frames(videos, tmp_path):
     store = tmp_path / "made"
     code = (
         "import sys; from pipeline import command; from scripts import extract_features as e;"
-        "status = command.run(e.main, sys.argv[1:]);"
+        "status = command.run(e.main, sys.argv[1:], parser=e.parser);"
         "print(status, any(name in sys.modules for name in ('tensorflow', 'keras', 'jax', 'torch')))"
     )
 

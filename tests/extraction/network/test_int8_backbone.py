@@ -31,7 +31,9 @@ TINY = ["--backbone", "tiny", "--weights", "random", "--sampling", "uniform:4", 
 
 
 def extract(data: Path, out: Path, *more: object) -> int:
-    return command.run(extract_features.main, [str(data), "--out", str(out), *TINY, *map(str, more)])
+    return command.run(
+        extract_features.main, [str(data), "--out", str(out), *TINY, *map(str, more)], parser=extract_features.parser
+    )
 
 
 @pytest.fixture(scope="module")
@@ -126,9 +128,9 @@ def test_a_checkpoint_classifies_with_the_network_of_its_store(data, made, check
 
 
 def test_what_a_checkpoint_of_int8_features_refuses(checkpoint, tmp_path):
-    with pytest.raises(UserError, match=r"--precision float32: .* was trained on int8 features; leave it out"):
+    with pytest.raises(UserError, match=r"`precision=float32`: .* was trained on int8 features; leave it out"):
         Classifier.load(checkpoint, precision="float32")
-    with pytest.raises(UserError, match=r"--weights random: .* has its own int8 network in it; leave it out"):
+    with pytest.raises(UserError, match=r"`weights=random`: .* has its own int8 network in it; leave it out"):
         Classifier.load(checkpoint, weights="random")
     broken = Path(shutil.copytree(checkpoint, tmp_path / "broken"))
     (broken / "int8/network.bin").write_bytes(b"")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline.cli import command
-from pipeline.commands.inference.classify import main
+from pipeline.commands.inference.classify import main, parser
 from pipeline.errors import UserError
 from pipeline.inference.classifier import Classifier
 from pipeline.inference.export.saved_model import check_export, export
@@ -115,10 +115,10 @@ def test_heads_as_onnx(head):
 
 
 def test_the_command(checkpoint, tmp_path, capsys):
-    assert command.run(main, [str(checkpoint), "--export", str(tmp_path / "model")]) == 0
+    assert command.run(main, [str(checkpoint), "--export", str(tmp_path / "model")], parser=parser) == 0
     assert (tmp_path / "model" / "saved_model.pb").is_file()
     assert capsys.readouterr().out.splitlines()[-1].startswith(f"{tmp_path / 'model'}: ")
-    assert command.run(main, [str(checkpoint), "--export", str(tmp_path / "model")]) == 2
+    assert command.run(main, [str(checkpoint), "--export", str(tmp_path / "model")], parser=parser) == 2
     assert "it exists; choose another name" in capsys.readouterr().err
 
 

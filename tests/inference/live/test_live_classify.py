@@ -104,6 +104,6 @@ def test_impossible_settings(checkpoint):
     classifier = Classifier.load(checkpoint, precision="float32", batch=1)
     with pytest.raises(UserError, match="looks ahead"):
         next(classifier.stream(frames_at([0]), Reading(smoothing=Smoothing("centred", 3))))
-    with pytest.raises(UserError, match="--stride 50"):
+    with pytest.raises(UserError, match="`stride=50`"):
         next(classifier.stream(frames_at([0]), Reading(stride=50)))
     assert list(classifier.stream([])) == []

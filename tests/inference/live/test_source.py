@@ -261,7 +261,7 @@ def test_no_screen(make_checkpoint):
 )
 def test_what_live_cannot_do(make_checkpoint, capsys, options, line):
     from pipeline.cli import command
-    from pipeline.commands.inference.classify import main
+    from pipeline.commands.inference.classify import main, parser
 
-    assert command.run(main, [str(make_checkpoint("fps:5")), "-", *options]) == 2
+    assert command.run(main, [str(make_checkpoint("fps:5")), "-", *options], parser=parser) == 2
     assert line in capsys.readouterr().err

@@ -56,7 +56,7 @@ def test_a_label_that_does_not_occur(answer, tmp_path):
 
 
 def test_labels_that_cannot_be_cut(tmp_path):
-    with pytest.raises(UserError, match="--cut 'Purple': there is no such class; expected one of Blue, Red"):
+    with pytest.raises(UserError, match="`cut` 'Purple': there is no such class; expected one of Blue, Red"):
         Highlights("Purple", False, tmp_path).check(("Blue", "Red"))
     with pytest.raises(UserError, match="cannot name a folder"):
         Highlights("a/b", True, tmp_path).check(("a/b", "c"))

@@ -216,5 +216,5 @@ def test_which_video_is_played():
     assert choose_video(Path("in.avi"), "mpeg4", Path("out.mp4")) == Path("out.mp4")
     assert choose_video(Path("in.mp4"), "h264", Path("out.avi")) == Path("in.mp4")
     assert choose_video(Path("in.webm"), "vp9", None) == Path("in.webm")
-    with pytest.raises(UserError, match=r"browsers play neither in.avi \(mpeg4\) nor out.avi; add --output NAME.mp4"):
+    with pytest.raises(UserError, match=r"browsers play neither in.avi \(mpeg4\) nor out.avi; add `output=NAME.mp4`"):
         choose_video(Path("in.avi"), "mpeg4", Path("out.avi"))

@@ -153,7 +153,7 @@ def test_clip_seconds_asks_for_another_length():
 
 
 def test_a_stride_that_leaves_gaps_is_refused():
-    with pytest.raises(UserError, match="--stride 9: expected 1 to 8"):
+    with pytest.raises(UserError, match="`stride=9`: expected 1 to 8"):
         aligned_starts(100, 8, 9)
 
 

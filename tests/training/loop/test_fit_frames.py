@@ -96,5 +96,5 @@ def test_lower_precision_learns_nearly_the_same(frames, precision):
 
 def test_a_step_that_does_not_fit_is_refused_before_it_runs(frames, monkeypatch):
     monkeypatch.setattr(memory_probe, "free_memory", lambda: 2 << 20)
-    with pytest.raises(UserError, match=r"a training step of 8 windows takes about .* GB .*--batch \d would fit"):
+    with pytest.raises(UserError, match=r"a training step of 8 windows takes about .* GB .*`batch=\d` would fit"):
         trained(frames, head_spec("c3d_small", units=4), TrainSpec(epochs=1, batch=8))

@@ -66,7 +66,7 @@ def test_seconds_between_steps(cache):
 
 def test_the_command(cache, store, tmp_path, capsys):
     def call(*arguments):
-        status = command.run(show_samples.main, [str(argument) for argument in arguments])
+        status = command.run(show_samples.main, [str(argument) for argument in arguments], parser=show_samples.parser)
         return status, capsys.readouterr()
 
     out = tmp_path / "samples.png"

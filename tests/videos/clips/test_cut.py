@@ -177,7 +177,7 @@ def test_nothing_is_overwritten_unasked(recordings, tmp_path):
     recording = open_recording(recordings["h264_mp4"])
     clips = plan_clips(recording, [Segment(recording.path, 0, 1)], tmp_path)
     clips[0].path.write_bytes(b"somebody's own")
-    with pytest.raises(UserError, match="is not a clip of this recording; give --overwrite"):
+    with pytest.raises(UserError, match="is not a clip of this recording; give `overwrite=True`"):
         left_to_cut(clips, str(FAST))
     assert left_to_cut(clips, str(FAST), overwrite=True) == clips
     cut_all(clips, tmp_path)

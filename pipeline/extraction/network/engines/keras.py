@@ -19,7 +19,7 @@ Function = Callable[[np.ndarray], np.ndarray]
 
 
 def choose_precision(wanted: str) -> tuple[str, str]:
-    """What ``--precision`` means on this machine.
+    """What the choice of precision means on this machine.
 
     Returns:
         The precision, and the reason in a few words for the user.
