@@ -134,8 +134,8 @@ class FolderRun:
         others = sum(row["run"] != self._run for row in known.values())
         if others:
             raise UserError(
-                f"{path} has {plural(others, 'video')} of another checkpoint or way of reading; give `overwrite=True` to "
-                "replace them, or choose another folder"
+                f"{path} has {plural(others, 'video')} of another checkpoint or way of reading; give "
+                "`overwrite=True` to replace them, or choose another folder"
             )
         return known, (*columns, *(name for name in rows.fieldnames or () if name not in columns))
 

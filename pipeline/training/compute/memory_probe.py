@@ -106,6 +106,6 @@ def did_not_fit(batch: int, accumulate: int) -> UserError:
         return UserError("the memory ran out in a step of 1 window; use smaller frames or a shorter `window`")
     half = batch // 2
     return UserError(
-        f"the memory ran out in a training step of {batch} windows; try `batch={half}` with `accumulate` "
-        f"{-(-batch * accumulate // half)}, which is the same step"
+        f"the memory ran out in a training step of {batch} windows; try `batch={half}` with "
+        f"`accumulate={-(-batch * accumulate // half)}`, which is the same step"
     )

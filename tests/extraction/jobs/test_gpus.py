@@ -48,7 +48,7 @@ def test_the_parts_of_the_devices_are_those_of_the_machine(parts):
 
 @pytest.mark.parametrize("text", ["", "first", "0,,1", "1,1", "-1"])
 def test_bad_devices_are_one_line(text):
-    with pytest.raises(UserError, match="`devices`"):
+    with pytest.raises(UserError, match="`devices="):
         parse_devices(text)
 
 

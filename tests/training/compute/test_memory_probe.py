@@ -58,7 +58,7 @@ def test_what_does_not_fit_is_told_with_what_would():
         check_fits(32 << 30, 64, 1, free=8 << 30)
     with pytest.raises(UserError, match="not even a batch of 1"):
         check_fits(32 << 30, 2, 1, free=1 << 30)
-    assert "--batch 4 with --accumulate 4" in str(did_not_fit(8, 2))
+    assert "`batch=4` with `accumulate=4`" in str(did_not_fit(8, 2))
 
 
 def test_a_training_that_would_not_fit_does_not_begin(data, monkeypatch):
@@ -82,7 +82,7 @@ def test_a_training_that_would_not_fit_does_not_begin(data, monkeypatch):
     # The first block alone: frames, their masked copy, 32 filters before and after the mask.
     assert needed > 512 * 4 * 32 * 32 * 32 * 4 * 2
     monkeypatch.setattr(memory_probe, "free_memory", lambda: 1 << 30)
-    with pytest.raises(UserError, match=r"`batch=\d`+ would fit"):
+    with pytest.raises(UserError, match=r"`batch=\d+` would fit"):
         check_fits(needed, 512, 1)
 
 

@@ -84,7 +84,7 @@ def test_a_checkpoint_of_two_stores_wants_both(store, tmp_path, capsys):
     assert f"accuracy {checkpoint.metrics['accuracy']['test']:.3f}" in printed.out
     status, printed = call(evaluate.main, out, store)
     assert status == 2
-    assert "was trained on two stores; name the second one (tiny, input farneback) by --join" in printed.err
+    assert "was trained on two stores; name the second one (tiny, input farneback) by" in printed.err
     other = write_second(store, tmp_path / "other", recipe=Recipe("uniform:6", "tiny", "0" * 64, 32, 32, input="dis"))
     status, printed = call(evaluate.main, out, store, "--join", other)
     assert "the joined store has features of another recipe" in printed.err

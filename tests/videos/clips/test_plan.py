@@ -130,7 +130,7 @@ def test_folders_names_and_groups(recording, tmp_path):
 
 def test_a_segment_past_the_end(recording, tmp_path):
     over = [Segment(recording.path, 3, 6, where="s.csv, line 2")]
-    with pytest.raises(UserError, match=r"s\.csv, line 2: .*reaches past the end.*00:00:04\.000 long; give `clamp=True`"):
+    with pytest.raises(UserError, match=r"s\.csv, line 2: .*past the end.*00:00:04\.000 long; give `clamp=True`"):
         plan_clips(recording, over, tmp_path)
     assert plan_clips(recording, over, tmp_path, clamp=True)[0].end == 100
     for clamp in (False, True):
