@@ -11,6 +11,7 @@ import numpy as np
 
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.store.folder import check_place
 from pipeline.extraction.store.shard_writer import StoreWriter, chunking
 from pipeline.extraction.store.store import CATALOG_FILE, FeatureStore, Source
 from pipeline.files.atomic import write_whole
@@ -68,6 +69,7 @@ def import_features(
     Raises:
         UserError: wrong table, no usable file, or a store of another kind.
     """
+    check_place(out, folder)
     videos = _read_labels(folder, labels)
     dimensions = _first_dimensions(videos)
     recipe = Recipe("all", IMPORTED, "", 1, 1, crop="none", layer=f"{dimensions} imported features")
