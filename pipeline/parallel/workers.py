@@ -193,6 +193,11 @@ class WorkerPool(Generic[Key]):
                 worker.kill_if_silent(self._timeout)
 
 
+def threads_of_each(jobs: int, workers: int) -> int:
+    """Threads that a decoder in each worker may use: one where several work side by side, else 0 for all processors."""
+    return 1 if min(jobs, workers) > 1 else 0
+
+
 def run_each(
     task: Task, jobs: Sequence[tuple[Key, tuple]], *, workers: int, timeout: float = TIMEOUT, ordered: bool = False
 ) -> Iterator[tuple[Key, Any]]:
