@@ -18,7 +18,6 @@ from typing import Any
 
 from pipeline.cli.silence import quieten
 from pipeline.errors import UserError, VideoError
-from pipeline.parallel.workers import TIMEOUT
 
 OK, SOME_FAILED, CALLED_WRONGLY, INTERRUPTED = 0, 1, 2, 130
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -42,20 +41,6 @@ def parser(doc: str | None, example: str) -> argparse.ArgumentParser:
     result.add_argument("--quiet", action="store_true", help="print errors only")
     result.add_argument("--verbose", action="store_true", help="let the libraries print their own messages too")
     return result
-
-
-def add_workers(parser: argparse.ArgumentParser) -> None:
-    """Add ``--workers`` and ``--timeout``, which every command takes that opens videos."""
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="videos at a time")
-    parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds of silence a video may take")
-
-
-def check_workers(args: argparse.Namespace) -> None:
-    """Refuse values of ``--workers`` and ``--timeout`` that mean nothing."""
-    if args.workers < 1:
-        raise UserError(f"--workers {args.workers} cannot work; expected at least 1")
-    if not args.timeout > 0:
-        raise UserError(f"--timeout {args.timeout:g}: expected seconds above 0")
 
 
 class _Parser(argparse.ArgumentParser):

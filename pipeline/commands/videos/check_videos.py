@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.errors import UserError, VideoError
 from pipeline.files.tables import natural_key, plural, refuse_foreign_table, write_table
 from pipeline.videos.catalog.catalog import Video, open_catalog
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = command.parser(__doc__, "python scripts/check_videos.py data --out data/problems.csv")
     parser.add_argument("source", metavar="DATA", help="folder of videos, or a CSV file")
     parser.add_argument("--out", type=Path, help="the table of problems (default: problems.csv in the folder)")
-    command.add_workers(parser)
+    add_workers(parser)
     parser.add_argument(
         "--quarantine", type=Path, metavar="FOLDER", help=f"move videos there that are {', '.join(MOVABLE)}"
     )
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     say = command.say(args.quiet)
-    command.check_workers(args)
+    check_workers(args)
 
     catalog = open_catalog(args.source)
     out = args.out or catalog.root / "problems.csv"

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.files.replacing import refuse_existing
 from pipeline.files.tables import natural_key, plural
 from pipeline.videos.catalog.catalog import open_catalog
@@ -27,10 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--problems", type=Path, metavar="CSV", help="the table of check_videos.py to show")
     what.add_argument("--check", action="store_true", help="decode every video and look for problems now")
-    command.add_workers(parser)
+    add_workers(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace a page that is there")
     args = parser.parse_args(argv)
-    command.check_workers(args)
+    check_workers(args)
     refuse_existing(args.out, overwrite=args.overwrite)
     catalog = open_catalog(args.source)
     problems: list[Problem] = []

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.files.tables import plural
 from pipeline.videos.catalog.catalog import TABLE, Video, count_videos, limit_classes, open_catalog
 from pipeline.videos.catalog.catalog_table import update_catalog, write_catalog
@@ -26,9 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--class-limit", type=int, metavar="N", help="keep the first N classes, in natural order")
     parser.add_argument("--overwrite", action="store_true", help="write the table anew and drop what it held")
-    command.add_workers(parser)
+    add_workers(parser)
     args = parser.parse_args(argv)
-    command.check_workers(args)
+    check_workers(args)
     say = command.say(args.quiet)
 
     catalog = open_catalog(args.source, use_table=not args.overwrite)

@@ -11,11 +11,9 @@ from typing import Protocol
 
 from pipeline.errors import UserError, VideoError
 from pipeline.files.tables import natural_key, plural, read_table
-from pipeline.parallel.worker_process import Heartbeat
-from pipeline.parallel.workers import TIMEOUT, run_each, threads_of_each
+from pipeline.parallel.workers import TIMEOUT
 from pipeline.videos.catalog import clip_origins
-from pipeline.videos.media import open_video
-from pipeline.videos.media.frame import VideoInfo
+from pipeline.videos.catalog.times import read_times
 from pipeline.videos.media.image_folder import TIMES, is_image
 
 VIDEO_EXTENSIONS = frozenset(
@@ -379,13 +377,6 @@ def count_videos(
         workers: processes at a time.
         timeout: seconds of silence after which a decoder is taken for hanging and is killed.
     """
-    jobs = [(video, (video.path, decode, threads_of_each(len(videos), workers))) for video in videos]
-    for video, found in run_each(_count, jobs, workers=workers, timeout=timeout, ordered=True):
-        yield (video, found) if isinstance(found, VideoError) else (video.counted(found), None)
-
-
-def _count(heartbeat: Heartbeat, path: Path, decode: bool, threads: int) -> Iterator[VideoInfo]:
-    with open_video(path, threads=threads, alive=heartbeat) as reader:
-        if decode:
-            reader.scan()
-        yield reader.info()
+    named = [(video, video.path) for video in videos]
+    for video, found in read_times(named, decode=decode, workers=workers, timeout=timeout):
+        yield (video, found) if isinstance(found, VideoError) else (video.counted(found[0]), None)
