@@ -18,7 +18,7 @@ from pipeline.files.atomic import write_whole
 from pipeline.files.tables import natural_key, read_table
 from pipeline.videos.catalog.catalog import SPLITS, Video
 from pipeline.videos.catalog.catalog_table import CHOICES, FACTS, update_catalog
-from pipeline.videos.catalog.source_file import hash_file, stat_video
+from pipeline.videos.catalog.source_file import hash_video, stat_video
 
 IMPORTED = "imported"
 _STEPS_AT_ONCE = 4096
@@ -98,7 +98,7 @@ def import_features(
             except VideoError as error:
                 failed[video.name] = str(error)
                 continue
-            source = Source(status.st_size, status.st_mtime_ns, hash_file(video.path), frames=len(sequence))
+            source = Source(status.st_size, status.st_mtime_ns, hash_video(video.path), frames=len(sequence))
             writer.add(video.name, buffer, source)
             added += 1
     return Imported(added, present, failed)
