@@ -5,7 +5,7 @@
     pipeline.extract("data", "features/match")
     data = pipeline.open_dataset("features/match")
     run = pipeline.train(data)
-    pipeline.save(run, "checkpoints/match")
+    pipeline.save_run(run, "checkpoints/match")
     pipeline.Classifier.load("checkpoints/match").classify("Match.mp4").segments
 
 The names below are the public API; each is imported when it is first used.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pipeline.training.checkpoint import Checkpoint
     from pipeline.training.data.dataset import open_dataset
     from pipeline.training.evaluation.predict import evaluate
-    from pipeline.training.experiments.experiment import save, train
+    from pipeline.training.experiments.experiment import save_run, train
     from pipeline.training.heads.registry import head_spec
     from pipeline.training.loop.spec import TrainSpec
     from pipeline.videos.catalog.catalog import open_catalog
@@ -46,7 +46,7 @@ __all__ = [
     "head_spec",
     "open_catalog",
     "open_dataset",
-    "save",
+    "save_run",
     "train",
 ]
 
@@ -62,7 +62,7 @@ __getattr__, __dir__ = lazy_names(
         "training.data.dataset": ("open_dataset",),
         "training.heads.registry": ("head_spec",),
         "training.loop.spec": ("TrainSpec",),
-        "training.experiments.experiment": ("train", "save"),
+        "training.experiments.experiment": ("train", "save_run"),
         "training.checkpoint": ("Checkpoint",),
         "training.evaluation.predict": ("evaluate",),
         "inference.classifier": ("Classifier",),

@@ -68,6 +68,6 @@ def test_from_videos_to_an_evaluated_checkpoint(tmp_path):
 
     run = pipeline.train(pipeline.open_dataset(store.folder), spec=pipeline.TrainSpec(epochs=2))
     assert run.report().startswith(" ")
-    checkpoint = pipeline.save(run, tmp_path / "checkpoint")
+    checkpoint = pipeline.save_run(run, tmp_path / "checkpoint")
     predictions = pipeline.evaluate(checkpoint.folder, store.folder, split="test")
     assert predictions.probabilities.shape == (len(run.split.test), 2)

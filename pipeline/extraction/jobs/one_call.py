@@ -10,7 +10,7 @@ from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
 from pipeline.extraction.network.load import load_backbone
 from pipeline.extraction.network.registry import find_network
 from pipeline.extraction.network.weights import WeightsSource
-from pipeline.extraction.recipe import FRAMES, PIXELS, Recipe
+from pipeline.extraction.recipe import FRAME_CACHE, PIXELS, Recipe
 from pipeline.extraction.store.folder import check_place
 from pipeline.extraction.store.store import FeatureStore, known_digest
 from pipeline.videos.catalog.catalog import open_catalog
@@ -49,7 +49,7 @@ def extract(
     """
     out = Path(out)
     network = find_network(backbone)
-    source = None if network.name == FRAMES else WeightsSource(weights)
+    source = None if network.name == FRAME_CACHE else WeightsSource(weights)
     catalog = open_catalog(videos)
     check_place(out, Path(videos))
     recipe = Recipe(sampling, network.name, "", *network.check_size(size))
