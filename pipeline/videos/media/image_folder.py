@@ -32,6 +32,17 @@ def is_image(name: str) -> bool:
     return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_EXTENSIONS
 
 
+def write_times(folder: Path, rows: Iterable[tuple[str, int, float]]) -> None:
+    """Write the table of times of a folder of images: name, frame number and seconds of each.
+
+    Written and read by `csv`: decoding processes do not load pandas.
+    """
+    with open(folder / TIMES, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("file", "frame", "time"))
+        writer.writerows((name, frame, f"{time:.6f}") for name, frame, time in rows)
+
+
 def holds_frames(path: Path) -> bool:
     """Whether a folder has images right in it, so that it can be read as one video."""
     return path.is_dir() and any(is_image(entry.name) for entry in path.iterdir())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,10 +11,9 @@ import numpy as np
 
 from pipeline.errors import UserError, VideoError
 from pipeline.files.atomic import unfinished_folder
-from pipeline.files.tables import write_table
 from pipeline.videos.media import open_video
 from pipeline.videos.media.frame import FramesMissing
-from pipeline.videos.media.image_folder import TIMES
+from pipeline.videos.media.image_folder import TIMES, write_times
 from pipeline.videos.media.reader import VideoReader
 from pipeline.videos.media.sampling import Sampling
 
@@ -51,7 +49,7 @@ def write_frames(
     try:
         with unfinished_folder(folder.parent) as temporary, open_video(path) as video:
             rows = _write_all(video, temporary, folder.name, sampling, form, quality)
-            write_table(rows, ("file", "frame", "time"), temporary / TIMES)
+            write_times(temporary, rows)
             if folder.exists():
                 _empty(folder)
             os.chmod(temporary, 0o777 & ~_umask())
@@ -63,7 +61,7 @@ def write_frames(
 
 def _write_all(
     video: VideoReader, folder: Path, name: str, sampling: Sampling, form: Format, quality: int
-) -> Sequence[dict]:
+) -> list[tuple[str, int, float]]:
     indices = sampling.indices(video.times())
     if not len(indices):
         raise VideoError("sample", "the video has no frame")
@@ -79,7 +77,7 @@ def _write_all(
 
 def _write(
     video: VideoReader, folder: Path, name: str, indices: np.ndarray, form: Format, quality: int
-) -> Sequence[dict]:
+) -> list[tuple[str, int, float]]:
     options = [cv2.IMWRITE_JPEG_QUALITY, quality] if form == "jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 3]
     rows = []
     digits = max(5, len(str(len(indices))))
@@ -88,7 +86,7 @@ def _write(
         # Encoded in memory, since OpenCV can neither write every name nor say why a write failed.
         data = cv2.imencode(f".{form}", cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR), options)[1]
         (folder / image).write_bytes(data.tobytes())
-        rows.append({"file": image, "frame": frame.index, "time": f"{frame.time:.6f}"})
+        rows.append((image, frame.index, frame.time))
     return rows
 
 
