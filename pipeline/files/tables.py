@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.errors import UserError
-from pipeline.files.atomic import write_whole
+from pipeline.files.atomic import atomic_write
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,7 +132,7 @@ def write_table(rows: Iterable[dict], columns: Sequence[str], path: Path) -> Non
 
     rows = list(rows)
     frame = pd.DataFrame(rows, columns=list(columns), dtype=object)
-    with write_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         frame.to_csv(
             temporary,
             index=False,

@@ -5,23 +5,22 @@ from __future__ import annotations
 import base64
 import io
 import json
-import multiprocessing
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import jinja2
 import numpy as np
 
 from pipeline.errors import UserError, VideoError
-from pipeline.files.atomic import write_whole
+from pipeline.files.atomic import atomic_write
 from pipeline.files.tables import natural_key, read_numbered
+from pipeline.parallel.worker_process import Heartbeat
+from pipeline.parallel.workers import TIMEOUT, run_each
 from pipeline.videos.catalog.catalog import SPLITS, Video
 from pipeline.videos.media import open_video
-from pipeline.videos.media.frame import FramesMissing
+from pipeline.videos.media.frame import FramesMissing, VideoInfo
 from pipeline.videos.media.sampling import Sampling
 from pipeline.videos.quality.checks import Problem
 
@@ -32,7 +31,7 @@ _STEPS = ((96, 75), (80, 65), (64, 60), (54, 50), (45, 40), (36, 32), (28, 25))
 
 
 @dataclass(frozen=True)
-class Look:
+class Preview:
     """What the page shows of one video."""
 
     video: Video
@@ -43,47 +42,41 @@ class Look:
     """Why there is no strip."""
 
 
-def look_at(videos: Sequence[Video], *, workers: int = 2) -> Iterator[Look]:
+def read_previews(videos: Sequence[Video], *, workers: int = 2, timeout: float = TIMEOUT) -> Iterator[Preview]:
     """Read a strip of frames from each video; yields them in the order of the videos.
+
+    A video on which the decoder crashes or hangs has an error and no strip.
 
     Args:
         videos: rows of a catalog.
         workers: processes at a time.
+        timeout: seconds of silence after which a decoder is taken for hanging and is killed.
     """
     budget = _PAGE_BYTES * 3 // 4 // max(1, len(videos))  # base64 makes four bytes of three
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(_look, videos, [budget] * len(videos), chunksize=max(1, min(16, len(videos) // workers)))
+    jobs = [(video, (video.path, budget)) for video in videos]
+    for video, read in run_each(_read_strip, jobs, workers=workers, timeout=timeout, ordered=True):
+        if isinstance(read, VideoError):
+            yield Preview(video, error=str(read))
+        else:
+            info, strip = read
+            yield Preview(video.counted(info), strip)
 
 
-def _look(video: Video, budget: int) -> Look:
-    try:
-        with open_video(video.path, threads=1) as reader:
-            try:
-                images = _images(reader)
-            except FramesMissing:
-                reader.scan()
-                images = _images(reader)
-            info = reader.info()
-    except VideoError as error:
-        return Look(video, error=str(error))
-    counted = Video(
-        video.name,
-        video.path,
-        video.label,
-        video.split,
-        video.group,
-        info.frames,
-        info.fps,
-        info.width,
-        info.height,
-        info.duration,
-    )
+def _read_strip(heartbeat: Heartbeat, path: Path, budget: int) -> Iterator[tuple[VideoInfo, bytes]]:
+    """The best strip of at most ``budget`` bytes, or the smallest one."""
+    with open_video(path, threads=1, alive=heartbeat) as reader:
+        try:
+            images = _images(reader)
+        except FramesMissing:
+            reader.scan()
+            images = _images(reader)
+        info = reader.info()
     strip = b""
     for height, quality in _STEPS:
         strip = _strip(images, height, quality)
         if len(strip) <= budget:
             break
-    return Look(counted, strip)
+    yield info, strip
 
 
 def _images(reader) -> list[np.ndarray]:
@@ -117,7 +110,7 @@ def read_problems(path: Path) -> list[Problem]:
     return [Problem(row["video"], row["problem"], row["detail"]) for row in rows]
 
 
-def write_page(looks: Sequence[Look], problems: Sequence[Problem], path: Path, *, title: str) -> None:
+def write_dataset_page(looks: Sequence[Preview], problems: Sequence[Problem], path: Path, *, title: str) -> None:
     """Write one HTML file with everything in it: no script, picture or style comes from elsewhere.
 
     Args:
@@ -142,6 +135,8 @@ def write_page(looks: Sequence[Look], problems: Sequence[Problem], path: Path, *
             [video.name, video.label, video.split, video.frames or 0, round(video.fps or 0, 3), video.width or 0]
             + [video.height or 0, round(video.duration or 0, 3), listed, base64.b64encode(look.strip).decode()]
         )
+    import jinja2  # here, since readers of strips need none
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
     )
@@ -151,7 +146,7 @@ def write_page(looks: Sequence[Look], problems: Sequence[Problem], path: Path, *
         title=title.encode("utf-8", "replace").decode(), data=data.replace("<", "\\u003c")
     )
     try:
-        with write_whole(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(page, encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from None
@@ -160,7 +155,7 @@ def write_page(looks: Sequence[Look], problems: Sequence[Problem], path: Path, *
 # -- contact sheets --------------------------------------------------------------------------------
 
 
-def write_sheets(looks: Sequence[Look], folder: Path, *, rows: int = 20) -> list[Path]:
+def write_sheets(looks: Sequence[Preview], folder: Path, *, rows: int = 20) -> list[Path]:
     """Write ``folder/<split>_<class>.png`` (and ``_2.png``, ...): a strip and the name of each video.
 
     Args:
@@ -174,7 +169,7 @@ def write_sheets(looks: Sequence[Look], folder: Path, *, rows: int = 20) -> list
     Raises:
         UserError: a sheet cannot be written.
     """
-    groups: dict[str, list[Look]] = defaultdict(list)
+    groups: dict[str, list[Preview]] = defaultdict(list)
     for look in looks:
         if look.strip:
             parts = [part for part in (look.video.split, look.video.label) if part]
@@ -186,7 +181,7 @@ def write_sheets(looks: Sequence[Look], folder: Path, *, rows: int = 20) -> list
             path = folder / f"{name}{number}.png"
             picture = _sheet(members[start : start + rows])
             try:
-                with write_whole(path) as temporary:
+                with atomic_write(path) as temporary:
                     temporary.write_bytes(cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
             except OSError as error:
                 raise UserError(f"cannot write {path}: {error.strerror}") from None
@@ -194,7 +189,7 @@ def write_sheets(looks: Sequence[Look], folder: Path, *, rows: int = 20) -> list
     return sheets
 
 
-def _sheet(looks: Sequence[Look]) -> np.ndarray:
+def _sheet(looks: Sequence[Preview]) -> np.ndarray:
     from matplotlib import font_manager  # It brings Pillow and a font, and takes a second to load.
     from PIL import Image, ImageDraw, ImageFont
 

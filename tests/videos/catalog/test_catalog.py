@@ -9,7 +9,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.videos.catalog.catalog import count_videos, open_catalog, read_catalog, scan_folder
 from pipeline.videos.catalog.catalog_table import write_catalog
-from pipeline.videos.catalog.clip_origins import Origin, record_origins
+from pipeline.videos.catalog.clip_origins import ClipOrigin, record_origins
 from tests.media import write_video
 
 
@@ -71,7 +71,7 @@ def test_links_are_followed_once(tmp_path):
 def test_clips_of_one_recording_are_one_group(tmp_path):
     lay(tmp_path, "train/Ball/a.mp4", "train/Ball/b.mp4", "train/Rain/c.mp4", "train/Rain/d.mp4")
     for label, clip in (("Ball", "a.mp4"), ("Rain", "c.mp4")):
-        record_origins(tmp_path / "train" / label, [Origin(clip, "/v.mp4", "v-1", "0", "1", "0", "25", "v-1", "s")])
+        record_origins(tmp_path / "train" / label, [ClipOrigin(clip, "/v.mp4", "v-1", "0", "1", "0", "25", "v-1", "s")])
     catalog = open_catalog(tmp_path)
     groups = {"train/Ball/a.mp4": "v-1", "train/Ball/b.mp4": "", "train/Rain/c.mp4": "v-1", "train/Rain/d.mp4": ""}
     assert {video.name: video.group for video in catalog} == groups
@@ -122,11 +122,11 @@ def test_counting_and_writing(tmp_path):
     write_video(tmp_path / "Ball" / "a.mp4", frames=30)
     write_video(tmp_path / "Ball" / "b.avi", "mpeg4_avi", frames=20, fps=10)
     lay(tmp_path, "Ball/c.mp4")
-    failed = []
     for decode in (False, True):
-        failed.clear()
         catalog = open_catalog(tmp_path)
-        counted = list(count_videos(catalog.videos, lambda video, error: failed.append(video.name), decode=decode))
+        rows = list(count_videos(catalog.videos, decode=decode))
+        counted = [video for video, error in rows if error is None]
+        failed = [video.name for video, error in rows if error is not None]
         assert [(video.frames, video.fps, video.width) for video in counted] == [(30, 25, 192), (20, 10, 192)]
         assert failed == ["Ball/c.mp4"]
     write_catalog(counted, tmp_path / "data_file.csv")
