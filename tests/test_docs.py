@@ -79,6 +79,14 @@ def test_every_file_named_is_there(page):
     assert gone == []
 
 
+def test_every_folder_of_the_package_has_its_line():
+    text = (ROOT / "docs/architecture.md").read_text()
+    folders = {path.parent.relative_to(ROOT) for path in (ROOT / "pipeline").rglob("*/*.py") if path.stem != "__init__"}
+    rooms = {folder for folder in folders if not any(folder in other.parents for other in folders)}
+    named = [folder for folder in rooms if f"`{folder}/` |" in text or "commands" in folder.parts]
+    assert rooms - set(named) == set()
+
+
 @pages
 def test_every_link_leads_somewhere(page):
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)|src=\"([^\"]+)\"", page.read_text())
