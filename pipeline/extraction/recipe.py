@@ -21,7 +21,7 @@ INPUTS = get_args(Input)
 FLOW_SMALLEST = 16  # pixels of a side
 POOLINGS = ("avg", "max")
 MAX_POOL = "max_pool"
-FRAMES, PIXELS = "frames", "pixels"  # backbone and layer of a frame cache, which keeps the pictures themselves
+FRAME_CACHE, PIXELS = "frames", "pixels"  # backbone and layer of a frame cache, which keeps the pictures themselves
 
 _LATER = ("input", "quantised", "reuse_static")
 
@@ -116,7 +116,7 @@ class Recipe:
     @property
     def keeps_pictures(self) -> bool:
         """Whether a step is a picture ``(height, width, 3)`` uint8 instead of a feature vector ``(D,)``."""
-        return self.backbone == FRAMES
+        return self.backbone == FRAME_CACHE
 
     def differences(self, other: Recipe) -> str:
         """What differs, in words: ``size 299x299 here, 224x224 there``; empty where nothing does."""

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.files.atomic import UNFINISHED, remove_abandoned, unfinished_folder
+from pipeline.files.atomic import UNFINISHED, remove_abandoned, scratch_folder
 
 
 def refuse_existing(path: Path, *, overwrite: bool) -> None:
@@ -70,7 +70,7 @@ def replace_folder(folder: Path, patterns: Sequence[str]) -> Iterator[Path]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned(folder.parent)
     _finish_replacing(folder, patterns)
-    with unfinished_folder(folder.parent) as temporary:
+    with scratch_folder(folder.parent) as temporary:
         new = temporary / folder.name
         new.mkdir()
         yield new

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.errors import UserError
-from pipeline.files.atomic import write_whole
+from pipeline.files.atomic import atomic_write
 
 
 def plural(count: int, one: str, many: str = "") -> str:
@@ -97,7 +97,7 @@ def write_table(rows: Iterable[dict], columns: Sequence[str], path: Path) -> Non
     """Write a CSV file whole or not at all: under a temporary name, then renamed."""
     rows = list(rows)
     with (
-        write_whole(path) as temporary,
+        atomic_write(path) as temporary,
         open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as file,
     ):
         writer = csv.DictWriter(file, columns, lineterminator="\n", quoting=quoting(rows))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pipeline.cli import command
 from pipeline.errors import UserError
-from pipeline.files.atomic import write_whole
+from pipeline.files.atomic import atomic_write
 from pipeline.videos.catalog.catalog import open_catalog
 
 RECORD = "commands.json"
@@ -96,7 +96,7 @@ class Runner:
         below = [word for word in words if Path(word).is_relative_to(self._folder)]
         made = [word for word in below if word not in self._made and not self._within_made(word)]
         reads = [word for word in words if word not in made and Path(word).exists()]
-        account = {"command": [verb, *words], "reads": {word: digest_of(Path(word)) for word in reads}}
+        account = {"command": [verb, *words], "reads": {word: content_digest(Path(word)) for word in reads}}
         self._made += made
         done = self._record["commands"].get(name) == account and all(Path(word).exists() for word in made)
         if done and verb not in OWN_ACCOUNT:
@@ -111,14 +111,14 @@ class Runner:
         self.some_failed |= status == command.SOME_FAILED
         self.ran += 1
         self._record["commands"][name] = account
-        with write_whole(self._path) as temporary:
+        with atomic_write(self._path) as temporary:
             temporary.write_text(json.dumps(self._record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def _within_made(self, word: str) -> bool:
         return any(Path(word).is_relative_to(made) for made in self._made)
 
 
-def digest_of(path: Path) -> str:
+def content_digest(path: Path) -> str:
     """SHA-256 over names, sizes and times of change of a file or of a folder's files; of tables over the content."""
     digest = hashlib.sha256()
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.published.runner import RECORD, Runner, Stopped, digest_of
+from pipeline.published.runner import RECORD, Runner, Stopped, content_digest
 from tests.media import write_video
 
 
@@ -61,12 +61,12 @@ def test_the_folder_of_another_system_is_refused(data, tmp_path):
 
 def test_a_digest_sees_names_and_the_content_of_tables(tmp_path):
     (tmp_path / "a.csv").write_text("1")
-    first = digest_of(tmp_path)
+    first = content_digest(tmp_path)
     (tmp_path / "a.csv").write_text("2")
-    second = digest_of(tmp_path)
+    second = content_digest(tmp_path)
     (tmp_path / "a.csv").rename(tmp_path / "b.csv")
-    third = digest_of(tmp_path)
+    third = content_digest(tmp_path)
     (tmp_path / "b.csv").write_text("2")
-    assert digest_of(tmp_path) == third  # the same content, written again
+    assert content_digest(tmp_path) == third  # the same content, written again
     (tmp_path / "c.h5").write_text("22")
-    assert len({first, second, third, digest_of(tmp_path)}) == 4
+    assert len({first, second, third, content_digest(tmp_path)}) == 4

@@ -15,7 +15,7 @@ from pipeline.training.compute.apply_head import probabilities_of
 from pipeline.training.data.dataset import windows_of
 from pipeline.training.data.splits import groups_of, make_split
 from pipeline.training.data.windows import WindowSpec
-from pipeline.training.experiments.experiment import save, train
+from pipeline.training.experiments.experiment import save_run, train
 from pipeline.training.heads.registry import head_spec
 from pipeline.training.loop.spec import TrainSpec
 
@@ -28,7 +28,7 @@ def run(data):
 
 @pytest.fixture(scope="module")
 def checkpoint(run, tmp_path_factory):
-    return save(run, tmp_path_factory.mktemp("checkpoints") / "drawn")
+    return save_run(run, tmp_path_factory.mktemp("checkpoints") / "drawn")
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from pipeline.errors import UserError
 from pipeline.extraction.features.static_frames import DEFAULT as REUSE_STATIC
 from pipeline.extraction.inputs.augmentation import DEFAULT, check_varies
 from pipeline.extraction.jobs import gpus
-from pipeline.extraction.jobs.augmented_copies import CopyRun, CopySpec
+from pipeline.extraction.jobs.augmented_copies import AugmentedCopyJob, AugmentedCopySpec
 from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
 from pipeline.extraction.jobs.progress import ProgressLine
 from pipeline.extraction.network.engines.choose import ENGINES, INT8, PRECISIONS, choose_engine
@@ -28,7 +28,7 @@ from pipeline.extraction.network.int8_model import QuantisedNetwork, expected_di
 from pipeline.extraction.network.load import load_backbone
 from pipeline.extraction.network.registry import find_network
 from pipeline.extraction.network.weights import WeightsSource
-from pipeline.extraction.recipe import CROPS, FRAMES, INPUTS, INTERPOLATIONS, PIXELS, POOLINGS, Input, Recipe
+from pipeline.extraction.recipe import CROPS, FRAME_CACHE, INPUTS, INTERPOLATIONS, PIXELS, POOLINGS, Input, Recipe
 from pipeline.extraction.store.folder import check_place, remove_store
 from pipeline.extraction.store.store import CATALOG_FILE, known_digest
 from pipeline.files.sizes import parse_size
@@ -50,18 +50,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         timeout=args.timeout,
         retry_failed=args.retry_failed,
         commit_every=args.commit_every,
-        part=_part(args.shard),
+        worker=_worker(args.shard),
     )
     name, seen = _stream(args.backbone, args.input)
-    copies = CopySpec.parse(args.augment) if args.augment else None
+    copies = AugmentedCopySpec.parse(args.augment) if args.augment else None
     if copies:
         check_varies(seen)
     if args.devices:
         return _run_on_devices(args, sys.argv[1:] if argv is None else argv)
     network = find_network(name)
-    if network.name == FRAMES:
+    if network.name == FRAME_CACHE:
         _check_no_network(args)
-    weights = None if network.name == FRAMES else WeightsSource(args.weights or "imagenet")
+    weights = None if network.name == FRAME_CACHE else WeightsSource(args.weights or "imagenet")
     if args.int8_from and args.precision != INT8:
         raise UserError("--int8-from names an int8 network; add --precision int8")
     sampling = Sampling.parse(args.sampling)
@@ -197,22 +197,24 @@ def _stream(backbone: str, given: Input | None) -> tuple[str, Input]:
         return backbone, given or "rgb"
     if given == "rgb":
         raise UserError("--backbone flow keeps motion, not --input rgb; choose --backbone frames for colours")
-    return FRAMES, given or "farneback"
+    return FRAME_CACHE, given or "farneback"
 
 
 def _run_on_devices(args: argparse.Namespace, argv: Sequence[str]) -> int:
     if args.engine == "ray":
         raise UserError("--devices is for one machine; Ray gives each GPU an actor by itself")
     words, each = ["-m", "pipeline", "extract"], gpus.parse_devices(args.devices)
-    jobs = gpus.calls(words, argv, each, _part(args.shard), args.workers)
+    jobs = gpus.calls(words, argv, each, _worker(args.shard), args.workers)
     if args.overwrite:
         check_place(args.out, Path(args.source), overwrite=True)
         remove_store(args.out)
     return gpus.run_all(jobs)
 
 
-def _make_copies(extraction: Extraction, spec: CopySpec, loader: _Loader, args: argparse.Namespace, say) -> None:
-    run = CopyRun(extraction, spec)
+def _make_copies(
+    extraction: Extraction, spec: AugmentedCopySpec, loader: _Loader, args: argparse.Namespace, say
+) -> None:
+    run = AugmentedCopyJob(extraction, spec)
     if not run:
         say(f"{args.out}: {plural(spec.count, 'augmented copy', 'augmented copies')} of each video: all were there")
         return
@@ -300,7 +302,7 @@ class _Loader:
 
 def _report(extraction: Extraction, out: Path, say) -> None:
     progress, plan, failures = extraction.progress, extraction.plan, extraction.failures()
-    computes = extraction.recipe.backbone != FRAMES  # pictures are copied, and a batch says nothing
+    computes = extraction.recipe.backbone != FRAME_CACHE  # pictures are copied, and a batch says nothing
     for video, reason in failures.items():
         print(f"failed: {video}: {reason}", file=sys.stderr)
     parts = [f"{out}: {plural(progress.done, 'video')} extracted"]
@@ -314,7 +316,7 @@ def _report(extraction: Extraction, out: Path, say) -> None:
     say("; ".join(parts))
 
 
-def _part(text: str) -> tuple[int, int]:
+def _worker(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if not match:
         raise UserError(f"--shard {text}: expected I/N, such as 1/4")

@@ -13,7 +13,7 @@ from pathlib import Path
 from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.errors import UserError
-from pipeline.files.atomic import write_whole
+from pipeline.files.atomic import atomic_write
 from pipeline.files.replacing import refuse_existing
 from pipeline.training.checkpoint import CHECKPOINT_FILE
 
@@ -49,10 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.parallel.memory import parse_memory
     from pipeline.training.checkpoint import Checkpoint
     from pipeline.training.data.dataset import open_dataset
-    from pipeline.training.data.fusion import join
+    from pipeline.training.data.fusion import fuse_stores
     from pipeline.training.data.splits import groups_of
     from pipeline.training.evaluation.metrics import confusion, measure, report_text
-    from pipeline.training.evaluation.predict import predict, rows_of_part, thinned_to
+    from pipeline.training.evaluation.predict import predict, rows_of_split, thinned_to
     from pipeline.training.evaluation.predictions import write_predictions
     from pipeline.training.reports import plots
 
@@ -69,24 +69,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         for store in stores
     )
     for other in others:
-        data = join(data, other)
-    predictions = predict(checkpoint, data, rows_of_part(checkpoint, data, args.split), args.split)
+        data = fuse_stores(data, other)
+    predictions = predict(checkpoint, data, rows_of_split(checkpoint, data, args.split), args.split)
     groups, _ = groups_of(data.videos, args.group)
     figures = measure(predictions, groups)
     say(report_text(predictions))
     if args.out is not None:
         write_predictions([predictions], args.out / _PREDICTIONS)
         title = f"{args.split}: accuracy {figures['accuracy']:.3f}, {figures['videos']} videos"
-        plots.save(plots.confusion_matrix(confusion(predictions), data.classes, title), args.out / _MATRIX)
-        with write_whole(args.out / _RESULTS) as temporary:
+        plots.save_figure(plots.confusion_matrix(confusion(predictions), data.classes, title), args.out / _MATRIX)
+        with atomic_write(args.out / _RESULTS) as temporary:
             temporary.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for row in figures["mistakes"][:5]:
-        say(f"confident mistake: {row['video']} is {row['label']}, answered {row['answer']} ({row['confidence']:.2f})")
-    if checkpoint.threshold:
-        answered = predictions.confidences >= checkpoint.threshold
-        right = (predictions.answers == predictions.labels)[answered]
+        say(
+            f"confident mistake: {row['video']} is {row['label']}, "
+            f"predicted {row['prediction']} ({row['confidence']:.2f})"
+        )
+    if checkpoint.abstain_below:
+        sure = predictions.confidences >= checkpoint.abstain_below
+        right = (predictions.predicted == predictions.labels)[sure]
         of_those = f", {right.mean():.3f} of them right" if len(right) else ""
-        say(f"at least {checkpoint.threshold:g} sure: {answered.mean():.3f} of the videos{of_those}")
+        say(f"at least {checkpoint.abstain_below:g} sure: {sure.mean():.3f} of the videos{of_those}")
     low, high = figures["interval"]
     say(
         f"{args.checkpoint} on {figures['videos']} {args.split} videos: accuracy {figures['accuracy']:.3f} "

@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     if not samples:
         raise UserError(f"{args.store} holds no sequences yet; extract frames first")
-    plots.save(contact_sheet(samples), args.out)
+    plots.save_figure(contact_sheet(samples), args.out)
     command.say(args.quiet)(
         f"{args.out}: {plural(len(samples), 'row')}; the store has {plural(len(store.entries), 'video')}"
     )

@@ -22,8 +22,8 @@ from pipeline.extraction.inputs.augmentation import FORMS
 from pipeline.videos.media.sampling import Sampling
 
 # Options of the same name in `TrainSpec`.
-_OF_SPEC: tuple[str, ...] = ("epochs", "batch", "rate", "patience", "weight_decay", "label_smoothing", "seed")
-_OF_SPEC += ("optimizer", "momentum", "fine_tune", "fine_tune_rate", "precision", "accumulate", "vary")
+_OF_SPEC: tuple[str, ...] = ("epochs", "batch", "learning_rate", "patience", "weight_decay", "label_smoothing", "seed")
+_OF_SPEC += ("optimizer", "momentum", "fine_tune", "fine_tune_rate", "precision", "accumulate", "augment")
 _OF_SPEC += ("plateau", "rate_decay")
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.training.checkpoint import CHECKPOINT_FILE, check_free
     from pipeline.training.compute.devices import distribute
     from pipeline.training.data.dataset import open_dataset
-    from pipeline.training.data.fusion import join
+    from pipeline.training.data.fusion import fuse_stores
     from pipeline.training.data.splits import groups_of, make_folds, make_split
 
     if note := distribute(args.devices):
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     data = open_dataset(args.store, frame_labels=args.labels, sampling=sampling, memory=memory)
     if args.join is not None:
         other = open_dataset(args.join, frame_labels=args.labels, sampling=sampling, memory=memory)
-        data = join(data, other)
+        data = fuse_stores(data, other)
     if not data.features.in_memory:
         say(f"note: {args.store} takes {data.features.nbytes / 2**30:.3g} GiB and is streamed from disk")
     groups, notes = groups_of(data.videos, args.group)
@@ -78,14 +78,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _one(args: argparse.Namespace, data: Dataset, groups: list[str], split: Split) -> int:
     from pipeline.training.evaluation.metrics import report_text
-    from pipeline.training.experiments.experiment import save
+    from pipeline.training.experiments.experiment import save_run
 
     say = command.say(args.quiet)
     for note in split.notes:
         say(f"note: {note}")
     say(f"{args.store}: {len(data.classes)} classes, {split.summary()}")
     run = _train(args, data, groups, split)
-    checkpoint = save(run, args.out, overwrite=args.overwrite or args.resume)
+    checkpoint = save_run(run, args.out, overwrite=args.overwrite or args.resume)
     if not run.results["interrupted"]:
         _state_of(args.out).unlink(missing_ok=True)
     results = run.results
@@ -106,7 +106,7 @@ def _folds(args: argparse.Namespace, data: Dataset, groups: list[str], splits: l
     import numpy as np
 
     from pipeline.training.evaluation.metrics import pooled_ece
-    from pipeline.training.experiments.experiment import save
+    from pipeline.training.experiments.experiment import save_run
 
     say = command.say(args.quiet)
     accuracies, losses, tested = [], [], []
@@ -124,7 +124,7 @@ def _folds(args: argparse.Namespace, data: Dataset, groups: list[str], splits: l
         for line in (*(f"note: {note}" for note in split.notes), *run.leaks.lines(3)):
             say(f"  {line}")
         if args.out is not None:
-            save(run, args.out / f"fold{number}", overwrite=args.overwrite)
+            save_run(run, args.out / f"fold{number}", overwrite=args.overwrite)
     say(
         f"{len(splits)} folds: test accuracy {np.mean(accuracies):.3f} ± {np.std(accuracies):.3f}, "
         f"lowest {min(accuracies):.3f}, log loss {np.mean(losses):.3f}, "
@@ -134,7 +134,7 @@ def _folds(args: argparse.Namespace, data: Dataset, groups: list[str], splits: l
 
 
 def _train(args: argparse.Namespace, data: Dataset, groups: list[str], split: Split, prefix: str = ""):
-    from pipeline.training.data.batches import Augmentation
+    from pipeline.training.data.batches import FeatureAugmentation
     from pipeline.training.data.windows import WindowSpec, window_in_seconds
     from pipeline.training.experiments.experiment import train
     from pipeline.training.heads.registry import head_spec
@@ -167,7 +167,7 @@ def _train(args: argparse.Namespace, data: Dataset, groups: list[str], split: Sp
     spec = TrainSpec(
         **{name: getattr(args, name) for name in _OF_SPEC if getattr(args, name) is not None},
         balance=args.balance,
-        augmentation=Augmentation(args.random_windows, args.noise, args.time_mask, args.mixup),
+        augmentation=FeatureAugmentation(args.random_windows, args.noise, args.time_mask, args.mixup),
     )
     state = None
     if args.out is not None and args.folds is None:
@@ -190,7 +190,7 @@ def _train(args: argparse.Namespace, data: Dataset, groups: list[str], split: Sp
             groups=groups,
             window=window,
             spec=spec,
-            threshold=args.abstain_below,
+            abstain_below=args.abstain_below,
             command=args.command,
             state=state,
             on_epoch=on_epoch,
@@ -259,7 +259,7 @@ def parser() -> Parser:
     )
     base.add_argument("--fine-tune-rate", type=float, help="rate of the second phase (default: a tenth of the first)")
     base.add_argument("--precision", help="of the arithmetic: float32 (default), bfloat16 or float16")
-    base.add_argument("--augment", dest="vary", metavar="SPEC", help=f"vary sequences in training: {FORMS}")
+    base.add_argument("--augment", metavar="SPEC", help=f"vary sequences in training: {FORMS}")
 
     windows = made.add_argument_group("windows")
     windows.add_argument("--window", type=int, help="steps in a window (default: the whole sequence where it is short)")
@@ -294,9 +294,9 @@ def parser() -> Parser:
     fit.add_argument("--accumulate", type=int, metavar="K", help="average the gradients of K steps: a batch K times")
     fit.add_argument("--optimizer", help="adam or sgd (default: the head's own)")
     fit.add_argument("--momentum", type=float, help="of sgd (default: 0.9)")
-    fit.add_argument("--learning-rate", dest="rate", type=float, help="at the start")
+    fit.add_argument("--learning-rate", type=float, help="at the start")
     fit.add_argument(
-        "--abstain-below", type=float, default=0.0, metavar="P", help="answer 'not sure' below this probability"
+        "--abstain-below", type=float, default=0.0, metavar="P", help="below this probability the label is 'unknown'"
     )
     fit.add_argument("--weight-decay", type=float, help="decoupled weight decay")
     fit.add_argument("--label-smoothing", type=float, help="share of the target that is spread over all classes")

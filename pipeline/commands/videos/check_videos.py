@@ -18,7 +18,7 @@ from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.errors import UserError, VideoError
 from pipeline.files.tables import natural_key, plural, refuse_foreign_table, write_table
 from pipeline.videos.catalog.catalog import Video, open_catalog
-from pipeline.videos.quality.checks import KINDS, Facts, Problem, check_set, check_videos
+from pipeline.videos.quality.checks import KINDS, Problem, VideoFacts, check_set, check_videos
 from pipeline.videos.quality.duplicates import find_duplicates
 from pipeline.videos.quality.repair import quarantine, repair
 
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for folder, flag in ((args.quarantine, "--quarantine"), (args.fix, "--fix")):
         if folder is not None and folder.resolve().is_relative_to(catalog.root.resolve()):
             raise UserError(f"{flag} {folder} lies inside {catalog.root}, where its videos would become input")
-    facts: list[Facts] = []
+    facts: list[VideoFacts] = []
     with command.progress(len(catalog), "video", args.quiet) as bar:
         for found in check_videos(catalog.videos, workers=args.workers, timeout=args.timeout):
             facts.append(found)

@@ -28,7 +28,7 @@ from pipeline.parallel.workers import TIMEOUT
 from pipeline.videos.catalog.catalog import open_catalog
 from pipeline.videos.clips.cut import Encoding, claim, cut_clips, left_to_cut
 from pipeline.videos.clips.plan import Clip, Recording, equal_pieces, open_recordings, plan_clips
-from pipeline.videos.clips.stream_copy import SETTINGS, Miss, copy_clips, snap
+from pipeline.videos.clips.stream_copy import SETTINGS, KeyframeOffset, copy_clips, snap
 from pipeline.videos.labels.annotation_formats import read_annotations
 from pipeline.videos.labels.segments import Segment
 from pipeline.videos.media.ffmpeg import find_ffmpeg
@@ -170,7 +170,7 @@ def _pieces(args) -> list[Segment]:
 
 def _snapped(
     clips: list[Clip], failed: Callable[[Path, VideoError, Clip | None], None]
-) -> tuple[list[Clip], list[Miss]]:
+) -> tuple[list[Clip], list[KeyframeOffset]]:
     moved, misses = [], []
     for clip in clips:
         try:

@@ -16,8 +16,8 @@ from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.files.replacing import refuse_existing
 from pipeline.files.tables import natural_key, plural
 from pipeline.videos.catalog.catalog import open_catalog
-from pipeline.videos.preview.thumbnails import look_at, read_problems, write_page, write_sheets
-from pipeline.videos.quality.checks import Facts, Problem, check_set, check_videos
+from pipeline.videos.preview.thumbnails import read_previews, read_problems, write_dataset_page, write_sheets
+from pipeline.videos.quality.checks import Problem, VideoFacts, check_set, check_videos
 from pipeline.videos.quality.duplicates import find_duplicates
 
 
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     problems: list[Problem] = []
     table = args.problems or catalog.root / "problems.csv"
     if args.check:
-        facts: list[Facts] = []
+        facts: list[VideoFacts] = []
         with command.progress(len(catalog), "video", args.quiet, desc="checking") as bar:
             for found in check_videos(catalog.videos, workers=args.workers, timeout=args.timeout):
                 facts.append(found)
@@ -55,12 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         problems = read_problems(table)
     looks = []
     with command.progress(len(catalog), "video", args.quiet, desc="reading") as bar:
-        for look in look_at(catalog.videos, workers=args.workers, timeout=args.timeout):
+        for look in read_previews(catalog.videos, workers=args.workers, timeout=args.timeout):
             looks.append(look)
             bar.update()
             if look.error:
                 print(f"failed: {look.video.name}: {look.error}", file=sys.stderr)
-    write_page(looks, problems, args.out, title=f"{args.source}: {catalog.summary()}")
+    write_dataset_page(looks, problems, args.out, title=f"{args.source}: {catalog.summary()}")
     sheets = write_sheets(looks, args.sheets) if args.sheets else []
     failed = sum(bool(look.error) for look in looks)
     command.say(args.quiet)(

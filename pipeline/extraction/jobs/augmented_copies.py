@@ -16,23 +16,23 @@ from pathlib import Path
 
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.features.decode_task import DecoderPool, Frames, Message
-from pipeline.extraction.features.stream import Collector, Network, Progress
+from pipeline.extraction.features.stream import Collector, ExtractionProgress, NetworkCall
 from pipeline.extraction.inputs.augmentation import DEFAULT, FrameAugmentation, numbers_for
 from pipeline.extraction.jobs.extract import Extraction
 from pipeline.extraction.store.store import AUGMENTATION_FILE, FeatureStore, name_of_copy
-from pipeline.files.atomic import write_whole
+from pipeline.files.atomic import atomic_write
 from pipeline.videos.catalog.catalog import Video
 
 
 @dataclass(frozen=True)
-class CopySpec:
+class AugmentedCopySpec:
     """How many copies of each video, and how they are varied."""
 
     count: int
     augmentation: FrameAugmentation
 
     @classmethod
-    def parse(cls, text: str) -> CopySpec:
+    def parse(cls, text: str) -> AugmentedCopySpec:
         """``4``, or ``4:flip,rotate:5`` for other than the usual variation.
 
         Raises:
@@ -49,7 +49,7 @@ class CopySpec:
         return cls(int(count), augmentation)
 
 
-class CopyRun:
+class AugmentedCopyJob:
     """Makes the copies that a store lacks; each video is decoded once for all of its copies.
 
     Args:
@@ -60,7 +60,7 @@ class CopyRun:
         UserError: the store has copies of another kind, the recipe shows motion, or names of videos look like copies.
     """
 
-    def __init__(self, extraction: Extraction, spec: CopySpec) -> None:
+    def __init__(self, extraction: Extraction, spec: AugmentedCopySpec) -> None:
         self._extraction, self._spec = extraction, spec
         if extraction.recipe.input != "rgb":
             raise UserError(f"`augment` varies colours, not `input={extraction.recipe.input}`; leave it out")
@@ -77,12 +77,14 @@ class CopyRun:
             if missing:
                 self._missing[name] = missing
                 self._videos.append(video)
-        self.progress = Progress(videos=sum(map(len, self._missing.values())))
+        self.progress = ExtractionProgress(videos=sum(map(len, self._missing.values())))
 
     def __bool__(self) -> bool:
         return bool(self._videos)
 
-    def run(self, network: Network, provenance: dict[str, str], show: Callable[[Progress], None]) -> Progress:
+    def run(
+        self, network: NetworkCall, provenance: dict[str, str], show: Callable[[ExtractionProgress], None]
+    ) -> ExtractionProgress:
         """Decode, vary and compute what is missing; what cannot be decoded is noted as a failure."""
         extraction = self._extraction
         batch = extraction.spec.batch_of(network)
@@ -125,7 +127,7 @@ def _check_kind(folder: Path, augmentation: FrameAugmentation) -> None:
     path = folder / AUGMENTATION_FILE
     wanted = str(augmentation)
     if not path.exists():
-        with write_whole(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(json.dumps({"augmentation": wanted}) + "\n", encoding="utf-8")
         return
     try:

@@ -29,7 +29,7 @@ def parse_devices(text: str) -> list[str]:
 
 
 def calls(
-    words: Sequence[str], argv: Sequence[str], devices: Sequence[str], part: tuple[int, int], workers: int = 0
+    words: Sequence[str], argv: Sequence[str], devices: Sequence[str], worker: tuple[int, int], workers: int = 0
 ) -> list[tuple[list[str], dict[str, str]]]:
     """The command line and the environment of the process of each device.
 
@@ -37,10 +37,10 @@ def calls(
         words: what Python is to run, such as ``-m pipeline extract``.
         argv: its arguments; what belongs to the machine as a whole is replaced.
         devices: one process for each.
-        part: the (i, n) of this machine, whose share is divided further.
+        worker: the (i, n) of this machine, whose share is divided further.
         workers: decoder processes of each; 0 to share the processors.
     """
-    i, n = part
+    i, n = worker
     count = len(devices)
     workers = workers or max(1, processors() // count)
     kept = _without(argv, ("--devices", "--shard", "--workers"), ("--overwrite",))

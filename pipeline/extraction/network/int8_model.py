@@ -19,7 +19,7 @@ from pathlib import Path
 from pipeline.errors import UserError
 from pipeline.extraction.network.engines.choose import INT8
 from pipeline.extraction.network.weights import WeightsSource
-from pipeline.files.atomic import write_folder_once
+from pipeline.files.atomic import publish_folder
 
 INT8_FILES = _ABOUT, _MODEL, _VALUES = "calibration.json", "network.xml", "network.bin"
 _NOT_HERE = "copy it back from a store or checkpoint that has it (extraction takes `int8_from`)"
@@ -97,7 +97,7 @@ class QuantisedNetwork:
             about: what it is made of.
             save: writes the model, with its values beside it, under the path it is given.
         """
-        with write_folder_once(place / INT8) as folder:
+        with publish_folder(place / INT8) as folder:
             (folder / _ABOUT).write_text(json.dumps(asdict(about), indent=2, sort_keys=True) + "\n", encoding="utf-8")
             save(folder / _MODEL)
         return cls.open(place, "")
@@ -109,7 +109,7 @@ class QuantisedNetwork:
             UserError: that one has another.
         """
         if not self.exists(place):
-            with write_folder_once(place / INT8) as folder:
+            with publish_folder(place / INT8) as folder:
                 for name in INT8_FILES:
                     shutil.copyfile(self.folder / name, folder / name)
         return self.open(place, self.digest)

@@ -21,7 +21,7 @@ from pipeline.extraction.store.store import (
     SHARDS,
     read_recipe_file,
 )
-from pipeline.files.atomic import remove_abandoned, write_whole
+from pipeline.files.atomic import atomic_write, remove_abandoned
 from pipeline.files.replacing import foreign_entries, refuse_overlap, remove_written
 
 # Everything that a store writes; the recipe goes last, so that a removal that was stopped can be asked for again.
@@ -97,7 +97,7 @@ def prepare_store(folder: Path, recipe: Recipe, weights: WeightsSource | None = 
             if weights:
                 # A later run finds the digest of a source here and need not load the network to know it.
                 known[weights.key()] = {"digest": recipe.weights_digest, "source": weights.absolute()}
-            with write_whole(folder / RECIPE_FILE) as temporary:
+            with atomic_write(folder / RECIPE_FILE) as temporary:
                 temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror or error}") from None

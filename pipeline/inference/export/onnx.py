@@ -16,7 +16,7 @@ from pipeline.errors import UserError
 _OPSET = 18  # ONNX Runtime from 1.14 on
 
 
-def check_installed() -> None:
+def check_onnx_converter() -> None:
     """Refuse where the converter is missing.
 
     Raises:

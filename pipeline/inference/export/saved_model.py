@@ -23,9 +23,9 @@ import keras
 
 from pipeline.errors import UserError
 from pipeline.extraction.network.backbone import scale_pixels
-from pipeline.files.atomic import write_whole
+from pipeline.files.atomic import atomic_write
 from pipeline.inference.classifier import Classifier
-from pipeline.inference.export.onnx import check_installed, to_onnx, unrolled
+from pipeline.inference.export.onnx import check_onnx_converter, to_onnx, unrolled
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.videos.media.writer import check_writable
 
@@ -66,7 +66,7 @@ def check_export(path: Path, checkpoint: Checkpoint) -> None:
     if keras.backend.backend() != "tensorflow":
         raise UserError(f"`export` needs the Keras backend tensorflow, not {keras.backend.backend()}")
     if path.suffix.lower() == _ONNX:
-        check_installed()
+        check_onnx_converter()
 
 
 def export(classifier: Classifier, path: Path) -> list[Path]:
@@ -91,10 +91,10 @@ def export(classifier: Classifier, path: Path) -> list[Path]:
         else:
             with unrolled(classifier.checkpoint.model):
                 data = to_onnx(module.classify)
-        with write_whole(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_bytes(data)
         names = path.with_suffix(_NAMES)
-        with write_whole(names) as temporary:
+        with atomic_write(names) as temporary:
             temporary.write_text(about, encoding="utf-8")
         return [path, names]
     import tensorflow as tf

@@ -26,13 +26,13 @@ class Screen:
         except ImportError:
             raise UserError(
                 "`show=True` needs Tk, which this Python lacks (on Debian: apt-get install python3-tk); "
-                "without `show=True` answers are JSON lines"
+                "without `show=True` predictions are JSON lines"
             ) from None
         try:
             self._root = tkinter.Tk()
         except tkinter.TclError:
             raise UserError(
-                "`show=True`: there is no screen here; without `show=True` answers are JSON lines"
+                "`show=True`: there is no screen here; without `show=True` predictions are JSON lines"
             ) from None
         self._photo_of = ImageTk.PhotoImage
         self._closed = False

@@ -51,7 +51,7 @@ def replicas() -> int:
     return 1 if distribution is None else distribution.num_model_replicas
 
 
-def spread(*arrays: np.ndarray) -> tuple[Any, ...]:
+def share_out(*arrays: np.ndarray) -> tuple[Any, ...]:
     """Arrays of a batch with their rows shared out to the devices, where there are several."""
     distribution = keras.distribution.distribution()
     if distribution is None or len(arrays[0]) % distribution.num_model_replicas:

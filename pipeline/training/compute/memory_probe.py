@@ -73,7 +73,7 @@ def _bytes(tensor: Any) -> int:
     return int(tensor.shape.num_elements() or 1) * int(tensor.dtype.size or 0)
 
 
-def check_fits(needed: int, batch: int, accumulate: int, free: int | None = None) -> None:
+def check_memory(needed: int, batch: int, accumulate: int, free: int | None = None) -> None:
     """Refuse a step that would take more memory than there is.
 
     Args:

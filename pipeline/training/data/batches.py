@@ -15,7 +15,7 @@ Batch = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # features, mask,
 
 
 @dataclass(frozen=True)
-class Augmentation:
+class FeatureAugmentation:
     """What is varied from epoch to epoch; 0 and False leave it as it is."""
 
     random_windows: bool = False
@@ -46,7 +46,7 @@ def batches(
     random: np.random.Generator,
     smoothing: float = 0.0,
     class_weights: np.ndarray | None = None,
-    augmentation: Augmentation | None = None,
+    augmentation: FeatureAugmentation | None = None,
     moments: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Iterator[Batch]:
     """Yield all windows once, in random order.
@@ -130,7 +130,7 @@ def _gathered(
 def _augmented(
     batch: Batch,
     random: np.random.Generator,
-    augmentation: Augmentation,
+    augmentation: FeatureAugmentation,
     moments: tuple[np.ndarray, np.ndarray] | None,
 ) -> Batch:
     features, mask, targets, weights = batch

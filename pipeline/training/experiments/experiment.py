@@ -38,7 +38,7 @@ from pipeline.training.loop.resume import Resumable
 from pipeline.training.loop.schedule import Epoch
 from pipeline.training.loop.spec import TrainSpec
 from pipeline.training.reports import plots
-from pipeline.training.reports.report import render
+from pipeline.training.reports.report import render_report
 
 HISTORY_FILE, PREDICTIONS_FILE = "history.csv", "predictions.csv"
 CURVES_FILE, CONFUSION_FILE = "curves.png", "confusion_matrix.png"
@@ -47,7 +47,7 @@ REPORT_FILE = "report.html"
 
 @dataclass(frozen=True)
 class Run:
-    """A trained head and what it answers on each part of its split."""
+    """A trained head and its predictions of each split."""
 
     data: Dataset
     split: Split
@@ -72,7 +72,7 @@ def train(
     groups: Sequence[str] | None = None,
     window: WindowSpec | None = None,
     spec: TrainSpec | None = None,
-    threshold: float = 0.0,
+    abstain_below: float = 0.0,
     command: str = "",
     state: Path | None = None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
@@ -86,7 +86,7 @@ def train(
         groups: a group for each video, for the leak report and the interval; by default each stands alone.
         window: how sequences are cut; by default as `Dataset.default_window` says.
         spec: how to train.
-        threshold: the probability below which the checkpoint shall answer "not sure".
+        abstain_below: the probability below which the checkpoint calls a label "unknown".
         command: what repeats the run, for the report.
         state: a file that keeps the state after each epoch; where it exists, the training goes on from it.
         on_epoch: called after each epoch.
@@ -98,7 +98,7 @@ def train(
     window = window or data.default_window(split.train)
     check_window(data, window)
     check_input(head, data.shape, str(data.folder))
-    if spec.vary:
+    if spec.augment:
         check_varies(data.recipe.input)
     windows = {name: windows_of(data, rows, window) for name, rows in split.parts().items()}
     names = {name: names_of(data, rows) for name, rows in split.parts().items()}
@@ -127,8 +127,8 @@ def train(
         "accuracy": {name: figures["accuracy"] for name, figures in measured.items()},
         "log_loss": {name: figures["log_loss"] for name, figures in measured.items()},
         "seconds": trained.seconds,
-        "epochs": len(trained.progress.history),
-        "best_epoch": trained.progress.best_epoch,
+        "epochs": len(trained.schedule.history),
+        "best_epoch": trained.schedule.best_epoch,
         "augmented_copies": len(rows) - len(split.train),
         "parameters": int(trained.model.count_params()),
         "seed": spec.seed,
@@ -140,7 +140,7 @@ def train(
         "split": names,
         "notes": list(split.notes),
         "temperature": temperature,
-        "threshold": threshold,
+        "abstain_below": abstain_below,
         "command": command,
         "leaks": leaks.to_json(),
         "measured": measured,
@@ -153,7 +153,7 @@ def names_of(data: Dataset, rows: np.ndarray) -> list[str]:
     return [data.videos[row].name for row in rows]
 
 
-def save(run: Run, folder: Path, *, overwrite: bool = False) -> Checkpoint:
+def save_run(run: Run, folder: Path, *, overwrite: bool = False) -> Checkpoint:
     """Write the checkpoint folder whole or not at all.
 
     Raises:
@@ -169,7 +169,7 @@ def save(run: Run, folder: Path, *, overwrite: bool = False) -> Checkpoint:
         shape=data.shape,
         time_scale=data.time_scale(run.split.train),
         temperature=run.results["temperature"],
-        threshold=run.results["threshold"],
+        abstain_below=run.results["abstain_below"],
         versions=versions() | {"precision": data.precision},
     )
     with write_folder(folder, overwrite=overwrite) as temporary:
@@ -179,15 +179,15 @@ def save(run: Run, folder: Path, *, overwrite: bool = False) -> Checkpoint:
         (temporary / CHECKPOINT_FILE).write_text(checkpoint.to_json(), encoding="utf-8")
         text = json.dumps(run.results, indent=2, ensure_ascii=False, allow_nan=False)
         (temporary / RESULTS_FILE).write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
-        history = run.trained.progress.history
+        history = run.trained.schedule.history
         write_table([epoch.row() for epoch in history], list(history[0].row()), temporary / HISTORY_FILE)
         write_predictions(list(run.predictions.values()), temporary / PREDICTIONS_FILE)
-        plots.save(plots.curves(history, run.trained.progress.best_epoch), temporary / CURVES_FILE)
+        plots.save_figure(plots.curves(history, run.trained.schedule.best_epoch), temporary / CURVES_FILE)
         shown = run.predictions.get("test") or run.predictions["val"]
-        title = f"{shown.part}: accuracy {run.results['accuracy'][shown.part]:.3f}, {len(shown.videos)} videos"
+        title = f"{shown.split}: accuracy {run.results['accuracy'][shown.split]:.3f}, {len(shown.videos)} videos"
         counts = confusion(shown)
-        plots.save(plots.confusion_matrix(counts, data.classes, title), temporary / CONFUSION_FILE)
-        page = render(run.results, history, counts, data, title=folder.name, versions=checkpoint.versions)
+        plots.save_figure(plots.confusion_matrix(counts, data.classes, title), temporary / CONFUSION_FILE)
+        page = render_report(run.results, history, counts, data, title=folder.name, versions=checkpoint.versions)
         (temporary / REPORT_FILE).write_text(page, encoding="utf-8", errors="replace")
     return Checkpoint.load(folder)
 

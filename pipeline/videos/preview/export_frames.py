@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from pipeline.errors import UserError, VideoError
-from pipeline.files.atomic import unfinished_folder
+from pipeline.files.atomic import scratch_folder
 from pipeline.files.tables import write_table
 from pipeline.parallel.worker_process import Heartbeat
 from pipeline.parallel.workers import TIMEOUT, Ended, WorkerPool, threads_of_each
@@ -126,7 +126,7 @@ class _Image:
 def _write_folder(folder: Path, messages: Iterator, form: Format) -> int:
     """Take the messages of one video and write its folder; only the number of its images is returned."""
     rows: list[dict] = []
-    with unfinished_folder(folder.parent) as temporary:
+    with scratch_folder(folder.parent) as temporary:
         for _, message in messages:
             if isinstance(message, Ended):
                 if message.error is not None:

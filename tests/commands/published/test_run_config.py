@@ -92,7 +92,7 @@ def test_apriorit(capfd, tmp_path):
     checkpoint = Checkpoint.load(out / "checkpoint")
     assert (checkpoint.head.name, checkpoint.window.length) == ("apriorit", 15)
     training = results_of(out / "checkpoint")["training"]
-    assert (training["rate"], training["rate_decay"], training["patience"]) == (1e-5, 1e-6, 5)
+    assert (training["learning_rate"], training["rate_decay"], training["patience"]) == (1e-5, 1e-6, 5)
     assert_evaluated_as_trained(out)
     with av.open(str(out / "result.avi")) as video:
         stream = video.streams.video[0]
@@ -158,7 +158,7 @@ def test_rolling_average(capfd, tmp_path):
     head = checkpoint.head
     assert (head.name, head.base, head.trainable, head.units) == ("image_cnn", "resnet50", 0, 512)
     training = results_of(out / "checkpoint")["training"]
-    assert (training["optimizer"], training["rate"], training["batch"]) == ("sgd", 1e-4, 32)
+    assert (training["optimizer"], training["learning_rate"], training["batch"]) == ("sgd", 1e-4, 32)
     assert len(table(out / "checkpoint" / "history.csv")) == 3
     assert cv2.imread(str(out / "checkpoint" / "curves.png")).std() > 0
     assert checkpoint.classes == ("bend", "jack")
@@ -195,7 +195,7 @@ def test_frame_generators(capfd, tmp_path):
     split = results_of(out / "checkpoint")["split"]
     assert len(split["val"]) / (len(split["val"]) + len(split["train"])) == pytest.approx(0.33, abs=0.12)
     training = results_of(out / "checkpoint")["training"]
-    assert training["vary"].startswith("flip")
+    assert training["augment"].startswith("flip")
     windows = results_of(out / "checkpoint-gliding")["measured"]["test"]
     assert windows["windows"] > windows["videos"]  # they glide
     for suffix in ("", "-gliding", "-flow"):

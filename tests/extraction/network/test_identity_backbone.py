@@ -14,10 +14,10 @@ from pipeline.cli import command
 from pipeline.commands.extraction import export_features, import_features
 from pipeline.errors import UserError
 from pipeline.extraction.network.backbone import Backbone
-from pipeline.extraction.network.identity_backbone import Pictures
+from pipeline.extraction.network.identity_backbone import IdentityBackbone
 from pipeline.extraction.network.load import load_backbone
 from pipeline.extraction.network.weights import WeightsSource
-from pipeline.extraction.recipe import FRAMES, PIXELS, Recipe
+from pipeline.extraction.recipe import FRAME_CACHE, PIXELS, Recipe
 from pipeline.extraction.store import shard_writer, store
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.extraction.store.verify import check_shards
@@ -27,8 +27,8 @@ from tests.media import read_number
 
 ROOT = Path(__file__).parents[3]
 SIZE = (24, 48)
-RECIPE = Recipe("uniform:6", FRAMES, "", *SIZE, crop="none", layer=PIXELS)
-KEEP = Pictures(SIZE, batch=8)
+RECIPE = Recipe("uniform:6", FRAME_CACHE, "", *SIZE, crop="none", layer=PIXELS)
+KEEP = IdentityBackbone(SIZE, batch=8)
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_frames_are_no_features_and_have_no_network(cache):
         _ = FeatureStore(cache).dimensions
     with pytest.raises(UserError, match="frames are kept as pictures: no network makes features of them"):
         Backbone("frames", weights=WeightsSource("random"))
-    assert isinstance(load_backbone(RECIPE, cache, weights=None, batch=4), Pictures)
+    assert isinstance(load_backbone(RECIPE, cache, weights=None, batch=4), IdentityBackbone)
 
 
 def test_no_network_is_loaded_for_frames(videos, tmp_path):

@@ -19,7 +19,7 @@ from pipeline.extraction.store.store import FeatureStore
 from pipeline.inference.classifier import Classifier
 from pipeline.training.data.dataset import open_dataset
 from pipeline.training.data.splits import make_split
-from pipeline.training.experiments.experiment import save, train
+from pipeline.training.experiments.experiment import save_run, train
 from pipeline.training.heads.registry import head_spec
 from pipeline.training.loop.spec import TrainSpec
 from pipeline.videos.media import open_video
@@ -70,7 +70,7 @@ def checkpoint(made, tmp_path_factory):
     split = make_split(dataset, np.arange(len(dataset)).astype(str).tolist(), seed=0)
     run = train(dataset, split, head=head_spec("gru", units=8), spec=TrainSpec(epochs=1))
     folder = tmp_path_factory.mktemp("checkpoints") / "int8"
-    save(run, folder)
+    save_run(run, folder)
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Networks on frames: what stands in the padding never counts, and a padded window answers as a cropped one."""
+"""Networks on frames: what stands in the padding never counts, and a padded window gives the same as a cropped one."""
 
 from __future__ import annotations
 

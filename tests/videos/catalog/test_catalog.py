@@ -9,7 +9,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.videos.catalog.catalog import count_videos, open_catalog, read_catalog, scan_folder
 from pipeline.videos.catalog.catalog_table import write_catalog
-from pipeline.videos.catalog.clip_origins import Origin, record_origins
+from pipeline.videos.catalog.clip_origins import ClipOrigin, record_origins
 from tests.media import write_video
 
 
@@ -71,7 +71,7 @@ def test_links_are_followed_once(tmp_path):
 def test_clips_of_one_recording_are_one_group(tmp_path):
     lay(tmp_path, "train/Ball/a.mp4", "train/Ball/b.mp4", "train/Rain/c.mp4", "train/Rain/d.mp4")
     for label, clip in (("Ball", "a.mp4"), ("Rain", "c.mp4")):
-        record_origins(tmp_path / "train" / label, [Origin(clip, "/v.mp4", "v-1", "0", "1", "0", "25", "v-1", "s")])
+        record_origins(tmp_path / "train" / label, [ClipOrigin(clip, "/v.mp4", "v-1", "0", "1", "0", "25", "v-1", "s")])
     catalog = open_catalog(tmp_path)
     groups = {"train/Ball/a.mp4": "v-1", "train/Ball/b.mp4": "", "train/Rain/c.mp4": "v-1", "train/Rain/d.mp4": ""}
     assert {video.name: video.group for video in catalog} == groups

@@ -9,7 +9,7 @@ import platform
 from dataclasses import dataclass
 
 from pipeline.errors import UserError
-from pipeline.extraction.network.engines.openvino import check_installed, installed
+from pipeline.extraction.network.engines.openvino import check_openvino, installed
 from pipeline.parallel.machine import computes_bfloat16
 
 INT8 = "int8"  # the precision, and the folder in a store or checkpoint
@@ -40,7 +40,7 @@ def choose_engine(engine: str = "auto", precision: str = "auto") -> Engine:
     if precision == INT8:
         if engine == "keras":
             raise UserError("`precision=int8` is computed by OpenVINO; leave out `engine=keras`")
-        check_installed("`precision=int8`")
+        check_openvino("`precision=int8`")
         return Engine("openvino", INT8, "as asked")
     if engine == "openvino":
         return _openvino(precision)
@@ -66,7 +66,7 @@ def _openvino_is_faster(precision: str) -> bool:
 
 
 def _openvino(precision: str) -> Engine:
-    check_installed("`engine=openvino`")
+    check_openvino("`engine=openvino`")
     import keras
 
     if keras.backend.backend() != "tensorflow":
