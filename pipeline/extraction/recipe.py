@@ -48,7 +48,7 @@ class Recipe:
     input: Input = "rgb"
     """What the network sees of a frame: its colours, or its motion as a picture; see `extraction.inputs.motion`."""
     quantised: str = ""
-    """Digest of the int8 network that stands in for the backbone (`quantised.py`); empty for the backbone itself."""
+    """Digest of the int8 network that stands in for the backbone (`int8_model.py`); empty for the backbone itself."""
 
     reuse_static: float = 0.0
     """Mean absolute difference in grey levels up to which a frame takes over the feature of the last one that went

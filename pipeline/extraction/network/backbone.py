@@ -31,7 +31,7 @@ class Backbone(FixedBatch):
         size: (height, width) of the pictures in pixels; the network's own size if None.
         batch: pictures in one call of the compiled function; 0: chosen by the free memory.
         precision: ``float32``, ``bfloat16`` or ``float16`` arithmetic; weights and features stay float32.
-        engine: ``keras`` or ``openvino``; see `engines.choose_engine`.
+        engine: ``keras`` or ``openvino``; see `choose.choose_engine`.
         pooling: ``avg`` or ``max`` over the picture.
 
     Attributes:

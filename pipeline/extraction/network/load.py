@@ -36,7 +36,7 @@ def load_backbone(
         place: the store or checkpoint, which holds the int8 network where there is one.
         weights: None for frames and for int8 networks, which have their own.
         batch: pictures in one call.
-        engine: as in `engines.choose_engine`.
+        engine: as in `choose.choose_engine`.
         precision: likewise.
         say: takes one line that says what computes.
 

@@ -10,8 +10,8 @@ from pipeline.errors import UserError
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.store import read_recipe
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.training.data.dataset import Dataset, windows_of
-from pipeline.training.data.fusion import check_sources
+from pipeline.training.data.dataset import Dataset, open_dataset, windows_of
+from pipeline.training.data.fusion import check_sources, fuse_stores
 from pipeline.training.evaluation.predictions import Predictions, predictions_of
 from pipeline.training.heads.registry import check_input
 from pipeline.videos.catalog.catalog import SPLITS

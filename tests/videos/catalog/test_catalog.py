@@ -98,7 +98,7 @@ def test_the_table_with_video_name_and_tag(tmp_path):
     [
         ("name,label\na,b\n", "no column 'path'"),
         ("path,label\n", "has no rows"),
-        ("path,label\n,b\n", "row 2: the column 'path' is empty"),
+        ("path,label\n,b\n", "line 2: the column 'path' is empty"),
         ("path,label,split\na.mp4,b,dev\n", "split 'dev' is unknown"),
         ("path,label\na.mp4,b\na.mp4,c\n", "listed twice with different entries"),
     ],
@@ -134,3 +134,13 @@ def test_counting_and_writing(tmp_path):
     assert again.videos == tuple(counted)
     header = (tmp_path / "data_file.csv").read_text().splitlines()[0]
     assert header == "split,label,path,video,group,frames,fps,width,height,duration"
+
+
+def test_a_catalog_is_a_frame_too(tmp_path):
+    for name in ("a/2.mp4", "a/10.mp4", "b/1.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    frame = open_catalog(tmp_path).to_frame()
+    assert list(frame["name"]) == ["a/2.mp4", "a/10.mp4", "b/1.mp4"]
+    assert list(frame["label"]) == ["a", "a", "b"]
+    assert list(frame.columns[:5]) == ["name", "path", "label", "split", "group"]
