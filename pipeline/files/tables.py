@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Literal
 from pipeline.errors import UserError
 from pipeline.files.atomic import atomic_write
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 def plural(count: int, one: str, many: str = "") -> str:
     """``3 videos``, ``1 video``, ``1,200 classes``."""
@@ -128,10 +131,13 @@ def write_table(rows: Iterable[dict], columns: Sequence[str], path: Path) -> Non
     import pandas as pd
 
     rows = list(rows)
-    with (
-        atomic_write(path) as temporary,
-        open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as file,
-    ):
-        writer = csv.DictWriter(file, columns, lineterminator="\n", quoting=quoting(rows))
-        writer.writeheader()
-        writer.writerows(rows)
+    frame = pd.DataFrame(rows, columns=list(columns), dtype=object)
+    with atomic_write(path) as temporary:
+        frame.to_csv(
+            temporary,
+            index=False,
+            lineterminator="\n",
+            quoting=quoting(rows),
+            errors="surrogateescape",
+            encoding="utf-8",
+        )

@@ -38,6 +38,10 @@ from pipeline.training.loop.schedule import Epoch
 from pipeline.training.loop.spec import TrainSpec
 from pipeline.training.reports import plots
 from pipeline.training.reports.report import render_report
+from pipeline.version import VERSION
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 HISTORY_FILE, PREDICTIONS_FILE = "history.csv", "predictions.csv"
 CURVES_FILE, CONFUSION_FILE = "curves.png", "confusion_matrix.png"
@@ -165,7 +169,7 @@ def names_of(data: Dataset, rows: np.ndarray) -> list[str]:
     return [data.videos[row].name for row in rows]
 
 
-def save_run(run: Run, folder: Path, *, overwrite: bool = False) -> Checkpoint:
+def save_run(run: Run, folder: str | Path, *, overwrite: bool = False) -> Checkpoint:
     """Write the checkpoint folder whole or not at all.
 
     Raises:
