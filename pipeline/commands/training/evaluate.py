@@ -48,29 +48,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Keras takes seconds to import; --help must not wait for it.
     from pipeline.parallel.memory import parse_memory
     from pipeline.training.checkpoint import Checkpoint
-    from pipeline.training.data.dataset import open_dataset
-    from pipeline.training.data.fusion import fuse_stores
     from pipeline.training.data.splits import groups_of
     from pipeline.training.evaluation.metrics import confusion, measure, report_text
-    from pipeline.training.evaluation.predict import predict, rows_of_split, thinned_to
+    from pipeline.training.evaluation.predict import evaluate
     from pipeline.training.evaluation.predictions import write_predictions
     from pipeline.training.reports import plots
 
     checkpoint = Checkpoint.load(args.checkpoint)
-    stores = [args.store, *([args.join] if args.join else [])]
-    data, *others = (
-        open_dataset(
-            store,
-            classes=checkpoint.classes,
-            frame_labels=args.labels,
-            sampling=thinned_to(store, checkpoint.recipe),
-            memory=parse_memory(args.memory) if args.memory else None,
-        )
-        for store in stores
+    predictions = evaluate(
+        checkpoint,
+        *[args.store, *([args.join] if args.join else [])],
+        split=args.split,
+        frame_labels=args.labels,
+        memory=parse_memory(args.memory) if args.memory else None,
     )
-    for other in others:
-        data = fuse_stores(data, other)
-    predictions = predict(checkpoint, data, rows_of_split(checkpoint, data, args.split), args.split)
+    data = predictions.windows.data
     groups, _ = groups_of(data.videos, args.group)
     figures = measure(predictions, groups)
     say(report_text(predictions))

@@ -10,8 +10,8 @@ from pipeline.errors import UserError
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.store import read_recipe
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.training.data.dataset import Dataset, windows_of
-from pipeline.training.data.fusion import check_sources
+from pipeline.training.data.dataset import Dataset, open_dataset, windows_of
+from pipeline.training.data.fusion import check_sources, fuse_stores
 from pipeline.training.evaluation.predictions import Predictions, predictions_of
 from pipeline.training.heads.registry import check_input
 from pipeline.videos.catalog.catalog import SPLITS
@@ -88,3 +88,39 @@ def predict(checkpoint: Checkpoint, data: Dataset, rows: np.ndarray, split: str)
     for block, features, mask in windows.blocks(checkpoint.batch):
         logits[block] = checkpoint.logits(features, mask)
     return predictions_of(split, data, windows, logits, temperature=checkpoint.temperature)
+
+
+def evaluate(
+    checkpoint: Checkpoint | str | Path,
+    *stores: str | Path,
+    split: str = "test",
+    frame_labels: Path | None = None,
+    memory: int | None = None,
+) -> Predictions:
+    """What a checkpoint says of labelled videos, for instance of those that its training never saw.
+
+    Args:
+        checkpoint: one, or its folder.
+        stores: the store, or the two of a checkpoint of two streams. Denser ones are thinned to the recipe.
+        split: train, val, test or all; see `rows_of_split`.
+        frame_labels: as for `open_dataset`.
+        memory: likewise.
+
+    Raises:
+        UserError: no checkpoint, no such videos, or features of another recipe.
+    """
+    if not isinstance(checkpoint, Checkpoint):
+        checkpoint = Checkpoint.load(checkpoint)
+    data, *others = (
+        open_dataset(
+            store,
+            classes=checkpoint.classes,
+            frame_labels=frame_labels,
+            sampling=thinned_to(Path(store), checkpoint.recipe),
+            memory=memory,
+        )
+        for store in stores
+    )
+    for other in others:
+        data = fuse_stores(data, other)
+    return predict(checkpoint, data, rows_of_split(checkpoint, data, split), split)

@@ -9,11 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import pipeline
 from pipeline.extraction.inputs.augmentation import check_varies
 from pipeline.extraction.network.int8_model import QuantisedNetwork
 from pipeline.files.tables import write_table
@@ -26,12 +25,12 @@ from pipeline.training.checkpoint import (
 )
 from pipeline.training.data.dataset import Dataset, check_window, windows_of
 from pipeline.training.data.leakage import LeakReport, find_leaks, threshold_for
-from pipeline.training.data.splits import Split
+from pipeline.training.data.splits import Split, groups_of, make_split
 from pipeline.training.data.windows import WindowSpec
 from pipeline.training.evaluation.calibration import expected_calibration_error, log_loss
-from pipeline.training.evaluation.metrics import confusion, measure
+from pipeline.training.evaluation.metrics import confusion, measure, report_text
 from pipeline.training.evaluation.predictions import Predictions, predictions_of, temperature_of, write_predictions
-from pipeline.training.heads.registry import check_input
+from pipeline.training.heads.registry import check_input, head_spec
 from pipeline.training.heads.spec import HeadSpec
 from pipeline.training.loop.fit import Trained, fit
 from pipeline.training.loop.resume import Resumable
@@ -39,6 +38,10 @@ from pipeline.training.loop.schedule import Epoch
 from pipeline.training.loop.spec import TrainSpec
 from pipeline.training.reports import plots
 from pipeline.training.reports.report import render_report
+from pipeline.version import VERSION
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 HISTORY_FILE, PREDICTIONS_FILE = "history.csv", "predictions.csv"
 CURVES_FILE, CONFUSION_FILE = "curves.png", "confusion_matrix.png"
@@ -63,12 +66,20 @@ class Run:
     def __repr__(self) -> str:
         return f"Run({self.head.name}, accuracy {self.results['accuracy']})"
 
+    def report(self, split: str = "test") -> str:
+        """Precision, recall and F1 of each class on the train, val or test videos, as a table of text."""
+        return report_text(self.predictions[split])
+
+    def curves(self) -> Figure:
+        """Loss and accuracy over the epochs."""
+        return plots.curves(self.trained.schedule.history, self.trained.schedule.best_epoch)
+
 
 def train(
     data: Dataset,
-    split: Split,
+    split: Split | None = None,
     *,
-    head: HeadSpec,
+    head: HeadSpec | None = None,
     groups: Sequence[str] | None = None,
     window: WindowSpec | None = None,
     spec: TrainSpec | None = None,
@@ -81,9 +92,10 @@ def train(
 
     Args:
         data: the videos.
-        split: which of them are for what.
-        head: what to train.
-        groups: a group for each video, for the leak report and the interval; by default each stands alone.
+        split: which of them are for what; by default the catalog's, else one drawn by group.
+        head: what to train; by default ``gru`` with its own settings.
+        groups: a group for each video, for the leak report and the interval; by default those that the split is drawn
+            by, and each video by itself where ``split`` is given.
         window: how sequences are cut; by default as `Dataset.default_window` says.
         spec: how to train.
         abstain_below: the probability below which the checkpoint calls a label "unknown".
@@ -95,6 +107,10 @@ def train(
         UserError: see `fit` and `check_window`.
     """
     spec = spec or TrainSpec()
+    head = head or head_spec()
+    if split is None:
+        groups = list(groups) if groups is not None else groups_of(data.videos, "auto")[0]
+        split = make_split(data, groups, seed=spec.seed)
     window = window or data.default_window(split.train)
     check_window(data, window)
     check_input(head, data.shape, str(data.folder))
@@ -153,12 +169,13 @@ def names_of(data: Dataset, rows: np.ndarray) -> list[str]:
     return [data.videos[row].name for row in rows]
 
 
-def save_run(run: Run, folder: Path, *, overwrite: bool = False) -> Checkpoint:
+def save_run(run: Run, folder: str | Path, *, overwrite: bool = False) -> Checkpoint:
     """Write the checkpoint folder whole or not at all.
 
     Raises:
         UserError: the folder exists and ``overwrite`` is False.
     """
+    folder = Path(folder)
     data = run.data
     checkpoint = Checkpoint(
         folder=folder,
@@ -194,7 +211,7 @@ def save_run(run: Run, folder: Path, *, overwrite: bool = False) -> Checkpoint:
 
 def versions() -> dict[str, str]:
     """Versions of what takes part in training."""
-    found = {"python": platform.python_version(), "pipeline": pipeline.__version__}
+    found = {"python": platform.python_version(), "pipeline": VERSION}
     for package in ("keras", "tensorflow", "jax", "numpy", "scikit-learn"):
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
