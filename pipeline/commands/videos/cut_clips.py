@@ -21,7 +21,6 @@ from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.commands.worker_options import check_workers
 from pipeline.errors import UserError, VideoError
-from pipeline.files.atomic import remove_abandoned
 from pipeline.files.sizes import parse_size
 from pipeline.files.tables import plural
 from pipeline.parallel.workers import TIMEOUT
@@ -122,7 +121,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         clips, misses = _snapped(clips, failed)
     todo = left_to_cut(clips, settings, overwrite=args.overwrite)
     claim(todo, settings)
-    remove_abandoned(args.out)
     frames = made = 0
     with command.progress(len(todo), "clip", args.quiet) as bar:
         cuts = copy_clips(todo, args.out) if args.fast else cut_clips(todo, args.out, encoding, workers=args.workers)
