@@ -1,7 +1,7 @@
 """All that decides the features of a video, in one frozen record with a fingerprint.
 
 Two stores with the same fingerprint hold interchangeable features. What changes only the speed
-(precision, batch size, workers, engine) is no part of the recipe; it is kept as provenance.
+(precision, batch size, workers, engine) is not part of the recipe; it is kept as provenance.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ INPUTS = get_args(Input)
 FLOW_SMALLEST = 16  # pixels of a side
 POOLINGS = ("avg", "max")
 MAX_POOL = "max_pool"
-FRAME_CACHE, PIXELS = "frames", "pixels"  # backbone and layer of a frame cache, which keeps the pictures themselves
+FRAME_CACHE, PIXELS = "frames", "pixels"  # backbone and layer of a frame cache, which keeps the raw frames
 
 _LATER = ("input", "quantised", "reuse_static")
 
@@ -40,13 +40,13 @@ class Recipe:
     width: int
     """Pixels of the network's input."""
     crop: Literal["center", "none"] = "center"
-    """``center`` cuts the largest centred region of the input's shape, ``none`` squeezes the whole picture."""
+    """``center`` cuts the largest centred region of the input's shape, ``none`` squeezes the whole image."""
     interpolation: Literal["bilinear", "bicubic", "area", "nearest"] = "bilinear"
-    """How the picture is resized."""
+    """How the image is resized."""
     layer: str = "avg_pool"
-    """Which output of the network is the feature: its mean or its maximum over the picture, `max_pool`."""
+    """Which output of the network is the feature: its mean or its maximum over the image, `max_pool`."""
     input: Input = "rgb"
-    """What the network sees of a frame: its colours, or its motion as a picture; see `extraction.inputs.motion`."""
+    """What the network sees of a frame: its colours, or its motion as an image; see `extraction.inputs.motion`."""
     quantised: str = ""
     """Digest of the int8 network that stands in for the backbone (`int8_model.py`); empty for the backbone itself."""
 
@@ -66,9 +66,9 @@ class Recipe:
         if not 0 <= self.reuse_static < 255:
             raise UserError(f"`reuse_static={self.reuse_static:g}`: expected grey levels, above 0 and below 255")
         if self.reuse_static and self.keeps_pictures:
-            raise UserError("`reuse_static`: frames are kept as pictures, so there is no feature to reuse")
+            raise UserError("`reuse_static`: frames are kept as raw frames, so there is no feature to reuse")
         if min(self.height, self.width) < 1:
-            raise UserError(f"size {self.height}x{self.width} is no picture size")
+            raise UserError(f"size {self.height}x{self.width} is not an image size")
         if self.input in ("farneback", "dis") and min(self.height, self.width) < FLOW_SMALLEST:
             raise UserError(
                 f"size {self.height}x{self.width} is too small for input {self.input}: each side needs at least "
@@ -77,7 +77,7 @@ class Recipe:
 
     @property
     def pooling(self) -> str:
-        """``avg`` or ``max`` of the network's output over the picture."""
+        """``avg`` or ``max`` of the network's output over the image."""
         return "max" if self.layer == MAX_POOL else "avg"
 
     @property
@@ -115,7 +115,7 @@ class Recipe:
 
     @property
     def keeps_pictures(self) -> bool:
-        """Whether a step is a picture ``(height, width, 3)`` uint8 instead of a feature vector ``(D,)``."""
+        """Whether a step is an image ``(height, width, 3)`` uint8 instead of a feature vector ``(D,)``."""
         return self.backbone == FRAME_CACHE
 
     def differences(self, other: Recipe) -> str:

@@ -1,1 +1,1 @@
-"""Pages and pictures of a run."""
+"""Pages and images of a run."""

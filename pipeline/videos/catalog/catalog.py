@@ -186,7 +186,7 @@ def scan_folder(root: Path) -> Catalog:
     Where there are no video files, images are taken: ``root/<Class>/<video>/00001.jpg`` for folders of frames, and
     ``root/<Class>/kitten.jpg`` for videos of one frame. A folder with ``frames.csv`` (see `videos.media.image_folder`)
     is always a video. In a folder with ``labels.csv`` each folder of images is a video that has no one label.
-    Hidden files and files that are no videos are counted and left out. Linked folders are followed,
+    Hidden files and files that are not videos are counted and left out. Linked folders are followed,
     each folder once. A video right in ``root`` has no label. Clips have the group that the ``clips.csv``
     beside them gives.
     """
@@ -359,7 +359,7 @@ def _find(folder: str, name: str, label: str, split: str) -> Path:
 
 
 def _facts(row: dict[str, str]) -> dict:
-    """Counted facts that an earlier run wrote into a catalog; what is no number is left out."""
+    """Counted facts that an earlier run wrote into a catalog; what is not a number is left out."""
     facts: dict[str, float | None] = {}
     for key, kind in (("frames", int), ("fps", float), ("width", int), ("height", int), ("duration", float)):
         try:

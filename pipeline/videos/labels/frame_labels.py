@@ -182,7 +182,7 @@ def _times(row: dict[str, str], where: str) -> tuple[float, float]:
     if "time" in row:
         span = _SPAN.fullmatch(row["time"])
         if span is None:
-            raise UserError(f"{where}: {row['time']!r} is no stretch of time; expected for example 01:20:05 - 01:20:34")
+            raise UserError(f"{where}: {row['time']!r} is not a time range; expected for example 01:20:05 - 01:20:34")
         start, end = span["start"], span["end"]
     first, last = parse_time(start, where), parse_time(end, where)
     if last <= first:

@@ -120,7 +120,7 @@ def test_the_cache_is_exported_as_it_is_and_not_imported(cache, tmp_path, capsys
 def test_frames_are_no_features_and_have_no_network(cache):
     with pytest.raises(UserError, match=r"holds frames \(24x48x3\), not features"):
         _ = FeatureStore(cache).dimensions
-    with pytest.raises(UserError, match="frames are kept as pictures: no network makes features of them"):
+    with pytest.raises(UserError, match="frames are kept as raw frames: no network makes features of them"):
         Backbone("frames", weights=WeightsSource("random"))
     assert isinstance(load_backbone(RECIPE, cache, weights=None, batch=4), IdentityBackbone)
 

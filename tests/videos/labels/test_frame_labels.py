@@ -78,7 +78,7 @@ def test_frames_without_a_label_and_labels_without_a_frame_are_told(frames):
         ("video,frame,label\nseal,0,a\nseal,0,b\n", "line 3: frame 0 of seal has two labels"),
         ("video,frame,label,split\nseal,0,a,tain\n", "line 2: split 'tain' is unknown"),
         ("video,frame,label,split\nseal,0,a,train\nseal,1,a,test\n", "frames in test and train"),
-        ("video,time,label\nseal,soon,a\n", "line 2: 'soon' is no stretch of time"),
+        ("video,time,label\nseal,soon,a\n", "line 2: 'soon' is not a time range"),
         ("video,time,label\nseal,0:02 - 0:01,a\n", "not after the start"),
     ],
 )

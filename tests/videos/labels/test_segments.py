@@ -95,7 +95,7 @@ def test_reads_labels_of_frames(tmp_path):
     ("text", "message"),
     [
         ("video,label\na,b\n", "has the columns label, video; expected video,frame,label or file,label"),
-        ("video,frame,label\na,x,b\n", "line 2: the frame 'x' is no number"),
+        ("video,frame,label\na,x,b\n", "line 2: the frame 'x' is not a number"),
         ("video,frame,label\na,1,b\na,1,c\n", "line 3: frame 1 of a has two labels, 'b' (line 2) and 'c'"),
         ("file,label\nv/1.jpg,b\nv/1.jpg,c\n", "line 3: frame 1.jpg of v has two labels"),
     ],
