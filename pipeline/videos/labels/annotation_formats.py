@@ -80,7 +80,7 @@ def _video_of(path: Path, video: Path | None) -> Path:
     beside = [path.with_suffix(extension) for extension in sorted(VIDEO_EXTENSIONS)]
     found = [candidate for candidate in beside if candidate.is_file()]
     if len(found) != 1:
-        what = "is not a video" if not found else f"are {len(found)} videos"
+        what = "is no video" if not found else f"are {len(found)} videos"
         raise UserError(
             f"{path} does not name its video, and there {what} of that name beside it; name the video first"
         )
