@@ -19,7 +19,7 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.extraction.features.static_frames import reusing
 from pipeline.extraction.inputs.preprocess import Preprocessor
-from pipeline.extraction.inputs.two_stream import Batch, Streams, side_by_side
+from pipeline.extraction.inputs.two_stream import Batch, InputMakers, side_by_side
 from pipeline.extraction.network.engines.choose import INT8
 from pipeline.extraction.network.load import load_backbone
 from pipeline.extraction.network.weights import EXPECTED, WeightsSource
@@ -256,7 +256,7 @@ class Classifier:
         return stream(
             frames,
             network=self._features(),
-            inputs=Streams(self.recipes),
+            inputs=InputMakers(self.recipes),
             head=self.checkpoint,
             picker=StepPicker(self.sampling, self.checkpoint.time_scale),
             stride=reading.stride,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from pipeline.extraction.inputs.two_stream import Batch, Streams
+from pipeline.extraction.inputs.two_stream import Batch, InputMakers
 from pipeline.extraction.recipe import Recipe
 from pipeline.videos.media.frame import VideoInfo
 from pipeline.videos.media.reader import VideoReader
@@ -52,4 +53,6 @@ class PicturesHere:
         self._reader.scan()
 
     def batches(self, recipes: Sequence[Recipe], numbers: Iterable[int], size: int) -> Iterator[Batch]:
-        return Streams(recipes).batches(self._reader, numbers, size)
+        steps = InputMakers(recipes).steps(self._reader, numbers)
+        while batch := list(itertools.islice(steps, size)):
+            yield tuple(np.stack([frame.image for frame in part]) for part in zip(*batch, strict=True))

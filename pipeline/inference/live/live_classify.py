@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.extraction.inputs.two_stream import Batch, Streams
+from pipeline.extraction.inputs.two_stream import Batch, InputMakers
 from pipeline.inference.timeline.smoothing import UNKNOWN, LiveSmoother, Smoothing
 from pipeline.inference.timeline.window_grid import clip_step
 from pipeline.inference.timeline.window_runner import Head
@@ -83,7 +83,7 @@ def stream(
     frames: Iterable[Frame],
     *,
     network: Callable[[Batch], np.ndarray],
-    inputs: Streams,
+    inputs: InputMakers,
     head: Head,
     picker: StepPicker,
     stride: int | None = None,

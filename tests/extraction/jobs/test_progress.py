@@ -5,8 +5,7 @@ import time
 
 import pytest
 
-from pipeline.extraction.features.stream import Progress
-from pipeline.extraction.jobs.progress import ProgressLine, line
+from pipeline.extraction.jobs.progress import Progress, ProgressLine, line
 from tests.media import write_video
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.extraction.features.expectation import Expectation
+from pipeline.extraction.jobs.expectation import Expectation
 from pipeline.videos.catalog.catalog import Video
 from pipeline.videos.media.sampling import Sampling
 
