@@ -26,7 +26,6 @@ from pipeline.extraction.store.store import FeatureStore
 from pipeline.files.replacing import free_name
 from pipeline.files.tables import plural
 from pipeline.files.timestamps import format_time
-from pipeline.inference.apart import TIMEOUT
 from pipeline.inference.classifier import Classifier, Reading
 from pipeline.inference.drawing.overlay import STYLES, Overlay
 from pipeline.inference.folder_run import FAILURES_FILE, PREDICTIONS_FILE, FolderRun, Progress
@@ -37,9 +36,10 @@ from pipeline.inference.outputs.outputs import Outputs
 from pipeline.inference.timeline.prediction import Answer
 from pipeline.inference.timeline.smoothing import FORMS, Smoothing
 from pipeline.parallel.machine import reuse_freed_memory
+from pipeline.parallel.workers import TIMEOUT
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.videos.catalog.catalog import open_catalog
-from pipeline.videos.media import open_video
+from pipeline.videos.catalog.times import read_times
 from pipeline.videos.media.image_folder import holds_frames
 from pipeline.videos.media.writer import AVI_CODECS
 
@@ -63,7 +63,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.video is None:
         raise UserError("name what is to be classified, for example: classify.py checkpoints/match Match.mp4")
     path = Path(args.video)
-    if is_live(args.video) and not path.exists():
+    live = is_live(args.video) and not path.exists()
+    if live and args.timeout is not None:
+        raise UserError(f"--timeout has no meaning for a live source ({args.video}); --patience is what it waits")
+    args.timeout = TIMEOUT if args.timeout is None else args.timeout
+    if not args.timeout > 0:
+        raise UserError(f"--timeout {args.timeout:g}: expected seconds, more than 0")
+    if live:
         return _live(args, reading)
     if args.out is None and holds_frames(path):
         return _single(args, reading)
@@ -81,8 +87,11 @@ def _single(args: argparse.Namespace, reading: Reading) -> int:
     outputs = _outputs(args, _default_video(args))
     source = Path(args.video)
     # A file that cannot be read or written is told of before seconds of loading.
-    with _naming(source), open_video(source) as video:
-        outputs.check(source, video.info().codec, overwrite=args.overwrite)
+    with _naming(source):
+        ((_, opened),) = read_times([(source, source)], workers=1, timeout=args.timeout)
+        if isinstance(opened, VideoError):
+            raise opened
+        outputs.check(source, opened[0].codec, overwrite=args.overwrite)
     highlights = _highlights(args)
     classifier = _load(args, say)
     with _naming(source), command.progress(None, "frame", args.quiet, desc="classify") as bar:
@@ -91,7 +100,7 @@ def _single(args: argparse.Namespace, reading: Reading) -> int:
             bar.total = total
             bar.update(done - bar.n)
 
-        answer = classifier.classify(source, reading, show=show)
+        answer = classifier.classify(source, reading, workers=1, timeout=args.timeout, show=show)
     if answer.grid.note:
         say(f"note: {answer.grid.note}")
     _say_segments(say, answer)
@@ -180,8 +189,6 @@ def _folder(args: argparse.Namespace, reading: Reading) -> int:
     _refuse(args, "many videos", ("probabilities", "cut", "cut_out", "show", "seconds"))
     if args.out is None:
         raise UserError("many videos need a folder for the answers; add --out results")
-    if not args.timeout > 0:
-        raise UserError(f"--timeout {args.timeout:g}: expected seconds, more than 0")
     say = command.say(args.quiet)
     catalog = open_catalog(args.video)
     outputs = _outputs(args, _default_video(args) if args.html else None)
@@ -306,7 +313,7 @@ def _export(args: argparse.Namespace) -> int:
 # -- what they share -------------------------------------------------------------------------------
 
 
-def _load(args: argparse.Namespace, say: Say, *, batch: int | None = None) -> Classifier:
+def _load(args: argparse.Namespace, say: Say, *, batch: int = 0) -> Classifier:
     classifier = Classifier.load(
         args.checkpoint, weights=args.weights, engine=args.engine, precision=args.precision, batch=batch
     )
@@ -344,6 +351,9 @@ def _parser() -> argparse.ArgumentParser:
         help="with sampling uniform:N or first:N, read long videos as clips of this length "
         "(default: the median of the training clips)",
     )
+    reading.add_argument(
+        "--timeout", type=float, help=f"seconds without a sign of life that a file may take (default: {TIMEOUT:g})"
+    )
     reading.add_argument("--weights", help="of the backbone: imagenet, random or a file (default: as in training)")
     reading.add_argument("--precision", choices=PRECISIONS, default="auto", help="of the arithmetic")
     reading.add_argument("--engine", choices=ENGINES, default="auto", help="what computes the backbone")
@@ -378,9 +388,6 @@ def _parser() -> argparse.ArgumentParser:
     many.add_argument("--out", type=Path, help="the folder for predictions.csv and failures.csv")
     many.add_argument("--store", type=Path, help="features that extract_features.py made, used where they fit")
     many.add_argument("--retry-failed", action="store_true", help="try again what failed before")
-    many.add_argument(
-        "--timeout", type=float, default=TIMEOUT, help="seconds without a sign of life that a video may take"
-    )
     live = parser.add_argument_group("live")
     live.add_argument("--show", action="store_true", help="a window with the labelled picture, until q is pressed")
     live.add_argument("--seconds", type=float, help="end after this time")

@@ -141,7 +141,7 @@ class _Video(Generic[Key]):
 
     def __init__(self, key: Key, networks: int, meter: Meter) -> None:
         self.key = key
-        self.waiting: deque[Images] = deque()
+        self.waiting: deque[_Steps] = deque()
         """Frames whose features have not all come."""
         self.arrived: list[list[np.ndarray]] = [[] for _ in range(networks)]
         """For each network the features of the first images of those."""
@@ -149,18 +149,21 @@ class _Video(Generic[Key]):
         self.file: FileRead | None = None
         self.ended = False
 
-    def take(self) -> np.ndarray | None:
-        """The features of the first frames that wait, and forget those; None where some have not come."""
+    def take(self) -> tuple[np.ndarray, _Steps] | None:
+        """The features that have come of the first message that waits, with their frames; None where there are none."""
         first = self.waiting[0]
-        counts = [len(images) for images in first.images]
-        if any(sum(map(len, parts)) < count for parts, count in zip(self.arrived, counts, strict=True)):
+        ready = first.ready([sum(map(len, parts)) for parts in self.arrived])
+        if not ready:
             return None
+        steps, rest = first.split(ready)
         self.waiting.popleft()
+        if len(rest):
+            self.waiting.appendleft(rest)
         of_networks = []
-        for number, (count, uses) in enumerate(zip(counts, first.uses, strict=True)):
+        for number, (count, uses) in enumerate(zip(steps.images(), steps.uses, strict=True)):
             own = self._cut(number, count)
             of_networks.append(self.spreads[number].spread(own, uses) if uses is not None else own)
-        return of_networks[0] if len(of_networks) == 1 else np.concatenate(of_networks, axis=-1)
+        return of_networks[0] if len(of_networks) == 1 else np.concatenate(of_networks, axis=-1), steps
 
     def _cut(self, number: int, count: int) -> Any:
         """The first ``count`` features of a network; None for none."""
@@ -170,6 +173,40 @@ class _Video(Generic[Key]):
         whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
         self.arrived[number] = [whole[count:]] if len(whole) > count else []
         return whole[:count]
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """Frames of a message, without their images."""
+
+    uses: tuple[np.ndarray | None, ...]
+    times: np.ndarray
+    frames: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def images(self) -> list[int]:
+        """How many images there are for each network."""
+        return [len(self) if uses is None else int(np.count_nonzero(uses != REUSED)) for uses in self.uses]
+
+    def ready(self, arrived: Sequence[int]) -> int:
+        """How many of the first frames have their features, where so many of each network have come."""
+        ready = len(self)
+        for uses, count in zip(self.uses, arrived, strict=True):
+            needed = None if uses is None else np.cumsum(uses != REUSED)
+            ready = min(ready, count if needed is None else int(np.searchsorted(needed, count, side="right")))
+        return ready
+
+    def split(self, place: int) -> tuple[_Steps, _Steps]:
+        """The first frames and the others."""
+        halves = [
+            _Steps(
+                tuple(None if uses is None else uses[part] for uses in self.uses), self.times[part], self.frames[part]
+            )
+            for part in (slice(place), slice(place, None))
+        ]
+        return halves[0], halves[1]
 
 
 class _Batch(Generic[Key]):
@@ -219,7 +256,7 @@ class _Engine(Generic[Key]):
         elif isinstance(message, Images):
             message = self._without_needless_checks(message)
             video = self._videos[key]
-            video.waiting.append(message)
+            video.waiting.append(_Steps(message.uses, message.times, message.frames))
             for number, images in enumerate(message.images):
                 self._add(number, video, images)
             self._emit(video)  # it may need no image of its own
@@ -281,11 +318,11 @@ class _Engine(Generic[Key]):
 
     def _emit(self, video: _Video[Key]) -> None:
         while video.waiting:
-            first = video.waiting[0]
-            features = video.take()
-            if features is None:
+            taken = video.take()
+            if taken is None:
                 return
-            self._events.append(Features(video.key, features, first.times, first.frames))
+            features, steps = taken
+            self._events.append(Features(video.key, features, steps.times, steps.frames))
         if video.ended and video.file is not None:
             del self._videos[video.key]
             self._events.append(Finished(video.key, video.file))
