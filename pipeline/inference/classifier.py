@@ -1,9 +1,9 @@
 """A checkpoint applied to one video.
 
 classifier = Classifier.load("checkpoints/match")
-answer = classifier.classify("Match.mp4")
-answer.segments          # [Segment(start=0.0, end=12.4, label='Football', probability=0.97, ...), ...]
-answer.probabilities     # (frames, classes) float32
+prediction = classifier.classify("Match.mp4")
+prediction.segments          # [Segment(start=0.0, end=12.4, label='Football', probability=0.97, ...), ...]
+prediction.probabilities     # (frames, classes) float32
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from pipeline.extraction.features.decode_task import DecodeSpec, decode_videos
 from pipeline.extraction.features.static_frames import reusing
 from pipeline.extraction.features.stream import Failed, Features, Finished, Opened, feature_stream
 from pipeline.extraction.inputs.preprocess import Preprocessor
-from pipeline.extraction.inputs.two_stream import Batch, InputMakers, side_by_side
+from pipeline.extraction.inputs.two_stream import ImageBatch, InputMakers, side_by_side
 from pipeline.extraction.network.engines.choose import INT8
 from pipeline.extraction.network.load import load_backbone
 from pipeline.extraction.network.weights import EXPECTED, WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.import_export import IMPORTED
-from pipeline.inference.live.live_classify import Moment, StepPicker, stream
-from pipeline.inference.timeline.prediction import Answer
+from pipeline.inference.live.live_classify import LivePrediction, StepPicker, stream
+from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.inference.timeline.segments import find_segments
 from pipeline.inference.timeline.smoothing import Smoothing, choose_labels, drop_short
-from pipeline.inference.timeline.window_grid import Grid, GridRule, UnlessKnown
+from pipeline.inference.timeline.window_grid import GridRule, UnlessKnown, WindowGrid
 from pipeline.inference.timeline.window_runner import WindowRunner, frame_means
 from pipeline.parallel.workers import TIMEOUT
 from pipeline.training.checkpoint import Checkpoint
@@ -47,8 +47,8 @@ Show = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How a video is read and its answer is made."""
+class ClassifySpec:
+    """How a video is read and its prediction is made."""
 
     stride: int | None = None
     """Steps from one window to the next; a quarter of a window if None."""
@@ -57,16 +57,16 @@ class Reading:
     smoothing: Smoothing = field(default_factory=Smoothing)
     min_duration: float = 0.0
     """Seconds; shorter segments go to a neighbour."""
-    abstain: float | None = None
+    abstain_below: float | None = None
     """Below this probability a frame is "unknown"; the checkpoint's own threshold if None."""
 
     def __post_init__(self) -> None:
         if self.stride is not None and self.stride < 1:
-            raise UserError(f"--stride {self.stride}: expected 1 or more steps")
+            raise UserError(f"`stride={self.stride}`: expected 1 or more steps")
         if not 0 <= self.min_duration < float("inf"):
-            raise UserError(f"--min-duration {self.min_duration:g}: expected seconds, 0 or more")
-        if self.abstain is not None and not 0 <= self.abstain <= 1:
-            raise UserError(f"--abstain {self.abstain:g}: expected a probability from 0 to 1")
+            raise UserError(f"`min_duration={self.min_duration:g}`: expected seconds, 0 or more")
+        if self.abstain_below is not None and not 0 <= self.abstain_below <= 1:
+            raise UserError(f"`abstain_below={self.abstain_below:g}`: expected a probability from 0 to 1")
 
 
 class Classifier:
@@ -89,7 +89,7 @@ class Classifier:
                 raise UserError(
                     f"{checkpoint.folder} was trained on features of {recipe.backbone} with other weights (digest "
                     f"{recipe.weights_digest[:12]}…, these have {network.digest[:12]}…); name the right ones by "
-                    "--weights"
+                    "`weights`"
                 )
         self.checkpoint = checkpoint
         self.backbone = backbone
@@ -150,7 +150,7 @@ class Classifier:
         length, shape, dtype = self.checkpoint.window.length, self.checkpoint.shape, self.checkpoint.dtype
         self.checkpoint.predict(np.zeros((1, length, *shape), dtype), np.ones((1, length), bool))
 
-    def _features(self) -> Callable[[Batch], np.ndarray]:
+    def _features(self) -> Callable[[ImageBatch], np.ndarray]:
         """The networks as one function on the images of one source, in order."""
         networks = zip(self.recipes, self._networks, strict=True)
         return side_by_side([reusing(network, recipe.reuse_static) for recipe, network in networks])
@@ -163,23 +163,21 @@ class Classifier:
             return ""
         return f"the features are computed in {self.backbone.precision}; those of the training were in {trained}"
 
-    def rule(self, reading: Reading | None = None) -> GridRule:
+    def rule(self, spec: ClassifySpec | None = None) -> GridRule:
         """How videos are read: their steps and windows."""
-        reading = reading or Reading()
+        spec = spec or ClassifySpec()
         checkpoint = self.checkpoint
-        return GridRule(
-            self.sampling, checkpoint.window.length, checkpoint.time_scale, reading.stride, reading.clip_seconds
-        )
+        return GridRule(self.sampling, checkpoint.window.length, checkpoint.time_scale, spec.stride, spec.clip_seconds)
 
     def classify(
         self,
         video: str | Path,
-        reading: Reading | None = None,
+        spec: ClassifySpec | None = None,
         *,
         workers: int = 0,
         timeout: float = TIMEOUT,
         show: Show = lambda done, total: None,
-    ) -> Answer:
+    ) -> VideoPrediction:
         """Classify a video file over time.
 
         Every frame that the grid holds goes through the network once. Memory holds the features of one window's
@@ -187,7 +185,7 @@ class Classifier:
 
         Args:
             video: the file.
-            reading: how to read it.
+            spec: how to read it.
             workers: 1 decodes in a process of its own, so that a file that hangs or crashes a decoder is an error; 0 in
                 this one.
             timeout: seconds of silence after which that process is taken for hanging and is killed.
@@ -198,27 +196,27 @@ class Classifier:
             UserError: settings that do not fit the checkpoint.
         """
         path = Path(video)
-        (_, found), *_ = self.classify_many([(path, path)], reading, workers=workers, timeout=timeout, show=show)
+        (_, found), *_ = self.classify_many([(path, path)], spec, workers=workers, timeout=timeout, show=show)
         if isinstance(found, VideoError):
             raise found
-        assert isinstance(found, Answer)  # nothing of it was known
+        assert isinstance(found, VideoPrediction)  # nothing of it was known
         return found
 
     def classify_many(
         self,
         videos: Sequence[tuple[Key, Path]],
-        reading: Reading | None = None,
+        spec: ClassifySpec | None = None,
         *,
         known: Mapping[Key, np.ndarray] | None = None,
         workers: int = 2,
         timeout: float = TIMEOUT,
         show: Show = lambda done, total: None,
-    ) -> Generator[tuple[Key, Answer | Opened[Key] | VideoError]]:
+    ) -> Generator[tuple[Key, VideoPrediction | Opened[Key] | VideoError]]:
         """Classify many videos, with the network always busy: batches cross the borders of videos.
 
         Args:
             videos: whatever stands for each one, which can be hashed, and its path.
-            reading: how to read them.
+            spec: how to read them.
             known: numbers of the frames whose features somebody has, for some of the videos. Where they are those that
                 would be used, the video is opened and nothing is computed.
             workers: videos that are decoded at a time; 0 decodes in this process, one after another.
@@ -226,13 +224,13 @@ class Classifier:
             show: called with how many steps of a video are known, and how many there are.
 
         Yields:
-            What stands for a video, and the answer, or what opening it told where its features are known, or why it
+            What stands for a video, and the prediction, or what opening it told where its features are known, or why it
             cannot be read; in the order in which they are done.
         """
-        reading, known = reading or Reading(), known or {}
-        rule = self.rule(reading)
+        spec, known = spec or ClassifySpec(), known or {}
+        rule = self.rule(spec)
         jobs = [(key, path, UnlessKnown(rule, known[key]) if key in known else rule) for key, path in videos]
-        running: dict[Key, tuple[Opened[Key], Grid, WindowRunner]] = {}
+        running: dict[Key, tuple[Opened[Key], WindowGrid, WindowRunner]] = {}
         paths = dict(videos)
         with decode_videos(jobs, DecodeSpec(tuple(self.recipes)), workers=workers, timeout=timeout) as decoded:
             for event in feature_stream(decoded, self._networks, batch=self.backbone.batch):
@@ -248,50 +246,50 @@ class Classifier:
                         opened, grid, runner = running.pop(video)
                         if len(opened.frames):
                             windows = runner.finish()
-                            yield video, self.answer(paths[video], opened.info, opened.times, grid, windows, reading)
+                            yield video, self.prediction(paths[video], opened.info, opened.times, grid, windows, spec)
                         else:
                             yield video, opened
                     case Failed(video, error):
                         running.pop(video, None)
                         yield video, error
 
-    def stream(self, frames: Iterable[Frame], reading: Reading | None = None) -> Iterator[Moment]:
+    def stream(self, frames: Iterable[Frame], spec: ClassifySpec | None = None) -> Iterator[LivePrediction]:
         """Classify frames as they come, for example of a camera; see `pipeline.inference.live.live_classify.stream`.
 
         Load the classifier with ``batch=1`` for it: a step is computed as soon as it comes.
 
         Args:
             frames: with rising index and time in seconds.
-            reading: ``stride``, ``smoothing`` and ``abstain`` count here; of smoothing, K counts windows.
+            spec: ``stride``, ``smoothing`` and ``abstain_below`` count here; of smoothing, K counts windows.
 
         Raises:
             UserError: settings that do not fit, such as smoothing that looks ahead.
         """
-        reading = reading or Reading()
+        spec = spec or ClassifySpec()
         return stream(
             frames,
             network=self._features(),
             inputs=InputMakers(self.recipes),
             head=self.checkpoint,
             picker=StepPicker(self.sampling, self.checkpoint.time_scale),
-            stride=reading.stride,
-            smoothing=reading.smoothing,
-            abstain=self.checkpoint.threshold if reading.abstain is None else reading.abstain,
+            stride=spec.stride,
+            smoothing=spec.smoothing,
+            abstain_below=self.checkpoint.abstain_below if spec.abstain_below is None else spec.abstain_below,
         )
 
-    def answer(
-        self, video: Path, info: VideoInfo, times: np.ndarray, grid: Grid, windows: np.ndarray, reading: Reading
-    ) -> Answer:
+    def prediction(
+        self, video: Path, info: VideoInfo, times: np.ndarray, grid: WindowGrid, windows: np.ndarray, spec: ClassifySpec
+    ) -> VideoPrediction:
         """From the windows' probabilities to labels and segments."""
         raw = frame_means(windows, grid.spans(), len(times))
-        probabilities = reading.smoothing(raw)
-        abstain = self.checkpoint.threshold if reading.abstain is None else reading.abstain
-        labels = choose_labels(probabilities, abstain)
+        probabilities = spec.smoothing(raw)
+        abstain_below = self.checkpoint.abstain_below if spec.abstain_below is None else spec.abstain_below
+        labels = choose_labels(probabilities, abstain_below)
         end = max(info.duration, float(times[-1]))
-        if reading.min_duration:
-            labels = drop_short(labels, probabilities, times, end, reading.min_duration)
+        if spec.min_duration:
+            labels = drop_short(labels, probabilities, times, end, spec.min_duration)
         segments = find_segments(labels, probabilities, times, end, self.classes)
-        return Answer(video, self.classes, info, grid, times, windows, probabilities, labels, segments)
+        return VideoPrediction(video, self.classes, info, grid, times, windows, probabilities, labels, segments)
 
 
 def _same_network(recipe: Recipe, source: WeightsSource | None) -> tuple:
@@ -308,13 +306,13 @@ def _check_precision(checkpoint: Checkpoint, weights: str | None, precision: str
     if not checkpoint.recipe.quantised:
         if precision == INT8:
             raise UserError(
-                f"--precision int8: {checkpoint.folder} was trained on features of float arithmetic; "
-                "int8 needs a checkpoint of features that were extracted with --precision int8"
+                f"`precision=int8`: {checkpoint.folder} was trained on features of float arithmetic; "
+                "int8 needs a checkpoint of features that were extracted with `precision=int8`"
             )
     elif precision not in ("auto", INT8):
-        raise UserError(f"--precision {precision}: {checkpoint.folder} was trained on int8 features; leave it out")
+        raise UserError(f"`precision={precision}`: {checkpoint.folder} was trained on int8 features; leave it out")
     elif weights is not None:
-        raise UserError(f"--weights {weights}: {checkpoint.folder} has its own int8 network in it; leave it out")
+        raise UserError(f"`weights={weights}`: {checkpoint.folder} has its own int8 network in it; leave it out")
 
 
 def weights_of(checkpoint: Checkpoint, weights: str | None) -> list[WeightsSource | None]:
@@ -328,7 +326,7 @@ def weights_of(checkpoint: Checkpoint, weights: str | None) -> list[WeightsSourc
     """
     if checkpoint.needs == "frames":
         if weights is not None:
-            raise UserError(f"--weights {weights}: {checkpoint.folder} has the weights of its network; leave it out")
+            raise UserError(f"`weights={weights}`: {checkpoint.folder} has the weights of its network; leave it out")
         return [None]
     if checkpoint.recipe.quantised:
         return [None]
@@ -347,6 +345,6 @@ def weights_of(checkpoint: Checkpoint, weights: str | None) -> list[WeightsSourc
         except UserError:
             raise UserError(
                 f"the weights of {checkpoint.folder} came from {source}, which is not there any more; "
-                f"name them by --weights: {EXPECTED.removeprefix('expected ')}"
+                f"name them by `weights`: {EXPECTED.removeprefix('expected ')}"
             ) from None
     return sources

@@ -12,8 +12,8 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.extraction.features.stream import Opened
 from pipeline.extraction.store.store import Entry, FeatureStore
-from pipeline.inference.classifier import Classifier, Reading
-from pipeline.inference.timeline.prediction import Answer
+from pipeline.inference.classifier import Classifier, ClassifySpec
+from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.inference.timeline.window_runner import WindowRunner
 from pipeline.videos.catalog.catalog import Video
 from pipeline.videos.catalog.source_file import hash_video, stat_video
@@ -35,7 +35,7 @@ class StoredFeatures:
     def __init__(self, store: FeatureStore, classifier: Classifier) -> None:
         checkpoint = classifier.checkpoint
         if len(checkpoint.sources) > 1:
-            raise UserError(f"{checkpoint.folder} was trained on two stores; leave out --store")
+            raise UserError(f"{checkpoint.folder} was trained on two stores; leave out `store`")
         if store.recipe != checkpoint.recipe:
             raise UserError(
                 f"{store.folder} has features of another recipe than {checkpoint.folder}: "
@@ -68,24 +68,24 @@ class StoredFeatures:
         by_name = self._store.frames({entry.video for entry in entries.values()})
         return {key: by_name[entry.video] for key, entry in entries.items()}
 
-    def answer(self, video: Path, entry: Entry, opened: Opened, reading: Reading) -> Answer:
-        """The answer from stored features.
+    def prediction(self, video: Path, entry: Entry, opened: Opened, spec: ClassifySpec) -> VideoPrediction:
+        """The prediction from stored features.
 
         Args:
             video: its path.
             entry: what `find` gave; of the frames that would be used.
             opened: what opening the video told.
-            reading: how it is read.
+            spec: how it is read.
         """
         checkpoint = self._classifier.checkpoint
-        grid = self._classifier.rule(reading).lay(opened.times, opened.info.duration)
+        grid = self._classifier.rule(spec).lay(opened.times, opened.info.duration)
         runner = WindowRunner(checkpoint, grid)
         runner.push(self._store.read(entry.video).features.astype(checkpoint.dtype, copy=False))
-        return self._classifier.answer(video, opened.info, opened.times, grid, runner.finish(), reading)
+        return self._classifier.prediction(video, opened.info, opened.times, grid, runner.finish(), spec)
 
-    def reason(self, name: str, entry: Entry | None, answer: Answer) -> str:
-        """Why the features of a video were not those that were used for an answer, in a few words."""
+    def reason(self, name: str, entry: Entry | None, prediction: VideoPrediction) -> str:
+        """Why the features of a video were not those that were used for an prediction, in a few words."""
         if entry is None:
             return "changed since" if name in self._store.entries else "not in it"
-        as_one_clip = np.array_equal(answer.grid.frames, self._classifier.sampling.indices(answer.times))
+        as_one_clip = np.array_equal(prediction.grid.frames, self._classifier.sampling.indices(prediction.times))
         return "with frames that do not decode" if as_one_clip else "longer than the training clips"

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.extraction.store.store import FeatureStore
-from pipeline.inference.classifier import Classifier, Reading
+from pipeline.inference.classifier import Classifier, ClassifySpec
 from pipeline.inference.folder_run import FolderRun
 from pipeline.inference.outputs.outputs import Outputs
 from pipeline.inference.timeline.smoothing import Smoothing
@@ -34,8 +34,8 @@ def videos(clips, tmp_path) -> Path:
     return tmp_path / "in"
 
 
-def run(classifier, videos, out, reading=None, **options):
-    return FolderRun(classifier, open_catalog(videos), out, reading or Reading(), **options).run()
+def run(classifier, videos, out, spec=None, **options):
+    return FolderRun(classifier, open_catalog(videos), out, spec or ClassifySpec(), **options).run()
 
 
 def test_one_row_a_video(classifier, videos, tmp_path):
@@ -81,11 +81,13 @@ def test_what_changed_is_done_again(classifier, videos, tmp_path):
     progress = run(classifier, videos, out)
     assert (progress.done, progress.before) == (1, 3)
     assert rows(out)[0]["prediction"] == "Red"
-    # Another way of reading is another answer.
-    assert run(classifier, videos, out, Reading(smoothing=Smoothing("mean", 3))).done == 4
+    # Another spec is another prediction.
+    with pytest.raises(UserError, match="4 videos of another checkpoint or way of reading"):
+        run(classifier, videos, out, ClassifySpec(smoothing=Smoothing("mean", 3)))
+    assert run(classifier, videos, out, ClassifySpec(smoothing=Smoothing("mean", 3)), overwrite=True).done == 4
     (videos / "Red" / "clip1.mp4").unlink()
-    assert run(classifier, videos, out, Reading(smoothing=Smoothing("mean", 3))).before == 3
-    assert len(rows(out)) == 3
+    assert run(classifier, videos, out, ClassifySpec(smoothing=Smoothing("mean", 3))).before == 3
+    assert len(rows(out)) == 4  # what a user deletes may be elsewhere
 
 
 def test_failures_do_not_stop_the_run(classifier, videos, tmp_path):
@@ -125,10 +127,10 @@ def test_files_that_hang_or_crash_the_decoder_cost_themselves_only(classifier, v
 def test_many_side_by_side_as_one_here(classifier, clips, tmp_path):
     write_pieces(tmp_path / "long.mp4", [(0, 40), (1, 50), (2, 45)])
     paths = [tmp_path / "long.mp4", clips / "Red" / "clip0.mp4", tmp_path / "no.mp4"]
-    many = dict(classifier.classify_many([(path, path) for path in paths], Reading(stride=1), workers=2))
+    many = dict(classifier.classify_many([(path, path) for path in paths], ClassifySpec(stride=1), workers=2))
     assert str(many.pop(tmp_path / "no.mp4")) == "open: the file does not exist"
     for path, there in many.items():
-        here = classifier.classify(path, Reading(stride=1))
+        here = classifier.classify(path, ClassifySpec(stride=1))
         np.testing.assert_allclose(there.windows, here.windows, atol=1e-5)
         np.testing.assert_array_equal(there.times, here.times)
         assert (there.info, there.label, len(there.segments)) == (here.info, here.label, len(here.segments))
@@ -173,7 +175,7 @@ def test_features_are_found_by_content_and_what_they_lack_is_told(classifier, cl
     assert (progress.done, progress.failed, progress.from_store) == (4, 1, 2)
     assert progress.not_from_store == {"changed since": 1, "not in it": 1}
     assert {row["prediction"] for row in rows(tmp_path / "out")} == {"Red"}
-    shorter = run(classifier, clips, tmp_path / "clips", Reading(clip_seconds=1.9), store=FeatureStore(store))
+    shorter = run(classifier, clips, tmp_path / "clips", ClassifySpec(clip_seconds=1.9), store=FeatureStore(store))
     assert shorter.from_store == 12  # those of 1.8 and 1.9 s
     assert shorter.not_from_store == {"longer than the training clips": 12}
 
@@ -181,7 +183,7 @@ def test_features_are_found_by_content_and_what_they_lack_is_told(classifier, cl
 def test_a_store_of_another_recipe_is_refused(make_checkpoint, clips, store, tmp_path):
     other = Classifier.load(make_checkpoint("fps:4"), precision="float32")
     with pytest.raises(UserError, match="another recipe"):
-        FolderRun(other, open_catalog(clips), tmp_path / "out", Reading(), store=FeatureStore(store))
+        FolderRun(other, open_catalog(clips), tmp_path / "out", ClassifySpec(), store=FeatureStore(store))
 
 
 def test_files_for_each_video(classifier, videos, tmp_path):
@@ -206,6 +208,6 @@ def test_a_table_of_somebody_else_stays(classifier, videos, tmp_path):
 
 def test_probabilities_are_those_of_the_answer(classifier, videos, tmp_path):
     run(classifier, videos, tmp_path / "out")
-    answer = classifier.classify(videos / "Blue" / "clip1.mp4")
+    prediction = classifier.classify(videos / "Blue" / "clip1.mp4")
     row = rows(tmp_path / "out")[1]
-    np.testing.assert_allclose([float(row[f"p:{name}"]) for name in answer.classes], answer.mean, atol=1e-5)
+    np.testing.assert_allclose([float(row[f"p:{name}"]) for name in prediction.classes], prediction.mean, atol=1e-5)

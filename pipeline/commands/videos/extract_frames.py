@@ -11,26 +11,31 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.errors import UserError, VideoError
-from pipeline.files.tables import plural, refuse_foreign_table, write_table
+from pipeline.files.tables import plural
 from pipeline.videos.catalog.catalog import open_catalog
+from pipeline.videos.catalog.failures import FAILURES_FILE, FailureLog
 from pipeline.videos.media.sampling import Sampling
 from pipeline.videos.preview.export_frames import ImageSpec, export_frames
 
-_FAILURE_COLUMNS = ("video", "stage", "reason")
+
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(__doc__, "python scripts/extract_frames.py Match.mp4 --sampling fps:2 --out frames")
+    made.add_argument("source", type=Path, metavar="VIDEO", help="a video, a folder of videos or a CSV file")
+    made.add_argument("--out", type=Path, required=True, help="the folder for a folder for each video")
+    made.add_argument("--sampling", default="all", metavar="RULE", help="all, every:N, fps:F, uniform:N or first:N")
+    made.add_argument("--format", choices=("jpg", "png"), default="jpg", help="of the images")
+    made.add_argument("--quality", type=int, default=95, help="of JPEG, 1 to 100")
+    made.add_argument("--overwrite", action="store_true", help="replace the folders that are there")
+    add_workers(made)
+    return made
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__, "python scripts/extract_frames.py Match.mp4 --sampling fps:2 --out frames")
-    parser.add_argument("source", type=Path, metavar="VIDEO", help="a video, a folder of videos or a CSV file")
-    parser.add_argument("--out", type=Path, required=True, help="the folder for a folder for each video")
-    parser.add_argument("--sampling", default="all", metavar="RULE", help="all, every:N, fps:F, uniform:N or first:N")
-    parser.add_argument("--format", choices=("jpg", "png"), default="jpg", help="of the images")
-    parser.add_argument("--quality", type=int, default=95, help="of JPEG, 1 to 100")
-    parser.add_argument("--overwrite", action="store_true", help="replace the folders that are there")
-    add_workers(parser)
-    args = parser.parse_args(argv)
+    args = parser().parse_args(argv)
     check_workers(args)
     say = command.say(args.quiet)
     spec = ImageSpec(Sampling.parse(args.sampling), args.format, args.quality)
@@ -38,27 +43,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.source.is_dir() and args.out.resolve().is_relative_to(args.source.resolve()):
         raise UserError(f"the output {args.out} lies inside the input {args.source}, where frames would become input")
     folders = _folders(catalog.videos, args.out)
-    table = args.out / "failures.csv"
-    refuse_foreign_table(table, _FAILURE_COLUMNS)
-    failures = []
+    failures = FailureLog(args.out / FAILURES_FILE)
     written = 0
     jobs = [(video.path, folder) for video, folder in zip(catalog.videos, folders, strict=True)]
     with command.progress(len(catalog), "video", args.quiet) as bar:
         done = export_frames(jobs, spec, overwrite=args.overwrite, workers=args.workers, timeout=args.timeout)
+        failures.keep_only(())  # those of an earlier run
         for video, count in zip(catalog.videos, done, strict=True):
             bar.update()
             if isinstance(count, VideoError):
-                failures.append({"video": video.name, "stage": count.stage, "reason": count.reason})
+                failures.add(video.name, count)
                 print(f"failed: {video.name}: {count}", file=sys.stderr)
             else:
                 written += count
-    if failures:
-        write_table(failures, _FAILURE_COLUMNS, table)
-    else:
-        table.unlink(missing_ok=True)
     say(
         f"{args.out}: {plural(written, 'image')} of {plural(len(folders) - len(failures), 'video')}"
-        + (f", {len(failures):,} failed (see {table})" if failures else "")
+        + (f", {len(failures):,} failed (see {failures.path})" if failures else "")
     )
     return command.SOME_FAILED if failures else command.OK
 

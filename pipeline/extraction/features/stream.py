@@ -26,13 +26,14 @@ import numpy as np
 from pipeline.errors import VideoError
 from pipeline.extraction.features.decode_task import FileRead, Images, VideoOpened
 from pipeline.extraction.features.static_frames import CHECKED, REUSED, Reuse, SpreadFeatures
-from pipeline.parallel.pipelined import Flight, calls_at_once
+from pipeline.parallel.pipelined import PipelinedCalls, concurrent_calls_of
 from pipeline.parallel.workers import Ended
 from pipeline.videos.media.frame import VideoInfo
 
-Network = Callable[[np.ndarray], np.ndarray]
+NetworkCall = Callable[[np.ndarray], np.ndarray]
 """A function from ``(batch, height, width, 3)`` uint8 to ``(batch, D)`` float32."""
 
+Call = tuple[NetworkCall, np.ndarray]
 Key = TypeVar("Key")
 Told = TypeVar("Told", covariant=True)
 
@@ -108,7 +109,7 @@ class Meter:
 
 
 def feature_stream(
-    decoded: Decoded[Key], networks: Sequence[Network], *, batch: int, meter: Meter | None = None
+    decoded: Decoded[Key], networks: Sequence[NetworkCall], *, batch: int, meter: Meter | None = None
 ) -> Iterator[Event[Key]]:
     """Compute the features of decoded videos.
 
@@ -209,6 +210,10 @@ class _Steps:
         return halves[0], halves[1]
 
 
+Piece = tuple[_Video[Key], int]
+"""A video, and how many images of it stand in a batch."""
+
+
 class _Batch(Generic[Key]):
     """Images for one network, and of which videos they are."""
 
@@ -216,7 +221,7 @@ class _Batch(Generic[Key]):
         self.size = size
         self.count = 0
         self.images: np.ndarray | None = None
-        self.pieces: list[tuple[_Video[Key], int]] = []
+        self.pieces: list[Piece[Key]] = []
 
     def fill(self, video: _Video[Key], images: np.ndarray) -> int:
         """Take as many images as there is room for; returns their number."""
@@ -232,15 +237,15 @@ class _Batch(Generic[Key]):
 class _Engine(Generic[Key]):
     """Fills batches, keeps networks busy and hands features to the videos they belong to."""
 
-    def __init__(self, networks: Sequence[Network], batch: int, meter: Meter) -> None:
+    def __init__(self, networks: Sequence[NetworkCall], batch: int, meter: Meter) -> None:
         self._networks, self._size, self._meter = networks, batch, meter
         self._videos: dict[Key, _Video[Key]] = {}
         self._batches = [_Batch[Key](batch) for _ in networks]
         self._events: deque[Event[Key]] = deque()
         self._checks = 0
-        self.calls: Flight[tuple[Network, np.ndarray], np.ndarray, tuple[int, list[tuple[_Video[Key], int]]]] = Flight(
-            lambda call: call[0](call[1]), min(map(calls_at_once, networks))
-        )
+        self.calls: PipelinedCalls[
+            tuple[NetworkCall, np.ndarray], np.ndarray, tuple[int, list[tuple[_Video[Key], int]]]
+        ] = PipelinedCalls(lambda call: call[0](call[1]), min(map(concurrent_calls_of, networks)))
 
     def take_events(self) -> Iterator[Event[Key]]:
         """Yield what has happened since the last time."""
@@ -295,7 +300,7 @@ class _Engine(Generic[Key]):
             return
         if self.calls.full:
             self._take_features()
-        self.calls.send((self._networks[number], batch.images[: batch.count]), (number, batch.pieces))
+        self.calls.submit((self._networks[number], batch.images[: batch.count]), (number, batch.pieces))
         self._batches[number] = _Batch(self._size)
 
     def flush(self) -> None:
@@ -307,7 +312,7 @@ class _Engine(Generic[Key]):
 
     def _take_features(self) -> None:
         asked = time.monotonic()
-        features, (number, pieces) = self.calls.receive()
+        features, (number, pieces) = self.calls.result()
         self._meter.waited_for_network += time.monotonic() - asked
         start = 0
         for video, count in pieces:

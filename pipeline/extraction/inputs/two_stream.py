@@ -12,7 +12,7 @@ from pipeline.extraction.inputs.motion import InputMaker
 from pipeline.extraction.recipe import Recipe
 from pipeline.videos.media.reader import Frame, VideoReader
 
-Batch = tuple[np.ndarray, ...]
+ImageBatch = tuple[np.ndarray, ...]
 """For each network the images ``(k, height, width, 3)`` uint8 of the same frames."""
 
 
@@ -38,17 +38,17 @@ class InputMakers:
         images = [maker.pictures(frames, wanted) for maker, frames in zip(self._makers, decoded, strict=True)]
         return zip(*images, strict=True)
 
-    def live(self, frame: Frame, *, wanted: bool) -> Batch | None:
+    def live(self, frame: Frame, *, wanted: bool) -> ImageBatch | None:
         """The images of one live frame; None where one of them has to wait, as in `InputMaker.live`."""
         images = [maker.live(frame, wanted=wanted) for maker in self._makers]
         known = [image[None] for image in images if image is not None]
         return tuple(known) if len(known) == len(images) else None
 
 
-def side_by_side(networks: Sequence[Callable[[np.ndarray], np.ndarray]]) -> Callable[[Batch], np.ndarray]:
+def side_by_side(networks: Sequence[Callable[[np.ndarray], np.ndarray]]) -> Callable[[ImageBatch], np.ndarray]:
     """Some networks as one function, from their images to ``(k, D1 + D2 + ...)``."""
 
-    def features(images: Batch) -> np.ndarray:
+    def features(images: ImageBatch) -> np.ndarray:
         parts: list[Any] = [network(part) for network, part in zip(networks, images, strict=True)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
 

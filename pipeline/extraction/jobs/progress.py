@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 from pipeline.cli import command
 from pipeline.extraction.features.stream import Meter
-from pipeline.extraction.jobs.expectation import Expectation
+from pipeline.extraction.jobs.expectation import FrameCountEstimate
 
 _A_LINE_EVERY = 60.0  # seconds, where output is piped: enough for the log of a job of days
 
 
 @dataclass
-class Progress(Meter):
+class ExtractionProgress(Meter):
     """How far a run is; the same object is updated and handed to whoever shows it."""
 
     videos: int = 0
@@ -26,7 +26,7 @@ class Progress(Meter):
     """Frames whose features are known."""
     batch: int = 0
     """Images in one call of the network; 0 where several networks may differ."""
-    expectation: Expectation | None = None
+    expectation: FrameCountEstimate | None = None
     """Of the frames of all videos; None where nobody made one."""
     began: float = field(default_factory=time.monotonic)
 
@@ -66,7 +66,7 @@ class ProgressLine:
         every: seconds between two plain lines.
     """
 
-    def __init__(self, progress: Progress, quiet: bool, *, every: float = _A_LINE_EVERY) -> None:
+    def __init__(self, progress: ExtractionProgress, quiet: bool, *, every: float = _A_LINE_EVERY) -> None:
         self._bar = command.progress(progress.expected, " frames", quiet, unit_scale=False, smoothing=0.05)
         self._plain = not quiet and not sys.stderr.isatty()
         self._every = every
@@ -78,7 +78,7 @@ class ProgressLine:
     def __exit__(self, *exc: object) -> None:
         self._bar.close()
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: ExtractionProgress) -> None:
         """Show how far the run is; cheap, call it often."""
         if not self._plain:
             self._bar.total = progress.expected
@@ -89,7 +89,7 @@ class ProgressLine:
             print(line(progress), flush=True)
 
 
-def line(progress: Progress) -> str:
+def line(progress: ExtractionProgress) -> str:
     """``1,340 of about 3,000 frames, 29.6 frames/s, 0:56 left, 67 of 150 videos, waits for network``."""
     of = f" of about {progress.expected:,}" if progress.expected else ""
     parts = [f"{progress.frames:,}{of} frames", f"{progress.rate:.1f} frames/s"]
@@ -100,7 +100,7 @@ def line(progress: Progress) -> str:
     return ", ".join([*parts, _of_videos(progress)])
 
 
-def _of_videos(progress: Progress) -> str:
+def _of_videos(progress: ExtractionProgress) -> str:
     parts = [f"{progress.done + progress.copied:,} of {progress.videos:,} videos"]
     parts += [f"{progress.failed:,} failed"] if progress.failed else []
     return ", ".join([*parts, f"waits for {progress.bottleneck}"])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pipeline.errors import VideoError
 from pipeline.extraction.features.decode_task import FileRead
 from pipeline.extraction.features.stream import Event, Failed, Features, Finished, Idle, Opened
-from pipeline.extraction.jobs.progress import Progress
+from pipeline.extraction.jobs.progress import ExtractionProgress
 from pipeline.extraction.store.shard_writer import SequenceBuffer, StoreWriter
 from pipeline.extraction.store.store import Source
 from pipeline.videos.catalog.catalog import Video
@@ -18,9 +18,9 @@ def write_sequences(
     events: Iterable[Event[Video]],
     writer: StoreWriter,
     *,
-    progress: Progress,
+    progress: ExtractionProgress,
     fail: Callable[[Video, VideoError], None],
-    show: Callable[[Progress], None] = lambda progress: None,
+    show: Callable[[ExtractionProgress], None] = lambda progress: None,
 ) -> None:
     """Write the features of each video into a store when all of them have come.
 

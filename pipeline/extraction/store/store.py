@@ -35,7 +35,7 @@ from pipeline.videos.catalog.catalog import Catalog, read_catalog
 from pipeline.videos.media.sampling import Sampling
 
 FORMAT = 1
-RECIPE_FILE, CATALOG_FILE, FAILURES_FILE = "recipe.json", "catalog.csv", "failures.csv"
+RECIPE_FILE, CATALOG_FILE = "recipe.json", "catalog.csv"
 AUGMENTATION_FILE = "augmentation.json"
 SHARDS = "shard-*.h5"
 _PIECE_BYTES = 32 << 20
@@ -157,7 +157,7 @@ class FeatureStore:
 
     @property
     def weights_source(self) -> str:
-        """What the user named as ``--weights``: ``imagenet``, ``random:0`` or the path of a file; '' if imported."""
+        """What the user named as weights: ``imagenet``, ``random:0`` or the path of a file; '' if imported."""
         known = read_recipe_file(self.folder).get("weights", {})
         return next((weights["source"] for weights in known.values()), "")
 

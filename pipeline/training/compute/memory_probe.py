@@ -73,7 +73,7 @@ def _bytes(tensor: Any) -> int:
     return int(tensor.shape.num_elements() or 1) * int(tensor.dtype.size or 0)
 
 
-def check_fits(needed: int, batch: int, accumulate: int, free: int | None = None) -> None:
+def check_memory(needed: int, batch: int, accumulate: int, free: int | None = None) -> None:
     """Refuse a step that would take more memory than there is.
 
     Args:
@@ -90,9 +90,9 @@ def check_fits(needed: int, batch: int, accumulate: int, free: int | None = None
         return
     fits = int(batch * _SHARE * free / needed)
     advice = (
-        f"--batch {fits} would fit, with --accumulate {-(-batch * accumulate // fits)} for the same step"
+        f"`batch={fits}` would fit, with `accumulate={-(-batch * accumulate // fits)}` for the same step"
         if fits
-        else "not even a batch of 1 would fit: use smaller frames, a shorter --window or a smaller network"
+        else "not even a batch of 1 would fit: use smaller frames, a shorter `window` or a smaller network"
     )
     raise UserError(
         f"a training step of {batch} windows takes about {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are "
@@ -103,9 +103,9 @@ def check_fits(needed: int, batch: int, accumulate: int, free: int | None = None
 def did_not_fit(batch: int, accumulate: int) -> UserError:
     """What to say where the memory of an accelerator has run out."""
     if batch == 1:
-        return UserError("the memory ran out in a step of 1 window; use smaller frames or a shorter --window")
+        return UserError("the memory ran out in a step of 1 window; use smaller frames or a shorter `window`")
     half = batch // 2
     return UserError(
-        f"the memory ran out in a training step of {batch} windows; try --batch {half} with --accumulate "
-        f"{-(-batch * accumulate // half)}, which is the same step"
+        f"the memory ran out in a training step of {batch} windows; try `batch={half}` with "
+        f"`accumulate={-(-batch * accumulate // half)}`, which is the same step"
     )

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipeline.training.compute.apply_head import Function
+from pipeline.training.compute.apply_head import HeadFunction
 from pipeline.training.compute.memory_probe import peak_of_graph
 from pipeline.training.compute.step import cast, loss_and_sums
 from pipeline.training.compute.wide_matmul import Product, taken_by
@@ -40,7 +40,7 @@ class _TracedFunction:
         return self._traced[key]
 
 
-def compile_head(model: keras.Model) -> Function:
+def compile_head(model: keras.Model) -> HeadFunction:
     """See `backend.compile_head`."""
     function = _TracedFunction(lambda features, mask: model([cast(features, model), mask], training=False))
     return lambda features, mask: function(features, mask).numpy()
@@ -93,8 +93,8 @@ class CompiledStep:
         # The memory of a GPU is another one, and running out of it raises an error.
         return 0 if tf.config.list_physical_devices("GPU") else peak_of_graph(self._function.trace(*arrays).graph)
 
-    def sync(self) -> None:
+    def write_back(self) -> None:
         """Variables are always up to date."""
 
-    def restart(self) -> None:
+    def reload_variables(self) -> None:
         """Variables are always up to date."""

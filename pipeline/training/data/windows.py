@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -19,13 +19,14 @@ Policy = Literal["pad", "drop"]
 class WindowSpec:
     """How a sequence is cut into windows."""
 
-    length: int
+    length: int = field(metadata={"name": "window"})
     """Steps in a window; shorter sequences are padded on the right."""
     stride: int = 0
-    """Steps from one window's start to the next one's; 0 means ``length``, that is without overlap."""
+    """Steps from one window's start to the next one's; 0 for no overlap."""
     policy: Policy = "pad"
-    """What becomes of the steps after the last whole window: ``pad`` keeps them as one more window that is
-    padded on the right, ``drop`` leaves them out. A sequence shorter than one window is always kept."""
+    """What becomes of the steps after the last whole window: pad keeps them as one more window, drop leaves them out.
+
+    The window that is kept is padded on the right. A sequence shorter than one window is always kept."""
 
     def __post_init__(self) -> None:
         if self.length < 1:
@@ -99,16 +100,16 @@ def window_in_seconds(
     Raises:
         UserError: durations that cannot be, or a sampling whose steps lie further apart in longer videos.
     """
-    for option, value in (("--window-seconds", seconds), ("--stride-seconds", stride)):
+    for name, value in (("window_seconds", seconds), ("stride_seconds", stride)):
         if value is not None and not 0 < value < float("inf"):
-            raise UserError(f"{option} {value:g}: expected seconds above 0")
+            raise UserError(f"`{name}={value:g}`: expected seconds above 0")
     if seconds is None:
-        raise UserError("--stride-seconds needs --window-seconds")
+        raise UserError("`stride_seconds` needs `window_seconds`")
     known = apart[np.isfinite(apart) & (apart > 0)]
     if sampling.by_count or not len(known):
         raise UserError(
-            f"--window-seconds needs steps at a fixed distance, and {sampling} has none; extract by fps:F, every:N or "
-            "all, or count the steps by --window"
+            f"`window_seconds` needs steps at a fixed distance, and {sampling} has none; extract by fps:F, every:N or "
+            "all, or count the steps by `window`"
         )
     step = float(np.median(known))
     return WindowSpec(max(1, round(seconds / step)), 0 if stride is None else max(1, round(stride / step)), policy)

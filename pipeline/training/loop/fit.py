@@ -13,10 +13,10 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.extraction.inputs.augmentation import FrameAugmentation
 from pipeline.files.tables import plural
-from pipeline.training.compute.apply_head import Function, rows_at_once, run_in_batches
+from pipeline.training.compute.apply_head import HeadFunction, rows_at_once, run_in_batches
 from pipeline.training.compute.backend import compile_head, compile_step, out_of_memory, step_errors
 from pipeline.training.compute.devices import replicas
-from pipeline.training.compute.memory_probe import check_fits, did_not_fit
+from pipeline.training.compute.memory_probe import check_memory, did_not_fit
 from pipeline.training.compute.step import Step
 from pipeline.training.data.batches import Batch, balanced_weights, batches
 from pipeline.training.data.dataset import Dataset, Windows
@@ -25,7 +25,7 @@ from pipeline.training.heads.registry import HEADS, build_model
 from pipeline.training.heads.spec import HeadSpec
 from pipeline.training.heads.video_networks import base_of, set_trainable
 from pipeline.training.loop.resume import Resumable
-from pipeline.training.loop.schedule import Epoch, Progress
+from pipeline.training.loop.schedule import Epoch, Schedule
 from pipeline.training.loop.spec import POLICIES, Phase, TrainSpec
 
 
@@ -34,10 +34,10 @@ class Trained:
     """A head with the weights of its best epoch."""
 
     model: keras.Model
-    function: Function
+    function: HeadFunction
     """The model, compiled; see `backend.compile_head`."""
     spec: TrainSpec
-    progress: Progress
+    schedule: Schedule
     seconds: float
     interrupted: bool = False
 
@@ -76,7 +76,7 @@ def fit(
     if not len(train) or not len(val):
         raise UserError("training needs at least one window for training and one for validation")
     if spec.augmentation.random_windows and data.step_labels is not None:
-        raise UserError("--random-windows does not go with labels of frames, which belong to windows as they were cut")
+        raise UserError("`random_windows=True` does not go with labels of frames, which belong to windows as cut")
     spec.check(head)
     begun = time.perf_counter()
     keras.utils.set_random_seed(spec.seed)
@@ -96,8 +96,8 @@ def fit(
     size = -(-size // replicas()) * replicas()
     if spec.accumulate > (most := -(-len(train) // size)):
         raise UserError(
-            f"--accumulate {spec.accumulate}: an epoch has {plural(most, 'step')} of {size} windows; "
-            f"use {most} or less, or a smaller --batch"
+            f"`accumulate={spec.accumulate}`: an epoch has {plural(most, 'step')} of {size} windows; "
+            f"use {most} or less, or a smaller `batch`"
         )
     learner = _varied(model, spec)
     function = compile_head(model)
@@ -118,14 +118,14 @@ def fit(
 
     phases = spec.phases(head)
     best = model.get_weights()
-    progress = (resumable.progress() if resumable is not None else None) or Progress(phases[0].rate)
-    begins = not progress.history
+    schedule = (resumable.schedule() if resumable is not None else None) or Schedule(phases[0].learning_rate)
+    begins = not schedule.history
     interrupted = False
     try:
-        for number in range(progress.phase, len(phases)):
-            if number > progress.phase:
+        for number in range(schedule.phase, len(phases)):
+            if number > schedule.phase:
                 model.set_weights(best)
-                progress.begin_phase(number, phases[number].rate)
+                schedule.begin_phase(number, phases[number].learning_rate)
             optimizer, step = _prepare(model, learner, phases[number], spec, head)
             if resumable is not None and not begins:
                 best = resumable.read(learner, optimizer, random)
@@ -134,24 +134,24 @@ def fit(
                 shapes = (size, train.length, *data.shape), (size, train.length), (size, len(data.classes)), (size,)
                 kinds = data.features.dtype, np.dtype(bool), np.dtype(np.float32), np.dtype(np.float32)
                 empty = [np.broadcast_to(np.zeros((), kind), shape) for kind, shape in zip(kinds, shapes, strict=True)]
-                check_fits(step.bytes_needed(*empty), size, spec.accumulate)
-            while not progress.finished(spec.epochs, spec.patience):
+                check_memory(step.bytes_needed(*empty), size, spec.accumulate)
+            while not schedule.finished(spec.epochs, spec.patience):
                 since = time.perf_counter()
-                steps_before = len(progress.history) * -(-len(train) // size)
-                rate = progress.rate / (1 + spec.rate_decay * steps_before)
+                steps_before = len(schedule.history) * -(-len(train) // size)
+                rate = schedule.learning_rate / (1 + spec.rate_decay * steps_before)
                 optimizer.learning_rate = rate
-                step.restart()
+                step.reload_variables()
                 sums = [step(*batch) for batch in batches_of_an_epoch()]
-                step.sync()
+                step.write_back()
                 loss, weight, right = np.sum([np.asarray(part) for part in sums], axis=0)
                 if not math.isfinite(loss):
                     raise UserError(
-                        f"the loss is no number any more in epoch {len(progress.history) + 1}; lower --learning-rate "
-                        f"(now {progress.rate:g}), or look for damaged features with check_features.py"
+                        f"the loss is no number any more in epoch {len(schedule.history) + 1}; lower `learning_rate` "
+                        f"(now {schedule.learning_rate:g}), or look for damaged features with check_features.py"
                     )
                 val_loss, val_accuracy = _measure(function, val, len(data.classes))
                 epoch = Epoch(
-                    epoch=len(progress.history) + 1,
+                    epoch=len(schedule.history) + 1,
                     loss=float(loss / weight),
                     accuracy=float(right / weight),
                     val_loss=val_loss,
@@ -159,13 +159,13 @@ def fit(
                     learning_rate=rate,
                     seconds=time.perf_counter() - since,
                 )
-                if progress.add(epoch, spec.plateau):
+                if schedule.add(epoch, spec.plateau):
                     best = model.get_weights()
                 if resumable is not None:
-                    resumable.write(learner, optimizer, best, progress, random)
+                    resumable.write(learner, optimizer, best, schedule, random)
                 on_epoch(epoch)
     except KeyboardInterrupt:
-        if not progress.best_epoch:
+        if not schedule.best_epoch:
             raise
         interrupted = True
     except step_errors() as error:
@@ -173,17 +173,17 @@ def fit(
             raise
         raise did_not_fit(size, spec.accumulate) from None
     model.set_weights(best)
-    return Trained(model, function, spec, progress, time.perf_counter() - begun, interrupted)
+    return Trained(model, function, spec, schedule, time.perf_counter() - begun, interrupted)
 
 
 def _varied(model: keras.Model, spec: TrainSpec) -> keras.Model:
     """The model behind the augmentation of its frames; what validates and is saved is the model alone."""
-    if not spec.vary:
+    if not spec.augment:
         return model
     from pipeline.extraction.inputs.augment_layer import AugmentFrames
 
     frames, mask = (keras.Input(tensor.shape[1:], dtype=tensor.dtype) for tensor in model.inputs)
-    varied = AugmentFrames(FrameAugmentation.parse(spec.vary), spec.seed)(frames, mask)
+    varied = AugmentFrames(FrameAugmentation.parse(spec.augment), spec.seed)(frames, mask)
     return keras.Model([frames, mask], model([varied, mask]))
 
 
@@ -194,7 +194,7 @@ def _prepare(
     base = base_of(model)
     if base is not None:
         set_trainable(base, phase.layers or 0)
-    optimizer = _optimizer(phase.rate, spec)
+    optimizer = _optimizer(phase.learning_rate, spec)
     optimizer.build(learner.trainable_variables)
     return optimizer, compile_step(learner, optimizer, jit=HEADS[head.name].jit)
 
@@ -215,7 +215,7 @@ def _optimizer(rate: float, spec: TrainSpec) -> keras.optimizers.Optimizer:
     return keras.optimizers.LossScaleOptimizer(optimizer) if spec.precision == "float16" else optimizer
 
 
-def _measure(function: Function, windows: Windows, classes: int) -> tuple[float, float]:
+def _measure(function: HeadFunction, windows: Windows, classes: int) -> tuple[float, float]:
     """Mean cross entropy and accuracy."""
     logits = logits_of(function, windows, classes).astype(np.float64)
     logits -= logits.max(axis=1, keepdims=True)
@@ -224,7 +224,7 @@ def _measure(function: Function, windows: Windows, classes: int) -> tuple[float,
     return float(-logs[np.arange(len(logs)), windows.labels].mean()), float(right.mean())
 
 
-def logits_of(function: Function, windows: Windows, classes: int) -> np.ndarray:
+def logits_of(function: HeadFunction, windows: Windows, classes: int) -> np.ndarray:
     """``(m, C)`` float32 logits of all windows."""
     result = np.empty((len(windows), classes), np.float32)
     # One compiled shape for validation and test alike, and few calls.

@@ -4,56 +4,60 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-
-import keras
+from typing import Literal, get_args
 
 from pipeline.errors import UserError
-from pipeline.extraction.inputs.augmentation import FrameAugmentation
-from pipeline.training.data.batches import Augmentation
-from pipeline.training.heads.registry import HEADS
-from pipeline.training.heads.spec import ALL_LAYERS, HeadSpec
+from pipeline.extraction.inputs.augmentation import FORMS, FrameAugmentation
+from pipeline.training.data.feature_augmentation import FeatureAugmentation
+from pipeline.training.heads.spec import ALL_LAYERS, HeadSpec, parse_layers
 
-OPTIMIZERS = ("adam", "sgd")
+Optimizer = Literal["adam", "sgd"]
+Precision = Literal["float32", "bfloat16", "float16"]
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
 @dataclass(frozen=True)
 class TrainSpec:
-    """How a head is trained; the defaults were chosen by validation on several data sets, see the README."""
+    """How a head is trained; the defaults were chosen by validation on several data sets, see docs/figures.md."""
 
     epochs: int = 100
     """The most epochs; of each phase where there are two."""
-    batch: int | None = None
-    """Windows in a step. For this and all that may be None, None means the head's own."""
-    rate: float | None = None
-    """Learning rate at the start."""
     patience: int = 12
     """Epochs without a lower validation loss after which training stops."""
     plateau: int = 5
     """Epochs without a lower validation loss after which the learning rate is halved."""
-    rate_decay: float = 0.0
-    """The learning rate of an epoch is divided by 1 + this times the steps before it."""
-    weight_decay: float | None = None
-    """Decoupled weight decay (Loshchilov and Hutter 2017, https://arxiv.org/abs/1711.05101)."""
-    label_smoothing: float | None = None
-    """Share of the target that is spread over all classes."""
-    balance: bool = False
-    """Whether rare classes weigh more, so that all count the same."""
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    seed: int = 0
-    optimizer: str | None = None
-    """adam or sgd."""
-    momentum: float = 0.9
-    """Of sgd."""
-    fine_tune: int | None = None
-    """Train in two phases: with the base frozen, then with so many of its last layers (-1 for all) at a lower rate."""
-    fine_tune_rate: float | None = None
-    """Learning rate of the second phase; a tenth of the first one's if None."""
-    precision: str = "float32"
-    """Arithmetic of a network on frames: float32, bfloat16 or float16; its weights stay float32."""
+    batch: int | None = None
+    """Windows in a step; the head's own where none is given, 32, or 8 for networks on frames.
+
+    For this and all that may be None, None means the head's own."""
     accumulate: int = 1
     """Steps whose gradients are averaged before the weights change: as a batch so many times as large."""
-    vary: str = ""
+    optimizer: Optimizer | None = None
+    """What changes the weights; the head's own where none is given."""
+    momentum: float = 0.9
+    """Of sgd."""
+    learning_rate: float | None = None
+    """Learning rate at the start; the head's own where none is given."""
+    rate_decay: float = 0.0
+    """The learning rate of an epoch is divided by 1 + X times the steps before it."""
+    weight_decay: float | None = None
+    """Decoupled weight decay; the head's own where none is given.
+
+    Source: Loshchilov and Hutter 2017, https://arxiv.org/abs/1711.05101"""
+    label_smoothing: float | None = None
+    """Share of the target that is spread over all classes; the head's own where none is given."""
+    balance: bool = False
+    """Rare classes weigh more, so that all count the same."""
+    augmentation: FeatureAugmentation = field(default_factory=FeatureAugmentation)
+    seed: int = 0
+    """Of split, weights and shuffling."""
+    fine_tune: int | None = field(default=None, metadata={"parse": parse_layers})
+    """Two phases: with the base frozen, then with its last N layers, or 'all', at a lower rate."""
+    fine_tune_rate: float | None = None
+    """Learning rate of the second phase; a tenth of the first one's where none is given."""
+    precision: Precision = "float32"
+    """Compute precision of a network on frames; its weights stay float32."""
+    augment: str = field(default="", metadata={"metavar": "SPEC", "help": f"vary sequences of frames: {FORMS}"})
     """How sequences of frames are varied; see `pipeline.extraction.inputs.augmentation`."""
 
     def __post_init__(self) -> None:
@@ -70,31 +74,30 @@ class TrainSpec:
             value = getattr(self, name)
             if value is not None and (value < smallest or (name == "fine_tune" and value == 0)):
                 expected = "a number of layers from 1, or 'all'" if name == "fine_tune" else f"{smallest} or more"
-                raise UserError(f"--{name.replace('_', '-')} {value}: expected {expected}")
-        for name, rate in (("learning-rate", self.rate), ("fine-tune-rate", self.fine_tune_rate)):
+                raise UserError(f"`{name}={value}`: expected {expected}")
+        for name, rate in (("learning_rate", self.learning_rate), ("fine_tune_rate", self.fine_tune_rate)):
             if rate is not None and not 0 < rate < math.inf:
-                raise UserError(f"--{name} {rate:g}: expected more than 0")
-        for name, share in (("weight-decay", self.weight_decay), ("label-smoothing", self.label_smoothing)):
+                raise UserError(f"`{name}={rate:g}`: expected more than 0")
+        for name, share in (("weight_decay", self.weight_decay), ("label_smoothing", self.label_smoothing)):
             if share is not None and not 0 <= share < 1:
-                raise UserError(f"--{name} {share:g}: expected 0 or more and less than 1")
+                raise UserError(f"`{name}={share:g}`: expected 0 or more and less than 1")
         if not 0 <= self.rate_decay < math.inf:
-            raise UserError(f"--rate-decay {self.rate_decay:g}: expected 0 or more")
+            raise UserError(f"`rate_decay={self.rate_decay:g}`: expected 0 or more")
         if not 0 <= self.momentum < 1:
-            raise UserError(f"--momentum {self.momentum:g}: expected 0 or more and less than 1")
-        if self.optimizer not in (None, *OPTIMIZERS):
-            raise UserError(f"--optimizer {self.optimizer!r}: expected {' or '.join(OPTIMIZERS)}")
+            raise UserError(f"`momentum={self.momentum:g}`: expected 0 or more and less than 1")
+        if self.optimizer not in (None, *get_args(Optimizer)):
+            raise UserError(f"`optimizer={self.optimizer!r}`: expected {' or '.join(get_args(Optimizer))}")
         if self.precision not in POLICIES:
-            raise UserError(f"--precision {self.precision!r}: expected {', '.join(POLICIES)}")
+            raise UserError(f"`precision={self.precision!r}`: expected {', '.join(POLICIES)}")
         if self.fine_tune_rate is not None and self.fine_tune is None:
-            raise UserError("--fine-tune-rate is for the second phase of --fine-tune; add it, or leave the rate out")
-        object.__setattr__(self, "vary", str(FrameAugmentation.parse(self.vary)))
+            raise UserError("`fine_tune_rate` is for the second phase of `fine_tune`; add it, or leave the rate out")
+        object.__setattr__(self, "augment", str(FrameAugmentation.parse(self.augment)))
 
     def resolved(self, head: HeadSpec) -> TrainSpec:
         """The same with the head's own settings in the place of None."""
-        own = {
-            name: getattr(HEADS[head.name], name)
-            for name in ("rate", "weight_decay", "label_smoothing", "optimizer", "batch")
-        }
+        from pipeline.training.heads.registry import HEADS  # imports Keras, which --help must not wait for
+
+        own = HEADS[head.name].training
         return replace(self, **{name: value for name, value in own.items() if getattr(self, name) is None})
 
     def check(self, head: HeadSpec) -> None:
@@ -103,29 +106,33 @@ class TrainSpec:
         Raises:
             UserError: what is for frames with a head on features, or the other way round; a fine-tuning without base.
         """
+        import keras
+
+        from pipeline.training.heads.registry import HEADS
+
         features = HEADS[head.name].needs == "features"
         for_frames = {
-            "augment": self.vary,
+            "augment": self.augment,
             "precision": self.precision != "float32",
-            "fine-tune": self.fine_tune is not None,
+            "fine_tune": self.fine_tune is not None,
         }
         varied = self.augmentation
-        for_features = {"noise": varied.noise, "time-mask": varied.time_mask, "mixup": varied.mixup}
+        for_features = {"noise": varied.noise, "time_mask": varied.time_mask, "mixup": varied.mixup}
         for option, value in (for_frames if features else for_features).items():
             if value:
-                other = "networks on frames" if features else "heads on features; --augment varies frames"
-                raise UserError(f"--{option} is for {other}, and {head.name} is not one; leave it out")
+                other = "networks on frames" if features else "heads on features; `augment` varies frames"
+                raise UserError(f"`{option}` is for {other}, and {head.name} is not one; leave it out")
         if self.precision == "float16" and keras.backend.backend() != "tensorflow":
-            raise UserError("--precision float16 trains on the Keras backend tensorflow only; take bfloat16")
+            raise UserError("`precision=float16` trains on the Keras backend tensorflow only; take bfloat16")
         if self.fine_tune is not None and head.base is None:
-            raise UserError(f"--fine-tune needs a network with a base, and {head.name} has none; leave it out")
+            raise UserError(f"`fine_tune` needs a network with a base, and {head.name} has none; leave it out")
 
     def phases(self, head: HeadSpec) -> list[Phase]:
         """One, or two with ``fine_tune``; of a spec that is `resolved`."""
-        assert self.rate is not None
+        assert self.learning_rate is not None
         if self.fine_tune is None:
-            return [Phase(head.trainable, self.rate)]
-        return [Phase(0, self.rate), Phase(self.fine_tune, self.fine_tune_rate or self.rate / 10)]
+            return [Phase(head.trainable, self.learning_rate)]
+        return [Phase(0, self.learning_rate), Phase(self.fine_tune, self.fine_tune_rate or self.learning_rate / 10)]
 
 
 @dataclass(frozen=True)
@@ -134,4 +141,4 @@ class Phase:
 
     layers: int | None
     """Last layers of the base; None where there is no base."""
-    rate: float
+    learning_rate: float

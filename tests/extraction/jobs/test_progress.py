@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pipeline.extraction.jobs.progress import Progress, ProgressLine, line
+from pipeline.extraction.jobs.progress import ExtractionProgress, ProgressLine, line
 from tests.media import write_video
 
 
@@ -15,7 +15,7 @@ class _Known:
 
 @pytest.fixture
 def progress():
-    return Progress(
+    return ExtractionProgress(
         videos=150,
         done=65,
         copied=2,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.training.compute.memory_probe import check_fits, did_not_fit, peak_of_graph
+from pipeline.training.compute.memory_probe import check_memory, did_not_fit, peak_of_graph
 
 MEASURE = """
 import resource, sys
@@ -50,15 +50,15 @@ def test_tensors_live_until_their_last_use():
 
 
 def test_what_does_not_fit_is_told_with_what_would():
-    check_fits(6 << 30, 8, 1, free=10 << 30)
-    check_fits(0, 8, 1, free=1)
+    check_memory(6 << 30, 8, 1, free=10 << 30)
+    check_memory(0, 8, 1, free=1)
     with pytest.raises(
-        UserError, match=r"of 64 windows takes about 34.4 GB .* --batch 11 would fit, with --accumulate 6"
+        UserError, match=r"of 64 windows takes about 34.4 GB .* `batch=11` would fit, with `accumulate=6`"
     ):
-        check_fits(32 << 30, 64, 1, free=8 << 30)
+        check_memory(32 << 30, 64, 1, free=8 << 30)
     with pytest.raises(UserError, match="not even a batch of 1"):
-        check_fits(32 << 30, 2, 1, free=1 << 30)
-    assert "--batch 4 with --accumulate 4" in str(did_not_fit(8, 2))
+        check_memory(32 << 30, 2, 1, free=1 << 30)
+    assert "`batch=4` with `accumulate=4`" in str(did_not_fit(8, 2))
 
 
 def test_a_training_that_would_not_fit_does_not_begin(data, monkeypatch):
@@ -82,8 +82,8 @@ def test_a_training_that_would_not_fit_does_not_begin(data, monkeypatch):
     # The first block alone: frames, their masked copy, 32 filters before and after the mask.
     assert needed > 512 * 4 * 32 * 32 * 32 * 4 * 2
     monkeypatch.setattr(memory_probe, "free_memory", lambda: 1 << 30)
-    with pytest.raises(UserError, match=r"--batch \d+ would fit"):
-        check_fits(needed, 512, 1)
+    with pytest.raises(UserError, match=r"`batch=\d+` would fit"):
+        check_memory(needed, 512, 1)
 
 
 @pytest.mark.slow
