@@ -18,7 +18,7 @@ POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixe
 
 @dataclass(frozen=True)
 class TrainSpec:
-    """How a head is trained; the defaults were chosen by validation on several data sets, see the README."""
+    """How a head is trained; the defaults were chosen by validation on several data sets, see docs/figures.md."""
 
     epochs: int = 100
     """The most epochs; of each phase where there are two."""
