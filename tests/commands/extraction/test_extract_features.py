@@ -97,7 +97,7 @@ def test_a_damaged_shard_is_named_set_aside_and_made_again(data, tmp_path, capsy
     shard.write_bytes(shard.read_bytes()[:2000])
     assert call(extract_features, data, "--out", store, *TINY) == 2
     assert "is damaged" in capsys.readouterr().err
-    assert call(check_features, store, "--set-aside") == 1
+    assert call(check_features, store, "--quarantine") == 1
     assert "to extract again: right/clip1.mp4" in capsys.readouterr().out
     assert call(extract_features, data, "--out", store, *TINY) == 0
     assert call(check_features, store) == 0
