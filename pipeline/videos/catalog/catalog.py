@@ -333,9 +333,7 @@ def read_rows(path: Path) -> list[tuple[dict[str, str], Video]]:
         if not row[column]:
             raise UserError(f"{path}, line {line}: the column '{column}' is empty")
         label, split, group = (row.get(columns[key] or "", "") for key in ("label", "split", "group"))
-        split = SPLIT_FOLDERS.get(split.lower(), split)
-        if split not in ("", *SPLITS):
-            raise UserError(f"{path}, line {line}: split {split!r} is unknown; expected train, val or test")
+        split = read_split(split, f"{path}, line {line}")
         file = _find(folder, row[column], label, split)
         name = row.get(columns["video"] or "", "") or Path(row[column]).as_posix()
         video = Video(name, file, label, split, group or _group_beside(file, groups), **_facts(row))
@@ -344,6 +342,18 @@ def read_rows(path: Path) -> list[tuple[dict[str, str], Video]]:
         found.append((row, video))
         videos[name] = video
     return found
+
+
+def read_split(text: str, where: str) -> str:
+    """A split as a table names it (``valid``, ``Testing``) by the name it has here; empty stays empty.
+
+    Raises:
+        UserError: another word; the message begins with ``where``.
+    """
+    split = SPLIT_FOLDERS.get(text.lower(), text)
+    if split not in ("", *SPLITS):
+        raise UserError(f"{where}: split {text!r} is unknown; expected train, val or test")
+    return split
 
 
 def _find(folder: str, name: str, label: str, split: str) -> Path:
