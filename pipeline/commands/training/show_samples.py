@@ -1,4 +1,4 @@
-"""Write a picture of sequences of a frame cache, as a network on frames gets to see them.
+"""Write an image of sequences of a frame cache, as a network on frames gets to see them.
 
 Each row is a video, or with --window or --window-seconds a window of one, its frames with their times; with
 --augment an augmented one is below each original.
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipeline.cli import command
 from pipeline.cli.parser import Parser
+from pipeline.commands.training.window_options import add_windows, chosen_window
 from pipeline.errors import UserError
 from pipeline.extraction.inputs.augmentation import DEFAULT, FrameAugmentation, check_varies
 from pipeline.extraction.store.store import FeatureStore
@@ -23,14 +24,11 @@ def parser() -> Parser:
     """The options of the command."""
     made = Parser(__doc__, "python scripts/show_samples.py features/frames --out samples.png")
     made.add_argument("store", metavar="STORE", type=Path, help="frame cache: a store of --backbone frames or flow")
-    made.add_argument("--out", type=Path, required=True, help="the picture to write, a .png")
+    made.add_argument("--out", type=Path, required=True, help="the image to write, a .png")
     made.add_argument("--sampling", help="thin a denser store to this sampling, as for train.py")
     made.add_argument("--videos", type=int, default=8, help="how many, classes in turn")
-    made.add_argument("--columns", type=int, default=8, help="the most pictures in a row, spread over the sequence")
-    made.add_argument("--window", type=int, help="show windows of so many steps")
-    made.add_argument("--window-seconds", type=float, help="show windows of this duration")
-    made.add_argument("--stride", type=int, help="steps between the starts of windows (default: no overlap)")
-    made.add_argument("--stride-seconds", type=float, help="the same in seconds")
+    made.add_argument("--columns", type=int, default=8, help="the most frames in a row, spread over the sequence")
+    add_windows(made, leave_out=["policy"])
     made.add_argument(
         "--augment",
         nargs="?",
@@ -39,7 +37,7 @@ def parser() -> Parser:
         help=f"show each sequence once more, varied as in training ({DEFAULT} where nothing is given)",
     )
     made.add_argument("--seed", type=int, default=0, help="of the choice of videos and of the augmentation")
-    made.add_argument("--overwrite", action="store_true", help="replace a picture that is there")
+    made.add_argument("--overwrite", action="store_true", help="replace an image that is there")
     return made
 
 
@@ -52,21 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError(f"--out {args.out}: expected a name ending in .png")
     refuse_existing(args.out, overwrite=args.overwrite)
 
-    from pipeline.training.data.windows import WindowSpec, window_in_seconds
     from pipeline.training.reports import plots
     from pipeline.training.reports.sample_sheet import contact_sheet, draw_samples, seconds_apart
 
     store = FeatureStore(args.store, sampling=Sampling.parse(args.sampling) if args.sampling else None)
-    window = None
-    if args.window_seconds is not None or args.stride_seconds is not None:
-        if args.window is not None or args.stride is not None:
-            raise UserError("--window and --stride count steps; use either them or --window-seconds, --stride-seconds")
-        sampling = Sampling.parse(store.recipe.sampling)
-        window = window_in_seconds(args.window_seconds, args.stride_seconds, seconds_apart(store), sampling)
-    elif args.window is not None or args.stride is not None:
-        if args.window is None:
-            raise UserError("--stride needs --window")
-        window = WindowSpec(args.window, args.stride or 0)
+    window = chosen_window(args, store.recipe.sampling, lambda: seconds_apart(store))
     augmentation = FrameAugmentation.parse(args.augment) if args.augment else None
     if augmentation:
         check_varies(store.recipe.input)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.extraction.inputs.two_stream import ImageBatch, Streams
+from pipeline.extraction.inputs.two_stream import ImageBatch, InputMakers
 from pipeline.inference.timeline.smoothing import UNKNOWN, LiveSmoother, Smoothing
 from pipeline.inference.timeline.window_grid import clip_step
 from pipeline.inference.timeline.window_runner import WindowHead
@@ -83,7 +83,7 @@ def stream(
     frames: Iterable[Frame],
     *,
     network: Callable[[ImageBatch], np.ndarray],
-    inputs: Streams,
+    inputs: InputMakers,
     head: WindowHead,
     picker: StepPicker,
     stride: int | None = None,
@@ -97,8 +97,8 @@ def stream(
 
     Args:
         frames: in order; an index or a time that falls back starts anew.
-        network: from the pictures of one step to ``(1, D)`` float32.
-        inputs: from frames to the network's pictures. A step whose motion cannot be told, because the frame before
+        network: from the images of one step to ``(1, D)`` float32.
+        inputs: from frames to the network's images. A step whose motion cannot be told, because the frame before
             it was passed over, is the next frame.
         head: the trained head.
         picker: which frames are steps.

@@ -1,1 +1,1 @@
-"""Pages and images of a run."""
+"""Pages and plots of a run."""

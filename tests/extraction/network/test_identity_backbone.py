@@ -146,11 +146,11 @@ def test_no_network_is_loaded_for_frames(videos, tmp_path):
     refused = call("--dtype", "float32")
     assert (refused.stdout, refused.stderr) == (
         "2 False\n",
-        "error: --dtype float32: frames are pictures, kept as uint8\n",
+        "error: --dtype float32: frames are kept as raw frames, in uint8\n",
     )
     for option in ("--weights random", "--pooling max", "--precision bfloat16"):
         refused = call(*option.split())
         assert (refused.stdout, refused.stderr) == (
             "2 False\n",
-            f"error: {option}: frames are kept as pictures, and no network computes; leave it out\n",
+            f"error: {option}: frames are kept as raw frames, and no network computes; leave it out\n",
         )

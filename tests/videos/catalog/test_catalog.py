@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.videos.catalog.catalog import count_videos, open_catalog, read_catalog, scan_folder
+from pipeline.videos.catalog.catalog import open_catalog, read_catalog, scan_folder
 from pipeline.videos.catalog.catalog_table import write_catalog
 from pipeline.videos.catalog.clip_origins import ClipOrigin, record_origins
+from pipeline.videos.catalog.times import count_videos
 from tests.media import write_video
 
 
@@ -114,7 +115,7 @@ def test_nothing_there_is_one_line(tmp_path):
         open_catalog(tmp_path / "missing")
     with pytest.raises(UserError, match="it is empty"):
         open_catalog(tmp_path)
-    with pytest.raises(UserError, match="1 not videos"):
+    with pytest.raises(UserError, match="1 left out: not videos"):
         open_catalog(lay(tmp_path, "a.txt"))
 
 
