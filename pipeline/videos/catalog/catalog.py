@@ -168,12 +168,9 @@ def open_catalog(source: str | Path, *, use_table: bool = True) -> Catalog:
         if use_table and (source / TABLE).is_file():
             catalog = _with_table(catalog, source / TABLE)
         if not catalog.videos:
-            left_out = (
-                ", ".join(f"{count:,} left out: {reason}" for reason, count in catalog.skipped.items()) or "it is empty"
-            )
-            raise UserError(
-                f"no videos in {source} ({', '.join(left_out) or 'it is empty'}); expected {source}/<Class>/*.mp4 or similar"
-            )
+            left_out = [f"{count:,} left out: {reason}" for reason, count in catalog.skipped.items()]
+            why = ", ".join(left_out) or "it is empty"
+            raise UserError(f"no videos in {source} ({why}); expected {source}/<Class>/*.mp4 or similar")
         return catalog
     if not source.exists():
         raise UserError(f"{source} does not exist; expected a folder of videos, a video file or a CSV file")
