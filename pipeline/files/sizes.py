@@ -1,4 +1,4 @@
-"""Sizes of images as they are written on the command line."""
+"""Sizes of pictures as they are written on the command line."""
 
 from __future__ import annotations
 

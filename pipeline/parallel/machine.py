@@ -26,7 +26,7 @@ _KEPT, _LARGEST = 64 << 20, 32 << 20
 def reuse_freed_memory() -> None:
     """Keep up to 64 MB of freed memory for what comes next, where the C library is glibc; for the whole process.
 
-    It would give every image's memory back to the system and fetch it anew, zeroed page by page, for the next one:
+    It would give every picture's memory back to the system and fetch it anew, zeroed page by page, for the next one:
     1.0 of 2.5 ms of a core that it takes to decode a frame of 720p and turn it into RGB. For programs that decode:
     training, whose pieces of memory are larger and of many sizes, keeps 0.1 GB more resident with it and gains nothing.
     """

@@ -17,11 +17,11 @@ def parse_memory(text: str) -> int:
     """Bytes of a size such as ``1.5G``, ``800M`` or ``0``, which has everything read from disk.
 
     Raises:
-        UserError: it is not a size.
+        UserError: it is no size.
     """
     match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
     if match is None:
-        raise UserError(f"`memory={text!r}` is not a size; expected for example 1.5G or 800M")
+        raise UserError(f"`memory={text!r}` is no size; expected for example 1.5G or 800M")
     return int(float(match[1]) * _UNITS[match[2]])
 
 

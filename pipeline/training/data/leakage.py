@@ -129,7 +129,7 @@ def _crossing(data: Dataset, split: Split, groups: Sequence[str]) -> tuple[Cross
 
 def mean_features(data: Dataset) -> np.ndarray:
     """``(n, D)`` in the type of the store, the mean of each sequence; of frames, of some pixels of them."""
-    # Enough of an image to know a copy by, and of a long list of videos no more than features take.
+    # Enough of a picture to know a copy by, and of a long list of videos no more than features take.
     thin = tuple(slice(None, None, -(-side // _GRID)) for side in data.shape[:2]) if len(data.shape) == 3 else ()
     size = np.empty(data.shape, bool)[thin].size
     means = _zeros((len(data), size), np.result_type(data.features.dtype, np.float16))

@@ -68,7 +68,7 @@ def groups_of(videos: Sequence[Video], rule: str | None = None) -> tuple[list[st
     try:
         pattern = UCF101_GROUP if rule == "auto" else re.compile(rule or "")
     except re.error as error:
-        raise UserError(f"`group={rule!r}` is not a regular expression ({error}); try 'person\\d+'") from None
+        raise UserError(f"`group={rule!r}` is no regular expression ({error}); try for example 'person\\d+'") from None
     matches = [pattern.search(name) for name in names]
     found = sum(match is not None for match in matches)
     if rule == "auto" and not found:

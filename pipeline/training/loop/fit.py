@@ -71,7 +71,7 @@ def fit(
         resumable: where the state is kept after each epoch, and taken from if it is there.
 
     Raises:
-        UserError: the loss is not a number, or there is nothing to learn from.
+        UserError: the loss is no number any more, or there is nothing to learn from.
     """
     if not len(train) or not len(val):
         raise UserError("training needs at least one window for training and one for validation")
@@ -146,7 +146,7 @@ def fit(
                 loss, weight, right = np.sum([np.asarray(part) for part in sums], axis=0)
                 if not math.isfinite(loss):
                     raise UserError(
-                        f"the loss is not a number in epoch {len(schedule.history) + 1}; lower `learning_rate` "
+                        f"the loss is no number any more in epoch {len(schedule.history) + 1}; lower `learning_rate` "
                         f"(now {schedule.learning_rate:g}), or look for damaged features with check_features.py"
                     )
                 val_loss, val_accuracy = _measure(function, val, len(data.classes))

@@ -143,12 +143,12 @@ def _stream(recipe: Recipe) -> str:
 
 def _weights(recipe: Recipe, source: str) -> str:
     if recipe.layer == PIXELS:
-        return "none: the store holds raw frames, and no network computed"
+        return "none: the store holds pictures, and no network computed"
     digest = f" ({recipe.weights_digest[:12]}…)" if recipe.weights_digest else ""
     return f"{source or 'not known'}{digest}"
 
 
-# -- images --------------------------------------------------------------------------------------
+# -- pictures --------------------------------------------------------------------------------------
 
 
 def _svg(figure: Figure) -> Markup:
@@ -222,7 +222,7 @@ def _thumbnails(examples: list[dict[str, Any]], data: Dataset) -> list[dict[str,
 
 
 def _thumbnail(data: Dataset, row: int) -> str:
-    """The middle frame of a video as a ``data:`` address; empty where neither it nor its images can be read."""
+    """The middle frame of a video as a ``data:`` address; empty where neither it nor its pictures can be read."""
     try:
         with open_video(data.videos[row].path) as reader:
             middle = max(0, reader.info().frames // 2)

@@ -1,4 +1,4 @@
-"""What goes into a network on frames, to be looked at: sequences of a frame cache as one image."""
+"""What goes into a network on frames, to be looked at: sequences of a frame cache as one picture."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def draw_samples(
     Args:
         store: a frame cache.
         videos: how many.
-        columns: the most images of a sequence, spread over it.
+        columns: the most pictures of a sequence, spread over it.
         window: show each window by itself instead of the whole sequence.
         augmentation: show each sequence once more, varied in this way.
         seed: of the choice, and of what is drawn for the augmentation.
@@ -92,7 +92,7 @@ def _in_turn(videos: Sequence[Video], count: int, seed: int) -> list[Video]:
 
 
 def contact_sheet(samples: Sequence[Sample]) -> Figure:
-    """A row for each sample: its name, and its images with their times."""
+    """A row for each sample: its name, and its pictures with their times."""
     columns = max(len(sample.times) for sample in samples)
     height, width = samples[0].pictures.shape[1:3]
     cell = 1.25

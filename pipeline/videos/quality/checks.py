@@ -24,7 +24,7 @@ from pipeline.videos.media import open_video
 from pipeline.videos.media.image_folder import is_image
 
 SAMPLES, SIDE = 8, 16
-_DARK = 32  # of 255: nothing in the image is brighter
+_DARK = 32  # of 255: nothing in the picture is brighter
 _STILL = 1.5  # of 255: what noise of the encoder changes in a patch
 
 Severity = Literal["fault", "note"]
@@ -38,11 +38,11 @@ KINDS: dict[str, Severity] = {
     "exact duplicate": "note",
     "near duplicate": "note",
     "header": "note",
-    "edit list": "note",
-    "gap": "note",
+    "hidden frames": "note",
+    "hole": "note",
     "variable rate": "note",
     "rotated": "note",
-    "uneven size": "note",
+    "odd size": "note",
     "dark": "note",
     "frozen": "note",
     "length": "note",
@@ -89,7 +89,7 @@ class VideoFacts:
     motion: float = 0.0
     """0..255: how much the patch that changes most does."""
     patches: np.ndarray | None = None
-    """``(SAMPLES, SIDE, SIDE)`` uint8: small grey images, evenly spread, for finding duplicates."""
+    """``(SAMPLES, SIDE, SIDE)`` uint8: small grey pictures, evenly spread, for finding duplicates."""
     problems: tuple[Problem, ...] = field(default=())
 
     def __repr__(self) -> str:
@@ -149,7 +149,7 @@ def _check_images(name: str, path: Path, heartbeat: Heartbeat) -> VideoFacts:
     if frames < named:
         problems.append(Problem(name, "damaged", f"{named - frames} of {named} images cannot be decoded"))
     if info.width % 2 or info.height % 2:
-        problems.append(Problem(name, "uneven size", f"{info.width}x{info.height} pixels"))
+        problems.append(Problem(name, "odd size", f"{info.width}x{info.height} pixels"))
     brightest = max(float(_shrunk(picture, 4 * SIDE).max()) for picture in stack)
     if brightest < _DARK:
         problems.append(Problem(name, "dark", f"nothing is brighter than {brightest:.0f} of 255"))
@@ -217,19 +217,19 @@ def _check(name: str, path: Path, heartbeat: Heartbeat) -> VideoFacts:
     elif claims.frames and claims.frames != there:
         add("header", f"the header says {claims.frames} frames, {there} are there")
     if index.hidden:
-        add("edit list", f"an edit list hides {index.hidden} of {there} frames")
+        add("hidden frames", f"an edit list hides {index.hidden} of {there} frames")
     gaps = np.diff(times) if index.trusted else np.empty(0)  # Elsewhere the times are guesses.
     usual = float(np.median(gaps)) if len(gaps) else 0.0
     uneven = np.flatnonzero((gaps > 1.25 * usual) | (gaps < 0.75 * usual))
     if 0 < len(uneven) <= 2 < len(gaps) / 5 and gaps.max() > 3 * usual:
         place = int(gaps.argmax())
-        add("gap", f"no frame for {gaps[place]:.2f} s after {times[place]:.2f} s in an otherwise steady video")
+        add("hole", f"no frame for {gaps[place]:.2f} s after {times[place]:.2f} s in an otherwise steady video")
     elif len(uneven) and np.ptp(gaps) > 3e-3:
         add("variable rate", f"{1 / gaps.max():.3g} to {1 / gaps.min():.3g} frames/s, {info.fps:.3g} on average")
     if turned:
         add("rotated", f"by {turned} degrees; shown as {info.width}x{info.height}")
     if info.width % 2 or info.height % 2:
-        add("uneven size", f"{info.width}x{info.height} pixels")
+        add("odd size", f"{info.width}x{info.height} pixels")
     while len(patches) < SAMPLES:
         patches.append(patches[-1])
     stack = np.stack(patches)
@@ -265,7 +265,7 @@ class _Claims:
 
 
 def _claims(path: Path) -> _Claims:
-    """What the header says of the image: frames and seconds, 0 where it says nothing."""
+    """What the header says of the picture: frames and seconds, 0 where it says nothing."""
     with av.open(f"file:{path}", metadata_errors="ignore") as container:
         stream = container.streams.video[0]
         if stream.duration and stream.time_base:
@@ -273,7 +273,7 @@ def _claims(path: Path) -> _Claims:
         elif "DURATION" in stream.metadata:
             seconds = parse_time(stream.metadata["DURATION"][:15])
         else:
-            # The whole file's duration is the image's only where there is nothing else in it.
+            # The whole file's duration is the picture's only where there is nothing else in it.
             seconds = (container.duration or 0) / 1e6 if len(container.streams) == 1 else 0.0
         return _Claims(stream.frames, seconds)
 
