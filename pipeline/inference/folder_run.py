@@ -191,7 +191,7 @@ class FolderRun:
                     self.progress.done += 1
                 show(self.progress)
         self._write_rows()
-        self._log.keep_only(failing)  # what failed once and works now is no failure
+        self._log.keep_only(failing)  # what failed once and works now is not a failure
         return self.progress
 
     def _in_store(self, todo: Sequence[Job]) -> dict[Job, Entry]:

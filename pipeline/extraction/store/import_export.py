@@ -106,7 +106,7 @@ def import_features(
 
 def _read_labels(folder: Path, labels: Path) -> list[Video]:
     if not folder.is_dir():
-        raise UserError(f"{folder} is no folder; expected a folder of .npy files")
+        raise UserError(f"{folder} is not a folder; expected a folder of .npy files")
     rows = read_numbered(labels)
     if not rows or not {"file", "label"} <= set(rows[0][1]):
         raise UserError(f"{labels} needs the columns file,label (and may have split,group) and at least one row")
