@@ -18,8 +18,10 @@ from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.errors import UserError, VideoError
 from pipeline.files.tables import natural_key, plural, refuse_foreign_table, write_table
 from pipeline.videos.catalog.catalog import Video, open_catalog
-from pipeline.videos.quality.checks import KINDS, Problem, VideoFacts, check_set, check_videos
+from pipeline.videos.quality.checks import check_videos
+from pipeline.videos.quality.dataset_checks import check_dataset
 from pipeline.videos.quality.duplicates import find_duplicates
+from pipeline.videos.quality.problems import KINDS, Problem, VideoFacts
 from pipeline.videos.quality.repair import quarantine, repair
 
 FIXABLE = ("damaged", "truncated", "header", "hidden frames", "odd size")
@@ -60,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             bar.update()
     problems = _in_order(
         [problem for found in facts for problem in found.problems]
-        + check_set(catalog.videos, facts)
+        + check_dataset(catalog.videos, facts)
         + find_duplicates(catalog.videos, sorted(facts, key=lambda found: natural_key(found.name)))
     )
     rows = {video.name: video for video in catalog.videos}
