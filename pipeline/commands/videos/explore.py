@@ -16,11 +16,13 @@ from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.files.replacing import refuse_existing
 from pipeline.files.tables import natural_key, plural
 from pipeline.videos.catalog.catalog import open_catalog
-from pipeline.videos.preview.thumbnails import read_previews, read_problems, write_dataset_page, write_sheets
+from pipeline.videos.preview.contact_sheet import write_sheets
+from pipeline.videos.preview.dataset_page import write_dataset_page
+from pipeline.videos.preview.thumbnails import read_previews
 from pipeline.videos.quality.checks import check_videos
 from pipeline.videos.quality.dataset_checks import check_dataset
 from pipeline.videos.quality.duplicates import find_duplicates
-from pipeline.videos.quality.problems import Problem, VideoFacts
+from pipeline.videos.quality.problems import Problem, VideoFacts, read_problems
 
 
 def parser() -> Parser:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.files.tables import natural_key, read_table, write_table
+from pipeline.videos.catalog.catalog import Video
+
+COLUMNS = ("severity", "problem", "video", "label", "split", "detail")
 
 Severity = Literal["fault", "note"]
 KINDS: dict[str, Severity] = {
@@ -74,3 +82,35 @@ class VideoFacts:
 
     def __repr__(self) -> str:
         return f"VideoFacts({self.name}, {self.frames} frames, {len(self.problems)} problems)"
+
+
+def sort_problems(problems: Iterable[Problem]) -> list[Problem]:
+    """Faults first, then by kind and video."""
+    kinds = list(KINDS)
+    return sorted(
+        problems, key=lambda problem: (problem.severity, kinds.index(problem.kind), natural_key(problem.video))
+    )
+
+
+def write_problems(problems: Iterable[Problem], videos: Iterable[Video], path: Path) -> None:
+    """Write a table that `read_problems` reads, with the label and split of each video."""
+    known = {video.name: video for video in videos}
+    nothing = Video("", path)
+    rows = []
+    for problem in problems:
+        video = known.get(problem.video, nothing)
+        values = (problem.severity, problem.kind, problem.video, video.label, video.split, problem.detail)
+        rows.append(dict(zip(COLUMNS, values, strict=True)))
+    write_table(rows, COLUMNS, path)
+
+
+def read_problems(path: Path) -> list[Problem]:
+    """Read the table that check_videos.py writes.
+
+    Raises:
+        UserError: it is another table.
+    """
+    rows = read_table(path)
+    if rows and not {"problem", "video", "detail"} <= set(rows[0]):
+        raise UserError(f"{path} has the columns {', '.join(rows[0])}; expected the table that check_videos.py writes")
+    return [Problem(row["video"], row["problem"], row["detail"]) for row in rows]
