@@ -15,7 +15,7 @@ from av.video.reformatter import VideoReformatter
 from pipeline.errors import VideoError
 from pipeline.files.timestamps import parse_time
 from pipeline.parallel.worker_process import Heartbeat
-from pipeline.videos.catalog.source_file import hash_file, stat_video
+from pipeline.videos.catalog.source_file import SourceFile, sha256
 from pipeline.videos.media import open_video
 from pipeline.videos.media.frame import VideoInfo
 from pipeline.videos.media.image_folder import image_names
@@ -115,7 +115,7 @@ def _facts(
         info.width,
         info.height,
         info.duration,
-        stat_video(path).st_size,
+        SourceFile.of(path).size,
         _digest(path, heartbeat),
         brightest=max(float(image.max()) for image in larger),
         motion=float(np.ptp(stack.astype(int), axis=0).max()),
@@ -126,8 +126,8 @@ def _facts(
 def _digest(path: Path, heartbeat: Heartbeat) -> str:
     """SHA-256 of a file, or of the contents of a folder's images: their names may differ in a copy."""
     if not path.is_dir():
-        return hash_file(path, heartbeat)
-    digests = [hash_file(path / name, heartbeat) for name in image_names(path) if (path / name).is_file()]
+        return sha256(path, heartbeat)
+    digests = [sha256(path / name, heartbeat) for name in image_names(path) if (path / name).is_file()]
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
