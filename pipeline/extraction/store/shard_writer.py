@@ -23,8 +23,9 @@ from pipeline.errors import VideoError
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.folder import prepare_store
-from pipeline.extraction.store.store import FORMAT, Source
+from pipeline.extraction.store.store import FORMAT
 from pipeline.files.atomic import atomic_write
+from pipeline.videos.catalog.source_file import SourceFile
 
 SHARD_SECONDS = 30.0  # the most work that a power cut can cost
 SHARD_BYTES = 256 << 20
@@ -150,7 +151,7 @@ class StoreWriter:
         """An empty buffer to collect one video in."""
         return SequenceBuffer(self.dtype, self.folder)
 
-    def add(self, video: str, sequence: SequenceBuffer, source: Source) -> None:
+    def add(self, video: str, sequence: SequenceBuffer, source: SourceFile) -> None:
         """Add the sequence of a video and empty its buffer; it is safe on disk after the next commit.
 
         Raises:
@@ -184,7 +185,7 @@ class _Shard:
         self._folder = folder
         self._born = time.monotonic()
         self._bytes = 0
-        self._rows: list[tuple[str, Source]] = []
+        self._rows: list[tuple[str, SourceFile]] = []
         self._steps: list[tuple[list[float], list[int]]] = []
         self._longest = 0
         self._dtype = dtype
@@ -215,7 +216,7 @@ class _Shard:
         """Steps of all rows, padding included, if a row of so many ``steps`` were added."""
         return (len(self._rows) + 1) * max(steps, self._longest)
 
-    def add(self, video: str, sequence: SequenceBuffer, source: Source) -> None:
+    def add(self, video: str, sequence: SequenceBuffer, source: SourceFile) -> None:
         steps, row, at = len(sequence), len(self._rows), 0
         try:
             for block in sequence.blocks():
@@ -282,7 +283,7 @@ class _Shard:
         text = h5py.string_dtype("utf-8")
         names = [video.encode("utf-8", "surrogateescape") for video, _ in self._rows]
         self._file.create_dataset("video", data=np.array(names, dtype=object), dtype=text)
-        for item in fields(Source):
+        for item in fields(SourceFile):
             facts = [getattr(source, item.name) for _, source in self._rows]
             kind = text if item.type == "str" else None
             self._file.create_dataset(f"source/{item.name}", data=facts, dtype=kind)

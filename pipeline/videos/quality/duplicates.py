@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.videos.catalog.catalog import Video
-from pipeline.videos.quality.checks import Problem, VideoFacts
+from pipeline.videos.quality.problems import Problem, VideoFacts
 
 _ALIKE = 0.95  # correlation of what moves
 _CLOSE = 12.0  # of 255: mean difference of what stands still, brightness set aside
