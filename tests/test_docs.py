@@ -87,6 +87,18 @@ def test_every_folder_of_the_package_has_its_line():
     assert rooms - set(named) == set()
 
 
+def test_what_is_to_be_changed_is_in_the_files_of_its_row():
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition("## To add X, change Y")[2]
+    rows = [line.split("|")[1:4] for line in table.splitlines() if line.startswith("| ") and "`" in line]
+    assert len(rows) >= 10
+    for thing, change, tests in rows:
+        files = [ROOT / name for name in PATH.findall(change) if "." in name]
+        text = "".join(path.read_text() for path in files)
+        gone = [name for name in re.findall(r"`(_?[A-Za-z]\w*)(?:\(.*?\))?`", change) if name not in text]
+        assert gone == [], thing
+        assert PATH.findall(tests), thing
+
+
 @pages
 def test_every_link_leads_somewhere(page):
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)|src=\"([^\"]+)\"", page.read_text())
