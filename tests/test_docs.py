@@ -63,7 +63,7 @@ def test_every_command_has_its_paragraph_and_the_options_named_in_it():
     assert set(paragraphs) == set(VERBS)
     for verb, paragraph in paragraphs.items():
         assert paragraph.startswith(f"`scripts/{VERBS[verb][0].rpartition('.')[2]}.py`. "), verb
-        named = {word for span in re.findall(r"`([^`]+)`", paragraph) for word in re.findall(r"^--[a-z][\w-]*", span)}
+        named = {word for span in code_of(paragraph) for word in re.findall(r"^--[a-z][\w-]*", span)}
         assert named <= options(verb), f"{verb}: {named - options(verb)}"
 
 
