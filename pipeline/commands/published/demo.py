@@ -100,14 +100,17 @@ def _extract(commands: _Commands, data: Path, features: Path, weights: str) -> N
 def _conclude(commands: _Commands, out: Path, video: Path, yours: Path, seconds: float) -> None:
     print(f"\nDone in {seconds:.0f} s. The commands, to be repeated on other videos:\n")
     print("\n".join(f"  {line}" for line in commands.done))
+    where = {
+        out / "checkpoint" / "report.html": "how the training went, and where the model fails: open it in a browser",
+        out / "player.html": f"{video.name} with its labels over time; a click seeks",
+        out / "result.avi": "the same with the labels drawn on every frame",
+        out / "features": "the feature sequences; cached, so that a second run is quick",
+        out / "data_file.csv": "the videos, counted",
+    }
+    width = max(len(str(path)) for path in where)
+    print("\nWhat is where:")
+    print("\n".join(f"  {path!s:{width}}  {what}" for path, what in where.items()))
     print(f"""
-What is where:
-  {out / "checkpoint" / "report.html"}    how the training went, and where the model fails: open it in a browser
-  {out / "player.html"}                {video.name} with its labels over time; a click seeks
-  {out / "result.avi"}                 the same with the labels drawn on every frame
-  {out / "features"}                   the feature sequences; cached, so that a second run is quick
-  {out / "data_file.csv"}              the videos, counted
-
 For videos of your own in {yours}/<Class>/:
   video-pipeline extract {shlex.quote(str(yours))} --out features/mine
   video-pipeline train features/mine --out checkpoints/mine
