@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.cli import command
+from pipeline.cli.fields import add_options, from_args
 from pipeline.cli.parser import Parser
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.network.engines.choose import ENGINES, PRECISIONS
@@ -29,7 +30,7 @@ from pipeline.files.tables import plural
 from pipeline.files.timestamps import format_time
 from pipeline.inference.apart import TIMEOUT
 from pipeline.inference.classifier import Classifier, ClassifySpec
-from pipeline.inference.drawing.overlay import STYLES, Overlay
+from pipeline.inference.drawing.overlay import Overlay
 from pipeline.inference.folder_run import PREDICTIONS_FILE, FolderProgress, FolderRun
 from pipeline.inference.live.live_classify import LivePrediction
 from pipeline.inference.live.source import LiveSource, is_live, live_line, run_live
@@ -43,7 +44,6 @@ from pipeline.videos.catalog.catalog import open_catalog
 from pipeline.videos.catalog.failures import FAILURES_FILE
 from pipeline.videos.media import open_video
 from pipeline.videos.media.image_folder import holds_frames
-from pipeline.videos.media.writer import AVI_CODECS
 
 _MOST_LINES = 20  # segments on the terminal
 
@@ -130,17 +130,8 @@ def _default_video(args: argparse.Namespace) -> Path:
 
 
 def _outputs(args: argparse.Namespace, default: Path | None) -> Outputs:
-    return Outputs(
-        video=None if args.frames == "none" else args.output or default,
-        json=args.json,
-        csv=args.csv,
-        segments=args.segments,
-        srt=args.srt,
-        html=args.html,
-        style=args.style,
-        fps=args.fps,
-        codec=args.codec,
-    )
+    video = None if args.frames == "none" else args.output or default
+    return from_args(Outputs, args, video=video)
 
 
 def _highlights(args: argparse.Namespace) -> list[Highlights]:
@@ -362,21 +353,15 @@ def parser() -> Parser:
         metavar="P",
         help='below this probability the label is "unknown" (default: as trained)',
     )
-    output = made.add_argument_group("what is written (for many videos: the names of files in OUT/<video>/)")
+    written = "what is written (for many videos: the names of files in OUT/<video>/)"
+    output = made.group(written)
     output.add_argument(
         "--output", type=Path, help=".avi, .mp4, .mkv, .mov or .gif with labels drawn (default for a file: result.avi)"
     )
     output.add_argument("--overwrite", action="store_true", help="replace files that are there")
     output.add_argument("--frames", choices=("all", "none"), default="all", help="none: write no video, only the data")
-    output.add_argument("--style", choices=STYLES, default="bars", help="of the drawing")
-    output.add_argument("--fps", type=float, help="frames per second of the output (default: as the video)")
-    output.add_argument("--codec", choices=AVI_CODECS, default="xvid", help="of .avi files")
     output.add_argument("--probabilities", action="store_true", help="print every class with its probability")
-    output.add_argument("--json", type=Path, help="the prediction with its windows and segments")
-    output.add_argument("--csv", type=Path, help="a row for each frame: frame, time, label, probabilities")
-    output.add_argument("--segments", type=Path, help="a row for each segment: start, end, label, probability")
-    output.add_argument("--srt", type=Path, help="the segments as subtitles")
-    output.add_argument("--html", type=Path, help="a page with the video, timeline and curves; needs no server")
+    add_options(made, Outputs, group=written, leave_out=["video"])
     clips = made.add_argument_group("clips from the prediction (one file)")
     clips.add_argument("--cut", action="append", default=[], metavar="LABEL", help="write its segments as files")
     clips.add_argument("--cut-out", action="append", default=[], metavar="LABEL", help="write all but its segments")
