@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pipeline.errors import UserError, VideoError
-from pipeline.extraction.features.decode_task import CHANGED, DecoderPool
-from pipeline.extraction.features.expectation import FrameCountEstimate
-from pipeline.extraction.features.stream import Collector, ExtractionProgress, NetworkCall
+from pipeline.extraction.features.decode_task import CHANGED, DecodeSpec, decode_videos
+from pipeline.extraction.features.stream import Decoded, NetworkCall, feature_stream
+from pipeline.extraction.jobs.expectation import FrameCountEstimate
 from pipeline.extraction.jobs.plan import Plan, make_plan
+from pipeline.extraction.jobs.progress import ExtractionProgress
+from pipeline.extraction.jobs.write_sequences import write_sequences
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.shard_writer import SHARD_SECONDS, StoreWriter
 from pipeline.extraction.store.store import CATALOG_FILE, FeatureStore
 from pipeline.parallel.machine import processors
+from pipeline.parallel.workers import WorkerPool
 from pipeline.videos.catalog.catalog import Catalog, Video
 from pipeline.videos.catalog.catalog_table import CHOICES, FACTS, TableChanges, update_catalog
 from pipeline.videos.catalog.failures import FAILURES_FILE, FailureLog
@@ -90,18 +93,34 @@ class ExtractionSpec:
         """The number of decoder processes."""
         return self.workers or processors()
 
-    def decode(self, videos: Iterable[Video], recipe: Recipe) -> DecoderPool:
+    def decode(self, videos: Iterable[Video], recipe: Recipe) -> WorkerPool[Video]:
         """Decoder processes for some videos; they start when the pool's block is entered."""
-        jobs = [(video, video.path) for video in videos]
-        return DecoderPool(jobs, recipe, workers=self.decoders, timeout=self.timeout)
+        sampling = Sampling.parse(recipe.sampling)
+        return decode_videos(
+            [(video, video.path, sampling) for video in videos],
+            DecodeSpec((recipe,), identify=True, check_reuse=True),
+            workers=self.decoders,
+            timeout=self.timeout,
+        )
+
+    def extract(
+        self,
+        decoded: Decoded[Video],
+        network: NetworkCall,
+        writer: StoreWriter,
+        *,
+        progress: ExtractionProgress,
+        fail: Callable[[Video, VideoError], None],
+        show: Callable[[ExtractionProgress], None] = lambda progress: None,
+    ) -> None:
+        """Compute the features of decoded videos and write them; see `write_sequences`."""
+        progress.batch = self.batch or getattr(network, "batch", _BATCH)
+        events = feature_stream(decoded, [network], batch=progress.batch, meter=progress)
+        write_sequences(events, writer, progress=progress, fail=fail, show=show)
 
     def write(self, folder: Path, recipe: Recipe, provenance: dict[str, str]) -> StoreWriter:
         """A writer of sequences into a store; ``provenance`` are facts to keep with each shard."""
         return StoreWriter(folder, recipe, dtype=self.dtype, provenance=provenance, commit_every=self.commit_every)
-
-    def batch_of(self, network: NetworkCall) -> int:
-        """Pictures in one call of ``network``."""
-        return self.batch or getattr(network, "batch", _BATCH)
 
 
 class Extraction:
@@ -150,13 +169,13 @@ class Extraction:
         self.table_changes = self.write_catalog()
         return self.plan
 
-    def decode(self) -> DecoderPool:
+    def decode(self) -> WorkerPool[Video]:
         """Decoder processes for what is to be extracted; they start when the pool's block is entered."""
         return self.spec.decode(self.plan.extract, self.recipe)
 
     def run(
         self,
-        pool: DecoderPool,
+        pool: Decoded[Video],
         network: NetworkCall,
         provenance: dict[str, str],
         show: Callable[[ExtractionProgress], None] = lambda progress: None,
@@ -173,10 +192,9 @@ class Extraction:
             OSError: the disk is full; what is done is kept.
         """
         self.progress.began = time.monotonic()
-        batch = self.spec.batch_of(network)
         try:
             with self.spec.write(self.folder, self.recipe, provenance) as writer:
-                Collector(writer, network, batch, progress=self.progress, fail=self.fail, show=show).collect(pool)
+                self.spec.extract(pool, network, writer, progress=self.progress, fail=self.fail, show=show)
             self.copy_known(show)
         finally:
             self.write_catalog()
