@@ -34,7 +34,7 @@ def test_what_is_done_is_passed_over_until_something_changes(data, tmp_path):
     assert (runner := run(data, out, said)).passed == 2
     # Another setting changes the table, and so what the split reads.
     assert (runner := run(data, out, said, limit=1)).ran == 2
-    assert "b.mp4" not in (out / "split.csv").read_text()
+    assert "b.mp4" not in (out / "table.csv").read_text()
     # A result that is gone is made again; what it reads is unchanged, so the first command is not.
     (out / "split.csv").unlink()
     runner = run(data, out, said, limit=1)
