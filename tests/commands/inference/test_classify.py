@@ -111,7 +111,7 @@ def test_wrong_inputs_are_one_line(checkpoint, movie, tmp_path, capsys):  # noqa
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("no video")
     for folder, video, line in (
-        (tmp_path, movie, "is no checkpoint"),
+        (tmp_path, movie, "is not a checkpoint"),
         (checkpoint, tmp_path / "missing.mp4", "the file does not exist"),
         (checkpoint, tmp_path / "empty.mp4", "the file is empty (0 bytes)"),
         (checkpoint, tmp_path / "text.mp4", "not a readable media file"),
@@ -143,7 +143,7 @@ def test_a_page_beside_its_video(checkpoint, movie, tmp_path, capsys):  # noqa: 
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["player.html", "player.mp4"]
     assert 'src="./player.mp4"' in (tmp_path / "out" / "player.html").read_text()
     assert run(checkpoint, movie, "--html", movie.with_suffix(".html")) == 0
-    assert 'src="./movie-2.mp4"' in movie.with_suffix(".html").read_text()
+    assert 'src="./movie.labelled.mp4"' in movie.with_suffix(".html").read_text()
     avi = write_pieces(tmp_path / "a.avi", [(0, 10)], kind="mpeg4_avi")
     assert run(checkpoint, avi, "--html", tmp_path / "p.html", "--no-video") == 2
     assert "browsers play neither a.avi (mpeg4) nor another file" in capsys.readouterr().err
