@@ -83,7 +83,7 @@ def test_the_same_answers_from_store_file_and_exported_model(checkpoint, store, 
         from_store = {row["video"]: float(row["p(left)"]) for row in csv.DictReader(file)}
     movie = "left/1.mp4"
     out = tmp_path / "answer.json"
-    files = ["--frames", "none", "--json", str(out), "--quiet"]
+    files = ["--no-video", "--json", str(out), "--quiet"]
     assert classify.main([str(checkpoint), str(movies / movie), *files]) == 0
     window = json.loads(out.read_text())["windows"][0]
     assert window["probabilities"]["left"] == pytest.approx(from_store[movie], abs=1e-3)
@@ -108,7 +108,7 @@ def test_long_videos_are_read_in_windows_of_frames(checkpoint, movies, tmp_path)
         draw=lambda number, width, height: square(number, width=width, height=height, step=4),
     )
     out = tmp_path / "answer.json"
-    assert classify.main([str(checkpoint), str(movie), "--frames", "none", "--json", str(out), "--quiet"]) == 0
+    assert classify.main([str(checkpoint), str(movie), "--no-video", "--json", str(out), "--quiet"]) == 0
     answer = json.loads(out.read_text())
     assert len(answer["windows"]) > 10
     assert answer["segments"][-1]["end"] == pytest.approx(200 / 12, abs=0.2)
