@@ -13,10 +13,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-# Grey levels. InceptionV3 at 299 px, every frame of six clips of static cameras: share that reuses a feature, and its
-# cosine to the true one on average and at worst: 0.5: 0.28, 0.9988, 0.9968; 1: 0.39, 0.9977, 0.9863; 2: 0.60, 0.9908,
-# 0.9579; 3: 0.75, 0.9852, 0.9206.
-DEFAULT = 1.0
 _CHECK_FIRST, _CHECK_EVERY = 4, 32  # of the frames of a video that reuse a feature
 
 FRESH, REUSED, CHECKED = 0, 1, 2

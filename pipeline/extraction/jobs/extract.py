@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.features.decode_task import CHANGED, DecodeSpec, decode_videos
@@ -27,7 +29,31 @@ from pipeline.videos.catalog.failures import FAILURES_FILE, FailureLog
 from pipeline.videos.catalog.source_file import stat_video
 from pipeline.videos.media.sampling import Sampling
 
+Dtype = Literal["float16", "float32"]
 _BATCH = 32  # pictures for a network that has no opinion, such as a plain function
+
+
+class Worker(NamedTuple):
+    """Which of several machines this is, that share the work; written and read as ``1/4``."""
+
+    number: int = 1
+    """From 1."""
+    of: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Worker:
+        """Read ``1/4``.
+
+        Raises:
+            UserError: the text is something else.
+        """
+        match = re.fullmatch(r"(\d+)/(\d+)", text)
+        if not match:
+            raise UserError(f"{text!r} is not I/N, such as 1/4")
+        return cls(int(match[1]), int(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
 
 
 @dataclass(frozen=True)
@@ -35,23 +61,23 @@ class ExtractionSpec:
     """Choices of a run that do not change the features."""
 
     batch: int = 0
-    """Pictures in one call of the network; 0 for as many as the network itself takes."""
-    dtype: str = "float16"
-    """How features are stored: float16 or float32; pictures are uint8 in any case."""
+    """Images in one call of the network; 0 for as many as fit into the free memory."""
+    dtype: Dtype = "float16"
+    """Of the stored features; images are uint8 in any case."""
     workers: int = 0
     """Decoder processes; 0 for one per processor."""
     timeout: float = 60.0
-    """Seconds of silence after which a decoder is taken for hanging."""
+    """Seconds without a sign of life that a video may take."""
     retry_failed: bool = False
     """Try again what failed before."""
     commit_every: float = SHARD_SECONDS
     """Seconds of work that a power cut may cost."""
-    worker: tuple[int, int] = (1, 1)
-    """(i, n): the i-th of n machines that share the work, from 1."""
+    worker: Worker = field(default=Worker(), metadata={"metavar": "I/N"})
+    """This machine is the I-th of N that share the work."""
 
     def __post_init__(self) -> None:
         if self.batch < 0:
-            raise UserError(f"`batch={self.batch}`: expected at least 1 picture")
+            raise UserError(f"`batch={self.batch}`: expected 1 or more images, or 0 for as many as fit")
         if self.workers < 0:
             raise UserError(f"`workers={self.workers}`: expected 1 or more, or 0 for one per processor")
         if not self.timeout > 0:
@@ -60,7 +86,7 @@ class ExtractionSpec:
             raise UserError(f"`commit_every={self.commit_every:g}`: expected seconds, 0 or more")
         i, n = self.worker
         if not 1 <= i <= n:
-            raise UserError(f"`worker={i}/{n}`: expected i/n with i from 1 to n, such as 1/{max(n, 2)}")
+            raise UserError(f"`worker={i}/{n}`: expected I/N with I from 1 to N, such as 1/{max(n, 2)}")
 
     @property
     def decoders(self) -> int:
@@ -228,4 +254,5 @@ class Extraction:
             entry = entries.get(video.name)
             rows.append(video.counted(entry.source) if entry is not None else video)
         replaced = FACTS if self._catalog.table is None else (*FACTS, *CHOICES)
-        return update_catalog(rows, self.folder / CATALOG_FILE, replaced)
+        renamed = {video.name: entry.video for video, entry, _ in self.plan.copies}
+        return update_catalog(rows, self.folder / CATALOG_FILE, replaced, renamed=renamed)
