@@ -190,7 +190,7 @@ def _say_segments(say: Say, prediction: VideoPrediction) -> None:
 def _folder(args: argparse.Namespace, spec: ClassifySpec) -> int:
     _refuse(args, "many videos", ("probabilities", "cut", "cut_out", "show", "seconds"))
     if args.out is None:
-        raise UserError("many videos need a folder for the answers; add --out results")
+        raise UserError("many videos need a folder for the predictions; add --out results")
     say = command.say(args.quiet)
     catalog = open_catalog(args.video)
     outputs = _outputs(args, _default_video(args) if args.html else None)
