@@ -24,12 +24,10 @@ from pipeline.videos.catalog.catalog import open_catalog
 
 
 def seconds_of(script: str, *arguments: str, out: Path) -> float:
-    """How long a command takes that fills an empty folder."""
+    """How long a command takes that fills an empty folder, whose name its last option takes."""
     shutil.rmtree(out, ignore_errors=True)
     began = time.perf_counter()
-    subprocess.run(
-        [sys.executable, f"scripts/{script}.py", *arguments, "--out", str(out), "--quiet"], check=True, cwd=ROOT
-    )
+    subprocess.run([sys.executable, f"scripts/{script}.py", *arguments, str(out), "--quiet"], check=True, cwd=ROOT)
     return time.perf_counter() - began
 
 
@@ -50,9 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         make_checkpoint(folder / "checkpoint", "inceptionv3", same[1], "uniform:20", 20)
         took: dict[str, list[float]] = {"extract_features": [], "classify": []}
         for _ in range(args.repeat):
-            took["extract_features"].append(seconds_of("extract_features", videos, *same, out=folder / "store"))
+            words = (videos, *same)
+            took["extract_features"].append(seconds_of("extract_features", *words, "--out", out=folder / "store"))
             took["classify"].append(
-                seconds_of("classify", str(folder / "checkpoint"), videos, *same, out=folder / "out")
+                seconds_of("classify", str(folder / "checkpoint"), *words, "--output", out=folder / "out")
             )
     for script, seconds in took.items():
         print(f"{script:16} {min(seconds):7.1f} s for {count} videos (best of {args.repeat})")

@@ -29,7 +29,8 @@ from pipeline.cli import command
 from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
-from pipeline.inference.classifier import Classifier, ClassifySpec
+from pipeline.inference.classifier import Classifier
+from pipeline.inference.classify_spec import ClassifySpec
 from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.inference.timeline.smoothing import Smoothing
 from pipeline.training.data.windows import WindowSpec

@@ -108,7 +108,8 @@ def speed(args: argparse.Namespace, folder: Path) -> None:
         make_video(video, SIZE, args.seconds, FPS)
     else:
         join_clips(video, args.clips, SIZE, args.seconds, FPS)
-    from pipeline.inference.classifier import Classifier, ClassifySpec
+    from pipeline.inference.classifier import Classifier
+    from pipeline.inference.classify_spec import ClassifySpec
     from pipeline.inference.drawing.render import render_video
     from pipeline.parallel.pipelined import pipelined
 
