@@ -57,7 +57,7 @@ def read_previews(videos: Sequence[Video], *, workers: int = 2, timeout: float =
 
 def _read_strip(heartbeat: Heartbeat, path: Path, budget: int) -> Iterator[tuple[VideoInfo, bytes]]:
     """The best strip of at most ``budget`` bytes, or the smallest one."""
-    with open_video(path, threads=1, alive=heartbeat) as reader:
+    with open_video(path, threads=1, heartbeat=heartbeat) as reader:
         try:
             images = _images(reader)
         except FramesMissing:
