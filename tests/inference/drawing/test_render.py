@@ -116,7 +116,7 @@ def test_an_output_that_cannot_be_written(untrained, tmp_path):
     source = write_video(tmp_path / "in.mp4", frames=5)
     prediction = untrained.classify(source)
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="is no folder"):
+    with pytest.raises(UserError, match="is not a folder"):
         render_video(prediction, tmp_path / "file" / "out.avi")
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["file", "in.mp4"]
 
