@@ -17,7 +17,8 @@ from pathlib import Path
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.features.stream import Opened
 from pipeline.extraction.store.store import Entry, FeatureStore
-from pipeline.files.tables import plural, write_table
+from pipeline.files.tables import write_table
+from pipeline.files.text import plural
 from pipeline.inference.classifier import Classifier, ClassifySpec
 from pipeline.inference.outputs.outputs import Outputs
 from pipeline.inference.stored_features import StoredFeatures
@@ -191,7 +192,7 @@ class FolderRun:
                     self.progress.done += 1
                 show(self.progress)
         self._write_rows()
-        self._log.keep_only(failing)  # what failed once and works now is no failure
+        self._log.keep_only(failing)  # what failed once and works now is not a failure
         return self.progress
 
     def _in_store(self, todo: Sequence[Job]) -> dict[Job, Entry]:

@@ -22,7 +22,7 @@ from typing import Any
 
 from pipeline.cli.parser import Parser, nearest
 from pipeline.errors import UserError
-from pipeline.files.yaml_file import read_yaml
+from pipeline.files.text import read_yaml
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 PLACES = ("data", "out", "weights", "video", "configs")
@@ -182,4 +182,4 @@ def _split(text: str, where: str) -> list[str]:
     try:
         return shlex.split(text)
     except ValueError as error:
-        raise UserError(f"{where}: {text!r} is no command line ({error})") from None
+        raise UserError(f"{where}: {text!r} is not a command line ({error})") from None

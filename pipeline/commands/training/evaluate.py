@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             refuse_existing(args.out / name, overwrite=args.overwrite)
 
     # Keras takes seconds to import; --help must not wait for it.
-    from pipeline.parallel.memory import parse_memory
+    from pipeline.files.text import parse_memory
     from pipeline.training.checkpoint import Checkpoint
     from pipeline.training.data.splits import groups_of
     from pipeline.training.evaluation.metrics import confusion, measure, report_text
@@ -83,8 +83,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         of_those = f", {right.mean():.3f} of them right" if len(right) else ""
         say(f"at least {checkpoint.abstain_below:g} sure: {sure.mean():.3f} of the videos{of_those}")
     low, high = figures["interval"]
+    which = "videos" if args.split == "all" else f"{args.split} videos"
     say(
-        f"{args.checkpoint} on {figures['videos']} {args.split} videos: accuracy {figures['accuracy']:.3f} "
+        f"{args.checkpoint} on {figures['videos']} {which}: accuracy {figures['accuracy']:.3f} "
         f"(95 % {low:.3f} to {high:.3f}), balanced {figures['balanced_accuracy']:.3f}, "
         f"log loss {figures['log_loss']:.3f}, ECE {figures['ece']:.3f}"
     )

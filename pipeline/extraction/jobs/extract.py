@@ -30,7 +30,7 @@ from pipeline.videos.catalog.source_file import SourceFile
 from pipeline.videos.media.sampling import Sampling
 
 Dtype = Literal["float16", "float32"]
-_BATCH = 32  # pictures for a network that has no opinion, such as a plain function
+_BATCH = 32  # images for a network that has no opinion, such as a plain function
 
 
 class Worker(NamedTuple):
@@ -67,7 +67,7 @@ class ExtractionSpec:
     workers: int = 0
     """Decoder processes; 0 for one per processor."""
     timeout: float = 60.0
-    """Seconds without a sign of life that a video may take."""
+    """Seconds without a sign of life until a video is given up."""
     retry_failed: bool = False
     """Try again what failed before."""
     commit_every: float = SHARD_SECONDS

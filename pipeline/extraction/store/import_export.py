@@ -15,7 +15,8 @@ from pipeline.extraction.store.folder import check_place
 from pipeline.extraction.store.shard_writer import StoreWriter, chunking
 from pipeline.extraction.store.store import CATALOG_FILE, FeatureStore
 from pipeline.files.atomic import atomic_write
-from pipeline.files.tables import natural_key, read_numbered
+from pipeline.files.tables import read_numbered
+from pipeline.files.text import natural_key
 from pipeline.videos.catalog.catalog import Video, read_split
 from pipeline.videos.catalog.catalog_table import CHOICES, FACTS, update_catalog
 from pipeline.videos.catalog.source_file import SourceFile, sha256
@@ -107,7 +108,7 @@ def import_features(
 
 def _read_labels(folder: Path, labels: Path) -> list[Video]:
     if not folder.is_dir():
-        raise UserError(f"{folder} is no folder; expected a folder of .npy files")
+        raise UserError(f"{folder} is not a folder; expected a folder of .npy files")
     rows = read_numbered(labels)
     if not rows or not {"file", "label"} <= set(rows[0][1]):
         raise UserError(f"{labels} needs the columns file,label (and may have split,group) and at least one row")

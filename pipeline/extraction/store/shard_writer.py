@@ -38,7 +38,7 @@ class SequenceBuffer:
     """The features of one video while they arrive: in memory, and beyond 32 MiB in an unnamed file.
 
     Args:
-        dtype: float16, float32 or, for pictures, uint8, as stored.
+        dtype: float16, float32 or, for images, uint8, as stored.
         folder: where the unnamed file goes.
     """
 
@@ -56,7 +56,7 @@ class SequenceBuffer:
         return len(self.frames)
 
     def append(self, features: np.ndarray, times: list[float], frames: list[int]) -> None:
-        """Add steps: ``(k, D)`` features, or ``(k, H, W, 3)`` pictures, with the times in seconds and numbers of
+        """Add steps: ``(k, D)`` features, or ``(k, H, W, 3)`` images, with the times in seconds and numbers of
         their frames.
 
         Raises:
@@ -113,7 +113,7 @@ class StoreWriter:
     Args:
         folder: the store.
         recipe: what makes the features.
-        dtype: ``float16`` or ``float32``; the pictures of a frame cache are ``uint8`` whatever is asked for.
+        dtype: ``float16`` or ``float32``; the images of a frame cache are ``uint8`` whatever is asked for.
         provenance: further facts to keep with each shard, such as the precision.
         weights: where the weights with the recipe's digest came from; None where no network takes part.
         commit_every: seconds after which what was added is committed, at the latest.
@@ -292,7 +292,7 @@ class _Shard:
 def chunking(shape: tuple[int, ...], steps: int) -> dict[str, Any]:
     """How HDF5 lays out the steps of a video, each of ``shape``: padding that was never written takes no room.
 
-    Feature vectors lie together by a few steps and read in one go. Pictures are read singly and shrink when they are
+    Feature vectors lie together by a few steps and read in one go. Images are read singly and shrink when they are
     compressed: to 0.8 by LZF and to 0.65 by gzip, which reads half as fast (112x112, clips of films and of people).
     """
     if len(shape) == 1:

@@ -3,7 +3,7 @@
 Each shard is one HDF5 file that never changes once it has its name:
 
     features (n, T, D)   float16 or float32; rows padded with zeros at the end
-             (n, T, H, W, 3)   uint8 pictures instead, in a frame cache; compressed (LZF), each by itself
+             (n, T, H, W, 3)   uint8 images instead, in a frame cache; compressed (LZF), each by itself
     mask     (n, T)      bool, True where a step is real
     times    (n, T)      float64, seconds after the first frame of the video
     frames   (n, T)      int64, frame numbers
@@ -78,7 +78,7 @@ class FeatureStore:
         sampling: read it as if it had been extracted by this sparser sampling; no video is touched for it.
 
     Raises:
-        UserError: the folder is no store, was written by a newer version, or does not hold the frames that
+        UserError: the folder is not a store, was written by a newer version, or does not hold the frames that
             ``sampling`` picks.
     """
 
@@ -139,7 +139,7 @@ class FeatureStore:
 
     @functools.cached_property
     def precision(self) -> str:
-        """The arithmetic that the features were computed in, such as ``bfloat16``; several are joined by commas."""
+        """The precision that the features were computed in, such as ``bfloat16``; several are joined by commas."""
         found = set()
         for path in sorted(self.folder.glob(SHARDS)):
             with h5py.File(path, "r") as shard:
@@ -251,7 +251,7 @@ def read_recipe_file(folder: Path) -> dict:
         if found == FORMAT:
             content["recipe"], content["weights"]
     except FileNotFoundError:
-        raise UserError(f"{folder} is no feature store ({RECIPE_FILE} is missing)") from None
+        raise UserError(f"{folder} is not a feature store ({RECIPE_FILE} is missing)") from None
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise UserError(f"{path} cannot be read ({' '.join(str(error).split())})") from None
     if found != FORMAT:

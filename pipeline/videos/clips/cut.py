@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pipeline.errors import UserError, VideoError
 from pipeline.files.atomic import put_in_place, scratch_folder
-from pipeline.files.sizes import parse_size
+from pipeline.files.text import parse_size
 from pipeline.videos.catalog.clip_origins import read_origins, record_origins
 from pipeline.videos.clips.plan import Clip
 from pipeline.videos.media import open_video
@@ -194,7 +194,7 @@ def _cut_run(
     size = (run[0].recording.width, run[0].recording.height)
     if encoding.size is None and min(size) < 2:
         small = VideoError(
-            "cut", f"a picture of {size[0]}x{size[1]} pixels is too small for H.264; choose a larger size"
+            "cut", f"an image of {size[0]}x{size[1]} pixels is too small for H.264; choose a larger size"
         )
         for clip in run:
             done(CutResult(clip, small))

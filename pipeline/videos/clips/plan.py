@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import UserError, VideoError
-from pipeline.files.timestamps import format_time
+from pipeline.files.text import format_time
 from pipeline.parallel.worker_process import Heartbeat
 from pipeline.parallel.workers import TIMEOUT, run_each
 from pipeline.videos.catalog.clip_origins import ClipOrigin, read_origins, recording_id

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from pipeline.errors import VideoError
-from pipeline.files.tables import natural_key
+from pipeline.files.text import natural_key
 from pipeline.videos.media.frame import Frame, FramesMissing, Reader, VideoInfo
 from pipeline.videos.media.regular_file import stat_regular
 

@@ -13,7 +13,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from pipeline.errors import VideoError
-from pipeline.files.timestamps import parse_time
+from pipeline.files.text import parse_time
 from pipeline.parallel.worker_process import Heartbeat
 from pipeline.videos.catalog.source_file import SourceFile, sha256
 from pipeline.videos.media.frame import VideoInfo

@@ -136,7 +136,7 @@ def test_a_damaged_recipe_file_is_one_line(tmp_path, content):
 
 
 def test_no_store_is_one_line(tmp_path):
-    with pytest.raises(UserError, match="is no feature store"):
+    with pytest.raises(UserError, match="is not a feature store"):
         FeatureStore(tmp_path / "nowhere")
 
 

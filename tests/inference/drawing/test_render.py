@@ -85,7 +85,7 @@ def test_a_clip_cut_off_in_the_middle(untrained, tmp_path):
     prediction = untrained.classify(source)
     written, _ = render_video(prediction, tmp_path / "out.avi", style="none")
     assert 5 < written < 60
-    # The last packet is cut in two, and its picture is what the decoder makes of one half.
+    # The last packet is cut in two, and its image is what the decoder makes of one half.
     assert numbers(tmp_path / "out.avi")[:-1] == list(range(written - 1))
     assert len(prediction.labels) == written
 
