@@ -1,7 +1,5 @@
 """Seconds per epoch of stage two on TensorFlow and on JAX against plain Keras `fit` on arrays on TensorFlow.
 
-    python -m benchmarks.training_speed
-
 594 windows of 20 x 2048 in 5 classes, GRU(16) -> GRU(8), batch 32, Adam: the training of
 https://keras.io/examples/vision/video_classification/. Each training is a process of its own, because a process has
 one backend; they take turns. The fastest epoch of each counts, because other programs on the machine only ever make
@@ -10,37 +8,28 @@ an epoch slower; medians are printed beside it. The first epoch of each training
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
-import json
-import os
-import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import keras
 import numpy as np
 
+from benchmarks.measure import in_own_process, in_turn
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.feature_source import FeatureSource
 from pipeline.extraction.store.timesteps import LoadedSteps
 from pipeline.training.data.dataset import Dataset, windows_of
 from pipeline.training.data.windows import WindowSpec
-from pipeline.training.heads.registry import build_model, head_spec
-from pipeline.training.loop.fit import fit
-from pipeline.training.loop.schedule import Epoch
-from pipeline.training.loop.spec import TrainSpec
 from pipeline.videos.catalog.catalog import Video
 
-ROOT = Path(__file__).parents[1]
 ROWS, STEPS, DIMENSIONS, CLASSES, VALIDATION = 594, 20, 2048, 5, 100
 
-
-Row = tuple[float, float, float]  # seconds, training accuracy, validation accuracy
+Row = tuple[float, float]  # seconds and validation accuracy of an epoch
 
 
 def drawn_dataset() -> Dataset:
@@ -49,11 +38,9 @@ def drawn_dataset() -> Dataset:
     count = ROWS + VALIDATION
     labels = random.integers(0, CLASSES, count)
     steps = random.integers(8, STEPS + 1, count)
-    offsets = np.concatenate([[0], np.cumsum(steps)[:-1]])
     centres = random.normal(size=(CLASSES, DIMENSIONS)).astype(np.float32) * 0.15
-    features = np.maximum(
-        0, np.repeat(centres[labels], steps, axis=0) + random.normal(size=(steps.sum(), DIMENSIONS)) * 0.5
-    )
+    own = random.normal(size=(steps.sum(), DIMENSIONS)) * 0.5
+    features = np.maximum(0, np.repeat(centres[labels], steps, axis=0) + own)
     names = tuple(f"c{label}" for label in range(CLASSES))
     return Dataset(
         precision="",
@@ -66,19 +53,26 @@ def drawn_dataset() -> Dataset:
         durations=np.zeros(count),
         step_seconds=np.ones(count),
         features=LoadedSteps(features.astype(np.float16)),
-        offsets=offsets,
+        offsets=np.concatenate([[0], np.cumsum(steps)[:-1]]),
         left_out=Counter(),
         frames=np.arange(steps.sum()),
     )
 
 
-def plain(data: Dataset, epochs: int) -> list[Row]:
+def windows():
+    """The data set, and its windows for training and for validation."""
+    data, spec = drawn_dataset(), WindowSpec(STEPS)
+    return data, windows_of(data, np.arange(ROWS), spec), windows_of(data, np.arange(ROWS, len(data)), spec)
+
+
+def keras_fit(epochs: int) -> list[Row]:
     """A row for each epoch of `fit` on arrays, as usually written."""
-    spec = WindowSpec(STEPS)
-    (x, mask), (val_x, val_mask) = (
-        windows.gather(np.arange(len(windows)))
-        for windows in (windows_of(data, np.arange(ROWS), spec), windows_of(data, np.arange(ROWS, len(data)), spec))
-    )
+    import keras
+
+    from pipeline.training.heads.registry import build_model, head_spec
+
+    data, train, val = windows()
+    (x, mask), (val_x, val_mask) = (some.gather(np.arange(len(some))) for some in (train, val))
     x, val_x = x.astype(np.float32), val_x.astype(np.float32)
     keras.utils.set_random_seed(0)
     logits = build_model(head_spec("keras-example"), length=STEPS, shape=(DIMENSIONS,), classes=CLASSES)
@@ -93,7 +87,7 @@ def plain(data: Dataset, epochs: int) -> list[Row]:
             since[0] = time.perf_counter()
 
         def on_epoch_end(self, epoch, logs=None):
-            rows.append((time.perf_counter() - since[0], logs["accuracy"], logs["val_accuracy"]))
+            rows.append((time.perf_counter() - since[0], logs["val_accuracy"]))
 
     held = ([val_x, val_mask], data.labels[ROWS:])
     options = {"validation_data": held, "batch_size": 32, "epochs": epochs, "verbose": 0, "callbacks": [Clock()]}
@@ -101,66 +95,38 @@ def plain(data: Dataset, epochs: int) -> list[Row]:
     return rows
 
 
-def ours(data: Dataset, epochs: int) -> list[Row]:
+def ours(epochs: int) -> list[Row]:
     """The same of `pipeline.training.loop.fit.fit`."""
-    spec = WindowSpec(STEPS)
-    rows: list[Row] = []
+    from pipeline.training.heads.registry import head_spec
+    from pipeline.training.loop.fit import fit
+    from pipeline.training.loop.spec import TrainSpec
 
-    def on_epoch(epoch: Epoch) -> None:
-        rows.append((epoch.seconds, epoch.accuracy, epoch.val_accuracy))
-
-    train, val = windows_of(data, np.arange(ROWS), spec), windows_of(data, np.arange(ROWS, len(data)), spec)
-    fit(
-        data,
-        train,
-        val,
-        head_spec("keras-example"),
-        TrainSpec(epochs=epochs, patience=epochs, plateau=epochs),
-        on_epoch=on_epoch,
-    )
-    return rows
+    spec = TrainSpec(epochs=epochs, patience=epochs, plateau=epochs)
+    trained = fit(*windows(), head_spec("keras-example"), spec)
+    return [(epoch.seconds, epoch.val_accuracy) for epoch in trained.schedule.history]
 
 
-TRAININGS = {"fit": plain, "ours": ours}
-CONTESTANTS = {  # backend and training
-    "Keras fit, TensorFlow": ("tensorflow", "fit"),
-    "this project, TensorFlow": ("tensorflow", "ours"),
-    "this project, JAX": ("jax", "ours"),
+CONTESTANTS = {  # training and backend
+    "Keras fit, TensorFlow": (keras_fit, "tensorflow"),
+    "this project, TensorFlow": (ours, "tensorflow"),
+    "this project, JAX": (ours, "jax"),
 }
 
 
-def in_a_process(backend: str, training: str, epochs: int) -> list[Row]:
-    """The rows of a training in a process with this backend."""
-    line = [sys.executable, "-m", "benchmarks.training_speed", "--only", training, "--epochs", str(epochs)]
-    done = subprocess.run(
-        line,
-        cwd=ROOT,
-        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": backend},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return [tuple(row) for row in json.loads(done.stdout.splitlines()[-1])]
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__, "python -m benchmarks.training.speed")
     parser.add_argument("--epochs", type=int, default=10, help="of each training, at least 2")
     parser.add_argument("--rounds", type=int, default=3, help="how often the trainings take turns")
-    parser.add_argument("--only", choices=TRAININGS, help="one training in this process; prints its rows as JSON")
-    parser.add_argument("--verbose", action="store_true")
     args = parser.parse_args(argv)
-    if args.only:
-        print(json.dumps(TRAININGS[args.only](drawn_dataset(), args.epochs)))
-        return command.OK
     contestants = dict(CONTESTANTS)
     if importlib.util.find_spec("jax") is None:
         print("jax is not installed and is left out; pip install -r requirements-jax.txt")
         del contestants["this project, JAX"]
-    found: dict[str, list[list[Row]]] = {name: [] for name in contestants}
-    for _ in range(args.rounds):
-        for name, (backend, training) in contestants.items():
-            found[name].append(in_a_process(backend, training, args.epochs))
+    works = {
+        name: lambda t=training, b=backend: in_own_process(t, args.epochs, KERAS_BACKEND=b)
+        for name, (training, backend) in contestants.items()
+    }
+    found = in_turn(works, args.rounds)
     seconds = {name: [row[0] for rows in rounds for row in rows[1:]] for name, rounds in found.items()}
     theirs = next(iter(seconds.values()))
     for name, own in seconds.items():
@@ -170,7 +136,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{fastest:.2f} times as fast, {median:.2f} by medians"
         )
     for name, rounds in found.items():
-        print(f"{name:25} validation accuracy", *(f"{row[2]:.2f}" for row in rounds[0]))
+        print(f"{name:25} validation accuracy", *(f"{row[1]:.2f}" for row in rounds[0]))
     return command.OK
 
 
