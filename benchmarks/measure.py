@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,21 +198,18 @@ class Table:
     """A table that is printed row by row, since a row can take minutes.
 
     Args:
-        columns: the format of the values of each column by its title, such as ``8.2f``.
+        columns: the format of the values of each column by its title, from its width on, such as ``8.2f``.
     """
 
     def __init__(self, columns: Mapping[str, str]) -> None:
         self._formats = tuple(columns.values())
-        self._widths = tuple(max(len(title), len(format(0, form))) for title, form in columns.items())
-        self._print(columns)
+        self._widths = tuple(max(len(title), int(re.sub(r"\D.*", "", form))) for title, form in columns.items())
+        self._print(list(columns))
 
     def add(self, *values: float | str) -> None:
         """Print a row."""
-        self._print(
-            value if isinstance(value, str) else format(value, form)
-            for value, form in zip(values, self._formats, strict=True)
-        )
+        self._print([format(value, form) for value, form in zip(values, self._formats, strict=True)])
 
-    def _print(self, texts) -> None:
+    def _print(self, texts: Sequence[str]) -> None:
         cells = zip(texts, self._widths, strict=True)
         print("  ".join(text.rjust(width) for text, width in cells), flush=True)

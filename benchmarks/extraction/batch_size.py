@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     networks = {batch: network_of(*network, batch) for batch in args.batches}
     frames = max(args.batches)
     found = in_turn(
-        {f"{batch}": lambda b=batch, n=one: network_alone(n, n.size, b, frames) for batch, one in networks.items()},
+        {f"{batch}": partial(network_alone, one, one.size, batch, frames) for batch, one in networks.items()},
         args.rounds,
     )
     rates = {batch: statistics.median(found[f"{batch}"]) for batch in args.batches}

@@ -11,6 +11,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -58,8 +59,8 @@ def compare(store: FeatureStore, most: int, rounds: int) -> str:
 
     assert all(np.array_equal(one, other) for one, other in zip(decode_all(), read(), strict=True))
     images = sum(store.entries[video.name].steps for video in videos)
-    times = in_turn({work.__name__: lambda w=work: time_of(w).processor for work in (decode_all, read)}, rounds)
-    decoding, reading = map(statistics.median, times.values())
+    times = in_turn({work.__name__: partial(time_of, work) for work in (decode_all, read)}, rounds)
+    decoding, reading = (statistics.median(watch.processor for watch in watches) for watches in times.values())
     kept = sum(path.stat().st_size for path in store.folder.glob(SHARDS))
     raw = sum(entry.steps for entry in store.entries.values()) * int(np.prod(store.shape))
     return (

@@ -10,6 +10,7 @@ from __future__ import annotations
 import statistics
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         networks[f"openvino {INT8}"] = QuantisedBackbone(QuantisedNetwork.open(args.int8_from, ""))
     features = {name: network(images) for name, network in networks.items()}
     took = in_turn(
-        {name: lambda n=network: time_of(lambda: n(images)) for name, network in networks.items()}, args.batches
+        {name: partial(time_of, partial(network, images)) for name, network in networks.items()}, args.batches
     )
     for name, watches in took.items():
         rate = len(images) / statistics.median(watch.clock for watch in watches)

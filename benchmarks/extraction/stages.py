@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measure import random_images
-from pipeline.extraction.features.decode_task import DecoderPool, Frames
+from pipeline.extraction.features.decode_task import Images
 from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
@@ -32,11 +32,10 @@ def network_alone(network: Network, size: tuple[int, int], batch: int, frames: i
 def decoding_alone(catalog: Catalog, recipe: Recipe, spec: ExtractionSpec) -> float:
     """Hash, decode, crop and resize in the same decoder processes, and throw the images away."""
     frames, began = 0, time.perf_counter()
-    jobs = [(video, video.path) for video in catalog]
-    with DecoderPool(jobs, recipe, workers=spec.decoders, timeout=spec.timeout) as pool:
-        for arrived in pool.messages(1.0):
-            if arrived is not None and isinstance(arrived[1], Frames):
-                frames += len(arrived[1].numbers)
+    with spec.decode(catalog, recipe) as pool:
+        for arrived in pool.messages():
+            if arrived is not None and isinstance(arrived[1], Images):
+                frames += len(arrived[1].frames)
         return frames / (time.perf_counter() - began)
 
 

@@ -28,8 +28,10 @@ from pipeline.training.data.splits import make_split
 from pipeline.training.data.windows import WindowSpec
 
 # K counts steps here, since only the steps of the clips are in a store.
-WAYS = (("none", 0.0), ("mean:5", 0.0), ("mean:9", 0.0), ("centred:9", 0.0), ("median:9", 0.0))
-WAYS += (("none", 1.0), ("centred:9", 1.0))
+WAYS = (
+    *(("none", 0.0), ("mean:5", 0.0), ("mean:9", 0.0), ("centred:9", 0.0), ("median:9", 0.0)),
+    *(("none", 1.0), ("centred:9", 1.0)),
+)
 
 
 def lay_out(store: FeatureStore, clips: Sequence, classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -16,6 +16,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -37,8 +38,10 @@ from pipeline.videos.synthetic import draw_recordings
 CLASSES = ("Ball", "Bar", "Lamps")
 FPS, SIZE = 25.0, (480, 360)
 CLIP = 1.0  # seconds of a training clip
-WAYS = (("none", 0.0), ("mean:25", 0.0), ("centred:9", 0.0), ("median:9", 0.0), ("exponential:0.2", 0.0))
-WAYS += (("none", 1.0), ("centred:9", 1.0), ("centred:25", 1.0))
+WAYS = (
+    *(("none", 0.0), ("mean:25", 0.0), ("centred:9", 0.0), ("median:9", 0.0), ("exponential:0.2", 0.0)),
+    *(("none", 1.0), ("centred:9", 1.0), ("centred:25", 1.0)),
+)
 PIECES = (3.2, 6.4, 2.4, 5.0, 4.4, 7.6, 3.6, 2.8, 6.0, 4.0, 5.2, 3.0)  # seconds between hard cuts
 
 
@@ -134,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 )
                 table.add(stride, smooth, least, *measure(again, prediction, truth))
         works = {
-            f"{stride}": lambda s=stride: time_of(lambda: classifier.classify(movie, ClassifySpec(stride=s)))
+            f"{stride}": partial(time_of, partial(classifier.classify, movie, ClassifySpec(stride=stride)))
             for stride in (length, 1)
         }
         took = in_turn(works, 3)

@@ -11,6 +11,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -33,7 +34,7 @@ def make_video(path: Path, size: tuple[int, int], seconds: float) -> None:
     rng = np.random.default_rng(0)
     width, height = size
     ground = cv2.resize(rng.integers(0, 256, (9, 16, 3)).astype(np.uint8), (width * 2, height))
-    ground = cv2.add(ground, rng.integers(0, 25, ground.shape).astype(np.uint8))
+    ground = cv2.add(ground, np.asarray(rng.integers(0, 25, ground.shape), np.uint8))
     with VideoWriter(path, fps=FPS, size=size) as writer:
         for number in range(round(seconds * FPS)):
             left = number * 3 % width
@@ -70,14 +71,15 @@ def speed(args: argparse.Namespace, folder: Path) -> None:
     classifier = Classifier.load(checkpoint, engine=args.engine, precision=args.precision)
     prediction = classifier.classify(video, ClassifySpec(stride=args.stride))  # compiles
     network, steps, frames = classifier.backbone, len(prediction.grid.frames), len(prediction.times)
+    calls = getattr(network, "concurrent_calls", 1)
     images = random_images(_BATCH, *network.size)
     batches = [images[: min(_BATCH, steps - start)] for start in range(0, steps, _BATCH)]
     works = {
         "classify": lambda: classifier.classify(video, ClassifySpec(stride=args.stride)),
         "draw and encode": lambda: render_video(prediction, folder / f"out{args.output}"),
-        "network alone": lambda: list(pipelined(network, batches, network.concurrent_calls)),
+        "network alone": lambda: list(pipelined(network, batches, calls)),
     }
-    timed = {name: lambda w=work: time_of(w) for name, work in works.items()}
+    timed = {name: partial(time_of, work) for name, work in works.items()}
     print(f"{frames} frames of 1280x720 ({args.input}), {steps} of them through", end=" ")
     print(f"{args.backbone} ({network.engine}, {network.precision})")
     print(f"medians of {args.repeat}; seconds of a core are less disturbed by what else runs", flush=True)

@@ -8,8 +8,10 @@ from typing import Any
 from benchmarks.study.questions import GROUPS
 from pipeline.files.atomic import atomic_write
 
-COLUMNS = ("question", "data", "setting", "accuracy", "spread", "lowest", "trainings", "extraction_s", "training_s")
-COLUMNS += ("epoch_s", "epochs", "memory_mb", "parameters")
+COLUMNS = (
+    *("question", "data", "setting", "accuracy", "spread", "lowest", "trainings"),
+    *("extraction_s", "training_s", "epoch_s", "epochs", "memory_mb", "parameters"),
+)
 
 
 def as_text(row: dict[str, Any]) -> dict[str, str]:

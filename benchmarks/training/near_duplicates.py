@@ -25,7 +25,7 @@ SHARES = (0.64, 0.8)  # train, val and test of train.py
 def draw(count: int) -> np.ndarray:
     """``(count, 2048)`` float16, positive like means after a ReLU."""
     random = np.random.default_rng(0)
-    spectrum = np.arange(1, LATENT + 1, dtype=np.float32)[:, None] ** -0.75
+    spectrum = np.power(np.arange(1, LATENT + 1, dtype=np.float32)[:, None], -0.75)
     directions = spectrum * random.normal(size=(LATENT, WIDTH)).astype(np.float32) / 5
     classes = random.normal(size=(101, LATENT)).astype(np.float32)
     groups = 0.7 * random.normal(size=(-(-count // 10), LATENT)).astype(np.float32)
@@ -33,7 +33,7 @@ def draw(count: int) -> np.ndarray:
     for start in range(0, count, BLOCK):
         rows = np.arange(start, min(start + BLOCK, count))
         latent = classes[random.integers(0, 101, len(rows))] + groups[random.integers(0, len(groups), len(rows))]
-        latent += 0.6 * random.normal(size=latent.shape).astype(np.float32)
+        latent += 0.6 * random.normal(size=(len(rows), LATENT)).astype(np.float32)
         own = 0.12 * random.normal(size=(len(rows), WIDTH)).astype(np.float32)
         vectors[rows] = np.maximum(0, 0.4 + latent @ directions + own)
     copies = random.integers(0, count, (2, 20))

@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from pipeline.cli.parser import Parser
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.feature_source import FeatureSource
 from pipeline.extraction.store.timesteps import LoadedSteps
-from pipeline.training.data.dataset import Dataset, windows_of
+from pipeline.training.data.dataset import Dataset, Windows, windows_of
 from pipeline.training.data.windows import WindowSpec
 from pipeline.videos.catalog.catalog import Video
 
@@ -59,7 +60,7 @@ def drawn_dataset() -> Dataset:
     )
 
 
-def windows():
+def windows() -> tuple[Dataset, Windows, Windows]:
     """The data set, and its windows for training and for validation."""
     data, spec = drawn_dataset(), WindowSpec(STEPS)
     return data, windows_of(data, np.arange(ROWS), spec), windows_of(data, np.arange(ROWS, len(data)), spec)
@@ -123,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("jax is not installed and is left out; pip install -r requirements-jax.txt")
         del contestants["this project, JAX"]
     works = {
-        name: lambda t=training, b=backend: in_own_process(t, args.epochs, KERAS_BACKEND=b)
+        name: partial(in_own_process, training, args.epochs, KERAS_BACKEND=backend)
         for name, (training, backend) in contestants.items()
     }
     found = in_turn(works, args.rounds)

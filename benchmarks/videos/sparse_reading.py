@@ -12,6 +12,7 @@ import importlib.util
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -103,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             path = Path(folder, f"{height}.mp4")
             draw(path, width, height, frames)
             wanted = uniform(np.arange(frames), 20)
-            found = in_turn({way: lambda f=f: read(f, path, wanted) for way, f in ways.items()}, args.repeat)
+            found = in_turn({way: partial(read, f, path, wanted) for way, f in ways.items()}, args.repeat)
             times = {way: min(seconds for seconds, _ in readings) for way, readings in found.items()}
             print(f"20 of {frames:,} frames, {name}, H.264, a keyframe every 250 frames:")
             for way, seconds in times.items():
