@@ -23,7 +23,7 @@ from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.shard_writer import StoreWriter
-from pipeline.extraction.store.store import Source
+from pipeline.videos.catalog.source_file import SourceFile
 from pipeline.videos.media.ffmpeg import run_ffmpeg
 
 _BOUND = 300e6  # bytes that the long one may take more than the short one
@@ -45,7 +45,7 @@ def write_sequence(steps: int, dimensions: int = 2048, batch: int = 32) -> int:
         for start in range(0, steps, batch):
             numbers = list(range(start, min(steps, start + batch)))
             buffer.append(features[: len(numbers)], [0.04 * number for number in numbers], numbers)
-        writer.add("long.mp4", buffer, Source(1, 1, "0" * 64, frames=steps))
+        writer.add("long.mp4", buffer, SourceFile(1, 1, "0" * 64, frames=steps))
         writer.commit()
     return peak_memory()
 

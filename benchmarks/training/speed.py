@@ -10,60 +10,45 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import tempfile
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.measure import in_own_process, in_turn
+from benchmarks.training.drawn_store import write_store
 from pipeline.cli import command
 from pipeline.cli.parser import Parser
-from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.store.feature_source import FeatureSource
-from pipeline.extraction.store.timesteps import LoadedSteps
-from pipeline.training.data.dataset import Dataset, Windows, windows_of
+from pipeline.training.data.dataset import Dataset, Windows, open_dataset, windows_of
 from pipeline.training.data.windows import WindowSpec
-from pipeline.videos.catalog.catalog import Video
 
 ROWS, STEPS, DIMENSIONS, CLASSES, VALIDATION = 594, 20, 2048, 5, 100
 
 Row = tuple[float, float]  # seconds and validation accuracy of an epoch
 
 
-def drawn_dataset() -> Dataset:
+def draw() -> Iterator[tuple[str, str, np.ndarray]]:
     """Sequences like pooled ReLU features, of 8 to 20 steps; classes differ a little in their mean."""
     random = np.random.default_rng(0)
-    count = ROWS + VALIDATION
-    labels = random.integers(0, CLASSES, count)
-    steps = random.integers(8, STEPS + 1, count)
     centres = random.normal(size=(CLASSES, DIMENSIONS)).astype(np.float32) * 0.15
-    own = random.normal(size=(steps.sum(), DIMENSIONS)) * 0.5
-    features = np.maximum(0, np.repeat(centres[labels], steps, axis=0) + own)
-    names = tuple(f"c{label}" for label in range(CLASSES))
-    return Dataset(
-        precision="",
-        folder=Path("drawn"),
-        sources=(FeatureSource(Recipe("all", "imported", "0" * 64, 1, 1), ""),),
-        classes=names,
-        videos=tuple(Video(str(row), Path(str(row)), names[label]) for row, label in enumerate(labels)),
-        labels=labels,
-        steps=steps,
-        durations=np.zeros(count),
-        step_seconds=np.ones(count),
-        features=LoadedSteps(features.astype(np.float16)),
-        offsets=np.concatenate([[0], np.cumsum(steps)[:-1]]),
-        left_out=Counter(),
-        frames=np.arange(steps.sum()),
-    )
+    for row in range(ROWS + VALIDATION):
+        label = random.integers(CLASSES)
+        own = random.normal(size=(random.integers(8, STEPS + 1), DIMENSIONS)) * 0.5
+        features = np.maximum(0, centres[label] + own).astype(np.float32)
+        yield f"class{label}", "train" if row < ROWS else "val", features
 
 
 def windows() -> tuple[Dataset, Windows, Windows]:
     """The data set, and its windows for training and for validation."""
-    data, spec = drawn_dataset(), WindowSpec(STEPS)
-    return data, windows_of(data, np.arange(ROWS), spec), windows_of(data, np.arange(ROWS, len(data)), spec)
+    with tempfile.TemporaryDirectory() as folder:
+        write_store(Path(folder, "store"), draw())
+        data = open_dataset(Path(folder, "store"), memory=1 << 30)
+    split = np.array([video.split for video in data.videos])
+    train, val = (windows_of(data, np.flatnonzero(split == name), WindowSpec(STEPS)) for name in ("train", "val"))
+    return data, train, val
 
 
 def keras_fit(epochs: int) -> list[Row]:
@@ -72,7 +57,7 @@ def keras_fit(epochs: int) -> list[Row]:
 
     from pipeline.training.heads.registry import build_model, head_spec
 
-    data, train, val = windows()
+    _, train, val = windows()
     (x, mask), (val_x, val_mask) = (some.gather(np.arange(len(some))) for some in (train, val))
     x, val_x = x.astype(np.float32), val_x.astype(np.float32)
     keras.utils.set_random_seed(0)
@@ -90,9 +75,9 @@ def keras_fit(epochs: int) -> list[Row]:
         def on_epoch_end(self, epoch, logs=None):
             rows.append((time.perf_counter() - since[0], logs["val_accuracy"]))
 
-    held = ([val_x, val_mask], data.labels[ROWS:])
+    held = ([val_x, val_mask], val.labels)
     options = {"validation_data": held, "batch_size": 32, "epochs": epochs, "verbose": 0, "callbacks": [Clock()]}
-    model.fit([x, mask], data.labels[:ROWS], **options)
+    model.fit([x, mask], train.labels, **options)
     return rows
 
 

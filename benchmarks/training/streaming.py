@@ -13,20 +13,17 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.measure import Stopwatch, in_own_process, peak_memory, time_of
+from benchmarks.training.drawn_store import write_store
 from pipeline.cli import command
 from pipeline.cli.parser import Parser
-from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.store.shard_writer import StoreWriter
-from pipeline.extraction.store.store import CATALOG_FILE, SHARDS, Source
-from pipeline.videos.catalog.catalog import Video
-from pipeline.videos.catalog.catalog_table import write_catalog
+from pipeline.extraction.store.store import SHARDS
 
 STEPS, DIMENSIONS, CLASSES = 20, 2048, 20
 
@@ -47,25 +44,17 @@ class Training:
     """On the validation split after each epoch."""
 
 
-def make_store(folder: Path, size: float) -> None:
-    """A store of ``size`` GB, class after class as folders give it; classes differ by less than videos do."""
+def draw(size: float) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Sequences of ``size`` GB, class after class as folders give them; classes differ by less than videos do."""
     random = np.random.default_rng(0)
     centres = random.normal(size=(CLASSES, DIMENSIONS)).astype(np.float32) * 0.03
     noise = random.normal(size=(4096, DIMENSIONS)).astype(np.float32) * 0.5  # drawn once: this takes most of the time
-    count = int(size * 1e9 / (STEPS * DIMENSIONS * 2) / CLASSES)
-    times = [0.5 * step for step in range(STEPS)]
-    videos = []
-    with StoreWriter(folder, Recipe(f"uniform:{STEPS}", "drawn", "0" * 64, 1, 1)) as store:
-        for label in range(CLASSES):
-            for number in range(count):
-                own = noise[random.integers(0, len(noise))] * 0.5
-                rows = random.integers(0, len(noise) - STEPS)
-                buffer = store.buffer()
-                buffer.append(centres[label] + own + noise[rows : rows + STEPS], times, list(range(STEPS)))
-                name = f"class{label}/video{number}.mp4"
-                store.add(name, buffer, Source(1, 1, "", frames=STEPS, duration=10.0))
-                videos.append(Video(name, folder / name, f"class{label}", "val" if number % 10 == 0 else "train"))
-    write_catalog(videos, folder / CATALOG_FILE)
+    for label in range(CLASSES):
+        for number in range(int(size * 1e9 / (STEPS * DIMENSIONS * 2) / CLASSES)):
+            own = noise[random.integers(0, len(noise))] * 0.5
+            rows = random.integers(0, len(noise) - STEPS)
+            split = "val" if number % 10 == 0 else "train"
+            yield f"class{label}", split, centres[label] + own + noise[rows : rows + STEPS]
 
 
 def measure(store: Path, memory: int, epochs: int, head: str, cold: bool) -> Training:
@@ -103,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         store = Path(folder, "store")
-        made = time_of(lambda: make_store(store, args.size)).clock
+        made = time_of(lambda: write_store(store, draw(args.size))).clock
         size = sum(path.stat().st_size for path in store.glob(SHARDS))
         print(f"store of {size / 1e9:.2f} GB made in {made:.0f} s", flush=True)
         found = {}

@@ -90,7 +90,7 @@ def test_the_default_is_result_avi(checkpoint, movie, tmp_path, monkeypatch):  #
         (["--output", "a.webm"], "the name of the output must end in one of .avi, .mp4"),
         (["--output", "movie.mp4"], "movie.mp4 is the video itself"),
         (["--json", "a.csv", "--csv", "a.csv"], "a.csv is named for two outputs"),
-        (["--json", "movie.mp4/a.json"], "is no folder"),
+        (["--json", "movie.mp4/a.json"], "is not a folder"),
         (["--frames", "none", "--json", "/proc/a.json"], "cannot write /proc/a.json: no file can be made in /proc"),
         (["--weights", "random:5"], "was trained on features of tiny with other weights"),
         (["--weights", "nowhere.h5"], "--weights nowhere.h5: there is no such file"),
@@ -111,7 +111,7 @@ def test_wrong_inputs_are_one_line(checkpoint, movie, tmp_path, capsys):  # noqa
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("no video")
     for folder, video, line in (
-        (tmp_path, movie, "is no checkpoint"),
+        (tmp_path, movie, "is not a checkpoint"),
         (checkpoint, tmp_path / "missing.mp4", "the file does not exist"),
         (checkpoint, tmp_path / "empty.mp4", "the file is empty (0 bytes)"),
         (checkpoint, tmp_path / "text.mp4", "not a readable media file"),
