@@ -12,14 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+import pipeline
 from pipeline.cli import command
 from pipeline.cli.parser import Parser
-from pipeline.training.data.dataset import open_dataset
 from pipeline.training.data.fusion import fuse_stores
 from pipeline.training.data.splits import groups_of, make_folds
-from pipeline.training.experiments.experiment import train
-from pipeline.training.heads.registry import head_spec
-from pipeline.training.loop.spec import TrainSpec
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,18 +34,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--first-seed", type=int, default=0, help="the others follow it")
     parser.add_argument("--folds", type=int, default=5, help="how many")
     args = parser.parse_args(argv)
-    data = open_dataset(args.store)
+    data = pipeline.open_dataset(args.store)
     if args.fuse:
-        data = fuse_stores(data, open_dataset(args.fuse))
+        data = fuse_stores(data, pipeline.open_dataset(args.fuse))
     groups, _ = groups_of(data.videos, args.group)
     for name in args.heads:
         # The published head is trained as published: ten epochs.
-        epochs = 10 if name == "keras-example" else TrainSpec().epochs
+        epochs = 10 if name == "keras-example" else pipeline.TrainSpec().epochs
         means = []
         for seed in range(args.first_seed, args.first_seed + args.seeds):
             accuracies = []
             for split in make_folds(data, groups, args.folds, seed=seed):
-                run = train(data, split, head=head_spec(name), groups=groups, spec=TrainSpec(epochs=epochs, seed=seed))
+                spec = pipeline.TrainSpec(epochs=epochs, seed=seed)
+                run = pipeline.train(data, split, head=pipeline.head_spec(name), groups=groups, spec=spec)
                 accuracies.append((run.results["accuracy"]["test"], len(split.test)))
             means.append(float(np.mean([accuracy for accuracy, _ in accuracies])))
             lowest, clips = min(accuracies)
