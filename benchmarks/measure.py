@@ -198,12 +198,12 @@ class Table:
     """A table that is printed row by row, since a row can take minutes.
 
     Args:
-        columns: the format of the values of each column by its title, from its width on, such as ``8.2f``.
+        columns: the format of the values of each column by its title, with its width, such as ``8.2f`` or ``>8``.
     """
 
     def __init__(self, columns: Mapping[str, str]) -> None:
         self._formats = tuple(columns.values())
-        self._widths = tuple(max(len(title), int(re.sub(r"\D.*", "", form))) for title, form in columns.items())
+        self._widths = tuple(max(len(title), int(re.findall(r"\d+", form)[0])) for title, form in columns.items())
         self._print(list(columns))
 
     def add(self, *values: float | str) -> None:

@@ -68,7 +68,7 @@ class Row:
     peak_mb: float
 
 
-_FORMATS = ("12", "6", "7,", "7.1f", "8.1f", "8.1f", "7.1f", "7.1f", "9.2f", "8.2f", "8.0f")
+_FORMATS = (">12", "6", "7,", "7.1f", "8.1f", "8.1f", "7.1f", "7.1f", "9.2f", "8.2f", "8.0f")
 
 
 def draw_clips(folder: Path, count: int, size: str, extension: str, encode: Sequence[str]) -> Path:

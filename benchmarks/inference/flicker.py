@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     changes = changes_per_minute(truth, end)
     print(f"{len(clips)} unseen clips, {end:.0f} s; the truth changes {changes:.1f} times a minute")
     titles = ("window", "smoothing", "shortest s", "changes/min", "accuracy")
-    table = Table(dict(zip(titles, ("6", "10", "8.1f", "11.1f", "8.3f"), strict=True)))
+    table = Table(dict(zip(titles, ("6", ">10", "8.1f", "11.1f", "8.3f"), strict=True)))
     for window in args.windows:
         run = pipeline.train(data, split, head=pipeline.head_spec("gru", units=32), window=WindowSpec(window))
         with tempfile.TemporaryDirectory() as folder:

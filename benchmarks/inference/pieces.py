@@ -123,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{len(truth)} frames, {len(PIECES)} pieces, windows of {window:.2f} s, {len(PIECES) - 1} cuts")
         print(f"half a window: {window / 2:.2f} s; label changes per minute in truth, before and after smoothing:")
         table = Table(
-            {"stride": "7", "smoothing": "15", "shortest s": "9.1f", "accuracy": "8.3f"}
+            {"stride": "7", "smoothing": ">15", "shortest s": "9.1f", "accuracy": "8.3f"}
             | dict.fromkeys(("truth", "before", "after"), "7.1f")
             | {"border error s": "14.2f"}
         )
