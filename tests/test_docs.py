@@ -109,7 +109,8 @@ def test_every_link_leads_somewhere(page):
 def test_every_benchmark_named_is_there():
     named = {name for page in PAGES for name in re.findall(r"python -m benchmarks\.([\w.]+)", page.read_text())}
     assert named
-    assert {name for name in named if not (ROOT / "benchmarks" / f"{name.replace('.', '/')}.py").exists()} == set()
+    files = {name: [f"benchmarks/{name.replace('.', '/')}{end}" for end in (".py", "/__main__.py")] for name in named}
+    assert [name for name, paths in files.items() if not any((ROOT / path).exists() for path in paths)] == []
 
 
 def test_the_readme_is_short():

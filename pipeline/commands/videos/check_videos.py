@@ -16,7 +16,8 @@ from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.errors import UserError, VideoError
-from pipeline.files.tables import natural_key, plural, refuse_foreign_table
+from pipeline.files.tables import refuse_foreign_table
+from pipeline.files.text import natural_key, plural
 from pipeline.videos.catalog.catalog import Video, open_catalog
 from pipeline.videos.quality.checks import check_videos
 from pipeline.videos.quality.dataset_checks import check_dataset

@@ -19,7 +19,7 @@ from pathlib import Path, PureWindowsPath
 
 from pipeline.errors import UserError
 from pipeline.files.tables import read_numbered, read_text
-from pipeline.files.timestamps import parse_time
+from pipeline.files.text import parse_time
 from pipeline.videos.catalog.catalog import VIDEO_EXTENSIONS
 from pipeline.videos.labels.segments import Segment, check_label, read_segments
 

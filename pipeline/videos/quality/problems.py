@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.files.tables import natural_key, read_table, write_table
+from pipeline.files.tables import read_table, write_table
+from pipeline.files.text import natural_key
 from pipeline.videos.catalog.catalog import Video
 
 COLUMNS = ("severity", "problem", "video", "label", "split", "detail")
