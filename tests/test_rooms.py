@@ -52,6 +52,7 @@ ORDERS = {
         experiments""",
     "pipeline.inference": """
         timeline
+        classify_spec
         live drawing
         classifier
         stored_features export

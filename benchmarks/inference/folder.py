@@ -34,13 +34,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         out = Path(name, "out")
         checkpoint = make_checkpoint(Path(name, "checkpoint"), "inceptionv3", args.weights, "uniform:20")
 
-        def seconds_of(script: str, *arguments: Path) -> float:
+        def seconds_of(script: str, *arguments: Path | str) -> float:
+            """How long a command takes that fills an empty folder, whose name its last option takes."""
             shutil.rmtree(out, ignore_errors=True)
-            return run_script(script, *arguments, *same, "--out", out).seconds
+            return run_script(script, *same, *arguments, out).seconds
 
         works = {
-            "extract_features": lambda: seconds_of("extract_features", args.videos),
-            "classify": lambda: seconds_of("classify", checkpoint, args.videos),
+            "extract_features": lambda: seconds_of("extract_features", args.videos, "--out"),
+            "classify": lambda: seconds_of("classify", checkpoint, args.videos, "--output"),
         }
         took = in_turn(works, args.repeat)
     for script, seconds in took.items():

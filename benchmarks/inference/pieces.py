@@ -27,7 +27,8 @@ from benchmarks.inference.flicker import changes_per_minute
 from benchmarks.measure import Table, in_turn, time_of
 from pipeline.cli import command
 from pipeline.cli.parser import Parser
-from pipeline.inference.classifier import Classifier, ClassifySpec
+from pipeline.inference.classifier import Classifier
+from pipeline.inference.classify_spec import ClassifySpec
 from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.inference.timeline.smoothing import Smoothing
 from pipeline.training.data.windows import WindowSpec

@@ -64,7 +64,8 @@ def speed(args: argparse.Namespace, folder: Path) -> None:
         make_video(video, SIZE, args.seconds)
     else:
         join_clips(video, args.clips, args.seconds)
-    from pipeline.inference.classifier import Classifier, ClassifySpec
+    from pipeline.inference.classifier import Classifier
+    from pipeline.inference.classify_spec import ClassifySpec
     from pipeline.inference.drawing.render import render_video
     from pipeline.parallel.pipelined import pipelined
 
@@ -103,9 +104,9 @@ def memory(args: argparse.Namespace, folder: Path) -> None:
     checkpoint = make_checkpoint(folder / "checkpoint", "tiny", "random", "fps:5")
     peaks = []
     for seconds in (120.0, args.seconds):
-        video = folder / f"in{args.input}"
+        video = folder / f"{seconds:.0f}{args.input}"
         make_video(video, SMALL, seconds)
-        done = run_script("classify", checkpoint, video, "--output", folder / "out.avi", "--quiet", watch=True)
+        done = run_script("classify", checkpoint, video, "--output", f"{video}.out.avi", "--quiet", watch=True)
         peaks.append(done.peak / 1e6)
         print(f"{seconds:.0f} s of video: {done.seconds:.1f} s, {peaks[-1]:.0f} MB at most", flush=True)
     print(f"difference: {peaks[1] - peaks[0]:.0f} MB")
