@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in (_PREDICTIONS, _MATRIX, _RESULTS):
             refuse_existing(args.out / name, overwrite=args.overwrite)
 
-    from pipeline.parallel.memory import parse_memory
+    from pipeline.files.text import parse_memory
     from pipeline.training.data.splits import groups_of
     from pipeline.training.evaluation.metrics import confusion, measure, report_text
     from pipeline.training.evaluation.predict import evaluate
