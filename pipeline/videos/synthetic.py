@@ -185,7 +185,7 @@ def _draw(path: Path, rng: np.random.Generator, label: str, seconds: float) -> N
     light = rng.uniform(0.85, 1.1)
     frames = round(seconds * fps)
 
-    def pictures() -> Iterator[np.ndarray]:
+    def images() -> Iterator[np.ndarray]:
         for number in range(frames):
             canvas = ground.copy()
             scene(number / fps, canvas)
@@ -194,10 +194,10 @@ def _draw(path: Path, rng: np.random.Generator, label: str, seconds: float) -> N
 
     if path.suffix == ".avi":
         with VideoWriter(path, fps=fps, size=(width, height)) as video:
-            for image in pictures():
+            for image in images():
                 video.write(image)
     else:
-        _write_mp4(path, fps, (width, height), pictures())
+        _write_mp4(path, fps, (width, height), images())
 
 
 def _write_mp4(path: Path, fps: float, size: tuple[int, int], images: Iterable[np.ndarray]) -> None:
