@@ -1,7 +1,7 @@
 """Decode every video once and say what is wrong with it: damage, false headers, duplicates, outliers.
 
 Faults (exit status 1): unreadable, no video stream, damaged, truncated, duplicates in two splits or classes.
-Notes: false header counts, hidden frames, holes, variable frame rate, rotation, odd sizes, dark or frozen clips,
+Notes: false header counts, edit lists, gaps, variable frame rate, rotation, uneven sizes, dark or frozen clips,
 duplicates, outliers of length and size, classes out of balance.
 """
 
@@ -26,7 +26,7 @@ from pipeline.videos.quality.duplicates import find_duplicates
 from pipeline.videos.quality.problems import COLUMNS, KINDS, Problem, VideoFacts, sort_problems, write_problems
 from pipeline.videos.quality.repair import quarantine, repair
 
-FIXABLE = ("damaged", "truncated", "header", "hidden frames", "odd size")
+FIXABLE = ("damaged", "truncated", "header", "edit list", "uneven size")
 MOVABLE = ("unreadable", "no video", "damaged", "truncated")
 
 

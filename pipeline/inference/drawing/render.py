@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.inference.drawing.overlay import Overlay, Style
+from pipeline.inference.drawing import Style
+from pipeline.inference.drawing.overlay import Overlay
 from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.parallel.prefetch import prefetch
 from pipeline.videos.media import open_video

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from pipeline.videos.media.frame import Reader
+
+AviCodec = Literal["xvid", "mjpg"]
+"""How the video in an AVI file is encoded."""
 
 
 def open_video(path: str | Path, *, threads: int = 0, heartbeat: Callable[[], None] = lambda: None) -> Reader:

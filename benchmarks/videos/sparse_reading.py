@@ -1,8 +1,6 @@
 """How long do 20 frames of a long video take, and are they the right ones?
 
-    python -m benchmarks.sparse_reading
-
-draws two H.264 videos with a keyframe every 250 frames (5 minutes of 1080p, 1 minute of 720p) whose frames carry
+Draws two H.264 videos with a keyframe every 250 frames (5 minutes of 1080p, 1 minute of 720p) whose frames carry
 their number, and reads 20 frames spread over each: with our reader, with OpenCV reading through (``grab`` all,
 ``retrieve`` the wanted), with OpenCV seeking, and with decord where it is installed. Each way runs --repeat times
 in turn; the smallest time counts.
@@ -10,21 +8,21 @@ in turn; the smallest time counts.
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from benchmarks.drawn_videos import draw_video
+from benchmarks.measure import Stopwatch, in_turn
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.videos.media import open_video
-from pipeline.videos.media.ffmpeg import find_ffmpeg
 from pipeline.videos.media.sampling import uniform
 
 _BITS = 16
@@ -38,12 +36,10 @@ def draw(path: Path, width: int, height: int, frames: int) -> None:
         f"color=white:enable='eq(mod(floor(n/{2 ** (_BITS - 1 - place)}),2),1)'"
         for place in range(_BITS)
     )
-    source = (
-        f"testsrc2=size={width}x{height}:rate=30,drawbox=x=0:y=0:w={width}:h={height // 8}:t=fill:color=black,{bars}"
-    )
-    encode = ["-c:v", "libx264", "-preset", "veryfast", "-g", "250", "-keyint_min", "250", "-sc_threshold", "0"]
-    arguments = ["-f", "lavfi", "-i", source, "-frames:v", str(frames), *encode, "-pix_fmt", "yuv420p"]
-    subprocess.run([find_ffmpeg(), "-v", "error", "-y", *arguments, str(path)], check=True)
+    black = f"drawbox=x=0:y=0:w={width}:h={height // 8}:t=fill:color=black"
+    encode = ["-frames:v", str(frames), "-c:v", "libx264", "-preset", "veryfast"]
+    encode += ["-g", "250", "-keyint_min", "250", "-sc_threshold", "0"]
+    draw_video(path, f"testsrc2=size={width}x{height}:rate=30,{black},{bars}", encode)
 
 
 def number_of(image: np.ndarray) -> int:
@@ -86,38 +82,37 @@ def with_decord(path: Path, wanted: np.ndarray) -> list[np.ndarray]:
     return list(decord.VideoReader(str(path)).get_batch(wanted).asnumpy())
 
 
+Way = Callable[[Path, np.ndarray], list[np.ndarray]]
+WAYS: dict[str, Way] = {"ours": ours, "OpenCV reading through": opencv_through, "OpenCV seeking": opencv_seek}
+
+
+def read(way: Way, path: Path, wanted: np.ndarray) -> tuple[float, bool]:
+    """The seconds of a way, and whether it returned the right frames."""
+    with Stopwatch() as time:
+        images = way(path, wanted)
+    return time.clock, [number_of(image) for image in images] == wanted.tolist()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--verbose", action="store_true")
+    parser = Parser(__doc__, "python -m benchmarks.videos.sparse_reading")
+    parser.add_argument("--repeat", type=int, default=3, help="readings of each way")
     args = parser.parse_args(argv)
-    ways: dict[str, Callable[[Path, np.ndarray], list[np.ndarray]]] = {
-        "ours": ours,
-        "OpenCV reading through": opencv_through,
-        "OpenCV seeking": opencv_seek,
-    }
-    if importlib.util.find_spec("decord"):
-        ways["decord"] = with_decord
-    wrong = 0
+    ways = WAYS | ({"decord": with_decord} if importlib.util.find_spec("decord") else {})
+    status = command.OK
     with tempfile.TemporaryDirectory() as folder:
         for name, width, height, frames in (("5 min 1080p", 1920, 1080, 9000), ("1 min 720p", 1280, 720, 1800)):
             path = Path(folder, f"{height}.mp4")
             draw(path, width, height, frames)
             wanted = uniform(np.arange(frames), 20)
-            times = dict.fromkeys(ways, float("inf"))
-            for _ in range(args.repeat):
-                for way, read in ways.items():
-                    began = time.perf_counter()
-                    images = read(path, wanted)
-                    times[way] = min(times[way], time.perf_counter() - began)
-                    bad = [number_of(image) for image in images] != wanted.tolist()
-                    wrong += bad and way == "ours"
-                    if bad:
-                        print(f"{name}: {way} returned wrong frames")
+            found = in_turn({way: partial(read, f, path, wanted) for way, f in ways.items()}, args.repeat)
+            times = {way: min(seconds for seconds, _ in readings) for way, readings in found.items()}
             print(f"20 of {frames:,} frames, {name}, H.264, a keyframe every 250 frames:")
             for way, seconds in times.items():
-                print(f"  {way:24}{seconds:7.2f} s   ours takes {times['ours'] / seconds:.2f} of it")
-    return 1 if wrong else 0
+                right = all(good for _, good in found[way])
+                status = status if right or way != "ours" else command.SOME_FAILED
+                share = f"ours takes {times['ours'] / seconds:.2f} of it"
+                print(f"  {way:24}{seconds:7.2f} s   {share}{'' if right else '; WRONG frames'}", flush=True)
+    return status
 
 
 if __name__ == "__main__":

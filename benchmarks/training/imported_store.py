@@ -1,29 +1,25 @@
 """Seconds from a folder of sequences that were made elsewhere to a checkpoint, with default settings.
 
-    python -m benchmarks.foreign_store
-
-draws 1,300 training and 560 test sequences of 25 x 4096 in 14 classes as .npy files, listed class after class and
+Draws 1,300 training and 560 test sequences of 25 x 4096 in 14 classes as .npy files, listed class after class and
 with groups of seven clips that look alike, imports them with ``import_features.py`` and trains with ``train.py``,
 each as a whole process. The accuracy says only that training came to its end: drawn classes are easy.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.measure import run_script
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.files.tables import write_table
 
-ROOT = Path(__file__).parents[1]
 STEPS, DIMENSIONS, CLASSES, PER_GROUP = 25, 4096, 14, 7
 
 
@@ -44,28 +40,21 @@ def draw(folder: Path, train: int, test: int) -> Path:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__, "python -m benchmarks.training.imported_store")
     parser.add_argument("--train", type=int, default=1300, help="training sequences")
     parser.add_argument("--test", type=int, default=560, help="test sequences")
-    parser.add_argument("--verbose", action="store_true")
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         arrays, store, out = Path(folder, "arrays"), Path(folder, "store"), Path(folder, "checkpoint")
         arrays.mkdir()
         labels = draw(arrays, args.train, args.test)
-        for name, options in (
-            ("import_features", [str(arrays), "--labels", str(labels), "--out", str(store)]),
-            ("train", [str(store), "--out", str(out)]),
-        ):
-            began = time.perf_counter()
-            script = [sys.executable, str(ROOT / "scripts" / f"{name}.py"), *options]
-            subprocess.run(script, check=True, stdout=subprocess.DEVNULL)
-            print(f"{name}.py: {time.perf_counter() - began:.1f} s", flush=True)
+        done = run_script("import_features", arrays, "--labels", labels, "--out", store)
+        print(f"import_features.py: {done.seconds:.1f} s", flush=True)
+        done = run_script("train", store, "--out", out)
+        print(f"train.py: {done.seconds:.1f} s", flush=True)
         results = json.loads((out / "results.json").read_text())
-        print(
-            f"{results['epochs']} epochs in {results['seconds']:.1f} s, the best was {results['best_epoch']}; "
-            f"test accuracy {results['accuracy']['test']:.3f}"
-        )
+    epochs = f"{results['epochs']} epochs in {results['seconds']:.1f} s, the best was {results['best_epoch']}"
+    print(f"{epochs}; test accuracy {results['accuracy']['test']:.3f}")
     return command.OK
 
 

@@ -1,31 +1,27 @@
 """How long does a second run over a finished store of 10,000 videos take?
 
-    python -m benchmarks.second_run
-
-makes 10,000 small files and a store that has them all (in shards of 64, as a real run leaves them), then times
+Makes 10,000 small files and a store that has them all (in shards of 64, as a real run leaves them), then times
 ``extract_features.py`` as a whole process. Nothing is decoded and no network is loaded.
 """
 
 from __future__ import annotations
 
-import argparse
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.measure import run_script
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.shard_writer import StoreWriter
 from pipeline.videos.catalog.source_file import SourceFile
 
-ROOT = Path(__file__).parents[1]
 _VIDEOS_PER_SHARD = 64
 
 
@@ -48,22 +44,18 @@ def make_finished_store(data: Path, store: Path, videos: int, dimensions: int = 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--videos", type=int, default=10_000)
-    parser.add_argument("--verbose", action="store_true")
+    parser = Parser(__doc__, "python -m benchmarks.extraction.second_run")
+    parser.add_argument("--videos", type=int, default=10_000, help="how many are finished")
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         data, store = Path(folder, "data"), Path(folder, "store")
         make_finished_store(data, store, args.videos)
-        script = [sys.executable, str(ROOT / "scripts/extract_features.py"), str(data), "--out", str(store)]
         for run in ("first", "second"):
-            began = time.perf_counter()
-            done = subprocess.run(
-                [*script, "--backbone", "tiny", "--weights", "random"], capture_output=True, text=True, check=True
-            )
-            print(f"{run} look at {args.videos:,} finished videos: {time.perf_counter() - began:.2f} s")
-        print(done.stdout.strip().splitlines()[-1])
-    return 0
+            tiny = ("--backbone", "tiny", "--weights", "random")
+            done = run_script("extract_features", data, "--out", store, *tiny)
+            print(f"{run} look at {args.videos:,} finished videos: {done.seconds:.2f} s", flush=True)
+    print(done.line)
+    return command.OK
 
 
 if __name__ == "__main__":
