@@ -17,7 +17,8 @@ from pathlib import Path
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.features.stream import Opened
 from pipeline.extraction.store.store import Entry, FeatureStore
-from pipeline.files.tables import plural, write_table
+from pipeline.files.tables import write_table
+from pipeline.files.text import plural
 from pipeline.inference.classifier import Classifier
 from pipeline.inference.classify_spec import ClassifySpec
 from pipeline.inference.outputs.outputs import Outputs

@@ -25,8 +25,7 @@ from pipeline.cli.parser import Parser
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.network.engines.choose import ENGINES, PRECISIONS
 from pipeline.files.replacing import free_name
-from pipeline.files.tables import plural
-from pipeline.files.timestamps import format_time
+from pipeline.files.text import format_time, plural
 from pipeline.inference.classify_spec import ClassifySpec
 from pipeline.inference.outputs.outputs import Outputs
 from pipeline.parallel.workers import TIMEOUT

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pipeline.cli import command
-from pipeline.files.tables import plural
+from pipeline.files.text import plural
 from pipeline.inference.classify_spec import ClassifySpec
 from pipeline.inference.drawing.overlay import Overlay
 from pipeline.inference.live.preview_window import Screen

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.parallel.memory import parse_memory
+from pipeline.files.text import parse_memory
 from pipeline.videos.media.sampling import Sampling
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pipeline.cli import command
 from pipeline.cli.fields import add_options, from_args
 from pipeline.cli.parser import Parser
 from pipeline.commands.training.data_options import DataOptions
-from pipeline.files.tables import plural
+from pipeline.files.text import plural
 from pipeline.training.loop.spec import TrainSpec
 
 if TYPE_CHECKING:

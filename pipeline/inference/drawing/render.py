@@ -74,8 +74,8 @@ def render_video(
     ):
 
         def drawn() -> Iterator[tuple[Canvas, float]]:
-            for _, time, picture in reader.pictures():
-                canvas = writer.canvas(picture)
+            for _, time, frame in reader.decoded():
+                canvas = writer.canvas(frame)
                 place = frame_at(prediction.times, time)
                 for patch in overlay.patches(prediction.probabilities[place], int(prediction.labels[place]), place):
                     canvas.paint(patch)

@@ -110,7 +110,7 @@ class Outputs:
             write_frame_table(prediction, self.csv)
             written.append(self.csv)
         if self.segments is not None:
-            write_segments(prediction.segments, self.segments)
+            write_segments(prediction.segments, prediction.video, self.segments)
             written.append(self.segments)
         if self.srt is not None:
             write_srt(prediction.segments, self.srt)
