@@ -22,12 +22,13 @@ import numpy as np
 from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.errors import UserError, VideoError
+from pipeline.extraction.features.decode_task import FirstTold
 from pipeline.extraction.network.engines.choose import ENGINES, PRECISIONS
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.files.replacing import free_name
 from pipeline.files.tables import plural
 from pipeline.files.timestamps import format_time
-from pipeline.inference.classifier import Classifier, ClassifySpec
+from pipeline.inference.classifier import Classifier, ClassifySpec, decode_for
 from pipeline.inference.drawing.overlay import STYLES, Overlay
 from pipeline.inference.folder_run import PREDICTIONS_FILE, FolderProgress, FolderRun
 from pipeline.inference.live.live_classify import LivePrediction
@@ -41,7 +42,6 @@ from pipeline.parallel.workers import TIMEOUT
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.videos.catalog.catalog import open_catalog
 from pipeline.videos.catalog.failures import FAILURES_FILE
-from pipeline.videos.catalog.times import read_times
 from pipeline.videos.media.image_folder import holds_frames
 from pipeline.videos.media.writer import AVI_CODECS
 
@@ -65,14 +65,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.video is None:
         raise UserError("name what is to be classified, for example: classify.py checkpoints/match Match.mp4")
     path = Path(args.video)
-    live = is_live(args.video) and not path.exists()
-    if live and args.timeout is not None:
-        raise UserError(f"--timeout has no meaning for a live source ({args.video}); --patience is what it waits")
+    if is_live(args.video) and not path.exists():
+        return _live(args, spec)
     args.timeout = TIMEOUT if args.timeout is None else args.timeout
     if not args.timeout > 0:
         raise UserError(f"--timeout {args.timeout:g}: expected seconds, more than 0")
-    if live:
-        return _live(args, spec)
     if args.out is None and holds_frames(path):
         return _single(args, spec)
     if path.is_dir() or path.suffix.lower() in (".csv", ".tsv"):
@@ -88,21 +85,23 @@ def _single(args: argparse.Namespace, spec: ClassifySpec) -> int:
     say = command.say(args.quiet)
     outputs = _outputs(args, _default_video(args))
     source = Path(args.video)
-    # A file that cannot be read or written is told of before seconds of loading.
-    with _naming(source):
-        ((_, opened),) = read_times([(source, source)], workers=1, timeout=args.timeout)
-        if isinstance(opened, VideoError):
-            raise opened
-        outputs.check(source, opened[0].codec, overwrite=args.overwrite)
-    highlights = _highlights(args)
-    classifier = _load(args, say)
-    with _naming(source), command.progress(None, "frame", args.quiet, desc="classify") as bar:
+    checkpoint = Checkpoint.load(args.checkpoint)
+    # The file is decoded while the network is loaded, and what cannot be read or written is told of before.
+    with _naming(source), decode_for(checkpoint, [(source, source)], spec, workers=1, timeout=args.timeout) as pool:
+        decoded = FirstTold(pool)
+        outputs.check(source, decoded.opened.info.codec, overwrite=args.overwrite)
+        highlights = _highlights(args, checkpoint)
+        classifier = _load(args, say)
+        with command.progress(None, "frame", args.quiet, desc="classify") as bar:
 
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
+            def show(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
 
-        prediction = classifier.classify(source, spec, workers=1, timeout=args.timeout, show=show)
+            ((_, prediction),) = classifier.predictions(decoded, {source: source}, spec, show=show)
+    if isinstance(prediction, VideoError):
+        raise UserError(f"{source}: {prediction.reason}")
+    assert isinstance(prediction, VideoPrediction)  # nothing of it was known before
     if prediction.grid.note:
         say(f"note: {prediction.grid.note}")
     _say_segments(say, prediction)
@@ -157,13 +156,12 @@ def _outputs(args: argparse.Namespace, default: Path | None) -> Outputs:
     )
 
 
-def _highlights(args: argparse.Namespace) -> list[Highlights]:
+def _highlights(args: argparse.Namespace, checkpoint: Checkpoint) -> list[Highlights]:
     wanted = [Highlights(label, False, args.clips) for label in args.cut]
     wanted += [Highlights(label, True, args.clips) for label in args.cut_out]
     if wanted:
-        classes = Checkpoint.load(args.checkpoint).classes
         for item in wanted:
-            item.check(classes)
+            item.check(checkpoint.classes)
     return wanted
 
 
@@ -241,7 +239,7 @@ def _from_store(store: Path, progress: FolderProgress) -> str:
 
 def _live(args: argparse.Namespace, spec: ClassifySpec) -> int:
     _refuse(args, "a live source", ("output", "json", "csv", "segments", "srt", "html", "cut", "cut_out", "overwrite"))
-    _refuse(args, "a live source", ("out", "store", "retry_failed", "clip_seconds", "probabilities"))
+    _refuse(args, "a live source", ("out", "store", "retry_failed", "clip_seconds", "probabilities", "timeout"))
     if args.seconds is not None and not args.seconds > 0:
         raise UserError(f"--seconds {args.seconds:g}: expected more than 0")
     if not args.patience >= 0:
