@@ -1,4 +1,4 @@
-"""How much memory there is, and how users write it."""
+"""How much memory there is."""
 
 from __future__ import annotations
 
@@ -6,23 +6,8 @@ import os
 import re
 from pathlib import Path
 
-from pipeline.errors import UserError
-
-_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _UNKNOWN = 4 << 30  # where the system does not tell
 _CGROUP = Path("/sys/fs/cgroup")
-
-
-def parse_memory(text: str) -> int:
-    """Bytes of a size such as ``1.5G``, ``800M`` or ``0``, which has everything read from disk.
-
-    Raises:
-        UserError: it is no size.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
-    if match is None:
-        raise UserError(f"`memory={text!r}` is no size; expected for example 1.5G or 800M")
-    return int(float(match[1]) * _UNITS[match[2]])
 
 
 def free_memory() -> int:

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from pipeline.errors import UserError
-from pipeline.files.tables import plural
+from pipeline.files.text import plural
 from pipeline.training.data.dataset import Dataset
 from pipeline.videos.catalog.catalog import SPLITS, Video
 from pipeline.videos.catalog.official_splits import UCF101_GROUP

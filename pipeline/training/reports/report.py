@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 
 from pipeline.errors import VideoError
 from pipeline.extraction.recipe import PIXELS, Recipe
-from pipeline.files.tables import plural
+from pipeline.files.text import plural
 from pipeline.training.data.dataset import Dataset
 from pipeline.training.loop.schedule import Epoch
 from pipeline.videos.preview.thumbnails import fit_image, read_middle_frames

@@ -58,7 +58,7 @@ def read_previews(videos: Sequence[Video], *, workers: int = 2, timeout: float =
 
 def _read_strip(heartbeat: Heartbeat, path: Path, budget: int) -> Iterator[tuple[VideoInfo, bytes]]:
     """The best strip of at most ``budget`` bytes, or the smallest one."""
-    with open_video(path, threads=1, alive=heartbeat) as reader:
+    with open_video(path, threads=1, heartbeat=heartbeat) as reader:
         try:
             images = _images(reader)
         except FramesMissing:
@@ -95,7 +95,7 @@ def read_middle_frames(
 
 
 def _read_middle(heartbeat: Heartbeat, path: Path, box: tuple[int, int]) -> Iterator[np.ndarray]:
-    with open_video(path, threads=1, alive=heartbeat) as reader:
+    with open_video(path, threads=1, heartbeat=heartbeat) as reader:
         (frame,) = reader.frames([reader.info().frames // 2])
         yield fit_image(frame.image, box)
 
