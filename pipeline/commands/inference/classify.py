@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # and imported where they are used: --help and mistakes must 
     from pipeline.inference.folder_run import FolderProgress
     from pipeline.inference.outputs.cut_segments import Highlights
     from pipeline.inference.timeline.prediction import VideoPrediction
+    from pipeline.training.checkpoint import Checkpoint
 
 _MOST_LINES = 20  # segments on the terminal
 _CLIPS = ("cut", "cut_out", "clips")
@@ -73,27 +74,32 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _single(args: argparse.Namespace, spec: ClassifySpec) -> int:
-    from pipeline.videos.catalog.times import read_times
+    from pipeline.extraction.features.decode_task import FirstTold
+    from pipeline.inference.classifier import decode_for
+    from pipeline.inference.timeline.prediction import VideoPrediction
+    from pipeline.training.checkpoint import Checkpoint
 
     _refuse(args, "a file", (*_MANY, *_LIVE))
     say = command.say(args.quiet)
     outputs = from_args(Outputs, args, video=_drawn(args, args.output or _default_video(args)))
     source = Path(args.video)
-    # A file that cannot be read or written is told of before seconds of loading.
-    with _naming(source):
-        ((_, opened),) = read_times([(source, source)], workers=1, timeout=args.timeout)
-        if isinstance(opened, VideoError):
-            raise opened
-        outputs.check(source, opened[0].codec, overwrite=args.overwrite)
-    highlights = _highlights(args)
-    classifier = _load(args, say)
-    with _naming(source), command.progress(None, "frame", args.quiet, desc="classify") as bar:
+    checkpoint = Checkpoint.load(args.checkpoint)
+    # The file is decoded while the network is loaded, and what cannot be read or written is told of before.
+    with _naming(source), decode_for(checkpoint, [(source, source)], spec, workers=1, timeout=args.timeout) as pool:
+        decoded = FirstTold(pool)
+        outputs.check(source, decoded.opened.info.codec, overwrite=args.overwrite)
+        highlights = _highlights(args, checkpoint)
+        classifier = _load(args, say)
+        with command.progress(None, "frame", args.quiet, desc="classify") as bar:
 
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
+            def show(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
 
-        prediction = classifier.classify(source, spec, workers=1, timeout=args.timeout, show=show)
+            ((_, prediction),) = classifier.predictions(decoded, {source: source}, spec, show=show)
+    if isinstance(prediction, VideoError):
+        raise UserError(f"{source}: {prediction.reason}")
+    assert isinstance(prediction, VideoPrediction)  # nothing of it was known before
     if prediction.grid.note:
         say(f"note: {prediction.grid.note}")
     _say_segments(say, prediction)
@@ -141,17 +147,13 @@ def _drawn(args: argparse.Namespace, video: Path | None) -> Path | None:
     return None if args.no_video else video
 
 
-def _highlights(args: argparse.Namespace) -> list[Highlights]:
+def _highlights(args: argparse.Namespace, checkpoint: Checkpoint) -> list[Highlights]:
     from pipeline.inference.outputs.cut_segments import Highlights
 
     wanted = [Highlights(label, False, args.clips) for label in args.cut]
     wanted += [Highlights(label, True, args.clips) for label in args.cut_out]
-    if wanted:
-        from pipeline.training.checkpoint import Checkpoint
-
-        classes = Checkpoint.load(args.checkpoint).classes
-        for item in wanted:
-            item.check(classes)
+    for item in wanted:
+        item.check(checkpoint.classes)
     return wanted
 
 
