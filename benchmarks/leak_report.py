@@ -1,17 +1,15 @@
-"""Seconds that the search for near-identical clips across a split takes, against comparing all of them in full.
+"""Seconds that the search for near-identical clips across a split takes.
 
     python -m benchmarks.leak_report --rows 5000 20000 50000
-    python -m benchmarks.leak_report --rows 500000 --no-full
 
 draws mean features of 2048 values whose spectrum falls as that of InceptionV3's does (the leading 64 of their
 directions hold 0.83 of the variance; of the clips in ../shared/videos 0.93 and more), in 101 classes and groups of
-about ten clips, plants 20 copies, and prints both times, whether the pairs are the same, and the peak of memory.
+about ten clips, plants 20 copies, and prints the seconds by the clock and of the processors, and the peak of memory.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import resource
 import time
 
@@ -43,40 +41,18 @@ def draw(count: int) -> np.ndarray:
     return vectors
 
 
-def in_full(vectors: np.ndarray, parts: list[np.ndarray]) -> set[tuple[int, int]]:
-    """The pairs by a product of all rows, a block with a block at a time."""
-    centre = vectors.mean(axis=0, dtype=np.float32)
-
-    def units(rows: np.ndarray) -> np.ndarray:
-        away = vectors[rows] - centre
-        return away / np.linalg.norm(away, axis=1, keepdims=True)
-
-    found = set()
-    for first, second in itertools.combinations(parts, 2):
-        blocks = [np.array_split(part, -(-len(part) // BLOCK)) for part in (first, second)]
-        for here, there in itertools.product(*blocks):
-            for i, j in np.argwhere(units(here) @ units(there).T >= THRESHOLD):
-                found.add((int(here[i]), int(there[j])))
-    return found
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[5000, 20000, 50000], help="clips")
-    parser.add_argument("--no-full", action="store_true", help="leave out the comparison of all in full")
     args = parser.parse_args()
     for count in args.rows:
         vectors = draw(count)
         order = np.random.default_rng(1).permutation(count)
         parts = np.split(order, [int(share * count) for share in SHARES])
-        since = time.perf_counter()
+        since, busy = time.perf_counter(), time.process_time()
         pairs = near_pairs(vectors, parts, THRESHOLD, most=1000)
         line = f"{count:,} clips: {pairs.count} pairs in {time.perf_counter() - since:.1f} s"
-        if not args.no_full:
-            since = time.perf_counter()
-            full = in_full(vectors, parts)
-            same = full == set(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True))
-            line += f"; in full {time.perf_counter() - since:.1f} s, {'the same' if same else 'OTHER'} pairs"
+        line += f", {time.process_time() - busy:.1f} s of processors"
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         print(f"{line}; peak {peak:.2f} GiB, of which features {vectors.nbytes / 2**30:.2f}", flush=True)
 

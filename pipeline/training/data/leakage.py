@@ -1,9 +1,7 @@
-"""Leaks: what stands on two sides of a split and makes a test easier than the world."""
+"""Find data leakage: groups or near-duplicate videos on both sides of a split."""
 
 from __future__ import annotations
 
-import math
-import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -11,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.parallel.memory import free_memory
 from pipeline.training.data.dataset import Dataset, windows_of
 from pipeline.training.data.near_duplicates import near_pairs
 from pipeline.training.data.splits import Split
@@ -132,7 +129,7 @@ def mean_features(data: Dataset) -> np.ndarray:
     # Enough of a picture to know a copy by, and of a long list of videos no more than features take.
     thin = tuple(slice(None, None, -(-side // _GRID)) for side in data.shape[:2]) if len(data.shape) == 3 else ()
     size = np.empty(data.shape, bool)[thin].size
-    means = _zeros((len(data), size), np.result_type(data.features.dtype, np.float16))
+    means = np.zeros((len(data), size), np.result_type(data.features.dtype, np.float16))
     length = min(64, int(data.steps.max()))
     stretches = windows_of(replace(data, step_labels=None), np.arange(len(data)), WindowSpec(length))
     for rows, features, _ in stretches.blocks():
@@ -141,11 +138,3 @@ def mean_features(data: Dataset) -> np.ndarray:
         np.add.at(sums, of_row, features[:, :, *thin].sum(axis=1, dtype=np.float32).reshape(len(rows), -1))
         means[videos] += (sums / data.steps[videos, None]).astype(means.dtype)
     return means
-
-
-def _zeros(shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
-    """Zeros in memory, or in a file that is gone with them where they would take much of it."""
-    if math.prod(shape) * dtype.itemsize <= free_memory() // 8:
-        return np.zeros(shape, dtype)
-    with tempfile.TemporaryFile() as file:
-        return np.memmap(file, dtype, "w+", shape=shape)

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.training.data import leakage
-from pipeline.training.data.leakage import LeakReport, Twin, find_leaks, mean_features
+from pipeline.training.data.leakage import LeakReport, Twin, find_leaks
 from pipeline.training.data.splits import groups_of, make_split
 
 
@@ -41,20 +40,6 @@ def test_what_is_listed_of_many_leaks_is_said():
     report = LeakReport((), twins, 9_999)
     assert report.lines()[-1] == "leak: 9,994 more; report.html and results.json have the first 50 of each kind"
     assert report.to_json()["twins"] == 9_999
-
-
-def test_mean_features_that_would_fill_the_memory_lie_in_a_file(data, monkeypatch):
-    in_memory = mean_features(data)
-    monkeypatch.setattr(leakage, "free_memory", lambda: 0)
-    in_file = mean_features(data)
-    assert isinstance(in_file, np.memmap)
-    np.testing.assert_array_equal(in_file, in_memory)
-    groups, _ = groups_of(data.videos, r"g\d")
-    split = make_split(data, groups)
-    report = find_leaks(data, split, groups, threshold=-1)
-    monkeypatch.undo()
-    assert report == find_leaks(data, split, groups, threshold=-1)
-    assert report.twin_count
 
 
 def test_a_group_on_two_sides_is_named_with_its_videos(data):
