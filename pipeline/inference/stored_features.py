@@ -13,7 +13,7 @@ from pipeline.inference.pictures import Pictures
 from pipeline.inference.timeline.prediction import Answer
 from pipeline.inference.timeline.window_runner import WindowRunner
 from pipeline.videos.catalog.catalog import Video
-from pipeline.videos.catalog.source_file import hash_file, stat_video
+from pipeline.videos.catalog.source_file import hash_video, stat_video
 
 
 class StoredFeatures:
@@ -55,7 +55,7 @@ class StoredFeatures:
         alike = self._by_size.get(now.st_size)
         if not alike:
             return None
-        digest = hash_file(video.path)
+        digest = hash_video(video.path)
         return next((entry for entry in alike if entry.source.sha256 == digest), None)
 
     def answer(self, video: Video, pictures: Pictures, reading: Reading) -> Answer | str:

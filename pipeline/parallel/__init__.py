@@ -1,1 +1,2 @@
-"""Work side by side: threads that work ahead, calls in flight, and what this machine has."""
+"""Work side by side: worker processes that are watched, threads that work ahead, calls in flight, and what this
+machine has."""

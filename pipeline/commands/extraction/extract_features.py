@@ -67,8 +67,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     catalog = open_catalog(args.source)
     say(f"{args.source}: {catalog.summary()}")
     check_place(args.out, Path(args.source), overwrite=args.overwrite)
-    if args.overwrite:
-        remove_store(args.out)
 
     size = network.check_size(parse_size(args.size) if args.size else None)
     recipe = Recipe(
@@ -84,10 +82,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     loader = _Loader(weights, args, say)
     if args.precision == INT8:
+        if args.overwrite:
+            remove_store(args.out)  # the int8 network in it is calibrated anew
         recipe = _quantised(recipe, weights, catalog, spec, args, say)
     elif weights is not None:
-        _check_float(args.out)
+        if not args.overwrite:
+            _check_float(args.out)
         recipe = replace(recipe, weights_digest=known_digest(args.out, weights) or loader.backbone(recipe).digest)
+    if args.overwrite and args.precision != INT8:
+        remove_store(args.out)  # not before the weights could be read
     extraction = Extraction(catalog, args.out, recipe, weights, spec)
     plan = extraction.look()
     for note in extraction.table_changes.lines(args.out / CATALOG_FILE, args.source):

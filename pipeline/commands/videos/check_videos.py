@@ -7,19 +7,18 @@ duplicates, outliers of length and size, classes out of balance.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.errors import UserError, VideoError
 from pipeline.files.tables import natural_key, plural, refuse_foreign_table, write_table
 from pipeline.videos.catalog.catalog import Video, open_catalog
-from pipeline.videos.quality.checks import KINDS, Facts, Problem, check_set
+from pipeline.videos.quality.checks import KINDS, Facts, Problem, check_set, check_videos
 from pipeline.videos.quality.duplicates import find_duplicates
-from pipeline.videos.quality.inspection import TIMEOUT, inspect
 from pipeline.videos.quality.repair import quarantine, repair
 
 FIXABLE = ("damaged", "truncated", "header", "hidden frames", "odd size")
@@ -31,8 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = command.parser(__doc__, "python scripts/check_videos.py data --out data/problems.csv")
     parser.add_argument("source", metavar="DATA", help="folder of videos, or a CSV file")
     parser.add_argument("--out", type=Path, help="the table of problems (default: problems.csv in the folder)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="videos at a time")
-    parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds of silence a video may take")
+    add_workers(parser)
     parser.add_argument(
         "--quarantine", type=Path, metavar="FOLDER", help=f"move videos there that are {', '.join(MOVABLE)}"
     )
@@ -41,10 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     say = command.say(args.quiet)
-    if args.workers < 1:
-        raise UserError(f"--workers {args.workers} cannot work; expected at least 1")
-    if not args.timeout > 0:
-        raise UserError(f"--timeout {args.timeout:g}: expected seconds above 0")
+    check_workers(args)
 
     catalog = open_catalog(args.source)
     out = args.out or catalog.root / "problems.csv"
@@ -54,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError(f"{flag} {folder} lies inside {catalog.root}, where its videos would become input")
     facts: list[Facts] = []
     with command.progress(len(catalog), "video", args.quiet) as bar:
-        for found in inspect(catalog.videos, workers=args.workers, timeout=args.timeout):
+        for found in check_videos(catalog.videos, workers=args.workers, timeout=args.timeout):
             facts.append(found)
             bar.update()
     problems = _in_order(

@@ -10,18 +10,22 @@ Frames without a label, times out of range and stretches without a frame are rep
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from pipeline.cli import command
+from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.errors import VideoError
 from pipeline.files.replacing import refuse_existing
 from pipeline.files.tables import plural, write_table
+from pipeline.videos.catalog.times import read_times
 from pipeline.videos.labels.annotation_formats import read_annotations
 from pipeline.videos.labels.segments import COLUMNS, find_intervals, intervals_by_video, label_frames, read_labels
-from pipeline.videos.media import open_video
+
+Labels = TypeVar("Labels")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--tier", default="", help="take this tier (ELAN) or attribute (VIA) only")
     parser.add_argument("--background", default="", metavar="LABEL", help="the label of frames in no stretch")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    add_workers(parser)
     args = parser.parse_args(argv)
+    check_workers(args)
     refuse_existing(args.out, overwrite=args.overwrite)
     reports: list[str] = []
     if args.to == "frames":
@@ -54,13 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _to_frames(args, reports: list[str]) -> list[dict]:
     rows = []
     found = read_annotations(args.labels, video=args.video, tier=args.tier)
-    for path, intervals in intervals_by_video(found.segments).items():
-        try:
-            with open_video(path) as video:
-                times, duration = video.times(), video.info().duration
-        except VideoError as error:
-            reports.append(f"{path}: {error}")
-            continue
+    by_video = list(intervals_by_video(found.segments).items())
+    for path, intervals, duration, times in _opened(by_video, args, reports):
         labelled = label_frames(times, duration, intervals, background=args.background)
         reports += [f"{path}: {report}" for report in labelled.reports]
         name = _relative(path, args.out)
@@ -73,14 +74,8 @@ def _to_frames(args, reports: list[str]) -> list[dict]:
 
 def _to_segments(args, reports: list[str]) -> list[dict]:
     rows = []
-    for name, labels in read_labels(args.labels).items():
-        path = args.video or (args.labels.parent / name)
-        try:
-            with open_video(path) as video:
-                times, duration = video.times(), video.info().duration
-        except VideoError as error:
-            reports.append(f"{path}: {error}")
-            continue
+    by_video = [(args.video or args.labels.parent / name, labels) for name, labels in read_labels(args.labels).items()]
+    for path, labels, duration, times in _opened(by_video, args, reports):
         beyond = sorted(set(labels) - set(range(len(times))))
         if beyond:
             reports.append(
@@ -100,6 +95,18 @@ def _to_segments(args, reports: list[str]) -> list[dict]:
             for one in find_intervals(times, duration, every)
         ]
     return rows
+
+
+def _opened(
+    labelled: Sequence[tuple[Path, Labels]], args, reports: list[str]
+) -> Iterator[tuple[Path, Labels, float, np.ndarray]]:
+    """Path, labels, duration in seconds and times of the frames of the videos that can be read."""
+    jobs = [((path, labels), path) for path, labels in labelled]
+    for (path, labels), read in read_times(jobs, workers=args.workers, timeout=args.timeout):
+        if isinstance(read, VideoError):
+            reports.append(f"{path}: {read}")
+        else:
+            yield path, labels, read[0].duration, read[1]
 
 
 def _relative(path: Path, out: Path) -> str:

@@ -18,13 +18,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.commands.worker_options import check_workers
 from pipeline.errors import UserError, VideoError
 from pipeline.files.atomic import remove_abandoned
 from pipeline.files.sizes import parse_size
 from pipeline.files.tables import plural, refuse_foreign_table, write_table
+from pipeline.parallel.workers import TIMEOUT
 from pipeline.videos.catalog.catalog import open_catalog
 from pipeline.videos.clips.cut import Encoding, claim, cut_clips, left_to_cut
-from pipeline.videos.clips.plan import Clip, Recording, equal_pieces, open_recording, plan_clips
+from pipeline.videos.clips.plan import Clip, Recording, equal_pieces, open_recordings, plan_clips
 from pipeline.videos.clips.stream_copy import SETTINGS, Miss, copy_clips, snap
 from pipeline.videos.labels.annotation_formats import read_annotations
 from pipeline.videos.labels.segments import Segment
@@ -58,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--verify", action="store_true", help="decode each clip as a whole, not its first frame only; a fifth slower"
     )
     parser.add_argument("--workers", type=int, default=2, help="ffmpeg processes at a time")
+    parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds of silence a video may take")
     parser.add_argument("--overwrite", action="store_true", help="replace files that are other clips of the same name")
     args = parser.parse_args(argv)
     say = command.say(args.quiet)
@@ -73,9 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.fast and (args.size or args.fps or args.no_sound):
         raise UserError("--fast copies what is there; --size, --fps and --no-sound need encoding, so leave --fast out")
 
-    if args.workers < 1:
-        raise UserError(f"--workers {args.workers} cannot work; expected at least 1")
-
+    check_workers(args)
     if not args.fast:
         find_ffmpeg()
 
@@ -100,10 +101,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     for segment in wanted:
         by_video.setdefault(segment.video, []).append(segment)
     with command.progress(len(by_video), "video", args.quiet, desc="reading") as bar:
-        for video, segments in by_video.items():
+        for video, recording in open_recordings(list(by_video), workers=args.workers, timeout=args.timeout):
             bar.update()
+            if isinstance(recording, VideoError):
+                failed(video, recording)
+                continue
+            segments = by_video[video]
             try:
-                recording = open_recording(video)
                 if args.every is not None:
                     segments = _cut_up(segments[0], recording, args)
                 clips += plan_clips(recording, segments, args.out, clamp=args.clamp, taken=taken)

@@ -6,20 +6,18 @@ The problems are those in problems.csv beside the data (from check_videos.py); -
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
-from pipeline.errors import UserError
+from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.files.replacing import refuse_existing
 from pipeline.files.tables import natural_key, plural
 from pipeline.videos.catalog.catalog import open_catalog
 from pipeline.videos.preview.thumbnails import look_at, read_problems, write_page, write_sheets
-from pipeline.videos.quality.checks import Facts, Problem, check_set
+from pipeline.videos.quality.checks import Facts, Problem, check_set, check_videos
 from pipeline.videos.quality.duplicates import find_duplicates
-from pipeline.videos.quality.inspection import TIMEOUT, inspect
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,14 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--problems", type=Path, metavar="CSV", help="the table of check_videos.py to show")
     what.add_argument("--check", action="store_true", help="decode every video and look for problems now")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="videos at a time")
-    parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds of silence a video may take")
+    add_workers(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace a page that is there")
     args = parser.parse_args(argv)
-    if args.workers < 1:
-        raise UserError(f"--workers {args.workers} cannot work; expected at least 1")
-    if not args.timeout > 0:
-        raise UserError(f"--timeout {args.timeout:g}: expected seconds above 0")
+    check_workers(args)
     refuse_existing(args.out, overwrite=args.overwrite)
     catalog = open_catalog(args.source)
     problems: list[Problem] = []
@@ -45,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.check:
         facts: list[Facts] = []
         with command.progress(len(catalog), "video", args.quiet, desc="checking") as bar:
-            for found in inspect(catalog.videos, workers=args.workers, timeout=args.timeout):
+            for found in check_videos(catalog.videos, workers=args.workers, timeout=args.timeout):
                 facts.append(found)
                 bar.update()
         facts.sort(key=lambda found: natural_key(found.name))
@@ -55,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         problems = read_problems(table)
     looks = []
     with command.progress(len(catalog), "video", args.quiet, desc="reading") as bar:
-        for look in look_at(catalog.videos, workers=args.workers):
+        for look in look_at(catalog.videos, workers=args.workers, timeout=args.timeout):
             looks.append(look)
             bar.update()
             if look.error:

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.errors import UserError, VideoError
 from pipeline.files.tables import plural, refuse_foreign_table, write_table
 from pipeline.videos.catalog.catalog import open_catalog
 from pipeline.videos.media.sampling import Sampling
-from pipeline.videos.preview.export_frames import write_frames
+from pipeline.videos.preview.export_frames import ImageSpec, export_frames
 
 _FAILURE_COLUMNS = ("video", "stage", "reason")
 
@@ -28,39 +29,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--format", choices=("jpg", "png"), default="jpg", help="of the images")
     parser.add_argument("--quality", type=int, default=95, help="of JPEG, 1 to 100")
     parser.add_argument("--overwrite", action="store_true", help="replace the folders that are there")
+    add_workers(parser)
     args = parser.parse_args(argv)
+    check_workers(args)
     say = command.say(args.quiet)
-    sampling = Sampling.parse(args.sampling)
-    if not 1 <= args.quality <= 100:
-        raise UserError(f"--quality {args.quality} is unknown to JPEG; expected 1 to 100")
+    spec = ImageSpec(Sampling.parse(args.sampling), args.format, args.quality)
     catalog = open_catalog(args.source)
     if args.source.is_dir() and args.out.resolve().is_relative_to(args.source.resolve()):
         raise UserError(f"the output {args.out} lies inside the input {args.source}, where frames would become input")
     folders = _folders(catalog.videos, args.out)
-    for folder in folders:
-        if folder.exists() and not args.overwrite:
-            raise UserError(f"{folder} exists; give --overwrite to replace it, or another --out")
     table = args.out / "failures.csv"
     refuse_foreign_table(table, _FAILURE_COLUMNS)
     failures = []
     written = 0
+    jobs = [(video.path, folder) for video, folder in zip(catalog.videos, folders, strict=True)]
     with command.progress(len(catalog), "video", args.quiet) as bar:
-        for folder, video in zip(folders, catalog.videos, strict=True):
-            try:
-                written += write_frames(
-                    video.path, folder, sampling, form=args.format, quality=args.quality, overwrite=args.overwrite
-                )
-            except VideoError as error:
-                failures.append({"video": video.name, "stage": error.stage, "reason": error.reason})
-                print(f"failed: {video.name}: {error}", file=sys.stderr)
+        done = export_frames(jobs, spec, overwrite=args.overwrite, workers=args.workers, timeout=args.timeout)
+        for video, count in zip(catalog.videos, done, strict=True):
             bar.update()
+            if isinstance(count, VideoError):
+                failures.append({"video": video.name, "stage": count.stage, "reason": count.reason})
+                print(f"failed: {video.name}: {count}", file=sys.stderr)
+            else:
+                written += count
     if failures:
         write_table(failures, _FAILURE_COLUMNS, table)
     else:
         table.unlink(missing_ok=True)
-    done = plural(len(folders) - len(failures), "video")
     say(
-        f"{args.out}: {plural(written, 'image')} of {done}"
+        f"{args.out}: {plural(written, 'image')} of {plural(len(folders) - len(failures), 'video')}"
         + (f", {len(failures):,} failed (see {table})" if failures else "")
     )
     return command.SOME_FAILED if failures else command.OK

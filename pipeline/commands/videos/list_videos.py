@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
-from pipeline.errors import VideoError
+from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.files.tables import plural
 from pipeline.videos.catalog.catalog import TABLE, Video, count_videos, limit_classes, open_catalog
 from pipeline.videos.catalog.catalog_table import update_catalog, write_catalog
@@ -27,28 +27,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--class-limit", type=int, metavar="N", help="keep the first N classes, in natural order")
     parser.add_argument("--overwrite", action="store_true", help="write the table anew and drop what it held")
+    add_workers(parser)
     args = parser.parse_args(argv)
+    check_workers(args)
     say = command.say(args.quiet)
 
     catalog = open_catalog(args.source, use_table=not args.overwrite)
     if args.class_limit is not None:
         catalog = limit_classes(catalog, args.class_limit)
     out = args.out or catalog.root / TABLE
-    failures: list[str] = []
-
-    def failed(video: Video, error: VideoError) -> None:
-        failures.append(video.name)
-        print(f"failed: {video.name}: {error}", file=sys.stderr)
-
+    videos: list[Video] = []
     with command.progress(len(catalog), "video", args.quiet) as bar:
-        videos = []
-        for video in count_videos(catalog.videos, failed, decode=args.decode):
-            videos.append(video)
-            bar.update(len(videos) + len(failures) - bar.n)
+        for video, error in count_videos(
+            catalog.videos, decode=args.decode, workers=args.workers, timeout=args.timeout
+        ):
+            bar.update()
+            if error is None:
+                videos.append(video)
+            else:
+                print(f"failed: {video.name}: {error}", file=sys.stderr)
     if args.overwrite:
         write_catalog(videos, out)
     else:
         for line in update_catalog(videos, out).lines(out, args.source):
             say(f"note: {line}")
-    say(f"{out}: {catalog.summary()}" + (f"; {plural(len(failures), 'video')} cannot be read" if failures else ""))
-    return command.SOME_FAILED if failures else command.OK
+    failed = len(catalog) - len(videos)
+    say(f"{out}: {catalog.summary()}" + (f"; {plural(failed, 'video')} cannot be read" if failed else ""))
+    return command.SOME_FAILED if failed else command.OK

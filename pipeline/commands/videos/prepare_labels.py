@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.errors import UserError
 from pipeline.files.replacing import refuse_existing
 from pipeline.files.tables import plural, write_table
@@ -34,12 +35,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--seed", type=int, default=0, help="another seed, another division")
     parser.add_argument("--overwrite", action="store_true", help="replace a table that is there")
+    add_workers(parser)
     args = parser.parse_args(argv)
+    check_workers(args)
     table = args.labels or args.source / "labels.csv"
     if not table.is_file():
         raise UserError(f"{table} does not exist; name the table of labels by --labels")
     refuse_existing(args.out, overwrite=args.overwrite)
-    checked = label_data(open_catalog(args.source), table, background=args.background)
+    catalog = open_catalog(args.source)
+    checked = label_data(catalog, table, background=args.background, workers=args.workers, timeout=args.timeout)
     if not checked.labels:
         raise UserError(f"{table} labels no frame of {args.source}: {checked.reports[0]}")
     labels = add_splits(checked.labels, Shares(*args.shares), seed=args.seed)

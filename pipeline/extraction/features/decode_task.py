@@ -32,7 +32,7 @@ from pipeline.extraction.inputs.motion import InputMaker
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.store import Source
 from pipeline.parallel.machine import reuse_freed_memory
-from pipeline.videos.catalog.source_file import hash_file, stat_video
+from pipeline.videos.catalog.source_file import hash_video, stat_video
 from pipeline.videos.media import open_video
 from pipeline.videos.media.reader import FramesMissing, VideoReader
 from pipeline.videos.media.sampling import Sampling
@@ -105,7 +105,7 @@ def serve(jobs: IO[bytes], messages: IO[bytes]) -> None:
 def _decode(path: Path, recipe: Recipe, threads: int, send: Send, alive: Callable[[], None]) -> Source:
     """Send the frames that the recipe picks and return what is known of the file."""
     before = stat_video(path)
-    digest = hash_file(path, alive)
+    digest = hash_video(path, alive)
     with open_video(path, threads=threads, alive=alive) as reader:
         try:
             _send_frames(reader, recipe, send)

@@ -208,16 +208,6 @@ class Extraction:
         rows = []
         for video in self._catalog:
             entry = entries.get(video.name)
-            if entry is not None:
-                facts = entry.source
-                video = replace(
-                    video,
-                    frames=facts.frames,
-                    fps=facts.fps,
-                    width=facts.width,
-                    height=facts.height,
-                    duration=facts.duration,
-                )
-            rows.append(video)
+            rows.append(video.counted(entry.source) if entry is not None else video)
         replaced = FACTS if self._catalog.table is None else (*FACTS, *CHOICES)
         return update_catalog(rows, self.folder / CATALOG_FILE, replaced)

@@ -10,7 +10,7 @@ from pipeline.errors import VideoError
 from pipeline.extraction.store.store import Entry, Source
 from pipeline.videos.catalog.catalog import Video
 from pipeline.videos.catalog.failures import FailureLog
-from pipeline.videos.catalog.source_file import hash_file, stat_video
+from pipeline.videos.catalog.source_file import hash_video, stat_video
 
 
 @dataclass
@@ -86,7 +86,7 @@ def _find_known_content(plan: Plan, new: list[tuple[Video, Source]], by_size: di
             plan.extract.append(video)
             continue
         try:
-            digest = hash_file(video.path)
+            digest = hash_video(video.path)
         except VideoError as error:
             plan.failed.append((video, error))
             continue

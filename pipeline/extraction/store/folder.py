@@ -74,7 +74,6 @@ def prepare_store(folder: Path, recipe: Recipe, weights: WeightsSource | None = 
     Raises:
         UserError: another recipe, or the folder cannot be written to.
     """
-    check_place(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         remove_abandoned(folder)

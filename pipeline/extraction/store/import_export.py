@@ -11,13 +11,14 @@ import numpy as np
 
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.store.folder import check_place
 from pipeline.extraction.store.shard_writer import StoreWriter, chunking
 from pipeline.extraction.store.store import CATALOG_FILE, FeatureStore, Source
 from pipeline.files.atomic import write_whole
 from pipeline.files.tables import natural_key, read_table
 from pipeline.videos.catalog.catalog import SPLITS, Video
 from pipeline.videos.catalog.catalog_table import CHOICES, FACTS, update_catalog
-from pipeline.videos.catalog.source_file import hash_file, stat_video
+from pipeline.videos.catalog.source_file import hash_video, stat_video
 
 IMPORTED = "imported"
 _STEPS_AT_ONCE = 4096
@@ -68,6 +69,7 @@ def import_features(
     Raises:
         UserError: wrong table, no usable file, or a store of another kind.
     """
+    check_place(out, folder)
     videos = _read_labels(folder, labels)
     dimensions = _first_dimensions(videos)
     recipe = Recipe("all", IMPORTED, "", 1, 1, crop="none", layer=f"{dimensions} imported features")
@@ -96,7 +98,7 @@ def import_features(
             except VideoError as error:
                 failed[video.name] = str(error)
                 continue
-            source = Source(status.st_size, status.st_mtime_ns, hash_file(video.path), frames=len(sequence))
+            source = Source(status.st_size, status.st_mtime_ns, hash_video(video.path), frames=len(sequence))
             writer.add(video.name, buffer, source)
             added += 1
     return Imported(added, present, failed)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from pipeline.errors import UserError, VideoError
 from pipeline.files.tables import natural_key, plural, read_table
+from pipeline.parallel.workers import TIMEOUT
 from pipeline.videos.catalog import clip_origins
-from pipeline.videos.media import open_video
+from pipeline.videos.catalog.times import read_times
 from pipeline.videos.media.image_folder import TIMES, is_image
 
 VIDEO_EXTENSIONS = frozenset(
@@ -57,6 +59,36 @@ class Video:
     height: int | None = None
     duration: float | None = None
     """Seconds."""
+
+    def counted(self, facts: Counted) -> Video:
+        """The same row with what was found out when the video was opened."""
+        return replace(
+            self,
+            frames=facts.frames,
+            fps=facts.fps,
+            width=facts.width,
+            height=facts.height,
+            duration=facts.duration,
+        )
+
+
+class Counted(Protocol):
+    """Facts of a video that was opened, such as a `VideoInfo`."""
+
+    @property
+    def frames(self) -> int: ...
+
+    @property
+    def fps(self) -> float: ...
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def height(self) -> int: ...
+
+    @property
+    def duration(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -335,29 +367,16 @@ def _in_order(videos: Iterable[Video]) -> tuple[Video, ...]:
 
 
 def count_videos(
-    videos: Sequence[Video], failed: Callable[[Video, VideoError], None], *, decode: bool = False
-) -> Iterator[Video]:
-    """Open each video and yield it with its frames counted; those that cannot be read go to ``failed``.
+    videos: Sequence[Video], *, decode: bool = False, workers: int = 2, timeout: float = TIMEOUT
+) -> Iterator[tuple[Video, VideoError | None]]:
+    """Open each video and yield it with its frames counted, or as it was with the reason why it cannot be read.
 
     Args:
         videos: rows of a catalog.
-        failed: called with the video and the reason.
         decode: count by decoding every frame instead of reading packets only; slow, and sees all damage.
+        workers: processes at a time.
+        timeout: seconds of silence after which a decoder is taken for hanging and is killed.
     """
-    for video in videos:
-        try:
-            with open_video(video.path) as reader:
-                if decode:
-                    reader.scan()
-                info = reader.info()
-        except VideoError as error:
-            failed(video, error)
-            continue
-        yield replace(
-            video,
-            frames=info.frames,
-            fps=info.fps,
-            width=info.width,
-            height=info.height,
-            duration=info.duration,
-        )
+    named = [(video, video.path) for video in videos]
+    for video, found in read_times(named, decode=decode, workers=workers, timeout=timeout):
+        yield (video, found) if isinstance(found, VideoError) else (video.counted(found[0]), None)

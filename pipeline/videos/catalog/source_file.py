@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from pipeline.errors import VideoError
 from pipeline.videos.media.image_folder import TIMES, is_image
+from pipeline.videos.media.regular_file import stat_regular
 
 _BLOCK = 8 << 20
 
@@ -27,37 +28,51 @@ def stat_video(path: Path) -> FileState:
     Raises:
         VideoError: it is missing, or may not be looked at.
     """
-    try:
-        states = [file.stat() for file in _files(path)]
-    except FileNotFoundError:
-        raise VideoError("open", "the file does not exist") from None
-    except OSError as error:
-        raise VideoError("open", error.strerror or str(error)) from None
+    states = [stat_regular(file) for file in _files(path)]
     return FileState(sum(state.st_size for state in states), max((state.st_mtime_ns for state in states), default=0))
 
 
-def hash_file(path: Path, alive: Callable[[], None] = lambda: None) -> str:
+def hash_video(path: Path, alive: Callable[[], None] = lambda: None) -> str:
     """SHA-256 of a file, or of the names and contents of a folder's frames; ``alive`` is called every few megabytes.
 
     Raises:
         VideoError: the file cannot be read.
     """
     digest = hashlib.sha256()
+    for file in _files(path):
+        if file != path:
+            digest.update(os.fsencode(file.name) + b"\0")
+        _hash_into(digest, file, alive)
+    return digest.hexdigest()
+
+
+def hash_file(path: Path, alive: Callable[[], None] = lambda: None) -> str:
+    """SHA-256 of one regular file.
+
+    Raises:
+        VideoError: the file cannot be read.
+    """
+    digest = hashlib.sha256()
+    _hash_into(digest, path, alive)
+    return digest.hexdigest()
+
+
+def _hash_into(digest: hashlib._Hash, path: Path, alive: Callable[[], None]) -> None:
+    stat_regular(path)
     try:
-        for file in _files(path):
-            if file != path:
-                digest.update(os.fsencode(file.name) + b"\0")
-            with file.open("rb") as opened:
-                while block := opened.read(_BLOCK):
-                    digest.update(block)
-                    alive()
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+                alive()
     except OSError as error:
         raise VideoError("open", error.strerror or str(error)) from None
-    return digest.hexdigest()
 
 
 def _files(path: Path) -> list[Path]:
     """The file itself, or the images of a folder and the table of their times."""
     if not path.is_dir():
         return [path]
-    return sorted(entry for entry in path.iterdir() if is_image(entry.name) or entry.name == TIMES)
+    try:
+        return sorted(entry for entry in path.iterdir() if is_image(entry.name) or entry.name == TIMES)
+    except OSError as error:
+        raise VideoError("open", error.strerror or str(error)) from None

@@ -7,14 +7,16 @@ follow each other share no frame and lose none, whatever the frame rate.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, VideoError
 from pipeline.files.timestamps import format_time
+from pipeline.parallel.worker_process import Heartbeat
+from pipeline.parallel.workers import TIMEOUT, run_each
 from pipeline.videos.catalog.clip_origins import Origin, read_origins, recording_id
 from pipeline.videos.labels.segments import Segment
 from pipeline.videos.media import open_video
@@ -97,13 +99,31 @@ class Clip:
         )
 
 
-def open_recording(path: Path) -> Recording:
-    """Read what cutting needs to know of a video.
+def open_recordings(
+    paths: Sequence[Path], *, workers: int = 2, timeout: float = TIMEOUT
+) -> Iterator[tuple[Path, Recording | VideoError]]:
+    """Read what cutting needs to know of some videos, and yield it in their order, or why one cannot be read.
+
+    Args:
+        paths: the videos.
+        workers: processes at a time.
+        timeout: seconds of silence after which a decoder is taken for hanging and is killed.
+    """
+    jobs = [(path, (path,)) for path in paths]
+    yield from run_each(_open_recording, jobs, workers=workers, timeout=timeout, ordered=True)
+
+
+def _open_recording(heartbeat: Heartbeat, path: Path) -> Iterator[Recording]:
+    yield open_recording(path, heartbeat)
+
+
+def open_recording(path: Path, heartbeat: Heartbeat = lambda: None) -> Recording:
+    """The same for one video, in this process.
 
     Raises:
         VideoError: it cannot be read.
     """
-    with open_video(path) as video:
+    with open_video(path, alive=heartbeat) as video:
         info = video.info()
         return Recording(
             path=path,

@@ -14,13 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, VideoError
 from pipeline.files.tables import natural_key, plural, read_numbered
 from pipeline.files.timestamps import parse_time
+from pipeline.parallel.workers import TIMEOUT
 from pipeline.videos.catalog.catalog import SPLIT_FOLDERS, SPLITS, Catalog, Video
 from pipeline.videos.catalog.splits import Shares, assign_splits
+from pipeline.videos.catalog.times import read_times
 from pipeline.videos.labels.segments import Interval, label_frames
-from pipeline.videos.media import open_video
+from pipeline.videos.media.frame import VideoInfo
 from pipeline.videos.media.image_folder import is_image
 
 COLUMNS = ("video", "frame", "file", "label", "split")
@@ -49,16 +51,20 @@ class Checked:
 
     labels: list[FrameLabel]
     reports: list[str]
-    """Frames without a label, labels without a frame, videos without any: one line each."""
+    """Frames without a label, labels without a frame, videos without any or that cannot be read: one line each."""
 
 
-def label_data(catalog: Catalog, table: Path, *, background: str = "") -> Checked:
+def label_data(
+    catalog: Catalog, table: Path, *, background: str = "", workers: int = 2, timeout: float = TIMEOUT
+) -> Checked:
     """Read a table of labels and check it against the frames that are there.
 
     Args:
         catalog: the videos, or folders of frames.
         table: one of the kinds above.
         background: the label of frames at no labelled time; without it they are reported.
+        workers: videos that are opened at a time.
+        timeout: seconds of silence after which a decoder is taken for hanging and is killed.
 
     Raises:
         UserError: columns that are none of these, or a value that cannot be read; with file and line.
@@ -66,9 +72,10 @@ def label_data(catalog: Catalog, table: Path, *, background: str = "") -> Checke
     rows = read_numbered(table)
     columns = set(rows[0][1]) if rows else set()
     if {"video", "frame", "label"} <= columns:
-        return _by_frame(catalog, table, rows, background)
+        opened = _open([video for video in catalog if not _files(video.path)], workers, timeout)
+        return _by_frame(catalog, table, rows, background, opened)
     if {"video", "label"} <= columns and ("time" in columns or {"start", "end"} <= columns):
-        return _by_time(catalog, table, rows, background)
+        return _by_time(catalog, table, rows, background, _open(catalog.videos, workers, timeout))
     raise UserError(
         f"{table} has the columns {', '.join(sorted(columns)) or '(none)'}; expected video,frame,label or "
         "video,start,end,label or video,time,label with times such as 01:20:05 - 01:20:34"
@@ -95,10 +102,21 @@ def add_splits(labels: Sequence[FrameLabel], shares: Shares, *, seed: int = 0) -
     return [replace(label, split=split[label.video]) for label in labels]
 
 
+Opened = dict[str, tuple[VideoInfo, np.ndarray] | VideoError]
+"""By name what opening each video told."""
+
+
+def _open(videos: Sequence[Video], workers: int, timeout: float) -> Opened:
+    named = [(video.name, video.path) for video in videos]
+    return dict(read_times(named, workers=workers, timeout=timeout))
+
+
 # -- the two kinds of table ------------------------------------------------------------------------
 
 
-def _by_frame(catalog: Catalog, table: Path, rows: list[tuple[int, dict[str, str]]], background: str) -> Checked:
+def _by_frame(
+    catalog: Catalog, table: Path, rows: list[tuple[int, dict[str, str]]], background: str, opened: Opened
+) -> Checked:
     names, found, reports = _names(catalog), [], []
     of_video: dict[str, list[tuple[int, dict[str, str]]]] = defaultdict(list)
     for line, row in rows:
@@ -108,7 +126,11 @@ def _by_frame(catalog: Catalog, table: Path, rows: list[tuple[int, dict[str, str
         reports.append(f"{table}, line {line}: there is no video {name!r}")
     for video in catalog:
         files = _files(video.path)
-        count = len(files) if files else _count(video.path)
+        read = opened.get(video.name)
+        if isinstance(read, VideoError):
+            reports.append(f"{video.name}: {read}")
+            continue
+        count = len(files) if read is None else read[0].frames
         numbers = {file: number for number, file in enumerate(files)}
         labels, splits = [background] * count, Counter[str]()
         for line, row in of_video[video.name]:
@@ -131,7 +153,9 @@ def _by_frame(catalog: Catalog, table: Path, rows: list[tuple[int, dict[str, str
     return Checked(found, reports)
 
 
-def _by_time(catalog: Catalog, table: Path, rows: list[tuple[int, dict[str, str]]], background: str) -> Checked:
+def _by_time(
+    catalog: Catalog, table: Path, rows: list[tuple[int, dict[str, str]]], background: str, opened: Opened
+) -> Checked:
     names, found, reports = _names(catalog), [], []
     intervals: dict[str, list[Interval]] = defaultdict(list)
     for line, row in rows:
@@ -142,9 +166,12 @@ def _by_time(catalog: Catalog, table: Path, rows: list[tuple[int, dict[str, str]
             continue
         intervals[names.get(row["video"], row["video"])].append(Interval(start, end, row["label"], where))
     for video in catalog:
-        with open_video(video.path) as reader:
-            times, duration = reader.times(), reader.info().duration
-        labelled = label_frames(times, duration, intervals[video.name], background=background)
+        read = opened[video.name]
+        if isinstance(read, VideoError):
+            reports.append(f"{video.name}: {read}")
+            continue
+        info, times = read
+        labelled = label_frames(times, info.duration, intervals[video.name], background=background)
         reports += [f"{video.name}: {report}" for report in labelled.reports]
         found += _labels(video.name, labelled.labels, _files(video.path), "")
     return Checked(found, reports)
@@ -178,11 +205,6 @@ def _files(path: Path) -> list[str]:
     if not path.is_dir():
         return []
     return sorted((entry.name for entry in path.iterdir() if is_image(entry.name)), key=natural_key)
-
-
-def _count(path: Path) -> int:
-    with open_video(path) as reader:
-        return reader.info().frames
 
 
 def _split(text: str, where: str) -> str:

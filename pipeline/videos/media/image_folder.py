@@ -21,6 +21,7 @@ from pipeline.errors import VideoError
 from pipeline.files.tables import natural_key
 from pipeline.videos.media.frame import Frame, FramesMissing, VideoInfo
 from pipeline.videos.media.reader import VideoReader
+from pipeline.videos.media.regular_file import stat_regular
 
 IMAGE_EXTENSIONS = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 TIMES = "frames.csv"
@@ -49,7 +50,7 @@ class ImageReader(VideoReader):
         self._alive = alive
         self._info: VideoInfo | None = None
         try:
-            self._files = [self.path] if self.path.is_file() else self._listed()
+            self._files = self._listed()
         except OSError as error:
             raise VideoError("open", error.strerror or str(error)) from None
         if not self._files:
@@ -58,6 +59,9 @@ class ImageReader(VideoReader):
         self._times = self._read_times()
 
     def _listed(self) -> list[Path]:
+        if not self.path.is_dir():
+            stat_regular(self.path)
+            return [self.path]
         found = (entry for entry in self.path.iterdir() if is_image(entry.name))
         return sorted(found, key=lambda entry: natural_key(entry.name))
 
@@ -154,6 +158,8 @@ class ImageReader(VideoReader):
 
 def _read(path: Path) -> np.ndarray | None:
     """``(height, width, 3)`` uint8, RGB, turned as its EXIF data says; None where it cannot be read."""
+    if not path.is_file():
+        return None  # a pipe or a device
     try:
         data = np.fromfile(path, np.uint8)  # OpenCV cannot open every name; its decoder needs none.
     except OSError:

@@ -21,6 +21,7 @@ from pipeline.errors import VideoError
 from pipeline.parallel.machine import other_processors
 from pipeline.videos.media.frame import Frame, FramesMissing, VideoInfo
 from pipeline.videos.media.packet_index import PacketIndex, read_packets
+from pipeline.videos.media.regular_file import stat_regular
 
 # Damage is reported by us, once per video. Any level but None sends FFmpeg's errors through Python, and a decoder
 # thread that waits for the interpreter while the interpreter waits for the thread hangs for ever.
@@ -66,9 +67,9 @@ class VideoReader:
         self._container.close()
 
     def _open(self) -> None:
+        if stat_regular(self.path).st_size == 0:
+            raise VideoError("open", "the file is empty (0 bytes)")
         try:
-            if self.path.stat().st_size == 0 and self.path.is_file():
-                raise VideoError("open", "the file is empty (0 bytes)")
             # The "file:" prefix keeps names such as "-a.mp4" or "12:30.mp4" from being read as options or URLs.
             self._container = av.open(f"file:{self.path}", metadata_errors="ignore")
         except FileNotFoundError:

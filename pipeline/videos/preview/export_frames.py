@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,8 @@ import numpy as np
 from pipeline.errors import UserError, VideoError
 from pipeline.files.atomic import unfinished_folder
 from pipeline.files.tables import write_table
+from pipeline.parallel.worker_process import Heartbeat
+from pipeline.parallel.workers import TIMEOUT, Ended, WorkerPool, threads_of_each
 from pipeline.videos.media import open_video
 from pipeline.videos.media.frame import FramesMissing
 from pipeline.videos.media.image_folder import TIMES
@@ -22,74 +25,128 @@ from pipeline.videos.media.sampling import Sampling
 Format = Literal["jpg", "png"]
 
 
-def write_frames(
-    path: Path, folder: Path, sampling: Sampling, *, form: Format = "jpg", quality: int = 95, overwrite: bool = False
-) -> int:
-    """Write frames of a video to ``folder/<folder's name>_00001.jpg``, ... and ``folder/frames.csv``.
+@dataclass(frozen=True)
+class ImageSpec:
+    """Which frames, and as what they are written."""
 
-    The folder appears when all of its images are written; it can be read again as a video.
+    sampling: Sampling
+    form: Format = "jpg"
+    """``jpg`` or ``png``."""
+    quality: int = 95
+    """Of JPEG, 1 to 100."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.quality <= 100:
+            raise UserError(f"--quality {self.quality} is unknown to JPEG; expected 1 to 100")
+
+    def encode(self, image: np.ndarray) -> bytes:
+        """A frame ``(height, width, 3)`` uint8 RGB as the content of a file."""
+        options = [cv2.IMWRITE_JPEG_QUALITY, self.quality] if self.form == "jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 3]
+        return cv2.imencode(f".{self.form}", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1].tobytes()
+
+
+def export_frames(
+    videos: Sequence[tuple[Path, Path]],
+    spec: ImageSpec,
+    *,
+    overwrite: bool = False,
+    workers: int = 2,
+    timeout: float = TIMEOUT,
+) -> Iterator[int | VideoError]:
+    """Write frames of videos to ``folder/<folder's name>_00001.jpg``, ... and ``folder/frames.csv``.
+
+    A folder appears when all of its images are written; it can be read again as a video.
 
     Args:
-        path: the video.
-        folder: must not exist, unless ``overwrite``.
-        sampling: which frames.
-        form: ``jpg`` or ``png``.
-        quality: of JPEG, 1 to 100.
+        videos: the path of each, and its folder, which must not exist, unless ``overwrite``.
+        spec: which frames, and in which form.
         overwrite: replace the images and the table that an earlier run wrote there.
+        workers: videos that are decoded at a time.
+        timeout: seconds of silence after which a decoder is taken for hanging and is killed.
 
-    Returns:
-        How many images were written.
+    Yields:
+        For each video, in order, how many images were written, or why it cannot be read.
 
     Raises:
-        UserError: the folder exists or cannot be written.
-        VideoError: the video cannot be read.
+        UserError: a folder exists or cannot be written.
     """
-    if folder.exists() and not overwrite:
-        raise UserError(f"{folder} exists; give --overwrite to replace it, or another --out")
-    if folder.exists() and not (folder / TIMES).is_file():
-        raise UserError(f"{folder} holds no {TIMES}, so this program did not write it; it is not replaced")
-    try:
-        with unfinished_folder(folder.parent) as temporary, open_video(path) as video:
-            rows = _write_all(video, temporary, folder.name, sampling, form, quality)
-            write_table(rows, ("file", "frame", "time"), temporary / TIMES)
-            if folder.exists():
-                _empty(folder)
-            os.chmod(temporary, 0o777 & ~_umask())
-            os.rename(temporary, folder)
-    except OSError as error:
-        raise UserError(f"cannot write {folder}: {error.strerror}") from None
-    return len(rows)
+    for _, folder in videos:
+        if folder.exists() and not overwrite:
+            raise UserError(f"{folder} exists; give --overwrite to replace it, or another --out")
+        if folder.exists() and not (folder / TIMES).is_file():
+            raise UserError(f"{folder} holds no {TIMES}, so this program did not write it; it is not replaced")
+    threads = threads_of_each(len(videos), workers)
+    jobs = [(folder, (path, spec, threads)) for path, folder in videos]
+    with WorkerPool(_encode_frames, jobs, workers=workers, timeout=timeout, ordered=True) as pool:
+        messages = pool.messages()
+        for _, folder in videos:
+            try:
+                yield _write_folder(folder, messages, spec.form)
+            except VideoError as error:
+                yield error
+            except OSError as error:
+                raise UserError(f"cannot write {folder}: {error.strerror}") from None
 
 
-def _write_all(
-    video: VideoReader, folder: Path, name: str, sampling: Sampling, form: Format, quality: int
-) -> Sequence[dict]:
-    indices = sampling.indices(video.times())
+def _encode_frames(heartbeat: Heartbeat, path: Path, spec: ImageSpec, threads: int) -> Iterator[_Image | _Begin]:
+    """In the worker: `_Begin` with the number of images, and the images."""
+    with open_video(path, threads=threads, alive=heartbeat) as video:
+        try:
+            yield from _encoded(video, spec)
+        except FramesMissing:
+            # The packets promised more than can be decoded: count what there is, and choose from that.
+            video.scan()
+            yield from _encoded(video, spec)
+
+
+def _encoded(video: VideoReader, spec: ImageSpec) -> Iterator[_Image | _Begin]:
+    indices = spec.sampling.indices(video.times())
     if not len(indices):
         raise VideoError("sample", "the video has no frame")
-    try:
-        return _write(video, folder, name, indices, form, quality)
-    except FramesMissing:
-        # The packets promised more than can be decoded: count what there is, and choose from that.
-        video.scan()
-        for image in folder.iterdir():
-            image.unlink()
-        return _write(video, folder, name, sampling.indices(video.times()), form, quality)
-
-
-def _write(
-    video: VideoReader, folder: Path, name: str, indices: np.ndarray, form: Format, quality: int
-) -> Sequence[dict]:
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if form == "jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 3]
-    rows = []
-    digits = max(5, len(str(len(indices))))
-    for number, frame in enumerate(video.frames(indices), 1):
-        image = f"{name}_{number:0{digits}d}.{form}"
+    yield _Begin(len(indices))
+    for frame in video.frames(indices):
         # Encoded in memory, since OpenCV can neither write every name nor say why a write failed.
-        data = cv2.imencode(f".{form}", cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR), options)[1]
-        (folder / image).write_bytes(data.tobytes())
-        rows.append({"file": image, "frame": frame.index, "time": f"{frame.time:.6f}"})
-    return rows
+        yield _Image(frame.index, frame.time, spec.encode(frame.image))
+
+
+@dataclass(frozen=True)
+class _Begin:
+    """So many images come; what came before is void."""
+
+    images: int
+
+
+@dataclass(frozen=True)
+class _Image:
+    frame: int
+    time: float
+    data: bytes
+
+
+def _write_folder(folder: Path, messages: Iterator, form: Format) -> int:
+    """Take the messages of one video and write its folder; only the number of its images is returned."""
+    rows: list[dict] = []
+    with unfinished_folder(folder.parent) as temporary:
+        for _, message in messages:
+            if isinstance(message, Ended):
+                if message.error is not None:
+                    raise message.error
+                break
+            if isinstance(message, _Begin):
+                digits = max(5, len(str(message.images)))
+                for row in rows:
+                    (temporary / row["file"]).unlink()
+                rows = []
+                continue
+            name = f"{folder.name}_{len(rows) + 1:0{digits}d}.{form}"
+            (temporary / name).write_bytes(message.data)
+            rows.append({"file": name, "frame": message.frame, "time": f"{message.time:.6f}"})
+        write_table(rows, ("file", "frame", "time"), temporary / TIMES)
+        if folder.exists():
+            _empty(folder)
+        os.chmod(temporary, 0o777 & ~_umask())
+        os.rename(temporary, folder)
+    return len(rows)
 
 
 def _empty(folder: Path) -> None:

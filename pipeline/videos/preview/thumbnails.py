@@ -5,23 +5,22 @@ from __future__ import annotations
 import base64
 import io
 import json
-import multiprocessing
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import jinja2
 import numpy as np
 
 from pipeline.errors import UserError, VideoError
 from pipeline.files.atomic import write_whole
 from pipeline.files.tables import natural_key, read_numbered
+from pipeline.parallel.worker_process import Heartbeat
+from pipeline.parallel.workers import TIMEOUT, run_each
 from pipeline.videos.catalog.catalog import SPLITS, Video
 from pipeline.videos.media import open_video
-from pipeline.videos.media.frame import FramesMissing
+from pipeline.videos.media.frame import FramesMissing, VideoInfo
 from pipeline.videos.media.sampling import Sampling
 from pipeline.videos.quality.checks import Problem
 
@@ -43,47 +42,41 @@ class Look:
     """Why there is no strip."""
 
 
-def look_at(videos: Sequence[Video], *, workers: int = 2) -> Iterator[Look]:
+def look_at(videos: Sequence[Video], *, workers: int = 2, timeout: float = TIMEOUT) -> Iterator[Look]:
     """Read a strip of frames from each video; yields them in the order of the videos.
+
+    A video on which the decoder crashes or hangs has an error and no strip.
 
     Args:
         videos: rows of a catalog.
         workers: processes at a time.
+        timeout: seconds of silence after which a decoder is taken for hanging and is killed.
     """
     budget = _PAGE_BYTES * 3 // 4 // max(1, len(videos))  # base64 makes four bytes of three
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(_look, videos, [budget] * len(videos), chunksize=max(1, min(16, len(videos) // workers)))
+    jobs = [(video, (video.path, budget)) for video in videos]
+    for video, read in run_each(_read_strip, jobs, workers=workers, timeout=timeout, ordered=True):
+        if isinstance(read, VideoError):
+            yield Look(video, error=str(read))
+        else:
+            info, strip = read
+            yield Look(video.counted(info), strip)
 
 
-def _look(video: Video, budget: int) -> Look:
-    try:
-        with open_video(video.path, threads=1) as reader:
-            try:
-                images = _images(reader)
-            except FramesMissing:
-                reader.scan()
-                images = _images(reader)
-            info = reader.info()
-    except VideoError as error:
-        return Look(video, error=str(error))
-    counted = Video(
-        video.name,
-        video.path,
-        video.label,
-        video.split,
-        video.group,
-        info.frames,
-        info.fps,
-        info.width,
-        info.height,
-        info.duration,
-    )
+def _read_strip(heartbeat: Heartbeat, path: Path, budget: int) -> Iterator[tuple[VideoInfo, bytes]]:
+    """The best strip of at most ``budget`` bytes, or the smallest one."""
+    with open_video(path, threads=1, alive=heartbeat) as reader:
+        try:
+            images = _images(reader)
+        except FramesMissing:
+            reader.scan()
+            images = _images(reader)
+        info = reader.info()
     strip = b""
     for height, quality in _STEPS:
         strip = _strip(images, height, quality)
         if len(strip) <= budget:
             break
-    return Look(counted, strip)
+    yield info, strip
 
 
 def _images(reader) -> list[np.ndarray]:
@@ -142,6 +135,8 @@ def write_page(looks: Sequence[Look], problems: Sequence[Problem], path: Path, *
             [video.name, video.label, video.split, video.frames or 0, round(video.fps or 0, 3), video.width or 0]
             + [video.height or 0, round(video.duration or 0, 3), listed, base64.b64encode(look.strip).decode()]
         )
+    import jinja2  # here, since readers of strips need none
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
     )

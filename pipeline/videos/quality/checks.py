@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,10 @@ from av.video.reformatter import VideoReformatter
 
 from pipeline.errors import VideoError
 from pipeline.files.timestamps import parse_time
+from pipeline.parallel.worker_process import Heartbeat
+from pipeline.parallel.workers import TIMEOUT, run_each
 from pipeline.videos.catalog.catalog import Video
+from pipeline.videos.catalog.source_file import hash_file
 from pipeline.videos.media import open_video
 from pipeline.videos.media.image_folder import is_image
 
@@ -93,29 +96,50 @@ class Facts:
         return f"Facts({self.name}, {self.frames} frames, {len(self.problems)} problems)"
 
 
+def check_videos(videos: Sequence[Video], *, workers: int = 2, timeout: float = TIMEOUT) -> Iterator[Facts]:
+    """Check many videos at a time and yield the facts of each as they come, in no particular order.
+
+    A video on which the decoder crashes or hangs becomes a problem of that video.
+
+    Args:
+        videos: rows of a catalog.
+        workers: processes at a time.
+        timeout: seconds of silence after which a decoder is taken for hanging and is killed.
+    """
+    jobs = [(video, (video.name, video.path)) for video in videos]
+    for video, found in run_each(_check_task, jobs, workers=workers, timeout=timeout):
+        if isinstance(found, VideoError):
+            found = Facts(video.name, problems=(Problem(video.name, "unreadable", found.reason),))
+        yield found
+
+
+def _check_task(heartbeat: Heartbeat, name: str, path: Path) -> Iterator[Facts]:
+    yield check_video(name, path, heartbeat)
+
+
 # -- one video -------------------------------------------------------------------------------------
 
 
-def check_video(name: str, path: Path, alive: Callable[[], None] = lambda: None) -> Facts:
+def check_video(name: str, path: Path, heartbeat: Heartbeat = lambda: None) -> Facts:
     """Decode a video once and compare it with what its file claims; what cannot be read is a problem, not an error.
 
     Args:
         name: what it is called in the catalog.
         path: the file.
-        alive: called all the time, so that somebody who waits sees progress.
+        heartbeat: called all the time, so that somebody who waits sees progress.
     """
     try:
         images = path.is_dir() or is_image(path.name)
-        return _check_images(name, path, alive) if images else _check(name, path, alive)
+        return _check_images(name, path, heartbeat) if images else _check(name, path, heartbeat)
     except VideoError as error:
         kind = "no video" if "no video stream" in error.reason else "unreadable"
         size = path.stat().st_size if path.is_file() else 0
         return Facts(name, bytes=size, problems=(Problem(name, kind, error.reason),))
 
 
-def _check_images(name: str, path: Path, alive: Callable[[], None]) -> Facts:
+def _check_images(name: str, path: Path, heartbeat: Heartbeat) -> Facts:
     """The same for a folder of frames or a single image."""
-    with open_video(path, alive=alive) as video:
+    with open_video(path, alive=heartbeat) as video:
         named = video.info().header_frames
         frames = video.scan()
         info = video.info()
@@ -134,8 +158,10 @@ def _check_images(name: str, path: Path, alive: Callable[[], None]) -> Facts:
     motion = float(np.ptp(np.stack(patches).astype(int), axis=0).max())
     if motion < _STILL and frames > 1:
         problems.append(Problem(name, "frozen", f"nothing moves in {frames} frames"))
-    files = [path] if path.is_file() else sorted(file for file in path.iterdir() if is_image(file.name))
-    digest = hashlib.sha256("".join(_digest(file, alive) for file in files).encode()).hexdigest()
+    files = (
+        [path] if path.is_file() else sorted(file for file in path.iterdir() if is_image(file.name) and file.is_file())
+    )
+    digest = hashlib.sha256("".join(hash_file(file, heartbeat) for file in files).encode()).hexdigest()
     return Facts(
         name,
         frames,
@@ -152,8 +178,8 @@ def _check_images(name: str, path: Path, alive: Callable[[], None]) -> Facts:
     )
 
 
-def _check(name: str, path: Path, alive: Callable[[], None]) -> Facts:
-    with open_video(path, threads=1, alive=alive) as video:
+def _check(name: str, path: Path, heartbeat: Heartbeat) -> Facts:
+    with open_video(path, threads=1, alive=heartbeat) as video:
         index = video.index
         expected = len(index.pts) if index.trusted else len(video.times())
         wanted = set(np.round(np.linspace(0, max(0, expected - 1), SAMPLES)).astype(int).tolist())
@@ -220,7 +246,7 @@ def _check(name: str, path: Path, alive: Callable[[], None]) -> Facts:
         info.height,
         info.duration,
         path.stat().st_size,
-        _digest(path, alive),
+        hash_file(path, heartbeat),
         brightest,
         motion,
         stack,
@@ -250,15 +276,6 @@ def _claims(path: Path) -> _Claims:
             # The whole file's duration is the picture's only where there is nothing else in it.
             seconds = (container.duration or 0) / 1e6 if len(container.streams) == 1 else 0.0
         return _Claims(stream.frames, seconds)
-
-
-def _digest(path: Path, alive: Callable[[], None]) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(8 << 20):
-            digest.update(block)
-            alive()
-    return digest.hexdigest()
 
 
 # -- all videos ------------------------------------------------------------------------------------

@@ -122,11 +122,11 @@ def test_counting_and_writing(tmp_path):
     write_video(tmp_path / "Ball" / "a.mp4", frames=30)
     write_video(tmp_path / "Ball" / "b.avi", "mpeg4_avi", frames=20, fps=10)
     lay(tmp_path, "Ball/c.mp4")
-    failed = []
     for decode in (False, True):
-        failed.clear()
         catalog = open_catalog(tmp_path)
-        counted = list(count_videos(catalog.videos, lambda video, error: failed.append(video.name), decode=decode))
+        rows = list(count_videos(catalog.videos, decode=decode))
+        counted = [video for video, error in rows if error is None]
+        failed = [video.name for video, error in rows if error is not None]
         assert [(video.frames, video.fps, video.width) for video in counted] == [(30, 25, 192), (20, 10, 192)]
         assert failed == ["Ball/c.mp4"]
     write_catalog(counted, tmp_path / "data_file.csv")

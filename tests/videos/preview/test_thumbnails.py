@@ -109,7 +109,7 @@ def test_many_videos_stay_a_small_page(tmp_path):
     few = next(look_at(videos, workers=1)).strip
     from pipeline.videos.preview import thumbnails
 
-    many = thumbnails._look(videos[0], thumbnails._PAGE_BYTES * 3 // 4 // 5000).strip
+    _, many = next(thumbnails._read_strip(lambda: None, videos[0].path, thumbnails._PAGE_BYTES * 3 // 4 // 5000))
     assert len(many) <= 3600 < len(few)
     looks = [
         Look(Video(f"{n}.mp4", Path("x"), str(n % 7), "train", "", 10, 25, 640, 360, 0.4), many) for n in range(5000)

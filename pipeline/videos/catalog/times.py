@@ -1,0 +1,42 @@
+"""What opening a video tells: how many frames it has and when each is shown, read by watched workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from pipeline.errors import VideoError
+from pipeline.parallel.worker_process import Heartbeat
+from pipeline.parallel.workers import TIMEOUT, run_each, threads_of_each
+from pipeline.videos.media import open_video
+from pipeline.videos.media.frame import VideoInfo
+
+Key = TypeVar("Key")
+
+
+def read_times(
+    videos: Sequence[tuple[Key, Path]], *, decode: bool = False, workers: int = 2, timeout: float = TIMEOUT
+) -> Iterator[tuple[Key, tuple[VideoInfo, np.ndarray] | VideoError]]:
+    """Open videos and yield of each, in order, its facts and the ``(n,)`` seconds of its frames after the first one.
+
+    A video that cannot be read, also because its decoder hangs or crashes, has the reason in their place.
+
+    Args:
+        videos: whatever stands for each one, and its path.
+        decode: count by decoding every frame instead of reading packets only; slow, and sees all damage.
+        workers: processes at a time.
+        timeout: seconds of silence after which a decoder is taken for hanging and is killed.
+    """
+    threads = threads_of_each(len(videos), workers)
+    jobs = [(key, (path, decode, threads)) for key, path in videos]
+    yield from run_each(_read_times, jobs, workers=workers, timeout=timeout, ordered=True)
+
+
+def _read_times(heartbeat: Heartbeat, path: Path, decode: bool, threads: int) -> Iterator[tuple[VideoInfo, np.ndarray]]:
+    with open_video(path, threads=threads, alive=heartbeat) as reader:
+        if decode:
+            reader.scan()
+        yield reader.info(), reader.times()
