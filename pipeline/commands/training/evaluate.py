@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             refuse_existing(args.out / name, overwrite=args.overwrite)
 
     # Keras takes seconds to import; --help must not wait for it.
-    from pipeline.parallel.memory import parse_memory
+    from pipeline.files.sizes import parse_memory
     from pipeline.training.checkpoint import Checkpoint
     from pipeline.training.data.dataset import open_dataset
     from pipeline.training.data.fusion import join

@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     say = command.say(args.quiet)
 
     # Keras takes seconds to import; --help must not wait for it.
-    from pipeline.parallel.memory import parse_memory
+    from pipeline.files.sizes import parse_memory
     from pipeline.training.data.dataset import open_dataset
     from pipeline.training.data.splits import groups_of, make_split
     from pipeline.training.experiments.search import finish, read_space, search

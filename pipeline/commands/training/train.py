@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     say = command.say(args.quiet)
 
     # Keras takes seconds to import; --help and mistakes above must not wait for it.
-    from pipeline.parallel.memory import parse_memory
+    from pipeline.files.sizes import parse_memory
     from pipeline.training.checkpoint import CHECKPOINT_FILE, check_free
     from pipeline.training.compute.devices import distribute
     from pipeline.training.data.dataset import open_dataset

@@ -18,7 +18,7 @@ from pipeline.extraction.store.feature_source import FeatureSource
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.extraction.store.timesteps import Steps, StoredSteps
 from pipeline.files.tables import natural_key, plural
-from pipeline.parallel.memory import free_memory
+from pipeline.parallel.machine import free_memory
 from pipeline.parallel.prefetch import ahead
 from pipeline.training.data.frame_labels import read_labels
 from pipeline.training.data.time_scale import TimeScale

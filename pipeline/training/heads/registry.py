@@ -40,8 +40,6 @@ class Head:
     """Which settings make a difference; a published head takes none."""
     any_length: bool = True
     """Whether its weights do not depend on the length of the window."""
-    jit: bool = False
-    """Whether XLA compiles it for TensorFlow: faster for narrow recurrent layers, far slower for wide ones."""
     needs: Literal["features", "frames"] = "features"
     """What it is trained on: ``(L, D)`` of a feature store, or ``(L, H, W, 3)`` of a frame cache."""
     optimizer: str = "adam"
@@ -177,7 +175,7 @@ HEADS: dict[str, Head] = {
     "conv1d": Head(sequence_heads.conv1d),
     "attention": Head(sequence_heads.attention),
     "transformer": Head(sequence_heads.transformer, dropout=0.3),
-    "keras-example": Head(sequence_heads.keras_example, 16, 2, 0.4, rate=1e-3, takes=(), jit=True, **_PUBLISHED),
+    "keras-example": Head(sequence_heads.keras_example, 16, 2, 0.4, rate=1e-3, takes=(), **_PUBLISHED),
     "apriorit": Head(sequence_heads.apriorit, 2048, 1, 0.5, rate=1e-5, takes=(), **_PUBLISHED),
     "image_cnn": Head(video_networks.image_cnn, 512, rate=1e-3, takes=(*_SIZES, *_BASE), batch=8, **_ON_BASE),
     "concat_frames": Head(

@@ -11,22 +11,20 @@ import keras
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.extraction.inputs.augmentation import FrameAugmentation
 from pipeline.files.tables import plural
 from pipeline.training.compute.apply_head import Function, rows_at_once, run_in_batches
-from pipeline.training.compute.backend import compile_head, compile_step, out_of_memory, step_errors
+from pipeline.training.compute.backend import compile_head, out_of_memory, step_errors
 from pipeline.training.compute.devices import replicas
-from pipeline.training.compute.memory_probe import check_fits, did_not_fit
-from pipeline.training.compute.step import Step
 from pipeline.training.data.batches import Batch, balanced_weights, batches
 from pipeline.training.data.dataset import Dataset, Windows
 from pipeline.training.heads.normalisation import FRAME_NORM, statistics_of
 from pipeline.training.heads.registry import HEADS, build_model
 from pipeline.training.heads.spec import HeadSpec
-from pipeline.training.heads.video_networks import base_of, set_trainable
+from pipeline.training.loop.learner import augmented, prepare
+from pipeline.training.loop.memory_probe import StepShape, check_memory, did_not_fit
 from pipeline.training.loop.resume import Resumable
 from pipeline.training.loop.schedule import Epoch, Progress
-from pipeline.training.loop.spec import POLICIES, Phase, TrainSpec
+from pipeline.training.loop.spec import POLICIES, TrainSpec
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ def fit(
             f"--accumulate {spec.accumulate}: an epoch has {plural(most, 'step')} of {size} windows; "
             f"use {most} or less, or a smaller --batch"
         )
-    learner = _varied(model, spec)
+    learner = augmented(model, spec)
     function = compile_head(model)
     random = np.random.default_rng(spec.seed)
     class_weights = balanced_weights(train, len(data.classes)) if spec.balance else None
@@ -126,15 +124,12 @@ def fit(
             if number > progress.phase:
                 model.set_weights(best)
                 progress.begin_phase(number, phases[number].rate)
-            optimizer, step = _prepare(model, learner, phases[number], spec, head)
+            optimizer, step = prepare(model, learner, phases[number], spec)
             if resumable is not None and not begins:
                 best = resumable.read(learner, optimizer, random)
                 begins = True
             if on_frames:
-                shapes = (size, train.length, *data.shape), (size, train.length), (size, len(data.classes)), (size,)
-                kinds = data.features.dtype, np.dtype(bool), np.dtype(np.float32), np.dtype(np.float32)
-                empty = [np.broadcast_to(np.zeros((), kind), shape) for kind, shape in zip(kinds, shapes, strict=True)]
-                check_fits(step.bytes_needed(*empty), size, spec.accumulate)
+                check_memory(StepShape(head, spec, phases[number], train.length, data.shape, len(data.classes)), size)
             while not progress.finished(spec.epochs, spec.patience):
                 since = time.perf_counter()
                 steps_before = len(progress.history) * -(-len(train) // size)
@@ -174,45 +169,6 @@ def fit(
         raise did_not_fit(size, spec.accumulate) from None
     model.set_weights(best)
     return Trained(model, function, spec, progress, time.perf_counter() - begun, interrupted)
-
-
-def _varied(model: keras.Model, spec: TrainSpec) -> keras.Model:
-    """The model behind the augmentation of its frames; what validates and is saved is the model alone."""
-    if not spec.vary:
-        return model
-    from pipeline.extraction.inputs.augment_layer import AugmentFrames
-
-    frames, mask = (keras.Input(tensor.shape[1:], dtype=tensor.dtype) for tensor in model.inputs)
-    varied = AugmentFrames(FrameAugmentation.parse(spec.vary), spec.seed)(frames, mask)
-    return keras.Model([frames, mask], model([varied, mask]))
-
-
-def _prepare(
-    model: keras.Model, learner: keras.Model, phase: Phase, spec: TrainSpec, head: HeadSpec
-) -> tuple[keras.optimizers.Optimizer, Step]:
-    """An optimizer and a compiled step for what learns in a phase."""
-    base = base_of(model)
-    if base is not None:
-        set_trainable(base, phase.layers or 0)
-    optimizer = _optimizer(phase.rate, spec)
-    optimizer.build(learner.trainable_variables)
-    return optimizer, compile_step(learner, optimizer, jit=HEADS[head.name].jit)
-
-
-def _optimizer(rate: float, spec: TrainSpec) -> keras.optimizers.Optimizer:
-    # Keras counts gradients that are gathered from 2 on.
-    gathered = spec.accumulate if spec.accumulate > 1 else None
-    decay = float(spec.weight_decay or 0)
-    optimizer: keras.optimizers.Optimizer
-    if spec.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(
-            rate, momentum=spec.momentum, weight_decay=decay or None, gradient_accumulation_steps=gathered
-        )
-    else:
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=decay, gradient_accumulation_steps=gathered)
-    optimizer.exclude_from_weight_decay(var_names=["bias"])
-    # The gradients of float16 vanish unless the loss is scaled up.
-    return keras.optimizers.LossScaleOptimizer(optimizer) if spec.precision == "float16" else optimizer
 
 
 def _measure(function: Function, windows: Windows, classes: int) -> tuple[float, float]:

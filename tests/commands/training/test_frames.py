@@ -18,6 +18,16 @@ from tests.media import write_video
 SIDE = 32
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_probe():
+    """A probe of memory takes a process of its own, and would not know the base ``tiny``."""
+    from pipeline.training.loop import memory_probe
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory_probe, "bytes_per_window", lambda step: 0)
+        yield
+
+
 def square(number: int, *, width: int, height: int, step: int) -> np.ndarray:
     """A bright square that moves to the right or, with a negative step, to the left."""
     image = np.full((height, width, 3), 40, np.uint8)
