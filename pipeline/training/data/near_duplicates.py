@@ -60,4 +60,4 @@ def near_pairs(vectors: np.ndarray, splits: Sequence[np.ndarray], threshold: flo
                 cosines = np.concatenate([cosines, np.minimum(block[i, j], 1)])
                 order = np.lexsort((*pairs.T[::-1], -cosines))[:_KEPT]
                 pairs, cosines = pairs[order], cosines[order]
-    return Pairs(count, *pairs[:most].T, cosines[:most])
+    return Pairs(count, pairs[:most, 0], pairs[:most, 1], cosines[:most])
