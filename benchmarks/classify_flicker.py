@@ -21,13 +21,13 @@ import numpy as np
 from pipeline.cli import command
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.inference.timeline.smoothing import Smoothing, drop_short
-from pipeline.inference.timeline.window_grid import Grid, aligned_starts
+from pipeline.inference.timeline.window_grid import WindowGrid, aligned_starts
 from pipeline.inference.timeline.window_runner import WindowRunner, frame_means
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.data.dataset import open_dataset
 from pipeline.training.data.splits import make_split
 from pipeline.training.data.windows import WindowSpec
-from pipeline.training.experiments.experiment import save, train
+from pipeline.training.experiments.experiment import save_run, train
 from pipeline.training.heads.registry import head_spec
 
 # K counts steps here, since only the steps of the clips are in a store.
@@ -51,7 +51,7 @@ def classify(checkpoint: Checkpoint, features: np.ndarray) -> np.ndarray:
     """``(s, C)`` probabilities of each step: the mean over the windows that cover it, at stride 1."""
     steps, length = len(features), checkpoint.window.length
     starts = aligned_starts(steps, length, 1)
-    grid = Grid(np.arange(steps), starts, np.minimum(starts + length, steps), steps)
+    grid = WindowGrid(np.arange(steps), starts, np.minimum(starts + length, steps), steps)
     runner = WindowRunner(checkpoint, grid)
     runner.push(features.astype(checkpoint.dtype))
     return frame_means(runner.finish(), grid.spans(), steps)
@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for window in args.windows:
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "checkpoint"
-            save(train(data, split, head=head_spec("gru", units=32), window=WindowSpec(window)), out)
+            save_run(train(data, split, head=head_spec("gru", units=32), window=WindowSpec(window)), out)
             checkpoint = Checkpoint.load(out)
             features, truth, times = lay_out(FeatureStore(args.store), clips, checkpoint.classes)
             raw = classify(checkpoint, features)

@@ -4,8 +4,8 @@
     python -m benchmarks.classify_live --seconds 300 --rtsp     (a network camera that fails for 3 s in the middle)
 
 ffmpeg draws a test picture at 30 frames/s in real time for ``classify.py CHECKPOINT -`` or ``rtsp://...``. Printed for
-each minute: answers, the mean and longest delay from a frame's arrival to its answer, the longest time by which an
-answer lags behind the clock of the stream, frames dropped, reconnections, and the resident memory of the command.
+each minute: predictions, the mean and longest delay from a frame's arrival to its prediction, the longest time by
+which a prediction lags behind the clock of the stream, frames dropped, reconnections, and the command's memory.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def rtsp(folder: Path, args: argparse.Namespace, ending: contextlib.ExitStack) -
 
 
 def watch(process: subprocess.Popen, begin: Callable[[], None]) -> None:
-    """Print what its answers of each minute show; ``begin`` is called with the first one."""
+    """Print what its predictions of each minute show; ``begin`` is called with the first one."""
     rows: list[dict] = []
     begun, minute, ahead, connection, memory = 0.0, 0, 0.0, -1, 0.0
     assert process.stdout is not None
@@ -122,7 +122,7 @@ def summary(minute: int, rows: list[dict], memory: float) -> str:
     delays = [row["delay"] for row in rows]
     lags = [row["lag"] for row in rows]
     return (
-        f"minute {minute}: {len(rows)} answers, delay {sum(delays) / len(delays):.3f} s mean, {max(delays):.3f} s "
+        f"minute {minute}: {len(rows)} predictions, delay {sum(delays) / len(delays):.3f} s mean, {max(delays):.3f} s "
         f"most, lag {max(lags):.2f} s most, {rows[-1]['dropped']} dropped and {rows[-1]['reconnects']} reconnections "
         f"so far, {memory:.0f} MB"
     )

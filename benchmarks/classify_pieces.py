@@ -29,8 +29,8 @@ from pipeline.cli import command
 from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
-from pipeline.inference.classifier import Classifier, Reading
-from pipeline.inference.timeline.prediction import Answer
+from pipeline.inference.classifier import Classifier, ClassifySpec
+from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.inference.timeline.smoothing import Smoothing
 from pipeline.training.data.windows import WindowSpec
 from pipeline.videos.catalog.catalog import open_catalog
@@ -89,7 +89,7 @@ def train(clips: Path, folder: Path, backbone: str, source: str, sampling: str, 
     from pipeline.extraction.network.backbone import Backbone
     from pipeline.training.data.dataset import open_dataset
     from pipeline.training.data.splits import make_split
-    from pipeline.training.experiments.experiment import save
+    from pipeline.training.experiments.experiment import save_run
     from pipeline.training.experiments.experiment import train as fit
     from pipeline.training.heads.registry import head_spec
 
@@ -104,7 +104,7 @@ def train(clips: Path, folder: Path, backbone: str, source: str, sampling: str, 
     groups = [video.name.rpartition("_")[0] for video in data.videos]
     split = make_split(data, groups, seed=0)
     spec = WindowSpec(window) if window else None
-    save(fit(data, split, head=head_spec("gru", units=32), window=spec), folder / "checkpoint")
+    save_run(fit(data, split, head=head_spec("gru", units=32), window=spec), folder / "checkpoint")
     return folder / "checkpoint"
 
 
@@ -113,13 +113,13 @@ def flicker(labels: np.ndarray) -> float:
     return np.count_nonzero(np.diff(labels)) / (len(labels) / FPS / 60)
 
 
-def measure(answer: Answer, before: Answer, truth: np.ndarray) -> str:
+def measure(prediction: VideoPrediction, before: VideoPrediction, truth: np.ndarray) -> str:
     """One row of the table; ``before`` is the same without smoothing."""
     cuts = (np.flatnonzero(np.diff(truth)) + 1) / FPS
-    found = np.array([segment.start for segment in answer.segments[1:]])
+    found = np.array([segment.start for segment in prediction.segments[1:]])
     error = max(np.abs(found - cut).min() for cut in cuts) if len(found) else float("inf")
-    accuracy = (answer.labels == truth).mean()
-    calm = " ".join(f"{flicker(labels):7.1f}" for labels in (truth, before.labels, answer.labels))
+    accuracy = (prediction.labels == truth).mean()
+    calm = " ".join(f"{flicker(labels):7.1f}" for labels in (truth, before.labels, prediction.labels))
     return f"{accuracy:8.3f} {calm} {error:14.2f} s"
 
 
@@ -147,17 +147,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{titles} {'truth':>7} {'before':>7} {'after':>7} {'border error':>16}")
         for stride in dict.fromkeys((max(1, length // 4), 1, length)):  # the default first
             # The network runs once for each stride; what follows is arithmetic on its windows.
-            answer = classifier.classify(movie, Reading(stride=stride))
+            prediction = classifier.classify(movie, ClassifySpec(stride=stride))
             for smooth, least in WAYS:
-                reading = Reading(stride=stride, smoothing=Smoothing.parse(smooth), min_duration=least)
-                again = classifier.answer(movie, answer.info, answer.times, answer.grid, answer.windows, reading)
-                row = measure(again, answer, truth)
+                reading = ClassifySpec(stride=stride, smoothing=Smoothing.parse(smooth), min_duration=least)
+                again = classifier.prediction(
+                    movie, prediction.info, prediction.times, prediction.grid, prediction.windows, reading
+                )
+                row = measure(again, prediction, truth)
                 print(f"{stride:>7} {smooth:>15} {least:>8.1f}s {row}", flush=True)
         best: dict[int, tuple[float, float]] = {}
         for _ in range(3):
             for stride in (length, 1):
                 began, busy = time.perf_counter(), time.process_time()
-                classifier.classify(movie, Reading(stride=stride))
+                classifier.classify(movie, ClassifySpec(stride=stride))
                 took = time.perf_counter() - began, time.process_time() - busy
                 best[stride] = min(best.get(stride, took), took)
         for name, place in (("seconds", 0), ("seconds of a core", 1)):

@@ -41,7 +41,7 @@ SIZE, FPS = (1280, 720), 25.0
 
 
 def make_checkpoint(folder: Path, backbone: str, source: str, sampling: str, length: int) -> Checkpoint:
-    """An untrained head: the answers do not matter here."""
+    """An untrained head: the predictions do not matter here."""
     from pipeline.extraction.network.backbone import Backbone
     from pipeline.training.heads.registry import build_model, head_spec
 
@@ -108,9 +108,9 @@ def speed(args: argparse.Namespace, folder: Path) -> None:
         make_video(video, SIZE, args.seconds, FPS)
     else:
         join_clips(video, args.clips, SIZE, args.seconds, FPS)
-    from pipeline.inference.classifier import Classifier, Reading
-    from pipeline.inference.drawing.render import render
-    from pipeline.parallel.pipelined import in_flight
+    from pipeline.inference.classifier import Classifier, ClassifySpec
+    from pipeline.inference.drawing.render import render_video
+    from pipeline.parallel.pipelined import pipelined
 
     classifier = Classifier.load(checkpoint.folder, engine=args.engine, precision=args.precision)
     classifier.classify(video)  # compiles
@@ -119,13 +119,13 @@ def speed(args: argparse.Namespace, folder: Path) -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (32, height, width, 3)).astype(np.uint8)
     took: dict[str, list[tuple[float, float]]] = {"network alone": [], "classify": [], "draw and encode": []}
     for _ in range(args.repeat):
-        answer, seconds = timed(lambda: classifier.classify(video, Reading(stride=args.stride)))
+        prediction, seconds = timed(lambda: classifier.classify(video, ClassifySpec(stride=args.stride)))
         took["classify"].append(seconds)
-        took["draw and encode"].append(timed(lambda: render(answer, folder / f"out{args.output}"))[1])  # noqa: B023
-        steps = len(answer.grid.frames)
+        took["draw and encode"].append(timed(lambda: render_video(prediction, folder / f"out{args.output}"))[1])  # noqa: B023
+        steps = len(prediction.grid.frames)
         batches = [pictures[: min(32, steps - start)] for start in range(0, steps, 32)]
-        took["network alone"].append(timed(lambda: list(in_flight(network, batches, network.at_once)))[1])  # noqa: B023
-    frames = len(answer.times)
+        took["network alone"].append(timed(lambda: list(pipelined(network, batches, network.concurrent_calls)))[1])  # noqa: B023
+    frames = len(prediction.times)
     by = f"{args.backbone} ({network.engine}, {network.precision})"
     print(f"{frames} frames of 1280x720 ({args.input}), {steps} of them through {by}")
     print(f"medians of {args.repeat}; seconds of a core are less disturbed by what else runs")

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.training.data.dataset import open_dataset
-from pipeline.training.data.fusion import join
+from pipeline.training.data.fusion import fuse_stores
 from pipeline.training.data.splits import groups_of, make_folds
 from pipeline.training.experiments.experiment import train
 from pipeline.training.heads.registry import head_spec
@@ -35,7 +35,7 @@ def main() -> None:
     args = parser.parse_args()
     data = open_dataset(args.store)
     if args.join:
-        data = join(data, open_dataset(args.join))
+        data = fuse_stores(data, open_dataset(args.join))
     groups, _ = groups_of(data.videos, args.group)
     for name in args.heads:
         # The published head is trained as published: ten epochs.

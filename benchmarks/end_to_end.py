@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.commands.extraction import extract_features
 from pipeline.errors import UserError
 from pipeline.extraction.inputs.augmentation import DEFAULT
@@ -30,7 +31,7 @@ from pipeline.videos.catalog.catalog_table import write_catalog
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__, "python benchmarks/end_to_end.py --data ../shared/videos/actions")
+    parser = Parser(__doc__, "python benchmarks/end_to_end.py --data ../shared/videos/actions")
     parser.add_argument("--data", required=True, help="labelled videos")
     parser.add_argument("--videos", type=int, default=32, help="how many of them, evenly from the list")
     parser.add_argument("--backbone", default="inceptionv3", help="the frozen network")
@@ -73,7 +74,7 @@ def _measure(args: argparse.Namespace, place: Path) -> None:
     cached = _epoch(args, place / "features", head_spec("lstm", units=128, layers=1))
     copied = _epoch(args, place / "copies", head_spec("lstm", units=128, layers=1))
     whole = _epoch(args, place / "frames", head_spec("lrcn", units=128, **base))
-    varied = _epoch(args, place / "frames", head_spec("lrcn", units=128, **base), vary=DEFAULT)
+    varied = _epoch(args, place / "frames", head_spec("lrcn", units=128, **base), augment=DEFAULT)
 
     print(f"{len(set(chosen))} videos, {args.frames} frames of {args.size} px, {args.backbone}; seconds")
     print(f"  extraction: frames {seconds['frames']:.1f}, features {seconds['features']:.1f}")
@@ -85,7 +86,7 @@ def _measure(args: argparse.Namespace, place: Path) -> None:
     print(f"  the copies are paid back after {seconds['copies'] / max(1e-9, varied - copied):.1f} epochs")
 
 
-def _epoch(args: argparse.Namespace, store: Path, head, vary: str = "") -> float:
+def _epoch(args: argparse.Namespace, store: Path, head, augment: str = "") -> float:
     """Seconds of one epoch of training, validation on as little as possible; the fastest after the first."""
     from pipeline.training.data.dataset import open_dataset, windows_of
     from pipeline.training.loop.fit import fit
@@ -95,9 +96,9 @@ def _epoch(args: argparse.Namespace, store: Path, head, vary: str = "") -> float
     rows = np.arange(len(data))
     window = data.default_window(rows)
     longer, with_copies = data.with_copies(rows)
-    spec = TrainSpec(epochs=args.epochs, batch=8, patience=args.epochs, plateau=args.epochs, vary=vary)
+    spec = TrainSpec(epochs=args.epochs, batch=8, patience=args.epochs, plateau=args.epochs, augment=augment)
     trained = fit(data, windows_of(longer, with_copies, window), windows_of(data, rows[:1], window), head, spec)
-    return min(epoch.seconds for epoch in trained.progress.history[1:])
+    return min(epoch.seconds for epoch in trained.schedule.history[1:])
 
 
 if __name__ == "__main__":

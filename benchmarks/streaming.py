@@ -72,7 +72,7 @@ def measure(store: Path, memory: int, epochs: int, head: str, cold: bool) -> dic
     drop(None)
     spec = TrainSpec(epochs=epochs, patience=epochs)
     run = train(data, make_split(data, groups), head=head_spec(head), groups=groups, spec=spec, on_epoch=drop)
-    history = run.trained.progress.history
+    history = run.trained.schedule.history
     return {
         "peak": int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1e6,  # type: ignore[index]
         "opened": opened,

@@ -31,9 +31,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.cli.silence import quieten
-from pipeline.files.atomic import write_whole
+from pipeline.files.atomic import atomic_write
 from pipeline.files.tables import write_table
-from pipeline.published.system import SCRIPTS
 
 GROUPS = {"actions": r"person\d", "fights": None}
 END_TO_END, HEADS, FRAMES, BACKBONES, MOTION = (
@@ -129,7 +128,7 @@ def _end_to_end(data: str) -> list[Row]:
             "InceptionV3 cached, gru",
             small,
             head_settings={"units": 64, "dropout": 0.2, "bidirectional": False},
-            training={"rate": 1e-3},
+            training={"learning_rate": 1e-3},
             folds=3,
         ),
         Row(
@@ -199,7 +198,7 @@ def extract(store: Store, out: Path, videos: Path, weights: str) -> dict[str, An
     record = out / "stores" / f"{store.name}.json"
     if record.is_file():
         return json.loads(record.read_text())
-    words = [sys.executable, str(SCRIPTS / "extract_features.py"), str(videos / store.data), "--quiet", "--overwrite"]
+    words = [sys.executable, "-m", "pipeline", "extract", str(videos / store.data), "--quiet", "--overwrite"]
     words += ["--out", str(out / "stores" / store.name), "--sampling", store.sampling, "--size", str(store.size)]
     words += ["--backbone", store.backbone]
     if store.backbone != "frames":
@@ -225,7 +224,7 @@ def measure(row: Row, out: Path, weights: str) -> dict[str, Any]:
 
 
 def _write(path: Path, values: dict[str, Any]) -> dict[str, Any]:
-    with write_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(values, indent=1) + "\n")
     return values
 
@@ -235,7 +234,7 @@ def train_row(row: Row, out: Path, weights: str) -> dict[str, Any]:
     import numpy as np
 
     from pipeline.training.data.dataset import open_dataset
-    from pipeline.training.data.fusion import join
+    from pipeline.training.data.fusion import fuse_stores
     from pipeline.training.data.splits import groups_of, make_folds
     from pipeline.training.experiments.experiment import train
     from pipeline.training.heads.registry import head_spec
@@ -243,7 +242,7 @@ def train_row(row: Row, out: Path, weights: str) -> dict[str, Any]:
 
     data = open_dataset(out / "stores" / row.store.name)
     if row.joined is not None:
-        data = join(data, open_dataset(out / "stores" / row.joined.name))
+        data = fuse_stores(data, open_dataset(out / "stores" / row.joined.name))
     groups, _ = groups_of(data.videos, GROUPS[row.store.data])
     settings = row.head_settings | ({"weights": weights} if "base" in row.head_settings else {})
     results = []
@@ -256,7 +255,7 @@ def train_row(row: Row, out: Path, weights: str) -> dict[str, Any]:
                 groups=groups,
                 spec=TrainSpec(**row.training, seed=seed),
             )
-            history = run.trained.progress.history
+            history = run.trained.schedule.history
             # The first epoch compiles.
             results.append((run.results, float(np.median([epoch.seconds for epoch in history[1:] or history]))))
     accuracies = [result["accuracy"]["test"] for result, _ in results]
@@ -295,7 +294,7 @@ def write_markdown(rows: list[dict[str, Any]], path: Path) -> None:
         figures = (f"{text['accuracy']} ± {text['spread']}", *(text[name] for name in ("lowest", "extraction_s")))
         figures += tuple(text[name] for name in ("training_s", "epochs", "epoch_s", "memory_mb"))
         lines.append("| " + " | ".join((text["question"], text["data"], text["setting"], *figures)) + " |")
-    with write_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -303,7 +302,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """A panel for each question, a bar for each setting and data set, and the spread on it."""
     from matplotlib.figure import Figure
 
-    from pipeline.training.reports.plots import save
+    from pipeline.training.reports.plots import save_figure
 
     questions = list(dict.fromkeys(row["question"] for row in rows))
     settings = {q: list(dict.fromkeys(row["setting"] for row in rows if row["question"] == q)) for q in questions}
@@ -326,7 +325,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         axes.grid(axis="x", alpha=0.25)
     panels[0, 0].legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     panels[-1, 0].set_xlabel("test accuracy; the line is one standard deviation over folds and seeds")
-    save(figure, path)
+    save_figure(figure, path)
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ MEASURED = (*SURVEYED, "scripts", "benchmarks")
 # A name may import what is on lines above its own. Names on one line do not import each other.
 ORDERS = {
     "pipeline": """
-        errors
+        errors version lazy
         files parallel cli
         videos
         extraction

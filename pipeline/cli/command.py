@@ -1,4 +1,4 @@
-"""What every command has in common: quiet start, flags that mean the same everywhere, one-line errors, exit status.
+"""What every command has in common: quiet start, one-line errors, exit status, progress.
 
 Exit status 0: all went well. 1: some videos failed, and the output says which. 2: the command was called
 wrongly. 130 and 143: stopped by Ctrl-C or by a termination signal.
@@ -6,16 +6,14 @@ wrongly. 130 and 143: stopped by Ctrl-C or by a termination signal.
 
 from __future__ import annotations
 
-import argparse
 import errno
 import io
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
-from typing import Any
 
+from pipeline.cli.parser import Parser
 from pipeline.cli.silence import quieten
 from pipeline.errors import UserError, VideoError
 
@@ -27,68 +25,19 @@ class Terminated(KeyboardInterrupt):
     """A termination signal, handled as Ctrl-C is: what is done is kept."""
 
 
-def parser(doc: str | None, example: str) -> argparse.ArgumentParser:
-    """An argument parser whose help is the docstring of a script and an example, or a few on lines of their own.
+def run(
+    main: Callable[[Sequence[str] | None], int],
+    argv: Sequence[str] | None = None,
+    *,
+    parser: Callable[[], Parser] | None = None,
+) -> int:
+    """Call ``main(argv)`` and turn what goes wrong into one line and an exit status.
 
-    It has ``--quiet`` and ``--verbose``, which every command takes.
+    Args:
+        main: of the command.
+        argv: its arguments; those of the process if None.
+        parser: makes the command's parser, which turns fields that the library names into options.
     """
-    result = _Parser(
-        description=(doc or "").strip(),
-        epilog=f"example:\n  {example}",
-        formatter_class=_HelpFormatter,
-        allow_abbrev=False,
-    )
-    result.add_argument("--quiet", action="store_true", help="print errors only")
-    result.add_argument("--verbose", action="store_true", help="let the libraries print their own messages too")
-    return result
-
-
-class _Parser(argparse.ArgumentParser):
-    """Hands itself over where `parser_of` asks for it instead of parsing."""
-
-    def parse_args(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
-        if _asked.get():
-            raise _Built(self)
-        return super().parse_args(*args, **kwargs)
-
-
-class _Built(Exception):
-    def __init__(self, made: _Parser) -> None:
-        self.made = made
-
-
-_asked: ContextVar[bool] = ContextVar("asked", default=False)
-
-
-def parser_of(main: Callable[[Sequence[str] | None], int]) -> argparse.ArgumentParser:
-    """The parser that a script's ``main`` makes; nothing else of the script is run."""
-    token = _asked.set(True)
-    try:
-        main([])
-    except _Built as built:
-        return built.made
-    finally:
-        _asked.reset(token)
-    raise TypeError(f"{main} makes no parser by pipeline.cli.command.parser")
-
-
-class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Keeps the layout of docstring and example, and shows default values."""
-
-    def _get_help_string(self, action: argparse.Action) -> str:
-        text = action.help or ""
-        if (
-            action.default not in (None, False, "", argparse.SUPPRESS)
-            and action.default != []
-            and "%(default)" not in text
-            and action.option_strings
-        ):
-            text += " (default: %(default)s)"
-        return text
-
-
-def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
-    """Call ``main(argv)`` and turn what goes wrong into one line and an exit status."""
     if "--verbose" not in (sys.argv[1:] if argv is None else argv):
         quieten()
     for stream in (sys.stdout, sys.stderr):
@@ -99,7 +48,8 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
     try:
         return main(argv)
     except UserError as error:
-        status, line = CALLED_WRONGLY, f"error: {error}"
+        text = str(error) if parser is None else parser().spoken(str(error))
+        status, line = CALLED_WRONGLY, f"error: {text}"
     except VideoError as error:
         status, line = CALLED_WRONGLY, f"error: {error.reason}"
     except Terminated:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from types import ModuleType
 
 from pipeline.cli.command import CALLED_WRONGLY, OK, run
 
@@ -34,9 +34,9 @@ VERBS = {
 }
 
 
-def load(verb: str) -> Callable[[Sequence[str] | None], int]:
-    """The ``main(argv)`` of a command; nothing of the others is imported."""
-    return importlib.import_module(f"{__name__}.{VERBS[verb][0]}").main
+def load(verb: str) -> ModuleType:
+    """The module of a command, with its ``parser()`` and ``main(argv)``; nothing of the others is imported."""
+    return importlib.import_module(f"{__name__}.{VERBS[verb][0]}")
 
 
 def main() -> int:
@@ -50,7 +50,8 @@ def main() -> int:
         return CALLED_WRONGLY
     # argparse names the program by argv[0], and the command says what it was called with by the rest.
     sys.argv[:2] = [f"video-pipeline {verb}"]
-    return run(load(verb))
+    command = load(verb)
+    return run(command.main, parser=command.parser)
 
 
 def _help() -> str:

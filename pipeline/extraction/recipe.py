@@ -21,7 +21,7 @@ INPUTS = get_args(Input)
 FLOW_SMALLEST = 16  # pixels of a side
 POOLINGS = ("avg", "max")
 MAX_POOL = "max_pool"
-FRAMES, PIXELS = "frames", "pixels"  # backbone and layer of a frame cache, which keeps the pictures themselves
+FRAME_CACHE, PIXELS = "frames", "pixels"  # backbone and layer of a frame cache, which keeps the pictures themselves
 
 _LATER = ("input", "quantised", "reuse_static")
 
@@ -48,7 +48,7 @@ class Recipe:
     input: Input = "rgb"
     """What the network sees of a frame: its colours, or its motion as a picture; see `extraction.inputs.motion`."""
     quantised: str = ""
-    """Digest of the int8 network that stands in for the backbone (`quantised.py`); empty for the backbone itself."""
+    """Digest of the int8 network that stands in for the backbone (`int8_model.py`); empty for the backbone itself."""
 
     reuse_static: float = 0.0
     """Mean absolute difference in grey levels up to which a frame takes over the feature of the last one that went
@@ -64,9 +64,9 @@ class Recipe:
             raise UserError(f"input {self.input!r} is unknown; expected {', '.join(INPUTS)}")
         object.__setattr__(self, "reuse_static", float(self.reuse_static))
         if not 0 <= self.reuse_static < 255:
-            raise UserError(f"--reuse-static {self.reuse_static:g}: expected grey levels, above 0 and below 255")
+            raise UserError(f"`reuse_static={self.reuse_static:g}`: expected grey levels, above 0 and below 255")
         if self.reuse_static and self.keeps_pictures:
-            raise UserError("--reuse-static: frames are kept as pictures, so there is no feature to reuse")
+            raise UserError("`reuse_static`: frames are kept as pictures, so there is no feature to reuse")
         if min(self.height, self.width) < 1:
             raise UserError(f"size {self.height}x{self.width} is no picture size")
         if self.input in ("farneback", "dis") and min(self.height, self.width) < FLOW_SMALLEST:
@@ -116,7 +116,7 @@ class Recipe:
     @property
     def keeps_pictures(self) -> bool:
         """Whether a step is a picture ``(height, width, 3)`` uint8 instead of a feature vector ``(D,)``."""
-        return self.backbone == FRAMES
+        return self.backbone == FRAME_CACHE
 
     def differences(self, other: Recipe) -> str:
         """What differs, in words: ``size 299x299 here, 224x224 there``; empty where nothing does."""

@@ -17,7 +17,7 @@ _ABANDONED_AFTER = 24 * 3600  # seconds; a writer on another machine may be aliv
 
 
 @contextlib.contextmanager
-def write_whole(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder; on success it is synced to disk and renamed to ``path``.
 
     After a failure or a power cut ``path`` is what it was before.
@@ -44,7 +44,7 @@ def write_whole(path: str | Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def unfinished_folder(parent: str | Path) -> Iterator[Path]:
+def scratch_folder(parent: str | Path) -> Iterator[Path]:
     """Yield a new hidden folder in ``parent`` for unfinished work; it is removed at the end, whatever happens."""
     parent = Path(parent)
     parent.mkdir(parents=True, exist_ok=True)
@@ -56,13 +56,13 @@ def unfinished_folder(parent: str | Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def write_folder_once(path: str | Path) -> Iterator[Path]:
+def publish_folder(path: str | Path) -> Iterator[Path]:
     """Yield a new folder beside ``path``; on success it is synced to disk and takes that name whole.
 
     Where ``path`` is there by then, because another process was faster, that one stays and the new one is dropped.
     """
     path = Path(path)
-    with unfinished_folder(path.parent) as temporary:
+    with scratch_folder(path.parent) as temporary:
         new = temporary / path.name
         new.mkdir()
         yield new

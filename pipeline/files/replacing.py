@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.files.atomic import UNFINISHED, remove_abandoned, unfinished_folder
+from pipeline.files.atomic import UNFINISHED, remove_abandoned, scratch_folder
 
 
 def refuse_existing(path: Path, *, overwrite: bool) -> None:
@@ -25,7 +25,7 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
     if path.is_dir():
         raise UserError(f"cannot write {path}: it is a folder")
     if not overwrite and os.path.lexists(path):
-        raise UserError(f"{path} exists; give --overwrite to replace it, or choose another name")
+        raise UserError(f"{path} exists; give `overwrite=True` to replace it, or choose another name")
 
 
 def free_name(path: Path) -> Path:
@@ -70,7 +70,7 @@ def replace_folder(folder: Path, patterns: Sequence[str]) -> Iterator[Path]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned(folder.parent)
     _finish_replacing(folder, patterns)
-    with unfinished_folder(folder.parent) as temporary:
+    with scratch_folder(folder.parent) as temporary:
         new = temporary / folder.name
         new.mkdir()
         yield new

@@ -38,5 +38,5 @@ def parse_memory(text: str) -> int:
     """
     match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
     if match is None:
-        raise UserError(f"--memory {text!r} is not a size; expected for example 1.5G or 800M")
+        raise UserError(f"`memory={text!r}` is not a size; expected for example 1.5G or 800M")
     return int(float(match[1]) * _UNITS[match[2]])

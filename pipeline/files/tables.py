@@ -1,4 +1,8 @@
-"""CSV files as people make them, written whole or not at all, and the order and wording that people expect."""
+"""CSV tables as people make them: read and written by pandas, which is loaded on first use.
+
+Whoever only names videos, shows ``--help`` or decodes never pays for pandas. Files that grow line by line
+(``failures.csv``, ``clips.csv``, ``predictions.csv`` of a folder) are appended to with `csv`.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,13 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pipeline.errors import UserError
-from pipeline.files.atomic import write_whole
+from pipeline.files.atomic import atomic_write
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def plural(count: int, one: str, many: str = "") -> str:
@@ -24,31 +31,57 @@ def natural_key(text: str) -> list[tuple[int, int | str]]:
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts] + [(1, text)]
 
 
-def read_table(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV file; commas, semicolons or tabs, with or without a byte order mark, any line ends.
+def read_frame(path: Path) -> pd.DataFrame:
+    """The rows of a CSV file as text, indexed by the number of the line on which each ends.
+
+    Commas, semicolons or tabs separate, any line ends end a line, UTF-8 (with or without a byte order mark) and UTF-16
+    are read. Column names are in lower case, blanks around values are stripped, a short row ends in empty values, what
+    is longer than the header is cut, and lines without a value are left out.
 
     Raises:
-        UserError: not UTF-8 text, or no header line.
+        UserError: not a text, no header line, or a quote that is not closed.
     """
-    return [row for _, row in read_numbered(path)]
+    import pandas as pd
+
+    text = read_text(path)
+    first = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=first.count)
+    header = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+    if not header:
+        raise UserError(f"{path} is empty; expected a CSV file with a header line")
+    places = range(len(header))
+    try:
+        frame = pd.read_csv(
+            io.StringIO(text, newline=""),
+            sep=delimiter,
+            header=None,
+            names=places,
+            usecols=places,  # longer rows are cut and not refused
+            index_col=False,
+            dtype=object,
+            keep_default_na=False,
+            skip_blank_lines=False,
+            encoding_errors="surrogateescape",
+        ).fillna("")
+    except pd.errors.ParserError as error:
+        raise UserError(f"{path}: {' '.join(str(error).split())}; expected CSV with every quote closed") from None
+    breaks = sum(frame[place].str.count(r"\r\n|\r|\n") for place in places)
+    frame.index = pd.Index((1 + breaks).cumsum(), dtype=int, name="line")
+    frame = frame.iloc[1:].apply(lambda column: column.str.strip())
+    frame.columns = pd.Index([name.strip().lower() for name in header])
+    frame = frame.loc[:, ~frame.columns.duplicated(keep="last")]
+    return frame[(frame != "").any(axis=1)]
 
 
 def read_numbered(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """Rows of a CSV file as `read_table` gives them, each with the number of the line on which it ends."""
-    text = read_text(path)
-    header = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=header.count)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restval="")
-    if not reader.fieldnames:
-        raise UserError(f"{path} is empty; expected a CSV file with a header line")
-    reader.fieldnames = [(name or "").strip().lower() for name in reader.fieldnames]
-    try:
-        return [
-            (reader.line_num, {key: (value or "").strip() for key, value in row.items() if isinstance(key, str)})
-            for row in reader
-        ]
-    except csv.Error as error:
-        raise UserError(f"{path}, line {reader.line_num}: {error}; expected CSV text") from None
+    """Rows of a CSV file as `read_frame` reads them, each with the number of the line on which it ends."""
+    frame = read_frame(path)
+    return list(zip(frame.index, frame.to_dict("records"), strict=True))
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Rows of a CSV file as `read_frame` reads them."""
+    return read_frame(path).to_dict("records")
 
 
 def read_text(path: Path) -> str:
@@ -94,12 +127,17 @@ def refuse_foreign_table(path: Path, columns: Sequence[str]) -> None:
 
 
 def write_table(rows: Iterable[dict], columns: Sequence[str], path: Path) -> None:
-    """Write a CSV file whole or not at all: under a temporary name, then renamed."""
+    """Write a CSV file whole or not at all; a value that a row lacks is empty."""
+    import pandas as pd
+
     rows = list(rows)
-    with (
-        write_whole(path) as temporary,
-        open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as file,
-    ):
-        writer = csv.DictWriter(file, columns, lineterminator="\n", quoting=quoting(rows))
-        writer.writeheader()
-        writer.writerows(rows)
+    frame = pd.DataFrame(rows, columns=list(columns), dtype=object)
+    with atomic_write(path) as temporary:
+        frame.to_csv(
+            temporary,
+            index=False,
+            lineterminator="\n",
+            quoting=quoting(rows),
+            errors="surrogateescape",
+            encoding="utf-8",
+        )

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pipeline.errors import VideoError
-from pipeline.extraction.inputs.two_stream import Batch
+from pipeline.extraction.inputs.two_stream import ImageBatch
 from pipeline.extraction.recipe import Recipe
 from pipeline.inference.pictures import PicturesHere
 from pipeline.parallel.machine import processors, reuse_freed_memory
@@ -37,7 +37,7 @@ TIMEOUT = 60.0  # seconds without a sign of life
 _ALIVE_EVERY = 1.0  # seconds
 _MOST_PROCESSES = 8  # the network is behind them
 _OPEN, _SCAN, _BATCHES = "open", "scan", "batches"  # requests
-_READY, _ALIVE, _ANSWER, _END, _FAILED = "ready", "alive", "answer", "end", "failed"  # what comes back
+_READY, _ALIVE, _ANSWER, _END, _FAILED = "ready", "alive", "prediction", "end", "failed"  # what comes back
 
 
 class ReadingProcess:
@@ -88,7 +88,7 @@ class ReadingProcess:
         return PicturesApart(self, path, threads)
 
     def ask(self, *request: object) -> Any:
-        """Send a request and wait for the answer.
+        """Send a request and wait for the prediction.
 
         Raises:
             VideoError: what came of the video there.
@@ -97,12 +97,12 @@ class ReadingProcess:
         return self._hear()[1]
 
     def start(self, *request: object) -> None:
-        """Send a request whose answers `stream` yields."""
+        """Send a request whose predictions `stream` yields."""
         self._streaming = True
         self._send(*request)
 
     def stream(self) -> Iterator[Any]:
-        """Yield answers until there are no more; errors as of `ask`."""
+        """Yield predictions until there are no more; errors as of `ask`."""
         while (heard := self._hear())[0] != _END:
             yield heard[1]
         self._streaming = False
@@ -150,7 +150,7 @@ class ReadingProcess:
 
 
 class PicturesApart:
-    """The video that a `ReadingProcess` has open; see `Pictures`."""
+    """The video that a `ReadingProcess` has open; see `IdentityBackbone`."""
 
     def __init__(self, process: ReadingProcess, path: Path, threads: int) -> None:
         self.path = path
@@ -172,7 +172,7 @@ class PicturesApart:
         self._begun = (recipes, list(numbers), size)
         self.process.start(_BATCHES, *self._begun)
 
-    def batches(self, recipes: Sequence[Recipe], numbers: Iterable[int], size: int) -> Iterator[Batch]:
+    def batches(self, recipes: Sequence[Recipe], numbers: Iterable[int], size: int) -> Iterator[ImageBatch]:
         if self._begun != (recipes, list(numbers), size):
             self.begin(recipes, numbers, size)
         self._begun = None

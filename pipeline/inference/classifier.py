@@ -1,9 +1,9 @@
 """A checkpoint applied to one video.
 
 classifier = Classifier.load("checkpoints/match")
-answer = classifier.classify("Match.mp4")
-answer.segments          # [Segment(start=0.0, end=12.4, label='Football', probability=0.97, ...), ...]
-answer.probabilities     # (frames, classes) float32
+prediction = classifier.classify("Match.mp4")
+prediction.segments          # [Segment(start=0.0, end=12.4, label='Football', probability=0.97, ...), ...]
+prediction.probabilities     # (frames, classes) float32
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.extraction.features.static_frames import reusing
 from pipeline.extraction.inputs.preprocess import Preprocessor
-from pipeline.extraction.inputs.two_stream import Batch, Streams, side_by_side
+from pipeline.extraction.inputs.two_stream import ImageBatch, Streams, side_by_side
 from pipeline.extraction.network.engines.choose import INT8
 from pipeline.extraction.network.load import load_backbone
 from pipeline.extraction.network.weights import EXPECTED, WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.import_export import IMPORTED
-from pipeline.inference.live.live_classify import Moment, StepPicker, stream
+from pipeline.inference.live.live_classify import LivePrediction, StepPicker, stream
 from pipeline.inference.pictures import Pictures, PicturesHere
-from pipeline.inference.timeline.prediction import Answer
+from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.inference.timeline.segments import find_segments
 from pipeline.inference.timeline.smoothing import Smoothing, choose_labels, drop_short
-from pipeline.inference.timeline.window_grid import Grid, lay_grid
+from pipeline.inference.timeline.window_grid import WindowGrid, plan_windows
 from pipeline.inference.timeline.window_runner import WindowRunner, frame_means
-from pipeline.parallel.pipelined import calls_at_once, in_flight
-from pipeline.parallel.prefetch import ahead
+from pipeline.parallel.pipelined import concurrent_calls_of, pipelined
+from pipeline.parallel.prefetch import prefetch
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.videos.media import open_video
 from pipeline.videos.media.reader import Frame, FramesMissing, VideoInfo
@@ -51,8 +51,8 @@ _AHEAD = 3  # batches that may wait for the network
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How a video is read and its answer is made."""
+class ClassifySpec:
+    """How a video is read and its prediction is made."""
 
     stride: int | None = None
     """Steps from one window to the next; a quarter of a window if None."""
@@ -61,16 +61,16 @@ class Reading:
     smoothing: Smoothing = field(default_factory=Smoothing)
     min_duration: float = 0.0
     """Seconds; shorter segments go to a neighbour."""
-    abstain: float | None = None
+    abstain_below: float | None = None
     """Below this probability a frame is "unknown"; the checkpoint's own threshold if None."""
 
     def __post_init__(self) -> None:
         if self.stride is not None and self.stride < 1:
-            raise UserError(f"--stride {self.stride}: expected 1 or more steps")
+            raise UserError(f"`stride={self.stride}`: expected 1 or more steps")
         if not 0 <= self.min_duration < float("inf"):
-            raise UserError(f"--min-duration {self.min_duration:g}: expected seconds, 0 or more")
-        if self.abstain is not None and not 0 <= self.abstain <= 1:
-            raise UserError(f"--abstain {self.abstain:g}: expected a probability from 0 to 1")
+            raise UserError(f"`min_duration={self.min_duration:g}`: expected seconds, 0 or more")
+        if self.abstain_below is not None and not 0 <= self.abstain_below <= 1:
+            raise UserError(f"`abstain_below={self.abstain_below:g}`: expected a probability from 0 to 1")
 
 
 class Classifier:
@@ -93,7 +93,7 @@ class Classifier:
                 raise UserError(
                     f"{checkpoint.folder} was trained on features of {recipe.backbone} with other weights (digest "
                     f"{recipe.weights_digest[:12]}…, these have {network.digest[:12]}…); name the right ones by "
-                    "--weights"
+                    "`weights`"
                 )
         self.checkpoint = checkpoint
         self.backbone = backbone
@@ -155,7 +155,7 @@ class Classifier:
         length, shape, dtype = self.checkpoint.window.length, self.checkpoint.shape, self.checkpoint.dtype
         self.checkpoint.predict(np.zeros((1, length, *shape), dtype), np.ones((1, length), bool))
 
-    def _features(self) -> Callable[[Batch], np.ndarray]:
+    def _features(self) -> Callable[[ImageBatch], np.ndarray]:
         """The networks as one function on the pictures of one video, in order."""
         return side_by_side(
             [
@@ -172,26 +172,26 @@ class Classifier:
             return ""
         return f"the features are computed in {self.backbone.precision}; those of the training were in {trained}"
 
-    def grid(self, video: Pictures, reading: Reading | None = None) -> Grid:
+    def grid(self, video: Pictures, spec: ClassifySpec | None = None) -> WindowGrid:
         """How a video is read: its steps and windows.
 
         Raises:
             VideoError: it has no frames.
         """
-        reading = reading or Reading()
-        return lay_grid(
+        spec = spec or ClassifySpec()
+        return plan_windows(
             video.times(),
             video.info().duration,
             self.sampling,
             length=self.checkpoint.window.length,
             time_scale=self.checkpoint.time_scale,
-            stride=reading.stride,
-            clip_seconds=reading.clip_seconds,
+            stride=spec.stride,
+            clip_seconds=spec.clip_seconds,
         )
 
     def classify(
-        self, video: str | Path, reading: Reading | None = None, *, show: Show = lambda done, total: None
-    ) -> Answer:
+        self, video: str | Path, spec: ClassifySpec | None = None, *, show: Show = lambda done, total: None
+    ) -> VideoPrediction:
         """Classify a video file over time.
 
         Every frame that the grid holds goes through the network once. Memory holds the features of one window's
@@ -199,7 +199,7 @@ class Classifier:
 
         Args:
             video: the file.
-            reading: how to read it.
+            spec: how to read it.
             show: called with the progress.
 
         Raises:
@@ -207,76 +207,76 @@ class Classifier:
             UserError: settings that do not fit the checkpoint.
         """
         with open_video(video) as reader:
-            return self.classify_pictures(PicturesHere(reader), reading, show=show)
+            return self.classify_pictures(PicturesHere(reader), spec, show=show)
 
     def classify_pictures(
-        self, video: Pictures, reading: Reading | None = None, *, show: Show = lambda done, total: None
-    ) -> Answer:
+        self, video: Pictures, spec: ClassifySpec | None = None, *, show: Show = lambda done, total: None
+    ) -> VideoPrediction:
         """As `classify`, for a video that is open, here or in another process."""
-        reading = reading or Reading()
-        grid = self.grid(video, reading)
+        spec = spec or ClassifySpec()
+        grid = self.grid(video, spec)
         try:
             windows = self._windows(video, grid, show)
         except FramesMissing:
             # A damaged stretch: from now on only frames that decode are counted, as in training.
             video.scan()
-            grid = self.grid(video, reading)
+            grid = self.grid(video, spec)
             windows = self._windows(video, grid, show)
-        return self.answer(video.path, video.info(), video.times(), grid, windows, reading)
+        return self.prediction(video.path, video.info(), video.times(), grid, windows, spec)
 
-    def begin(self, video: PicturesApart, reading: Reading | None = None) -> None:
-        """Let a video be decoded in its process already, for `classify_pictures` with the same reading."""
-        video.begin(self.recipes, self.grid(video, reading).frames, self.backbone.batch)
+    def begin(self, video: PicturesApart, spec: ClassifySpec | None = None) -> None:
+        """Let a video be decoded in its process already, for `classify_pictures` with the same spec."""
+        video.begin(self.recipes, self.grid(video, spec).frames, self.backbone.batch)
 
-    def _windows(self, video: Pictures, grid: Grid, show: Show) -> np.ndarray:
+    def _windows(self, video: Pictures, grid: WindowGrid, show: Show) -> np.ndarray:
         runner = WindowRunner(self.checkpoint, grid)
         pictures = video.batches(self.recipes, grid.frames, self.backbone.batch)
         # Decoder, network and head work at the same time. Pictures that may take features over have to come in order.
         in_order = any(recipe.reuse_static for recipe in self.recipes)
-        at_once = 1 if in_order else min(calls_at_once(network) for network in self._networks)
-        with ahead(pictures, _AHEAD) as batches:
-            for features in in_flight(self._features(), batches, at_once):
+        concurrent_calls = 1 if in_order else min(concurrent_calls_of(network) for network in self._networks)
+        with prefetch(pictures, _AHEAD) as batches:
+            for features in pipelined(self._features(), batches, concurrent_calls):
                 runner.push(features)
                 show(runner.done, len(grid.frames))
         return runner.finish()
 
-    def stream(self, frames: Iterable[Frame], reading: Reading | None = None) -> Iterator[Moment]:
+    def stream(self, frames: Iterable[Frame], spec: ClassifySpec | None = None) -> Iterator[LivePrediction]:
         """Classify frames as they come, for example of a camera; see `pipeline.inference.live.live_classify.stream`.
 
         Load the classifier with ``batch=1`` for it: a step is computed as soon as it comes.
 
         Args:
             frames: with rising index and time in seconds.
-            reading: ``stride``, ``smoothing`` and ``abstain`` count here; of smoothing, K counts windows.
+            spec: ``stride``, ``smoothing`` and ``abstain_below`` count here; of smoothing, K counts windows.
 
         Raises:
             UserError: settings that do not fit, such as smoothing that looks ahead.
         """
-        reading = reading or Reading()
+        spec = spec or ClassifySpec()
         return stream(
             frames,
             network=self._features(),
             inputs=Streams(self.recipes),
             head=self.checkpoint,
             picker=StepPicker(self.sampling, self.checkpoint.time_scale),
-            stride=reading.stride,
-            smoothing=reading.smoothing,
-            abstain=self.checkpoint.threshold if reading.abstain is None else reading.abstain,
+            stride=spec.stride,
+            smoothing=spec.smoothing,
+            abstain_below=self.checkpoint.abstain_below if spec.abstain_below is None else spec.abstain_below,
         )
 
-    def answer(
-        self, video: Path, info: VideoInfo, times: np.ndarray, grid: Grid, windows: np.ndarray, reading: Reading
-    ) -> Answer:
+    def prediction(
+        self, video: Path, info: VideoInfo, times: np.ndarray, grid: WindowGrid, windows: np.ndarray, spec: ClassifySpec
+    ) -> VideoPrediction:
         """From the windows' probabilities to labels and segments."""
         raw = frame_means(windows, grid.spans(), len(times))
-        probabilities = reading.smoothing(raw)
-        abstain = self.checkpoint.threshold if reading.abstain is None else reading.abstain
-        labels = choose_labels(probabilities, abstain)
+        probabilities = spec.smoothing(raw)
+        abstain_below = self.checkpoint.abstain_below if spec.abstain_below is None else spec.abstain_below
+        labels = choose_labels(probabilities, abstain_below)
         end = max(info.duration, float(times[-1]))
-        if reading.min_duration:
-            labels = drop_short(labels, probabilities, times, end, reading.min_duration)
+        if spec.min_duration:
+            labels = drop_short(labels, probabilities, times, end, spec.min_duration)
         segments = find_segments(labels, probabilities, times, end, self.classes)
-        return Answer(video, self.classes, info, grid, times, windows, probabilities, labels, segments)
+        return VideoPrediction(video, self.classes, info, grid, times, windows, probabilities, labels, segments)
 
 
 def _fitting_batch(sampling: Sampling) -> int:
@@ -301,13 +301,13 @@ def _check_precision(checkpoint: Checkpoint, weights: str | None, precision: str
     if not checkpoint.recipe.quantised:
         if precision == INT8:
             raise UserError(
-                f"--precision int8: {checkpoint.folder} was trained on features of float arithmetic; "
-                "int8 needs a checkpoint of features that were extracted with --precision int8"
+                f"`precision=int8`: {checkpoint.folder} was trained on features of float arithmetic; "
+                "int8 needs a checkpoint of features that were extracted with `precision=int8`"
             )
     elif precision not in ("auto", INT8):
-        raise UserError(f"--precision {precision}: {checkpoint.folder} was trained on int8 features; leave it out")
+        raise UserError(f"`precision={precision}`: {checkpoint.folder} was trained on int8 features; leave it out")
     elif weights is not None:
-        raise UserError(f"--weights {weights}: {checkpoint.folder} has its own int8 network in it; leave it out")
+        raise UserError(f"`weights={weights}`: {checkpoint.folder} has its own int8 network in it; leave it out")
 
 
 def weights_of(checkpoint: Checkpoint, weights: str | None) -> list[WeightsSource | None]:
@@ -321,7 +321,7 @@ def weights_of(checkpoint: Checkpoint, weights: str | None) -> list[WeightsSourc
     """
     if checkpoint.needs == "frames":
         if weights is not None:
-            raise UserError(f"--weights {weights}: {checkpoint.folder} has the weights of its network; leave it out")
+            raise UserError(f"`weights={weights}`: {checkpoint.folder} has the weights of its network; leave it out")
         return [None]
     if checkpoint.recipe.quantised:
         return [None]
@@ -340,6 +340,6 @@ def weights_of(checkpoint: Checkpoint, weights: str | None) -> list[WeightsSourc
         except UserError:
             raise UserError(
                 f"the weights of {checkpoint.folder} came from {source}, which is not there any more; "
-                f"name them by --weights: {EXPECTED.removeprefix('expected ')}"
+                f"name them by `weights`: {EXPECTED.removeprefix('expected ')}"
             ) from None
     return sources

@@ -18,11 +18,11 @@ from pipeline.errors import UserError, VideoError
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.files.tables import plural, write_table
 from pipeline.inference.apart import TIMEOUT, PicturesApart, read_ahead
-from pipeline.inference.classifier import Classifier, Reading
+from pipeline.inference.classifier import Classifier, ClassifySpec
 from pipeline.inference.outputs.outputs import Outputs
 from pipeline.inference.pictures import Pictures
 from pipeline.inference.stored_features import StoredFeatures
-from pipeline.inference.timeline.prediction import Answer
+from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.training.checkpoint import CHECKPOINT_FILE, MODEL_FILE
 from pipeline.videos.catalog.catalog import Catalog, Video
 from pipeline.videos.catalog.failures import FailureLog
@@ -34,7 +34,7 @@ _LAST = ("size", "mtime_ns", "run")
 
 
 @dataclass
-class Progress:
+class FolderProgress:
     """How far a run is."""
 
     videos: int = 0
@@ -52,9 +52,9 @@ class Progress:
     failures: list[str] = field(default_factory=list)
 
 
-def fingerprint(classifier: Classifier, reading: Reading, outputs: Outputs) -> str:
+def fingerprint(classifier: Classifier, spec: ClassifySpec, outputs: Outputs) -> str:
     """A name of the checkpoint's content, the way of reading and the files: rows of another one are not kept."""
-    digest = hashlib.sha256(repr((reading, outputs)).encode())
+    digest = hashlib.sha256(repr((spec, outputs)).encode())
     for name in (CHECKPOINT_FILE, MODEL_FILE):
         digest.update((classifier.checkpoint.folder / name).read_bytes())
     return digest.hexdigest()[:12]
@@ -70,7 +70,7 @@ class FolderRun:
         classifier: the checkpoint.
         catalog: the videos.
         out: the folder for ``predictions.csv``, ``failures.csv`` and a folder of files for each video.
-        reading: how videos are read.
+        spec: how videos are read.
         outputs: which files are written for each video: where a path is given, its ending and name are used, in
             ``out/<video>/``.
         store: features that were extracted before; used where they are of the frames that would be used.
@@ -87,7 +87,7 @@ class FolderRun:
         classifier: Classifier,
         catalog: Catalog,
         out: Path,
-        reading: Reading,
+        spec: ClassifySpec,
         *,
         outputs: Outputs | None = None,
         store: FeatureStore | None = None,
@@ -98,24 +98,24 @@ class FolderRun:
         self._classifier = classifier
         self._catalog = catalog
         self._out = out
-        self._reading = reading
+        self._spec = spec
         self._outputs = outputs or Outputs()
         self._timeout = timeout
         self._stored = StoredFeatures(store, classifier) if store is not None else None
         if out.exists() and not out.is_dir():
-            raise UserError(f"--out {out}: expected a folder, and this is a file")
+            raise UserError(f"`out={out}`: expected a folder, and this is a file")
         try:
             out.mkdir(parents=True, exist_ok=True)
             # Opening to append tells whether rows can be written, and changes nothing.
             (out / PREDICTIONS_FILE).open("a").close()
         except OSError as error:
             raise UserError(f"cannot write to {out}: {error.strerror}") from None
-        self._run = fingerprint(classifier, reading, self._outputs)
+        self._run = fingerprint(classifier, spec, self._outputs)
         self._rows, self._columns = self._known_rows(overwrite)
         self._log = FailureLog(out / FAILURES_FILE)
         if retry_failed:
             self._log.keep_only(())
-        self.progress = Progress(videos=len(catalog))
+        self.progress = FolderProgress(videos=len(catalog))
 
     def _known_rows(self, overwrite: bool) -> tuple[dict[str, dict[str, str]], tuple[str, ...]]:
         """Rows of earlier runs by video, those of other folders too, and the columns with those of the user."""
@@ -129,17 +129,17 @@ class FolderRun:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             rows = csv.DictReader(file)
             if not {"video", "prediction", "run"} <= set(rows.fieldnames or ()):
-                raise UserError(f"{path} was not written by this command; choose another --out")
+                raise UserError(f"{path} was not written by this command; choose another `out`")
             known = {row["video"]: row for row in rows if overwrite is False or row["run"] == self._run}
         others = sum(row["run"] != self._run for row in known.values())
         if others:
             raise UserError(
-                f"{path} has {plural(others, 'video')} of another checkpoint or way of reading; give --overwrite to "
-                "replace them, or choose another folder"
+                f"{path} has {plural(others, 'video')} of another checkpoint or way of reading; give "
+                "`overwrite=True` to replace them, or choose another folder"
             )
         return known, (*columns, *(name for name in rows.fieldnames or () if name not in columns))
 
-    def run(self, show: Callable[[Progress], None] = lambda progress: None) -> Progress:
+    def run(self, show: Callable[[FolderProgress], None] = lambda progress: None) -> FolderProgress:
         """Classify what is not done; a video that cannot be read is noted, and the run goes on."""
         self._write_rows()
         failing: list[str] = []
@@ -169,12 +169,12 @@ class FolderRun:
         with contextlib.closing(read_ahead(todo, self._begin, timeout=self._timeout)) as coming:
             for (video, state), opened in coming:
                 try:
-                    answer = self._classify(video, opened.result())
-                    self._write_files(video, answer)
+                    prediction = self._classify(video, opened.result())
+                    self._write_files(video, prediction)
                 except VideoError as error:
                     fail(video, error, state)
                 else:
-                    self._append(self._row(video, answer, state))
+                    self._append(self._row(video, prediction, state))
                     self.progress.done += 1
                 show(self.progress)
         self._write_rows()
@@ -184,40 +184,40 @@ class FolderRun:
     def _begin(self, pictures: PicturesApart) -> None:
         """Let a video be decoded while those before it are computed, unless its features may be in a store."""
         if self._stored is None:
-            self._classifier.begin(pictures, self._reading)
+            self._classifier.begin(pictures, self._spec)
 
-    def _classify(self, video: Video, pictures: Pictures) -> Answer:
-        found = self._stored.answer(video, pictures, self._reading) if self._stored is not None else ""
-        if isinstance(found, Answer):
+    def _classify(self, video: Video, pictures: Pictures) -> VideoPrediction:
+        found = self._stored.prediction(video, pictures, self._spec) if self._stored is not None else ""
+        if isinstance(found, VideoPrediction):
             self.progress.from_store += 1
             return found
-        answer = self._classifier.classify_pictures(pictures, self._reading)
+        prediction = self._classifier.classify_pictures(pictures, self._spec)
         if found:  # only now: the video may have failed
             self.progress.not_from_store[found] += 1
-        return answer
+        return prediction
 
-    def _write_files(self, video: Video, answer: Answer) -> None:
+    def _write_files(self, video: Video, prediction: VideoPrediction) -> None:
         folder = self._out / video.name
         outputs = self._outputs.within(folder)
         if outputs.paths:
-            outputs.check(video.path, answer.info.codec, overwrite=True)  # in a folder of this run
-            outputs.write(answer, self._classifier.checkpoint.folder)
+            outputs.check(video.path, prediction.info.codec, overwrite=True)  # in a folder of this run
+            outputs.write(prediction, self._classifier.checkpoint.folder)
 
-    def _row(self, video: Video, answer: Answer, state: FileState) -> dict[str, str]:
-        mean = answer.mean.tolist()
+    def _row(self, video: Video, prediction: VideoPrediction, state: FileState) -> dict[str, str]:
+        mean = prediction.mean.tolist()
         values = {
             "video": video.name,
             "label": video.label,
-            "prediction": answer.label,
+            "prediction": prediction.label,
             "probability": f"{max(mean):.6f}",
-            "segments": str(len(answer.segments)),
-            "frames": str(len(answer.times)),
-            "duration": f"{answer.info.duration:.6g}",
+            "segments": str(len(prediction.segments)),
+            "frames": str(len(prediction.times)),
+            "duration": f"{prediction.info.duration:.6g}",
             "size": str(state.st_size),
             "mtime_ns": str(state.st_mtime_ns),
             "run": self._run,
         }
-        return values | {f"p:{name}": f"{value:.6f}" for name, value in zip(answer.classes, mean, strict=True)}
+        return values | {f"p:{name}": f"{value:.6f}" for name, value in zip(prediction.classes, mean, strict=True)}
 
     def _append(self, row: dict[str, str]) -> None:
         self._rows[row["video"]] = row = self._rows.get(row["video"], {}) | row  # with columns of the user

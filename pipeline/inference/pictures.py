@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from pipeline.extraction.inputs.two_stream import Batch, Streams
+from pipeline.extraction.inputs.two_stream import ImageBatch, Streams
 from pipeline.extraction.recipe import Recipe
 from pipeline.videos.media.frame import VideoInfo
 from pipeline.videos.media.reader import VideoReader
@@ -28,7 +28,7 @@ class Pictures(Protocol):
     def scan(self) -> None:
         """Decode all of it once; afterwards only frames that decode count."""
 
-    def batches(self, recipes: Sequence[Recipe], numbers: Iterable[int], size: int) -> Iterator[Batch]:
+    def batches(self, recipes: Sequence[Recipe], numbers: Iterable[int], size: int) -> Iterator[ImageBatch]:
         """The wanted frames as each recipe takes them, at most ``size`` at a time; may raise FramesMissing."""
 
 
@@ -51,5 +51,5 @@ class PicturesHere:
     def scan(self) -> None:
         self._reader.scan()
 
-    def batches(self, recipes: Sequence[Recipe], numbers: Iterable[int], size: int) -> Iterator[Batch]:
+    def batches(self, recipes: Sequence[Recipe], numbers: Iterable[int], size: int) -> Iterator[ImageBatch]:
         return Streams(recipes).batches(self._reader, numbers, size)

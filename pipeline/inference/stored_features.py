@@ -8,9 +8,9 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.extraction.store.store import Entry, FeatureStore
-from pipeline.inference.classifier import Classifier, Reading
+from pipeline.inference.classifier import Classifier, ClassifySpec
 from pipeline.inference.pictures import Pictures
-from pipeline.inference.timeline.prediction import Answer
+from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.inference.timeline.window_runner import WindowRunner
 from pipeline.videos.catalog.catalog import Video
 from pipeline.videos.catalog.source_file import hash_video, stat_video
@@ -30,7 +30,7 @@ class StoredFeatures:
     def __init__(self, store: FeatureStore, classifier: Classifier) -> None:
         checkpoint = classifier.checkpoint
         if len(checkpoint.sources) > 1:
-            raise UserError(f"{checkpoint.folder} was trained on two stores; leave out --store")
+            raise UserError(f"{checkpoint.folder} was trained on two stores; leave out `store`")
         if store.recipe != checkpoint.recipe:
             raise UserError(
                 f"{store.folder} has features of another recipe than {checkpoint.folder}: "
@@ -58,13 +58,13 @@ class StoredFeatures:
         digest = hash_video(video.path)
         return next((entry for entry in alike if entry.source.sha256 == digest), None)
 
-    def answer(self, video: Video, pictures: Pictures, reading: Reading) -> Answer | str:
-        """The answer, or in a few words why the features are not those that would be used.
+    def prediction(self, video: Video, pictures: Pictures, spec: ClassifySpec) -> VideoPrediction | str:
+        """The prediction, or in a few words why the features are not those that would be used.
 
         Args:
             video: what the catalog says of it.
             pictures: the same video, open.
-            reading: how it is read.
+            spec: how it is read.
 
         Raises:
             VideoError: the file cannot be read.
@@ -74,7 +74,7 @@ class StoredFeatures:
             return "changed since" if video.name in self._store.entries else "not in it"
         if entry.source.frames != pictures.info().frames:
             pictures.scan()
-        grid = self._classifier.grid(pictures, reading)
+        grid = self._classifier.grid(pictures, spec)
         sequence = self._store.read(entry.video)
         if not np.array_equal(grid.frames, sequence.frames):
             as_one_clip = np.array_equal(grid.frames, self._classifier.sampling.indices(pictures.times()))
@@ -82,4 +82,4 @@ class StoredFeatures:
         runner = WindowRunner(self._classifier.checkpoint, grid)
         runner.push(sequence.features.astype(self._classifier.checkpoint.dtype, copy=False))
         windows = runner.finish()
-        return self._classifier.answer(video.path, pictures.info(), pictures.times(), grid, windows, reading)
+        return self._classifier.prediction(video.path, pictures.info(), pictures.times(), grid, windows, spec)

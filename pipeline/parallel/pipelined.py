@@ -14,25 +14,25 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Note = TypeVar("Note")
+Context = TypeVar("Context")
 
 _DEPTH = 2  # batches on their way, the one that is computed among them
 
 
-class Flight(Generic[Item, Result, Note]):
+class PipelinedCalls(Generic[Item, Result, Context]):
     """Calls of a function that are sent one after another and whose results come in that order.
 
     Args:
         function: what is called, in a thread of its own.
-        at_once: calls that may go on at the same time; the others wait for their turn.
+        concurrent_calls: calls that may go on at the same time; the others wait for their turn.
     """
 
-    def __init__(self, function: Callable[[Item], Result], at_once: int = 1) -> None:
+    def __init__(self, function: Callable[[Item], Result], concurrent_calls: int = 1) -> None:
         self._function = function
-        self._executor = ThreadPoolExecutor(at_once, "network")
-        self._waiting: deque[tuple[Future[Result], Note]] = deque()
+        self._executor = ThreadPoolExecutor(concurrent_calls, "network")
+        self._waiting: deque[tuple[Future[Result], Context]] = deque()
 
-    def __enter__(self) -> Flight[Item, Result, Note]:
+    def __enter__(self) -> PipelinedCalls[Item, Result, Context]:
         return self
 
     def __exit__(
@@ -48,32 +48,32 @@ class Flight(Generic[Item, Result, Note]):
         """Whether a result has to be received before more is sent."""
         return len(self) >= _DEPTH
 
-    def send(self, item: Item, note: Note) -> None:
-        """Call the function with ``item``; ``note`` comes back with the result."""
-        self._waiting.append((self._executor.submit(self._function, item), note))
+    def submit(self, item: Item, context: Context) -> None:
+        """Call the function with ``item``; ``context`` comes back with the result."""
+        self._waiting.append((self._executor.submit(self._function, item), context))
 
-    def receive(self) -> tuple[Result, Note]:
+    def result(self) -> tuple[Result, Context]:
         """Wait for the oldest result.
 
         Raises:
             Exception: what the function raised.
             IndexError: nothing is on its way.
         """
-        future, note = self._waiting.popleft()
-        return future.result(), note
+        future, context = self._waiting.popleft()
+        return future.result(), context
 
 
-def in_flight(function: Callable[[Item], Result], items: Iterable[Item], at_once: int = 1) -> Iterator[Result]:
+def pipelined(function: Callable[[Item], Result], items: Iterable[Item], concurrent_calls: int = 1) -> Iterator[Result]:
     """The results of a function for all ``items``, in order; the next calls are made before a result is asked for."""
-    with Flight[Item, Result, None](function, at_once) as flight:
+    with PipelinedCalls[Item, Result, None](function, concurrent_calls) as calls:
         for item in items:
-            if flight.full:
-                yield flight.receive()[0]
-            flight.send(item, None)
-        while flight:
-            yield flight.receive()[0]
+            if calls.full:
+                yield calls.result()[0]
+            calls.submit(item, None)
+        while calls:
+            yield calls.result()[0]
 
 
-def calls_at_once(network: Callable) -> int:
-    """How many calls of a network may go on at the same time: what it says of itself as ``at_once``, else one."""
-    return getattr(network, "at_once", 1)
+def concurrent_calls_of(network: Callable) -> int:
+    """How many calls of a network may go on at the same time: its ``concurrent_calls``, else one."""
+    return getattr(network, "concurrent_calls", 1)

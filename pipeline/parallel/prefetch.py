@@ -17,7 +17,7 @@ class _End:
 
 
 @contextlib.contextmanager
-def ahead(items: Iterable[T], count: int) -> Iterator[Iterator[T]]:
+def prefetch(items: Iterable[T], count: int) -> Iterator[Iterator[T]]:
     """Take from ``items`` in a thread; an exception of it is raised where the items are taken.
 
     Args:

@@ -24,13 +24,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.extraction.recipe import FRAMES
+from pipeline.extraction.recipe import FRAME_CACHE
 from pipeline.files.tables import read_table, write_table
 from pipeline.training.checkpoint import MODEL_FILE, RESULTS_FILE, Checkpoint, write_folder
 from pipeline.training.data.dataset import Dataset
 from pipeline.training.evaluation.metrics import confusion, measure
 from pipeline.training.evaluation.predict import predict
-from pipeline.training.evaluation.predictions import Predictions, frame_means
+from pipeline.training.evaluation.predictions import Predictions, labelled_frame_means
 from pipeline.training.experiments.experiment import CONFUSION_FILE, CURVES_FILE, HISTORY_FILE
 from pipeline.training.reports import plots
 
@@ -85,7 +85,7 @@ def write_model(
     results = own | {
         "measured": own["measured"] | {part: figures[part] for part in figures if part not in own["measured"]},
         "model_id": number,
-        **settings_of(checkpoint),
+        **published_settings(checkpoint),
         **_fit_of(checkpoint, figures),
         "fit_dt_test_start": _clock(began),
         "fit_dt_test_end": _clock(ended),
@@ -101,13 +101,15 @@ def write_model(
         (temporary / RESULTS_FILE).write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
         shutil.copy(trial / CURVES_FILE, temporary / LOSS_CURVE)
         shown = found.get("test") or found["val"]
-        title = f"{shown.part}: accuracy {figures[shown.part]['accuracy']:.3f}"
-        plots.save(plots.confusion_matrix(confusion(shown), checkpoint.classes, title), temporary / CONFUSION_FILE)
-        write_frames(list(found.values()), files, temporary / FRAME_PREDICTIONS)
+        title = f"{shown.split}: accuracy {figures[shown.split]['accuracy']:.3f}"
+        plots.save_figure(
+            plots.confusion_matrix(confusion(shown), checkpoint.classes, title), temporary / CONFUSION_FILE
+        )
+        write_frame_predictions(list(found.values()), files, temporary / FRAME_PREDICTIONS)
     return GridModel(folder, results)
 
 
-def settings_of(checkpoint: Checkpoint) -> dict[str, Any]:
+def published_settings(checkpoint: Checkpoint) -> dict[str, Any]:
     """The settings of a model under the published names; None where one has no meaning for it."""
     head, recipe = checkpoint.head, checkpoint.recipe
     values = {name: getattr(head, name, None) for name in ("base", "pooling", "trainable", "cell", "kernel", "weights")}
@@ -115,7 +117,7 @@ def settings_of(checkpoint: Checkpoint) -> dict[str, Any]:
     sizes = [head.units] * (1 if sequence else head.layers)
     return {
         "architecture": architecture(head.name, checkpoint.window.length, values["trainable"]),
-        "pretrained_model_name": values["base"] or (None if recipe.backbone == FRAMES else recipe.backbone),
+        "pretrained_model_name": values["base"] or (None if recipe.backbone == FRAME_CACHE else recipe.backbone),
         "model_weights_path": values["weights"],
         "pooling": values["pooling"] or (None if recipe.keeps_pictures else recipe.pooling),
         "frame_size": [recipe.height, recipe.width],
@@ -174,7 +176,7 @@ def _clock(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).strftime(_TIME)
 
 
-def write_frames(parts: Sequence[Predictions], files: Mapping[tuple[str, int], str], path: Path) -> None:
+def write_frame_predictions(parts: Sequence[Predictions], files: Mapping[tuple[str, int], str], path: Path) -> None:
     """Write ``frame_predictions.csv``: for each labelled frame a probability for each class, and what became of it.
 
     Columns: the classes; prediction; video; frame (its file, or its number); label; split (train, valid, test);
@@ -184,13 +186,13 @@ def write_frames(parts: Sequence[Predictions], files: Mapping[tuple[str, int], s
     for part in parts:
         data = part.windows.data
         assert data.step_labels is not None
-        for place, row, probabilities in frame_means(part):
+        for place, row, probabilities in labelled_frame_means(part):
             label, best = int(data.step_labels[place]), int(probabilities.argmax())
             name, frame = data.videos[row].name, int(data.frames[place])
             rows.append(
                 {f"{one}": f"{value:.6f}" for one, value in zip(classes, probabilities, strict=True)}
                 | {"prediction": classes[best], "video": name, "frame": files.get((name, frame)) or frame}
-                | {"label": classes[label], "split": _SPLITS[part.part], "error": int(best != label)}
+                | {"label": classes[label], "split": _SPLITS[part.split], "error": int(best != label)}
             )
     columns = [*classes, "prediction", "video", "frame", "label", "split", "error"]
     write_table(rows, columns, path)

@@ -17,12 +17,11 @@ from pathlib import Path
 
 from pipeline.cli import command
 from pipeline.errors import UserError
-from pipeline.files.atomic import write_whole
-from pipeline.published.system import SCRIPTS
+from pipeline.files.atomic import atomic_write
 from pipeline.videos.catalog.catalog import open_catalog
 
-RECORD = "steps.json"
-OWN_ACCOUNT = ("cut_clips", "extract_features")
+RECORD = "commands.json"
+OWN_ACCOUNT = ("cut", "extract")
 _TABLES = (".csv", ".json", ".yaml")  # written anew by commands that find nothing to do; their content counts
 
 
@@ -38,13 +37,12 @@ class Stopped(Exception):
         self.status = status
 
 
-def run_script(script: str, words: Iterable[object], say: Callable[[str], None] = print) -> int:
+def run_command(verb: str, words: Iterable[object], say: Callable[[str], None] = print) -> int:
     """Call a command as a process of its own, after its command line has been said; returns its exit status."""
     arguments = [str(word) for word in words]
-    path = SCRIPTS / f"{script}.py"
-    say(f"\n$ {shlex.join(['python', os.path.relpath(path), *arguments])}")
+    say(f"\n$ {spoken(verb, arguments)}")
     sys.stdout.flush()
-    process = subprocess.Popen([sys.executable, str(path), *arguments])
+    process = subprocess.Popen([sys.executable, "-m", "pipeline", verb, *arguments])
     try:
         return process.wait()
     except KeyboardInterrupt as error:
@@ -55,8 +53,13 @@ def run_script(script: str, words: Iterable[object], say: Callable[[str], None] 
         raise
 
 
-class Steps:
-    """Runs steps into one folder and remembers there which are done.
+def spoken(verb: str, words: Iterable[object]) -> str:
+    """A command as it can be typed."""
+    return shlex.join(["video-pipeline", verb, *map(str, words)])
+
+
+class Runner:
+    """Runs commands into one folder and remembers there which are done.
 
     Args:
         folder: of the outputs.
@@ -70,17 +73,22 @@ class Steps:
     def __init__(self, folder: Path, owner: str, say: Callable[[str], None] = print) -> None:
         self._path = folder / RECORD
         self._folder, self._say = folder, say
-        self._record: dict = {"system": owner, "steps": {}}
-        self._made: list[str] = []  # what steps before wrote
+        self._record: dict = {"system": owner, "commands": {}}
+        self._made: list[str] = []  # what commands before wrote
         self.ran, self.passed, self.some_failed = 0, 0, False
         if self._path.is_file():
             found = json.loads(self._path.read_text(encoding="utf-8"))
             if found["system"] != owner:
-                raise UserError(f"{folder} holds the outputs of {found['system']}; choose another --out")
+                raise UserError(f"{folder} holds the outputs of {found['system']}; choose another `out`")
             self._record = found
 
-    def run(self, name: str, script: str, words: Sequence[str]) -> None:
-        """Run a step, or pass it over where it is done.
+    def run(self, name: str, verb: str, words: Sequence[str]) -> None:
+        """Run a command, or pass it over where it is done.
+
+        Args:
+            name: under which it is remembered.
+            verb: the command.
+            words: its options and arguments.
 
         Raises:
             Stopped: the command failed.
@@ -88,29 +96,29 @@ class Steps:
         below = [word for word in words if Path(word).is_relative_to(self._folder)]
         made = [word for word in below if word not in self._made and not self._within_made(word)]
         reads = [word for word in words if word not in made and Path(word).exists()]
-        account = {"command": [script, *words], "reads": {word: digest_of(Path(word)) for word in reads}}
+        account = {"command": [verb, *words], "reads": {word: content_digest(Path(word)) for word in reads}}
         self._made += made
-        done = self._record["steps"].get(name) == account and all(Path(word).exists() for word in made)
-        if done and script not in OWN_ACCOUNT:
-            self._say(f"\n# done before: {name} ({script}.py)")
+        done = self._record["commands"].get(name) == account and all(Path(word).exists() for word in made)
+        if done and verb not in OWN_ACCOUNT:
+            self._say(f"\n# done before: {name} ({verb})")
             self.passed += 1
             return
-        self._record["steps"].pop(name, None)
-        status = run_script(script, words, self._say)
+        self._record["commands"].pop(name, None)
+        status = run_command(verb, words, self._say)
         # 1 means that some videos failed and were listed; the others are good to go on with.
         if status not in (command.OK, command.SOME_FAILED):
             raise Stopped(status)
         self.some_failed |= status == command.SOME_FAILED
         self.ran += 1
-        self._record["steps"][name] = account
-        with write_whole(self._path) as temporary:
+        self._record["commands"][name] = account
+        with atomic_write(self._path) as temporary:
             temporary.write_text(json.dumps(self._record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def _within_made(self, word: str) -> bool:
         return any(Path(word).is_relative_to(made) for made in self._made)
 
 
-def digest_of(path: Path) -> str:
+def content_digest(path: Path) -> str:
     """SHA-256 over names, sizes and times of change of a file or of a folder's files; of tables over the content."""
     digest = hashlib.sha256()
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:

@@ -63,8 +63,8 @@ class Checkpoint:
     time_scale: TimeScale
     temperature: float = 1.0
     """Logits are divided by it before the softmax."""
-    threshold: float = 0.0
-    """Below this probability the answer is "not sure"; 0 always answers."""
+    abstain_below: float = 0.0
+    """Below this probability the label is "unknown"; 0 for never."""
     versions: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
@@ -107,7 +107,7 @@ class Checkpoint:
                 shape=tuple(map(int, values.get("shape") or [values["dimensions"]])),
                 time_scale=TimeScale(**values["time_scale"]),
                 temperature=float(values["temperature"]),
-                threshold=float(values["threshold"]),
+                abstain_below=float(values["threshold"]),
                 versions=values["versions"],
                 format=found,
             )
@@ -123,6 +123,7 @@ class Checkpoint:
         # On disk the first source has its keys beside the others, as it was before there were two.
         first, *second = values.pop("sources")
         values |= first | {"joined": second[0] if second else None}
+        values["threshold"] = values.pop("abstain_below")
         values["needs"] = self.needs
         return json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
@@ -242,9 +243,9 @@ def check_free(folder: Path, *, overwrite: bool) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not overwrite:
-        raise UserError(f"{folder} exists; add --overwrite to replace it, or choose another --out")
+        raise UserError(f"{folder} exists; add `overwrite=True` to replace it, or choose another `out`")
     if not (folder / CHECKPOINT_FILE).is_file():
-        raise UserError(f"{folder} exists and is no checkpoint; it is not replaced, choose another --out")
+        raise UserError(f"{folder} exists and is no checkpoint; it is not replaced, choose another `out`")
 
 
 @contextlib.contextmanager

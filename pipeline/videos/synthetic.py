@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.files.atomic import write_whole
+from pipeline.files.atomic import atomic_write
 from pipeline.videos.media.writer import VideoWriter
 
 _SIZES = ((320, 240), (256, 256), (240, 320), (360, 240))
@@ -203,7 +203,7 @@ def _draw(path: Path, rng: np.random.Generator, label: str, seconds: float) -> N
 def _write_mp4(path: Path, fps: float, size: tuple[int, int], images: Iterable[np.ndarray]) -> None:
     """Encode H.264, quickly rather than small."""
     try:
-        with write_whole(path) as temporary, av.open(f"file:{temporary}", "w") as container:
+        with atomic_write(path) as temporary, av.open(f"file:{temporary}", "w") as container:
             stream = container.add_stream("libx264", rate=Fraction(fps), options={"preset": "ultrafast", "crf": "30"})
             stream.width, stream.height = size
             stream.pix_fmt = "yuv420p"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.extraction.features.stream import Progress
+from pipeline.extraction.features.stream import ExtractionProgress
 from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
@@ -34,12 +34,12 @@ def videos(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def extract(tmp_path: Path) -> Callable[..., Progress]:
+def extract(tmp_path: Path) -> Callable[..., ExtractionProgress]:
     """Run a whole extraction of a folder into a store."""
 
     def run(
         data: Path, store: Path = tmp_path / "store", recipe: Recipe = RECIPE, network=column_means, **spec
-    ) -> Progress:
+    ) -> ExtractionProgress:
         extraction = Extraction(
             open_catalog(data), store, recipe, WeightsSource("random"), ExtractionSpec(**{"batch": 8, **spec})
         )

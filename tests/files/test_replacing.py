@@ -73,7 +73,7 @@ def test_files_that_are_there_are_refused_or_get_out_of_the_way(tmp_path):
     lay(tmp_path, "result.avi", "result-2.avi")
     os.symlink(tmp_path / "nowhere", tmp_path / "link.avi")
     for name in ("result.avi", "link.avi"):
-        with pytest.raises(UserError, match="--overwrite"):
+        with pytest.raises(UserError, match="overwrite=True"):
             refuse_existing(tmp_path / name, overwrite=False)
         refuse_existing(tmp_path / name, overwrite=True)
     with pytest.raises(UserError, match="is a folder"):

@@ -88,7 +88,7 @@ def checkpoint(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A head trained on the store."""
     from pipeline.training.data.dataset import open_dataset
     from pipeline.training.data.splits import make_split
-    from pipeline.training.experiments.experiment import save, train
+    from pipeline.training.experiments.experiment import save_run, train
     from pipeline.training.heads.registry import head_spec
     from pipeline.training.loop.spec import TrainSpec
 
@@ -96,7 +96,7 @@ def checkpoint(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     split = make_split(data, np.arange(len(data)).astype(str).tolist(), seed=0)
     run = train(data, split, head=head_spec("gru", units=16), spec=TrainSpec(epochs=40))
     folder = tmp_path_factory.mktemp("checkpoints") / "colours"
-    save(run, folder)
+    save_run(run, folder)
     return folder
 
 
@@ -125,7 +125,7 @@ def write_untrained(
     size: int = 16,
     **changes,
 ) -> Path:
-    """An untrained checkpoint of any recipe: what is asked is counts and files, not answers."""
+    """An untrained checkpoint of any recipe: what is asked is counts and files, not predictions."""
     from pipeline.training.heads.registry import build_model, head_spec
 
     shape, digest = _shape_and_digest(size)

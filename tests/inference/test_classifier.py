@@ -12,7 +12,7 @@ from pipeline.errors import UserError, VideoError
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.feature_source import FeatureSource
 from pipeline.extraction.store.store import FeatureStore
-from pipeline.inference.classifier import Classifier, Reading
+from pipeline.inference.classifier import Classifier, ClassifySpec
 from pipeline.inference.timeline.smoothing import UNKNOWN, Smoothing
 from pipeline.inference.timeline.window_runner import WindowRunner
 from pipeline.training.data.time_scale import TimeScale
@@ -48,20 +48,20 @@ def test_features_are_those_of_the_training(classifier, clips, store):
     same = Classifier(classifier.checkpoint, recording)
     for video in open_catalog(clips).videos[::5]:
         recording.features = []
-        answer = same.classify(video.path)
+        prediction = same.classify(video.path)
         sequence = known.read(video.name)
-        np.testing.assert_array_equal(answer.grid.frames, sequence.frames)
+        np.testing.assert_array_equal(prediction.grid.frames, sequence.frames)
         np.testing.assert_allclose(np.concatenate(recording.features), sequence.features, rtol=1e-5, atol=1e-5)
         expected = classifier.checkpoint.predict(sequence.features[None], np.ones((1, 8), bool))
-        np.testing.assert_allclose(answer.windows, expected, atol=1e-5)
-        np.testing.assert_allclose(answer.mean, expected[0], atol=1e-5)
-        assert answer.label == video.label
+        np.testing.assert_allclose(prediction.windows, expected, atol=1e-5)
+        np.testing.assert_allclose(prediction.mean, expected[0], atol=1e-5)
+        assert prediction.label == video.label
 
 
 def test_each_frame_goes_through_the_network_once(classifier, tmp_path):
     video = write_pieces(tmp_path / "long.mp4", [(0, 60), (2, 60)])
     recording = Recording(classifier.backbone)
-    dense = Classifier(classifier.checkpoint, recording).classify(video, Reading(stride=1))
+    dense = Classifier(classifier.checkpoint, recording).classify(video, ClassifySpec(stride=1))
     assert len(recording.seen) == len(dense.grid.frames) == len(set(recording.seen))
     assert len(dense.windows) == len(dense.grid.frames) - 7
 
@@ -77,32 +77,32 @@ def test_known_pieces(classifier, tmp_path):
     pieces = [(0, 70), (1, 45), (2, 90), (0, 30), (1, 60)]
     video = write_pieces(tmp_path / "pieces.mp4", pieces)
     truth = np.repeat([label for label, _ in pieces], [frames for _, frames in pieces])
-    answer = classifier.classify(video, Reading(stride=1, smoothing=Smoothing("centred", 5), min_duration=1.0))
-    assert (answer.labels == truth).mean() >= 0.95
-    assert [segment.label for segment in answer.segments] == [CLASSES[label] for label, _ in pieces]
+    prediction = classifier.classify(video, ClassifySpec(stride=1, smoothing=Smoothing("centred", 5), min_duration=1.0))
+    assert (prediction.labels == truth).mean() >= 0.95
+    assert [segment.label for segment in prediction.segments] == [CLASSES[label] for label, _ in pieces]
     borders = np.cumsum([frames for _, frames in pieces])[:-1] / FPS
     half = classifier.checkpoint.time_scale.median / 2
-    assert np.abs([segment.start for segment in answer.segments][1:] - borders).max() <= half
-    assert answer.segments[0].start == 0
-    assert answer.segments[-1].end == pytest.approx(answer.info.duration)
-    assert answer.probabilities.shape == (295, 3)
-    np.testing.assert_allclose(answer.probabilities.sum(axis=1), 1, atol=1e-4)
-    assert "295 frames" in repr(answer)
+    assert np.abs([segment.start for segment in prediction.segments][1:] - borders).max() <= half
+    assert prediction.segments[0].start == 0
+    assert prediction.segments[-1].end == pytest.approx(prediction.info.duration)
+    assert prediction.probabilities.shape == (295, 3)
+    np.testing.assert_allclose(prediction.probabilities.sum(axis=1), 1, atol=1e-4)
+    assert "295 frames" in repr(prediction)
 
 
 def test_abstaining_says_unknown(classifier, tmp_path):
     video = write_pieces(tmp_path / "a.mp4", [(0, 20)])
-    answer = classifier.classify(video, Reading(abstain=1.0))
-    assert set(answer.labels.tolist()) == {UNKNOWN}
-    assert [segment.label for segment in answer.segments] == ["unknown"]
-    assert answer.label == "Blue"
+    prediction = classifier.classify(video, ClassifySpec(abstain_below=1.0))
+    assert set(prediction.labels.tolist()) == {UNKNOWN}
+    assert [segment.label for segment in prediction.segments] == ["unknown"]
+    assert prediction.label == "Blue"
 
 
 def test_a_video_shorter_than_the_window(classifier, tmp_path):
     video = write_pieces(tmp_path / "a.mp4", [(2, 3)])
-    answer = classifier.classify(video)
-    assert len(answer.windows) == 1
-    assert "shorter than any training clip" in answer.grid.note
+    prediction = classifier.classify(video)
+    assert len(prediction.windows) == 1
+    assert "shorter than any training clip" in prediction.grid.note
     one = classifier.classify(write_pieces(tmp_path / "b.mp4", [(2, 1)]))
     assert len(one.labels) == 1
 
@@ -110,8 +110,8 @@ def test_a_video_shorter_than_the_window(classifier, tmp_path):
 def test_progress_is_told(classifier, tmp_path):
     video = write_pieces(tmp_path / "a.mp4", [(0, 100)])
     told = []
-    answer = classifier.classify(video, show=lambda done, total: told.append((done, total)))
-    steps = len(answer.grid.frames)
+    prediction = classifier.classify(video, show=lambda done, total: told.append((done, total)))
+    steps = len(prediction.grid.frames)
     assert told[-1] == (steps, steps)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
 
@@ -128,7 +128,7 @@ def test_memory_is_that_of_one_window(make_checkpoint, tmp_path, monkeypatch):
         kept.append(len(self._features))
 
     monkeypatch.setattr(WindowRunner, "push", spy)
-    assert len(classifier.classify(video, Reading(stride=1)).windows) == 393
+    assert len(classifier.classify(video, ClassifySpec(stride=1)).windows) == 393
     assert max(kept) <= 8 + 16
 
 
@@ -140,21 +140,21 @@ def test_a_damaged_stretch_is_left_out_as_in_training(make_checkpoint, tmp_path)
     data[middle : middle + 3000] = bytes(np.random.default_rng(0).integers(0, 256, 3000, np.uint8))
     path.write_bytes(data)
     classifier = Classifier.load(make_checkpoint("fps:10", length=4), precision="float32")
-    answer = classifier.classify(path)
+    prediction = classifier.classify(path)
     with open_video(path) as video:
         decoded = sum(1 for _ in video)
     assert 0 < decoded < 120
-    assert len(answer.times) == decoded
-    assert len(answer.windows) > 3
+    assert len(prediction.times) == decoded
+    assert len(prediction.windows) > 3
 
 
 @pytest.mark.parametrize("sampling", ["uniform:6", "first:6", "every:2", "fps:4", "all"])
 def test_every_recipe(make_checkpoint, tmp_path, sampling):
     video = write_video(tmp_path / "a.mp4", frames=60, size=(48, 32))
     classifier = Classifier.load(make_checkpoint(sampling, length=6, time_scale=TimeScale(1, 0.8, 1.2, 0.04)))
-    answer = classifier.classify(video)
-    assert len(answer.labels) == 60
-    assert len(answer.windows) > 1
+    prediction = classifier.classify(video)
+    assert len(prediction.labels) == 60
+    assert len(prediction.windows) > 1
 
 
 # -- what is refused -------------------------------------------------------------------------------
@@ -205,11 +205,18 @@ def test_videos_that_cannot_be_read(classifier, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"stride": 0}, {"min_duration": -1}, {"abstain": 2}, {"abstain": -0.1}, {"min_duration": float("nan")}]
+    "wrong",
+    [
+        {"stride": 0},
+        {"min_duration": -1},
+        {"abstain_below": 2},
+        {"abstain_below": -0.1},
+        {"min_duration": float("nan")},
+    ],
 )
 def test_impossible_readings(wrong):
     with pytest.raises(UserError, match="expected"):
-        Reading(**wrong)
+        ClassifySpec(**wrong)
 
 
 @pytest.mark.skipif(not ODD.is_dir(), reason="needs ../shared/videos")
@@ -219,10 +226,10 @@ def test_odd_files_are_classified_or_refused(make_checkpoint):
     refused = []
     for path in sorted(ODD.iterdir()):
         try:
-            answer = classifier.classify(path)
+            prediction = classifier.classify(path)
         except VideoError:
             refused.append(path.name)
             continue
         with open_video(path) as video:
-            assert len(answer.labels) in (len(video.times()), sum(1 for _ in video))
+            assert len(prediction.labels) in (len(video.times()), sum(1 for _ in video))
     assert refused == ["zero_bytes.webm"]

@@ -16,7 +16,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.inference.apart import ReadingProcess
-from pipeline.inference.classifier import Classifier, Reading
+from pipeline.inference.classifier import Classifier, ClassifySpec
 from pipeline.inference.folder_run import FolderRun
 from pipeline.inference.outputs.outputs import Outputs
 from pipeline.inference.timeline.smoothing import Smoothing
@@ -38,8 +38,8 @@ def videos(clips, tmp_path) -> Path:
     return tmp_path / "in"
 
 
-def run(classifier, videos, out, reading=None, **options):
-    return FolderRun(classifier, open_catalog(videos), out, reading or Reading(), **options).run()
+def run(classifier, videos, out, spec=None, **options):
+    return FolderRun(classifier, open_catalog(videos), out, spec or ClassifySpec(), **options).run()
 
 
 def test_one_row_a_video(classifier, videos, tmp_path):
@@ -87,10 +87,10 @@ def test_what_changed_is_done_again(classifier, videos, tmp_path):
     progress = run(classifier, videos, out)
     assert (progress.done, progress.before) == (1, 3)
     assert rows(out)[0]["prediction"] == "Red"
-    # Another way of reading is another answer.
-    assert run(classifier, videos, out, Reading(smoothing=Smoothing("mean", 3))).done == 4
+    # Another spec is another prediction.
+    assert run(classifier, videos, out, ClassifySpec(smoothing=Smoothing("mean", 3))).done == 4
     (videos / "Red" / "clip1.mp4").unlink()
-    assert run(classifier, videos, out, Reading(smoothing=Smoothing("mean", 3))).before == 3
+    assert run(classifier, videos, out, ClassifySpec(smoothing=Smoothing("mean", 3))).before == 3
     assert len(rows(out)) == 3
 
 
@@ -144,9 +144,9 @@ def test_a_file_that_crashes_the_decoder_costs_itself_only(classifier, videos, t
 
 def test_apart_as_here(classifier, clips, tmp_path):
     write_pieces(tmp_path / "long.mp4", [(0, 40), (1, 50), (2, 45)])
-    here = classifier.classify(tmp_path / "long.mp4", Reading(stride=1))
+    here = classifier.classify(tmp_path / "long.mp4", ClassifySpec(stride=1))
     with ReadingProcess() as process:
-        apart = classifier.classify_pictures(process.open(tmp_path / "long.mp4"), Reading(stride=1))
+        apart = classifier.classify_pictures(process.open(tmp_path / "long.mp4"), ClassifySpec(stride=1))
         np.testing.assert_array_equal(apart.windows, here.windows)
         np.testing.assert_array_equal(apart.times, here.times)
         assert (apart.info, apart.segments) == (here.info, here.segments)
@@ -183,7 +183,7 @@ def test_features_are_found_by_content_and_what_they_lack_is_told(classifier, cl
     assert (progress.done, progress.failed, progress.from_store) == (4, 1, 2)
     assert progress.not_from_store == {"changed since": 1, "not in it": 1}
     assert {row["prediction"] for row in rows(tmp_path / "out")} == {"Red"}
-    shorter = run(classifier, clips, tmp_path / "clips", Reading(clip_seconds=1.9), store=FeatureStore(store))
+    shorter = run(classifier, clips, tmp_path / "clips", ClassifySpec(clip_seconds=1.9), store=FeatureStore(store))
     assert shorter.from_store == 12  # those of 1.8 and 1.9 s
     assert shorter.not_from_store == {"longer than the training clips": 12}
 
@@ -191,7 +191,7 @@ def test_features_are_found_by_content_and_what_they_lack_is_told(classifier, cl
 def test_a_store_of_another_recipe_is_refused(make_checkpoint, clips, store, tmp_path):
     other = Classifier.load(make_checkpoint("fps:4"), precision="float32")
     with pytest.raises(UserError, match="another recipe"):
-        FolderRun(other, open_catalog(clips), tmp_path / "out", Reading(), store=FeatureStore(store))
+        FolderRun(other, open_catalog(clips), tmp_path / "out", ClassifySpec(), store=FeatureStore(store))
 
 
 def test_files_for_each_video(classifier, videos, tmp_path):
@@ -216,6 +216,6 @@ def test_a_table_of_somebody_else_stays(classifier, videos, tmp_path):
 
 def test_probabilities_are_those_of_the_answer(classifier, videos, tmp_path):
     run(classifier, videos, tmp_path / "out")
-    answer = classifier.classify(videos / "Blue" / "clip1.mp4")
+    prediction = classifier.classify(videos / "Blue" / "clip1.mp4")
     row = rows(tmp_path / "out")[1]
-    np.testing.assert_allclose([float(row[f"p:{name}"]) for name in answer.classes], answer.mean, atol=1e-5)
+    np.testing.assert_allclose([float(row[f"p:{name}"]) for name in prediction.classes], prediction.mean, atol=1e-5)

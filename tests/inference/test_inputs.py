@@ -13,7 +13,7 @@ from pipeline.extraction.network.backbone import Backbone
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.feature_source import FeatureSource
-from pipeline.inference.classifier import Classifier, Reading
+from pipeline.inference.classifier import Classifier, ClassifySpec
 from pipeline.inference.export.saved_model import check_export
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.videos.media import open_video
@@ -59,14 +59,14 @@ def test_both_streams_in_training_in_a_file_and_live(make_checkpoint, tmp_path):
         return [np.stack(network.pictures) for network in classifier._networks]
 
     file = recorded()
-    answer = file.classify(movie, Reading(stride=1))
+    prediction = file.classify(movie, ClassifySpec(stride=1))
     np.testing.assert_array_equal(seen(file), trained)
     last = checkpoint.predict(features[None, -4:], np.ones((1, 4), bool))
-    np.testing.assert_allclose(answer.windows[-1], last[0], atol=1e-5)
+    np.testing.assert_allclose(prediction.windows[-1], last[0], atol=1e-5)
 
     live = recorded()
     with open_video(movie) as video:
-        moments = list(live.stream(video, Reading(stride=1)))
+        moments = list(live.stream(video, ClassifySpec(stride=1)))
     # The first frame's motion is known when the second has come, so its step is that one; all others come at once.
     assert [moment.frame.index for moment in moments if moment.fresh] == [1, *range(3, 30, 3)]
     np.testing.assert_array_equal(seen(live)[1], trained[1])
@@ -76,12 +76,12 @@ def test_both_streams_in_training_in_a_file_and_live(make_checkpoint, tmp_path):
     dropping = recorded()
     with open_video(movie) as video:
         kept = [frame for frame in video if frame.index not in (5, 14, 15)]
-    moments = list(dropping.stream(iter(kept), Reading(stride=1)))
+    moments = list(dropping.stream(iter(kept), ClassifySpec(stride=1)))
     assert [moment.frame.index for moment in moments if moment.fresh] == [1, 3, 7, 9, 12, 17, 18, 21, 24, 27]
 
     shared = Classifier.load(folder, precision="float32")
     assert shared._networks[0] is shared._networks[1]  # one network in memory for both
-    np.testing.assert_allclose(shared.classify(movie, Reading(stride=1)).windows, answer.windows, atol=1e-5)
+    np.testing.assert_allclose(shared.classify(movie, ClassifySpec(stride=1)).windows, prediction.windows, atol=1e-5)
     with pytest.raises(UserError, match="sees two streams"):
         check_export(tmp_path / "model", checkpoint)
     with pytest.raises(UserError, match=r"sees motion \(farneback\)"):

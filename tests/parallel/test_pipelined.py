@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from pipeline.parallel.pipelined import Flight, calls_at_once, in_flight
+from pipeline.parallel.pipelined import PipelinedCalls, concurrent_calls_of, pipelined
 
 
 @pytest.mark.parametrize("at_once", [1, 2])
@@ -16,7 +16,7 @@ def test_results_come_in_order_whoever_is_first_done(at_once):
         done[number].set()
         return number * number
 
-    assert list(in_flight(work, range(10), at_once)) == [number * number for number in range(10)]
+    assert list(pipelined(work, range(10), at_once)) == [number * number for number in range(10)]
 
 
 def test_the_next_item_is_sent_before_a_result_is_taken():
@@ -28,7 +28,7 @@ def test_the_next_item_is_sent_before_a_result_is_taken():
             sent.append(number)
             yield number
 
-    results = in_flight(lambda number: number, items())
+    results = pipelined(lambda number: number, items())
     assert next(results) == 0
     assert sent == [0, 1, 2]  # the third is asked for when two are on their way
     assert list(results) == [1, 2, 3, 4, 5]
@@ -46,7 +46,7 @@ def test_no_more_than_allowed_at_once():
         with lock:
             inside -= 1
 
-    assert len(list(in_flight(work, range(8), 1))) == 8
+    assert len(list(pipelined(work, range(8), 1))) == 8
     assert most == 1
 
 
@@ -54,14 +54,14 @@ def test_what_a_call_raises_is_raised_with_its_result():
     def work(number: int) -> int:
         return 1 // number
 
-    with Flight(work) as flight:
-        flight.send(1, "first")
-        flight.send(0, "second")
-        assert flight.full
-        assert flight.receive() == (1, "first")
+    with PipelinedCalls(work) as calls:
+        calls.submit(1, "first")
+        calls.submit(0, "second")
+        assert calls.full
+        assert calls.result() == (1, "first")
         with pytest.raises(ZeroDivisionError):
-            flight.receive()
-        assert not flight
+            calls.result()
+        assert not calls
 
 
 def test_calls_at_once_is_what_a_network_says_of_itself():
@@ -71,5 +71,5 @@ def test_calls_at_once_is_what_a_network_says_of_itself():
         def __call__(self, images):
             return images
 
-    assert calls_at_once(Several()) == 2
-    assert calls_at_once(lambda images: images) == 1
+    assert concurrent_calls_of(Several()) == 2
+    assert concurrent_calls_of(lambda images: images) == 1

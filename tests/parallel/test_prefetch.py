@@ -4,11 +4,11 @@ import threading
 
 import pytest
 
-from pipeline.parallel.prefetch import ahead
+from pipeline.parallel.prefetch import prefetch
 
 
 def test_items_come_in_order():
-    with ahead(range(100), 3) as items:
+    with prefetch(range(100), 3) as items:
         assert list(items) == list(range(100))
 
 
@@ -20,7 +20,7 @@ def test_no_more_than_asked_are_made_ahead():
             made.append(number)
             yield number
 
-    with ahead(make(), 2) as items:
+    with prefetch(make(), 2) as items:
         for number in items:
             assert len(made) <= number + 5
 
@@ -30,7 +30,7 @@ def test_an_error_reaches_who_takes():
         yield 1
         raise KeyError("here")
 
-    with ahead(make(), 3) as items:
+    with prefetch(make(), 3) as items:
         assert next(items) == 1
         with pytest.raises(KeyError, match="here"):
             next(items)
@@ -38,6 +38,6 @@ def test_an_error_reaches_who_takes():
 
 def test_leaving_early_ends_the_thread():
     before = threading.active_count()
-    with ahead(iter(int, 1), 3) as items:
+    with prefetch(iter(int, 1), 3) as items:
         assert next(items) == 0
     assert threading.active_count() == before

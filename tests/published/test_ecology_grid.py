@@ -87,9 +87,9 @@ def models(tmp_path_factory):
     (tmp / "labels.csv").write_text("\n".join(rows) + "\n")
     (tmp / "grid.yaml").write_text("head: [lstm, mlp]\nwindow: [3]\nunits: [4]\nlayers: [2]\n")
     arguments = [str(store), "--labels", str(tmp / "labels.csv"), "--grid", str(tmp / "grid.yaml"), "--epochs", "2"]
-    assert command.run(search.main, [*arguments, "--out", str(tmp / "search")]) == 0
+    assert command.run(search.main, [*arguments, "--out", str(tmp / "search")], parser=search.parser) == 0
     report = [str(tmp / "search"), "--labels", str(tmp / "labels.csv"), "--out", str(tmp / "models")]
-    assert command.run(report_grid.main, report) == 0
+    assert command.run(report_grid.main, report, parser=report_grid.parser) == 0
     return tmp / "models", store, steps
 
 
@@ -128,12 +128,19 @@ def test_a_model_is_a_checkpoint_that_can_be_evaluated(models, capsys):
     folder, store, _ = models
     assert Checkpoint.load(folder / "1").classes == ("a", "b")
     labels = str(folder.parent / "labels.csv")
-    assert command.run(evaluate.main, [str(folder / "1"), str(store), "--labels", labels, "--split", "test"]) == 0
+    assert (
+        command.run(
+            evaluate.main,
+            [str(folder / "1"), str(store), "--labels", labels, "--split", "test"],
+            parser=evaluate.parser,
+        )
+        == 0
+    )
     results = json.loads((folder / "1" / "results.json").read_text())
     assert f"accuracy {results['fit_test_acc']:.3f}" in capsys.readouterr().out
 
 
 def test_a_folder_without_a_search_is_refused(tmp_path, capsys):
     arguments = [str(tmp_path), "--labels", str(tmp_path / "l.csv"), "--out", str(tmp_path / "o")]
-    assert command.run(report_grid.main, arguments) == 2
+    assert command.run(report_grid.main, arguments, parser=report_grid.parser) == 2
     assert "holds no finished search; run search.py" in capsys.readouterr().err

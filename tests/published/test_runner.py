@@ -1,4 +1,4 @@
-"""Steps are run once, in order, and again where something they depend on has changed."""
+"""Commands are run once, in order, and again where something they depend on has changed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.published.runner import RECORD, Steps, Stopped, digest_of
+from pipeline.published.runner import RECORD, Runner, Stopped, content_digest
 from tests.media import write_video
 
 
@@ -19,24 +19,24 @@ def data(tmp_path):
 
 
 def run(data, out, said, *, limit=2):
-    steps = Steps(out, "mine", said.append)
-    steps.run("table", "list_videos", [str(data), "--out", str(out / "table.csv"), "--class-limit", str(limit)])
-    steps.run("split", "split_dataset", [str(out / "table.csv"), "--out", str(out / "split.csv"), "--overwrite"])
-    return steps
+    runner = Runner(out, "mine", said.append)
+    runner.run("table", "list", [str(data), "--out", str(out / "table.csv"), "--class-limit", str(limit)])
+    runner.run("split", "split", [str(out / "table.csv"), "--out", str(out / "split.csv"), "--overwrite"])
+    return runner
 
 
 def test_what_is_done_is_passed_over_until_something_changes(data, tmp_path):
     out, said = tmp_path / "out", []
-    assert (steps := run(data, out, said)).ran == 2
-    assert said[0] == f"\n$ python scripts/list_videos.py {data} --out {out}/table.csv --class-limit 2"
-    assert (steps := run(data, out, said)).passed == 2
+    assert (runner := run(data, out, said)).ran == 2
+    assert said[0] == f"\n$ video-pipeline list {data} --out {out}/table.csv --class-limit 2"
+    assert (runner := run(data, out, said)).passed == 2
     # Another setting changes the table, and so what the split reads.
-    assert (steps := run(data, out, said, limit=1)).ran == 2
+    assert (runner := run(data, out, said, limit=1)).ran == 2
     assert "b.mp4" not in (out / "split.csv").read_text()
-    # A result that is gone is made again; what it reads is unchanged, so the first step is not.
+    # A result that is gone is made again; what it reads is unchanged, so the first command is not.
     (out / "split.csv").unlink()
-    steps = run(data, out, said, limit=1)
-    assert (steps.ran, steps.passed) == (1, 1)
+    runner = run(data, out, said, limit=1)
+    assert (runner.ran, runner.passed) == (1, 1)
     assert (out / "split.csv").exists()
     write_video(data / "a" / "new.mp4", frames=8)
     assert run(data, out, said, limit=1).ran == 2
@@ -44,9 +44,9 @@ def test_what_is_done_is_passed_over_until_something_changes(data, tmp_path):
 
 def test_a_command_that_fails_stops_and_is_not_recorded(data, tmp_path, capfd):
     out = tmp_path / "out"
-    steps = Steps(out, "mine", lambda line: None)
+    runner = Runner(out, "mine", lambda line: None)
     with pytest.raises(Stopped) as caught:
-        steps.run("table", "list_videos", [str(tmp_path / "nowhere"), "--out", str(out / "table.csv")])
+        runner.run("table", "list", [str(tmp_path / "nowhere"), "--out", str(out / "table.csv")])
     assert caught.value.status == 2
     assert "nowhere does not exist" in capfd.readouterr().err
     assert not (out / RECORD).exists()
@@ -55,18 +55,18 @@ def test_a_command_that_fails_stops_and_is_not_recorded(data, tmp_path, capfd):
 def test_the_folder_of_another_system_is_refused(data, tmp_path):
     run(data, tmp_path / "out", [])
     assert json.loads((tmp_path / "out" / RECORD).read_text())["system"] == "mine"
-    with pytest.raises(UserError, match="holds the outputs of mine; choose another --out"):
-        Steps(tmp_path / "out", "other")
+    with pytest.raises(UserError, match="holds the outputs of mine; choose another `out`"):
+        Runner(tmp_path / "out", "other")
 
 
 def test_a_digest_sees_names_and_the_content_of_tables(tmp_path):
     (tmp_path / "a.csv").write_text("1")
-    first = digest_of(tmp_path)
+    first = content_digest(tmp_path)
     (tmp_path / "a.csv").write_text("2")
-    second = digest_of(tmp_path)
+    second = content_digest(tmp_path)
     (tmp_path / "a.csv").rename(tmp_path / "b.csv")
-    third = digest_of(tmp_path)
+    third = content_digest(tmp_path)
     (tmp_path / "b.csv").write_text("2")
-    assert digest_of(tmp_path) == third  # the same content, written again
+    assert content_digest(tmp_path) == third  # the same content, written again
     (tmp_path / "c.h5").write_text("22")
-    assert len({first, second, third, digest_of(tmp_path)}) == 4
+    assert len({first, second, third, content_digest(tmp_path)}) == 4

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.commands import VERBS
+from pipeline.commands.published.run_config import parser_of
 from pipeline.errors import UserError
 from pipeline.published.system import CONFIGS, find_system, parse_changes, read_system
 
-PLACES = {"data": "videos", "out": "made", "weights": "random", "video": "v.mp4", "configs": "configs"}
+PLACES = {"data": "my videos", "out": "made", "weights": "random", "video": "v.mp4", "configs": "configs"}
 PUBLISHED = ["apriorit", "ecology-grid", "frame-generators", "rolling-average", "keras-example"]
 
 
@@ -17,55 +19,61 @@ def write(tmp_path, text):
     return path
 
 
-def test_settings_become_the_words_of_a_command_line(tmp_path):
-    text = """
-steps:
-  a: {command: cut_clips, video: [$data/x.mp4, $data/y.mp4], every: 1.5, drop_last: true, fast: false, out: $out/a}
-  b: {command: split_dataset, data: $out/a, shares: [0.5, 0.25, 0.25]}
-  c: {command: classify, checkpoint: $out/c, video: $video, cut: [up, down]}
-"""
-    words = [step.words(PLACES) for step in read_system(write(tmp_path, text)).steps]
-    assert words[0] == ["videos/x.mp4", "videos/y.mp4", "--out", "made/a", "--every", "1.5", "--drop-last"]
-    assert words[1] == ["made/a", "--shares", "0.5", "0.25", "0.25"]
-    assert words[2] == ["made/c", "v.mp4", "--cut", "up", "--cut", "down"]
+def read(tmp_path, text):
+    return read_system(write(tmp_path, text), VERBS)
 
 
-def test_changes_take_the_place_of_settings_and_leave_the_rest(tmp_path):
-    system = read_system(write(tmp_path, "steps:\n  a: {command: train, store: $data, epochs: 9, seed: 1}\n"))
-    changed = system.changed(parse_changes(["a.epochs=2", "a.group=person\\d"]))
-    assert changed.steps[0].words(PLACES) == ["videos", "--seed", "1", "--group", "person\\d", "--epochs", "2"]
-    assert system.steps[0].settings["epochs"] == 9
+def test_a_line_is_a_command_line_with_places_put_in_word_by_word(tmp_path):
+    system = read(tmp_path, "commands:\n  a: cut $data/x.mp4 --every 1.5 --out '$out/a b'\n")
+    (line,) = system.lines
+    assert (line.name, line.verb) == ("a", "cut")
+    assert line.filled(PLACES) == ["my videos/x.mp4", "--every", "1.5", "--out", "made/a b"]
+    assert line.parse(PLACES, parser_of).every == 1.5
+
+
+def test_words_that_are_added_count_more_than_those_that_are_there(tmp_path):
+    system = read(tmp_path, "commands:\n  a: train $data --out $out --epochs 9 --seed 1\n")
+    changed = system.changed(parse_changes(["a=--epochs 2", r"a=--group 'person\d'"]))
+    options = changed.lines[0].parse(PLACES, parser_of)
+    assert (options.epochs, options.seed, options.group) == (2, 1, r"person\d")
+    assert system.lines[0].parse(PLACES, parser_of).epochs == 9
 
 
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("steps:\n  a: {command: train, store: $data, epocs: 3}", "unknown key 'epocs'; .* 'epochs'"),
-        ("steps:\n  a: {command: trian, store: $data}", "no command 'trian'; the nearest is 'train'"),
-        ("step:\n  a: {command: train}", "describes no system"),
-        ("steps:\n  a: {command: train, store: $data}\nquik: {}", "unknown key 'quik'; the nearest is 'quick'"),
-        ("steps:\n  a: {command: train, store: $dat}", r"\$name that is none of \$data"),
-        ("steps:\n  a: {command: train, store: $data, epochs: few}", "--epochs: invalid int value: 'few'"),
-        ("steps:\n  a: {command: train, store: $data, balance: 3}", "expected true or false"),
-        ("steps:\n  a: {command: train, epochs: 3}", "required: STORE"),
-        ("steps: [", "is no YAML"),
+        ("commands:\n  a: train $data --epocs 3", r"a \(train\): there is no option --epocs; did you mean --epochs\?"),
+        ("commands:\n  a: trian $data", "a: there is no command 'trian'; the nearest is 'train'"),
+        ("command:\n  a: train", "unknown key 'command'; the nearest is 'commands'"),
+        ("quick:\n  a: train", "describes no system"),
+        ("just text", "describes no system"),
+        ("commands:\n  a: {train: 3}", "expected a name and a command line each"),
+        ("commands:\n  a:", "expected a name and a command line each"),
+        ("commands:\n  a: ''", "there is no command ''"),
+        ("commands:\n  a: train '$data", "is no command line"),
+        ("commands:\n  a: train $data\nquik: {}", "unknown key 'quik'; the nearest is 'quick'"),
+        ("commands:\n  a: train $dat", r"\$name that is none of \$data"),
+        ("commands:\n  a: train $data --epochs few", "--epochs: .*'few'"),
+        ("commands:\n  a: train --epochs 3", "required: STORE"),
+        ("commands: [", "is no YAML"),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path, text, line):
-    def words():
-        return [step.words(PLACES) for step in read_system(write(tmp_path, text)).steps]
+    def parse():
+        return [each.parse(PLACES, parser_of) for each in read(tmp_path, text).lines]
 
     with pytest.raises(UserError, match=line) as caught:
-        words()
+        parse()
     assert "\n" not in str(caught.value)
 
 
-def test_changes_of_no_step_and_data_that_is_not_there_are_told(tmp_path):
-    system = read_system(write(tmp_path, "needs: [train.csv]\nsteps:\n  model: {command: train, store: $data}\n"))
-    with pytest.raises(UserError, match="no step 'modle'; the nearest is 'model'"):
-        system.changed({"modle.epochs": 3})
-    with pytest.raises(UserError, match=r"expected STEP\.SETTING=VALUE"):
-        system.changed({"epochs": 3})
+def test_changes_of_no_line_and_data_that_is_not_there_are_told(tmp_path):
+    system = read(tmp_path, "needs: [train.csv]\ncommands:\n  model: train $data\n")
+    with pytest.raises(UserError, match="no line 'modle'; the nearest is 'model'"):
+        system.changed({"modle": "--epochs 3"})
+    for text in ("model", "model=3", "model.epochs=3"):
+        with pytest.raises(UserError, match=f"`set={text}`: expected NAME='--OPTION VALUE'"):
+            parse_changes([text])
     with pytest.raises(UserError, match="does not exist"):
         system.check_data(tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"has no train\.csv"):
@@ -75,11 +83,11 @@ def test_changes_of_no_step_and_data_that_is_not_there_are_told(tmp_path):
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_every_published_system_is_made_of_settings_that_exist(name):
-    system = read_system(find_system(name))
+def test_every_published_system_is_made_of_options_that_exist(name):
+    system = read_system(find_system(name), VERBS)
     for version in (system, system.changed(system.quick)):
-        for step in version.steps:
-            assert step.words(PLACES)
-    head = (CONFIGS / f"{name}.yaml").read_text(encoding="utf-8").partition("\nsteps:")[0]
+        for line in version.lines:
+            line.parse(PLACES, parser_of)
+    head = (CONFIGS / f"{name}.yaml").read_text(encoding="utf-8").partition("\ncommands:")[0]
     for part in ("Source:", f"run_config.py configs/{name}.yaml", "Published:", "Here:"):
         assert part in head

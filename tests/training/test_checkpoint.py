@@ -15,7 +15,7 @@ from pipeline.training.compute.apply_head import probabilities_of
 from pipeline.training.data.dataset import windows_of
 from pipeline.training.data.splits import groups_of, make_split
 from pipeline.training.data.windows import WindowSpec
-from pipeline.training.experiments.experiment import save, train
+from pipeline.training.experiments.experiment import save_run, train
 from pipeline.training.heads.registry import head_spec
 from pipeline.training.loop.spec import TrainSpec
 
@@ -28,7 +28,7 @@ def run(data):
 
 @pytest.fixture(scope="module")
 def checkpoint(run, tmp_path_factory):
-    return save(run, tmp_path_factory.mktemp("checkpoints") / "drawn")
+    return save_run(run, tmp_path_factory.mktemp("checkpoints") / "drawn")
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def test_an_existing_folder_is_kept_unless_it_may_be_replaced(tmp_path):
     folder = tmp_path / "kept"
     with write_folder(folder, overwrite=False) as temporary:
         (temporary / "checkpoint.json").write_text("first")
-    with pytest.raises(UserError, match="--overwrite"), write_folder(folder, overwrite=False):
+    with pytest.raises(UserError, match="`overwrite=True`"), write_folder(folder, overwrite=False):
         pytest.fail("the folder was offered")
     with pytest.raises(KeyboardInterrupt):
         write_half(folder)

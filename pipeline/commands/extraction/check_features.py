@@ -6,19 +6,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.extraction.store.store import FAILURES_FILE, SHARDS, FeatureStore
 from pipeline.extraction.store.verify import check_shards, missing_videos, set_aside
 from pipeline.files.tables import plural
 from pipeline.videos.catalog.failures import FailureLog
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__, "python scripts/check_features.py features/match")
-    parser.add_argument("store", metavar="STORE", type=Path, help="folder of the feature store")
-    parser.add_argument(
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(__doc__, "python scripts/check_features.py features/match")
+    made.add_argument("store", metavar="STORE", type=Path, help="folder of the feature store")
+    made.add_argument(
         "--set-aside", action="store_true", help="move bad shards to STORE/damaged; the next extraction remakes them"
     )
-    args = parser.parse_args(argv)
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
     say = command.say(args.quiet)
 
     store = FeatureStore(args.store)

@@ -6,18 +6,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.errors import UserError
 from pipeline.extraction.store.import_export import export_arrays, export_hdf5
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.files.tables import plural
 
 
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(__doc__, "python scripts/export_features.py features/match --out match.h5")
+    made.add_argument("store", metavar="STORE", type=Path, help="folder of the feature store")
+    made.add_argument("--out", type=Path, required=True, help="a folder for .npy files, or a file ending in .h5")
+    made.add_argument("--overwrite", action="store_true", help="replace what is there")
+    return made
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__, "python scripts/export_features.py features/match --out match.h5")
-    parser.add_argument("store", metavar="STORE", type=Path, help="folder of the feature store")
-    parser.add_argument("--out", type=Path, required=True, help="a folder for .npy files, or a file ending in .h5")
-    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
-    args = parser.parse_args(argv)
+    args = parser().parse_args(argv)
 
     store = FeatureStore(args.store)
     if args.out.exists() and not args.overwrite and (args.out.is_file() or any(args.out.iterdir())):

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.errors import UserError
 from pipeline.extraction.features.static_frames import DEFAULT as REUSE_STATIC
 from pipeline.extraction.inputs.augmentation import DEFAULT, check_varies
 from pipeline.extraction.jobs import gpus
-from pipeline.extraction.jobs.augmented_copies import CopyRun, CopySpec
+from pipeline.extraction.jobs.augmented_copies import AugmentedCopyJob, AugmentedCopySpec
 from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
 from pipeline.extraction.jobs.progress import ProgressLine
 from pipeline.extraction.network.engines.choose import ENGINES, INT8, PRECISIONS, choose_engine
@@ -27,7 +28,7 @@ from pipeline.extraction.network.int8_model import QuantisedNetwork, expected_di
 from pipeline.extraction.network.load import load_backbone
 from pipeline.extraction.network.registry import find_network
 from pipeline.extraction.network.weights import WeightsSource
-from pipeline.extraction.recipe import CROPS, FRAMES, INPUTS, INTERPOLATIONS, PIXELS, POOLINGS, Input, Recipe
+from pipeline.extraction.recipe import CROPS, FRAME_CACHE, INPUTS, INTERPOLATIONS, PIXELS, POOLINGS, Input, Recipe
 from pipeline.extraction.store.folder import check_place, remove_store
 from pipeline.extraction.store.store import CATALOG_FILE, known_digest
 from pipeline.files.sizes import parse_size
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     say = command.say(args.quiet)
     spec = ExtractionSpec(
         batch=_batch(args.batch),
@@ -49,18 +50,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         timeout=args.timeout,
         retry_failed=args.retry_failed,
         commit_every=args.commit_every,
-        part=_part(args.shard),
+        worker=_worker(args.shard),
     )
     name, seen = _stream(args.backbone, args.input)
-    copies = CopySpec.parse(args.augment) if args.augment else None
+    copies = AugmentedCopySpec.parse(args.augment) if args.augment else None
     if copies:
         check_varies(seen)
     if args.devices:
         return _run_on_devices(args, sys.argv[1:] if argv is None else argv)
     network = find_network(name)
-    if network.name == FRAMES:
+    if network.name == FRAME_CACHE:
         _check_no_network(args)
-    weights = None if network.name == FRAMES else WeightsSource(args.weights or "imagenet")
+    weights = None if network.name == FRAME_CACHE else WeightsSource(args.weights or "imagenet")
     if args.int8_from and args.precision != INT8:
         raise UserError("--int8-from names an int8 network; add --precision int8")
     sampling = Sampling.parse(args.sampling)
@@ -122,15 +123,16 @@ def _check_no_network(args: argparse.Namespace) -> None:
             raise UserError(f"{option}: frames are kept as pictures, and no network computes; leave it out")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = command.parser(
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(
         __doc__,
         "python scripts/extract_features.py data --out features/match\n"
         "  python scripts/extract_features.py data --out features/frames --backbone frames --size 112",
     )
-    parser.add_argument("source", metavar="DATA", help="folder of videos, CSV file, or one video")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the feature store")
-    recipe = parser.add_argument_group("recipe: what decides the features")
+    made.add_argument("source", metavar="DATA", help="folder of videos, CSV file, or one video")
+    made.add_argument("--out", type=Path, required=True, help="folder of the feature store")
+    recipe = made.add_argument_group("recipe: what decides the features")
     recipe.add_argument("--sampling", default="uniform:20", help=f"which frames: {FORMS}")
     recipe.add_argument(
         "--backbone", default="inceptionv3", help="a network of keras.applications; frames or flow keep pictures"
@@ -153,13 +155,13 @@ def _parser() -> argparse.ArgumentParser:
         help="frames that differ by at most so many grey levels on average from the last one that went through the "
         f"network take its feature over ({REUSE_STATIC:g} where no number is given)",
     )
-    copies = parser.add_argument_group("copies: what a store has besides")
+    copies = made.add_argument_group("copies: what a store has besides")
     copies.add_argument(
         "--augment",
         metavar="K[:SPEC]",
         help=f"also K varied copies of each video, used in training only; SPEC as for train.py (default: {DEFAULT})",
     )
-    run = parser.add_argument_group("run: what decides the speed")
+    run = made.add_argument_group("run: what decides the speed")
     run.add_argument(
         "--precision",
         choices=PRECISIONS,
@@ -186,7 +188,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--ray-address", default="local", help="local, auto, or HOST:PORT of a running cluster")
     run.add_argument("--ray-workers", type=int, default=0, help="actors; 0: one per GPU, else one per machine")
     run.add_argument("--overwrite", action="store_true", help="remove what the store wrote and begin anew")
-    return parser
+    return made
 
 
 def _stream(backbone: str, given: Input | None) -> tuple[str, Input]:
@@ -195,22 +197,24 @@ def _stream(backbone: str, given: Input | None) -> tuple[str, Input]:
         return backbone, given or "rgb"
     if given == "rgb":
         raise UserError("--backbone flow keeps motion, not --input rgb; choose --backbone frames for colours")
-    return FRAMES, given or "farneback"
+    return FRAME_CACHE, given or "farneback"
 
 
 def _run_on_devices(args: argparse.Namespace, argv: Sequence[str]) -> int:
     if args.engine == "ray":
         raise UserError("--devices is for one machine; Ray gives each GPU an actor by itself")
     words, each = ["-m", "pipeline", "extract"], gpus.parse_devices(args.devices)
-    jobs = gpus.calls(words, argv, each, _part(args.shard), args.workers)
+    jobs = gpus.calls(words, argv, each, _worker(args.shard), args.workers)
     if args.overwrite:
         check_place(args.out, Path(args.source), overwrite=True)
         remove_store(args.out)
     return gpus.run_all(jobs)
 
 
-def _make_copies(extraction: Extraction, spec: CopySpec, loader: _Loader, args: argparse.Namespace, say) -> None:
-    run = CopyRun(extraction, spec)
+def _make_copies(
+    extraction: Extraction, spec: AugmentedCopySpec, loader: _Loader, args: argparse.Namespace, say
+) -> None:
+    run = AugmentedCopyJob(extraction, spec)
     if not run:
         say(f"{args.out}: {plural(spec.count, 'augmented copy', 'augmented copies')} of each video: all were there")
         return
@@ -298,7 +302,7 @@ class _Loader:
 
 def _report(extraction: Extraction, out: Path, say) -> None:
     progress, plan, failures = extraction.progress, extraction.plan, extraction.failures()
-    computes = extraction.recipe.backbone != FRAMES  # pictures are copied, and a batch says nothing
+    computes = extraction.recipe.backbone != FRAME_CACHE  # pictures are copied, and a batch says nothing
     for video, reason in failures.items():
         print(f"failed: {video}: {reason}", file=sys.stderr)
     parts = [f"{out}: {plural(progress.done, 'video')} extracted"]
@@ -312,7 +316,7 @@ def _report(extraction: Extraction, out: Path, say) -> None:
     say("; ".join(parts))
 
 
-def _part(text: str) -> tuple[int, int]:
+def _worker(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if not match:
         raise UserError(f"--shard {text}: expected I/N, such as 1/4")

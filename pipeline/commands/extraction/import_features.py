@@ -10,19 +10,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.extraction.store.import_export import import_features
 from pipeline.files.tables import plural
 
 
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(__doc__, "python scripts/import_features.py sequences --labels list.csv --out features/imported")
+    made.add_argument("folder", metavar="FOLDER", type=Path, help="folder of .npy files")
+    made.add_argument("--labels", type=Path, required=True, help="CSV with file,label[,split][,group]")
+    made.add_argument("--out", type=Path, required=True, help="folder of the feature store")
+    made.add_argument("--dtype", choices=("float16", "float32"), default="float16", help="of the stored features")
+    return made
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(
-        __doc__, "python scripts/import_features.py sequences --labels list.csv --out features/imported"
-    )
-    parser.add_argument("folder", metavar="FOLDER", type=Path, help="folder of .npy files")
-    parser.add_argument("--labels", type=Path, required=True, help="CSV with file,label[,split][,group]")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the feature store")
-    parser.add_argument("--dtype", choices=("float16", "float32"), default="float16", help="of the stored features")
-    args = parser.parse_args(argv)
+    args = parser().parse_args(argv)
 
     with command.progress(None, "file", args.quiet) as bar:
         result = import_features(

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.network.engines.choose import ENGINES, PRECISIONS
 from pipeline.extraction.store.store import FeatureStore
@@ -27,14 +28,14 @@ from pipeline.files.replacing import free_name
 from pipeline.files.tables import plural
 from pipeline.files.timestamps import format_time
 from pipeline.inference.apart import TIMEOUT
-from pipeline.inference.classifier import Classifier, Reading
+from pipeline.inference.classifier import Classifier, ClassifySpec
 from pipeline.inference.drawing.overlay import STYLES, Overlay
-from pipeline.inference.folder_run import FAILURES_FILE, PREDICTIONS_FILE, FolderRun, Progress
-from pipeline.inference.live.live_classify import Moment
+from pipeline.inference.folder_run import FAILURES_FILE, PREDICTIONS_FILE, FolderProgress, FolderRun
+from pipeline.inference.live.live_classify import LivePrediction
 from pipeline.inference.live.source import LiveSource, is_live, live_line, run_live
 from pipeline.inference.outputs.cut_segments import Highlights, cut_highlights
 from pipeline.inference.outputs.outputs import Outputs
-from pipeline.inference.timeline.prediction import Answer
+from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.inference.timeline.smoothing import FORMS, Smoothing
 from pipeline.parallel.machine import reuse_freed_memory
 from pipeline.training.checkpoint import Checkpoint
@@ -49,14 +50,14 @@ Say = Callable[[str], None]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     reuse_freed_memory()
-    reading = Reading(
+    spec = ClassifySpec(
         stride=args.stride,
         clip_seconds=args.clip_seconds,
         smoothing=Smoothing.parse(args.smooth),
         min_duration=args.min_duration,
-        abstain=args.abstain,
+        abstain_below=args.abstain_below,
     )
     if args.export is not None:
         return _export(args)
@@ -64,18 +65,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError("name what is to be classified, for example: classify.py checkpoints/match Match.mp4")
     path = Path(args.video)
     if is_live(args.video) and not path.exists():
-        return _live(args, reading)
+        return _live(args, spec)
     if args.out is None and holds_frames(path):
-        return _single(args, reading)
+        return _single(args, spec)
     if path.is_dir() or path.suffix.lower() in (".csv", ".tsv"):
-        return _folder(args, reading)
-    return _single(args, reading)
+        return _folder(args, spec)
+    return _single(args, spec)
 
 
 # -- one video -------------------------------------------------------------------------------------
 
 
-def _single(args: argparse.Namespace, reading: Reading) -> int:
+def _single(args: argparse.Namespace, spec: ClassifySpec) -> int:
     _refuse(args, "a file", ("out", "store", "retry_failed", "show", "seconds"))
     say = command.say(args.quiet)
     outputs = _outputs(args, _default_video(args))
@@ -91,23 +92,23 @@ def _single(args: argparse.Namespace, reading: Reading) -> int:
             bar.total = total
             bar.update(done - bar.n)
 
-        answer = classifier.classify(source, reading, show=show)
-    if answer.grid.note:
-        say(f"note: {answer.grid.note}")
-    _say_segments(say, answer)
+        prediction = classifier.classify(source, spec, show=show)
+    if prediction.grid.note:
+        say(f"note: {prediction.grid.note}")
+    _say_segments(say, prediction)
     if args.probabilities:
-        for place in np.argsort(-answer.mean, kind="stable"):
-            say(f"  {classifier.classes[place]}: {answer.mean[place]:.2%}")
-    with command.progress(len(answer.times), "frame", args.quiet, desc="draw") as bar:
+        for place in np.argsort(-prediction.mean, kind="stable"):
+            say(f"  {classifier.classes[place]}: {prediction.mean[place]:.2%}")
+    with command.progress(len(prediction.times), "frame", args.quiet, desc="draw") as bar:
         written, notes = outputs.write(
-            answer, classifier.checkpoint.folder, lambda done, total: bar.update(done - bar.n) and None
+            prediction, classifier.checkpoint.folder, lambda done, total: bar.update(done - bar.n) and None
         )
-    failed = _cut(say, args, answer, highlights)
+    failed = _cut(say, args, prediction, highlights)
     for note in notes:
         say(f"note: {note}")
     say(
-        f"{args.video}: {answer.label} {answer.mean.max():.0%}, {plural(len(answer.times), 'frame')}, "
-        f"{plural(len(answer.windows), 'window')}, {plural(len(answer.segments), 'segment')}"
+        f"{args.video}: {prediction.label} {prediction.mean.max():.0%}, {plural(len(prediction.times), 'frame')}, "
+        f"{plural(len(prediction.windows), 'window')}, {plural(len(prediction.segments), 'segment')}"
         + (f"; wrote {', '.join(map(str, written))}" if written else "")
     )
     return command.SOME_FAILED if failed else command.OK
@@ -151,13 +152,13 @@ def _highlights(args: argparse.Namespace) -> list[Highlights]:
     return wanted
 
 
-def _cut(say: Say, args: argparse.Namespace, answer: Answer, highlights: list[Highlights]) -> int:
+def _cut(say: Say, args: argparse.Namespace, prediction: VideoPrediction, highlights: list[Highlights]) -> int:
     """Cut the clips that were asked for; returns how many failed."""
     failed = 0
     for item in highlights:
-        count = len(item.stretches(answer.segments))
+        count = len(item.stretches(prediction.segments))
         with command.progress(count, "clip", args.quiet, desc="cut") as bar:
-            clips, errors = cut_highlights(answer, item, show=bar.update)
+            clips, errors = cut_highlights(prediction, item, show=bar.update)
         say(f"{item.folder / item.name}: {plural(len(clips), 'clip')}")
         for error in errors:
             print(f"failed: {error}", file=sys.stderr)
@@ -165,21 +166,21 @@ def _cut(say: Say, args: argparse.Namespace, answer: Answer, highlights: list[Hi
     return failed
 
 
-def _say_segments(say: Say, answer: Answer) -> None:
-    for segment in answer.segments[:_MOST_LINES]:
+def _say_segments(say: Say, prediction: VideoPrediction) -> None:
+    for segment in prediction.segments[:_MOST_LINES]:
         start, end = format_time(segment.start), format_time(segment.end)
         say(f"  {start} - {end}  {segment.label}  {segment.probability:.0%}")
-    if len(answer.segments) > _MOST_LINES:
-        say(f"  and {plural(len(answer.segments) - _MOST_LINES, 'more segment')}; --segments FILE.csv writes all")
+    if len(prediction.segments) > _MOST_LINES:
+        say(f"  and {plural(len(prediction.segments) - _MOST_LINES, 'more segment')}; --segments FILE.csv writes all")
 
 
 # -- many videos -----------------------------------------------------------------------------------
 
 
-def _folder(args: argparse.Namespace, reading: Reading) -> int:
+def _folder(args: argparse.Namespace, spec: ClassifySpec) -> int:
     _refuse(args, "many videos", ("probabilities", "cut", "cut_out", "show", "seconds"))
     if args.out is None:
-        raise UserError("many videos need a folder for the answers; add --out results")
+        raise UserError("many videos need a folder for the predictions; add --out results")
     if not args.timeout > 0:
         raise UserError(f"--timeout {args.timeout:g}: expected seconds, more than 0")
     say = command.say(args.quiet)
@@ -190,7 +191,7 @@ def _folder(args: argparse.Namespace, reading: Reading) -> int:
         _load(args, say),
         catalog,
         args.out,
-        reading,
+        spec,
         outputs=outputs,
         store=store,
         retry_failed=args.retry_failed,
@@ -199,7 +200,7 @@ def _folder(args: argparse.Namespace, reading: Reading) -> int:
     )
     with command.progress(len(catalog), "video", args.quiet) as bar:
 
-        def show(progress: Progress) -> None:
+        def show(progress: FolderProgress) -> None:
             for line in progress.failures[bar.n_failures :]:
                 bar.clear()
                 print(f"failed: {line}", file=sys.stderr)
@@ -217,7 +218,7 @@ def _folder(args: argparse.Namespace, reading: Reading) -> int:
     return command.SOME_FAILED if failed else command.OK
 
 
-def _from_store(store: Path, progress: Progress) -> str:
+def _from_store(store: Path, progress: FolderProgress) -> str:
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in progress.not_from_store.most_common())
     return f"{progress.from_store:,} of them from features of {store}" + (f" (not: {reasons})" if reasons else "")
 
@@ -225,7 +226,7 @@ def _from_store(store: Path, progress: Progress) -> str:
 # -- live ------------------------------------------------------------------------------------------
 
 
-def _live(args: argparse.Namespace, reading: Reading) -> int:
+def _live(args: argparse.Namespace, spec: ClassifySpec) -> int:
     files = (
         "output",
         "json",
@@ -248,7 +249,7 @@ def _live(args: argparse.Namespace, reading: Reading) -> int:
     if args.min_duration:
         raise UserError("--min-duration looks ahead, which a live picture does not allow; leave it out")
 
-    def say(line: str) -> None:  # standard output is for the answers
+    def say(line: str) -> None:  # standard output is for the predictions
         if not args.quiet:
             print(line, file=sys.stderr)
 
@@ -256,18 +257,18 @@ def _live(args: argparse.Namespace, reading: Reading) -> int:
         from pipeline.inference.live.preview_window import Screen
 
         with Screen(f"{args.video} - {args.checkpoint}") as screen:
-            return _watch(args, reading, say, screen.show)
-    return _watch(args, reading, say, None)
+            return _watch(args, spec, say, screen.show)
+    return _watch(args, spec, say, None)
 
 
-def _watch(args: argparse.Namespace, reading: Reading, say: Say, screen: Callable | None) -> int:
+def _watch(args: argparse.Namespace, spec: ClassifySpec, say: Say, screen: Callable | None) -> int:
     classifier = _load(args, say, batch=1)
     classifier.warm_up()
     checkpoint = classifier.checkpoint
     overlays: dict[tuple[int, int], Overlay] = {}
     with LiveSource(args.video, patience=args.patience) as source:
 
-        def handle(moment: Moment, delay: float) -> bool:
+        def handle(moment: LivePrediction, delay: float) -> bool:
             if screen is None:
                 if moment.fresh:
                     line = live_line(moment, delay, source, checkpoint.classes)
@@ -279,10 +280,11 @@ def _watch(args: argparse.Namespace, reading: Reading, say: Say, screen: Callabl
                 overlays[size] = Overlay(checkpoint.classes, size, style=args.style)
             return screen(overlays[size].draw(image, moment.probabilities, moment.label))
 
-        delays = run_live(source, lambda frames: classifier.stream(frames, reading), handle, seconds=args.seconds)
+        delays = run_live(source, lambda frames: classifier.stream(frames, spec), handle, seconds=args.seconds)
         say(
             f"{source.name}: {plural(source.frames, 'frame')}, {source.dropped:,} dropped, "
-            f"{plural(delays.count, 'answer')}, delay {delays.mean:.3f} s on average, {delays.longest:.3f} s at most"
+            f"{plural(delays.count, 'prediction')}, "
+            f"delay {delays.mean:.3f} s on average, {delays.longest:.3f} s at most"
             + (f", {plural(source.reconnects, 'reconnection')}" if source.reconnects else "")
         )
     return command.OK
@@ -327,16 +329,17 @@ def _refuse(args: argparse.Namespace, what: str, names: Sequence[str]) -> None:
             raise UserError(f"--{name.replace('_', '-')} has no meaning for {what} ({args.video}); leave it out")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = command.parser(
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(
         __doc__,
         "python scripts/classify.py checkpoints/match Match.mp4 --output result.avi --smooth centred:25\n"
         "  python scripts/classify.py checkpoints/match videos --out predictions\n"
         "  ffmpeg -i rtsp://camera/1 -f matroska - | python scripts/classify.py checkpoints/match -",
     )
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="folder that train.py wrote")
-    parser.add_argument("video", metavar="VIDEO", nargs="?", help="file, folder, CSV file, camera number, address or -")
-    reading = parser.add_argument_group("how videos are read")
+    made.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="folder that train.py wrote")
+    made.add_argument("video", metavar="VIDEO", nargs="?", help="file, folder, CSV file, camera number, address or -")
+    reading = made.add_argument_group("how videos are read")
     reading.add_argument("--stride", type=int, help="steps between windows, from 1 (default: a quarter of a window)")
     reading.add_argument(
         "--clip-seconds",
@@ -347,15 +350,18 @@ def _parser() -> argparse.ArgumentParser:
     reading.add_argument("--weights", help="of the backbone: imagenet, random or a file (default: as in training)")
     reading.add_argument("--precision", choices=PRECISIONS, default="auto", help="of the arithmetic")
     reading.add_argument("--engine", choices=ENGINES, default="auto", help="what computes the backbone")
-    labels = parser.add_argument_group("how labels are chosen")
+    labels = made.add_argument_group("how labels are chosen")
     labels.add_argument(
         "--smooth", default="none", metavar="KIND", help=f"{FORMS}; K in frames, live in windows; A from 0 to 1"
     )
     labels.add_argument("--min-duration", type=float, default=0.0, help="seconds; shorter segments go to a neighbour")
     labels.add_argument(
-        "--abstain", type=float, metavar="P", help='below this probability the label is "unknown" (default: as trained)'
+        "--abstain-below",
+        type=float,
+        metavar="P",
+        help='below this probability the label is "unknown" (default: as trained)',
     )
-    output = parser.add_argument_group("what is written (for many videos: the names of files in OUT/<video>/)")
+    output = made.add_argument_group("what is written (for many videos: the names of files in OUT/<video>/)")
     output.add_argument(
         "--output", type=Path, help=".avi, .mp4, .mkv, .mov or .gif with labels drawn (default for a file: result.avi)"
     )
@@ -365,31 +371,31 @@ def _parser() -> argparse.ArgumentParser:
     output.add_argument("--fps", type=float, help="frames per second of the output (default: as the video)")
     output.add_argument("--codec", choices=AVI_CODECS, default="xvid", help="of .avi files")
     output.add_argument("--probabilities", action="store_true", help="print every class with its probability")
-    output.add_argument("--json", type=Path, help="the answer with its windows and segments")
+    output.add_argument("--json", type=Path, help="the prediction with its windows and segments")
     output.add_argument("--csv", type=Path, help="a row for each frame: frame, time, label, probabilities")
     output.add_argument("--segments", type=Path, help="a row for each segment: start, end, label, probability")
     output.add_argument("--srt", type=Path, help="the segments as subtitles")
     output.add_argument("--html", type=Path, help="a page with the video, timeline and curves; needs no server")
-    clips = parser.add_argument_group("clips from the answer (one file)")
+    clips = made.add_argument_group("clips from the prediction (one file)")
     clips.add_argument("--cut", action="append", default=[], metavar="LABEL", help="write its segments as files")
     clips.add_argument("--cut-out", action="append", default=[], metavar="LABEL", help="write all but its segments")
     clips.add_argument("--clips", type=Path, default=Path("clips"), help="the folder for these files")
-    many = parser.add_argument_group("many videos")
+    many = made.add_argument_group("many videos")
     many.add_argument("--out", type=Path, help="the folder for predictions.csv and failures.csv")
     many.add_argument("--store", type=Path, help="features that extract_features.py made, used where they fit")
     many.add_argument("--retry-failed", action="store_true", help="try again what failed before")
     many.add_argument(
         "--timeout", type=float, default=TIMEOUT, help="seconds without a sign of life that a video may take"
     )
-    live = parser.add_argument_group("live")
+    live = made.add_argument_group("live")
     live.add_argument("--show", action="store_true", help="a window with the labelled picture, until q is pressed")
     live.add_argument("--seconds", type=float, help="end after this time")
     live.add_argument("--patience", type=float, default=60.0, help="seconds for which a broken stream is tried again")
-    export = parser.add_argument_group("instead of a video")
+    export = made.add_argument_group("instead of a video")
     export.add_argument(
         "--export",
         type=Path,
         metavar="PATH",
         help="write the whole chain: a folder (SavedModel), NAME.tflite or NAME.onnx (needs requirements-onnx.txt)",
     )
-    return parser
+    return made

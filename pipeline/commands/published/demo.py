@@ -6,13 +6,13 @@ so that it can be repeated on other videos.
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
-from pipeline.published.runner import held_out_video, run_script
+from pipeline.cli.parser import Parser
+from pipeline.published.runner import held_out_video, run_command, spoken
 from pipeline.videos.catalog.catalog import open_catalog
 from pipeline.videos.synthetic import SCENES, draw_recordings
 
@@ -21,33 +21,38 @@ _LONG_SECONDS = 60  # the user's own videos are cut where one is longer than thi
 _RECORDINGS = 5
 
 
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(__doc__, "python scripts/demo.py --videos my_videos")
+    made.add_argument("--videos", type=Path, metavar="VIDEOS", help="your own VIDEOS/<Class>/*.mp4")
+    made.add_argument("--out", type=Path, default=Path("demo"), help="folder for everything that is made")
+    made.add_argument("--weights", default="imagenet", help="of InceptionV3: imagenet, a file, or random")
+    return made
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__, "python scripts/demo.py --videos my_videos")
-    parser.add_argument("--videos", type=Path, metavar="VIDEOS", help="your own VIDEOS/<Class>/*.mp4")
-    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for everything that is made")
-    parser.add_argument("--weights", default="imagenet", help="of InceptionV3: imagenet, a file, or random")
-    args = parser.parse_args(argv)
+    args = parser().parse_args(argv)
     began = time.monotonic()
     out = args.out
-    steps = _Commands()
+    commands = _Commands()
 
     if args.videos is None:
         data, recordings = out / "data", out / "recordings"
         _draw(recordings)
-        steps.run("cut_clips", recordings, "--every", _CLIP_SECONDS, "--drop-last", "--out", data)
+        commands.run("cut", recordings, "--every", _CLIP_SECONDS, "--drop-last", "--out", data)
     else:
         data = args.videos
-    steps.run("list_videos", data, "--out", out / "data_file.csv")
+    commands.run("list", data, "--out", out / "data_file.csv")
     if args.videos is not None and _longest(out / "data_file.csv") > _LONG_SECONDS:
         data = out / "data"
-        steps.run("cut_clips", args.videos, "--every", 10, "--out", data)
+        commands.run("cut", args.videos, "--every", 10, "--out", data)
     features, checkpoint = out / "features", out / "checkpoint"
-    _extract(steps, data, features, args.weights)
-    steps.run("train", features, "--out", checkpoint, "--overwrite")
-    steps.run("evaluate", checkpoint, features, "--split", "test", "--out", out / "evaluation")
+    _extract(commands, data, features, args.weights)
+    commands.run("train", features, "--out", checkpoint, "--overwrite")
+    commands.run("evaluate", checkpoint, features, "--split", "test", "--out", out / "evaluation")
     video = held_out_video(checkpoint) if args.videos else _new_recording(out / "new")
-    steps.run("classify", checkpoint, video, "--output", out / "result.avi", "--json", out / "result.json")
-    _conclude(steps, out, video, time.monotonic() - began)
+    commands.run("classify", checkpoint, video, "--output", out / "result.avi", "--json", out / "result.json")
+    _conclude(commands, out, video, time.monotonic() - began)
     return command.OK
 
 
@@ -57,13 +62,13 @@ class _Commands:
     def __init__(self) -> None:
         self.done: list[str] = []
 
-    def run(self, script: str, *arguments: object, may_fail: bool = False) -> int:
-        status = run_script(script, arguments)
+    def run(self, verb: str, *arguments: object, may_fail: bool = False) -> int:
+        status = run_command(verb, arguments)
         # 1 means that some videos failed and were listed; the others are good to go on with.
         if status > command.SOME_FAILED and not may_fail:
             raise SystemExit(status)
         if status <= command.SOME_FAILED:
-            self.done.append(shlex.join(["python", f"scripts/{script}.py", *map(str, arguments)]))
+            self.done.append(spoken(verb, arguments))
         return status
 
 
@@ -82,16 +87,16 @@ def _longest(table: Path) -> float:
     return max((video.duration or 0 for video in open_catalog(table)), default=0)
 
 
-def _extract(steps: _Commands, data: Path, features: Path, weights: str) -> None:
+def _extract(commands: _Commands, data: Path, features: Path, weights: str) -> None:
     arguments = [data, "--out", features, "--weights", weights]
-    if steps.run("extract_features", *arguments, may_fail=weights == "imagenet") > command.SOME_FAILED:
+    if commands.run("extract", *arguments, may_fail=weights == "imagenet") > command.SOME_FAILED:
         print("demo: no ImageNet weights here, so it goes on with seeded random ones; expect a lower accuracy")
-        _extract(steps, data, features, "random")
+        _extract(commands, data, features, "random")
 
 
-def _conclude(steps: _Commands, out: Path, video: Path, seconds: float) -> None:
+def _conclude(commands: _Commands, out: Path, video: Path, seconds: float) -> None:
     print(f"\nDone in {seconds:.0f} s. The commands, to be repeated on other videos:\n")
-    print("\n".join(f"  {line}" for line in steps.done))
+    print("\n".join(f"  {line}" for line in commands.done))
     print(f"""
 What is where:
   {out / "data_file.csv"}              the videos, counted

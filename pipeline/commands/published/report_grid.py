@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.errors import UserError
 from pipeline.files.tables import plural, read_table, write_table
 
@@ -23,14 +24,19 @@ _FIGURES = tuple(f"fit_{part}_{what}" for part in ("train", "val", "test") for w
 COLUMNS = ("rank", "model_id", *_SETTINGS, *_SIZES, *_FIGURES, "fit_dt_train_duration_seconds", "trial")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(
         __doc__, "python scripts/report_grid.py checkpoints/search --labels labels.csv --out checkpoints/models"
     )
-    parser.add_argument("searches", metavar="SEARCH", type=Path, nargs="+", help="folders of search.py")
-    parser.add_argument("--labels", type=Path, required=True, help="the labels of frames, as given to search.py")
-    parser.add_argument("--out", type=Path, required=True, help="the folder for the models' folders")
-    args = parser.parse_args(argv)
+    made.add_argument("searches", metavar="SEARCH", type=Path, nargs="+", help="folders of search.py")
+    made.add_argument("--labels", type=Path, required=True, help="the labels of frames, as given to search.py")
+    made.add_argument("--out", type=Path, required=True, help="the folder for the models' folders")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
     say = command.say(args.quiet)
     trials = [path.parent for folder in args.searches for path in _trials(folder)]
 

@@ -6,16 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.files.replacing import refuse_existing
 from pipeline.files.tables import plural
 
 
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(__doc__, "python scripts/compare_runs.py checkpoints/* --out comparison.html")
+    made.add_argument("checkpoints", metavar="CHECKPOINT", type=Path, nargs="+", help="checkpoint folders")
+    made.add_argument("--out", type=Path, default=Path("comparison.html"), help="the page to write")
+    made.add_argument("--overwrite", action="store_true", help="replace a page that is there")
+    return made
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__, "python scripts/compare_runs.py checkpoints/* --out comparison.html")
-    parser.add_argument("checkpoints", metavar="CHECKPOINT", type=Path, nargs="+", help="checkpoint folders")
-    parser.add_argument("--out", type=Path, default=Path("comparison.html"), help="the page to write")
-    parser.add_argument("--overwrite", action="store_true", help="replace a page that is there")
-    args = parser.parse_args(argv)
+    args = parser().parse_args(argv)
 
     refuse_existing(args.out, overwrite=args.overwrite)
     # Keras takes seconds to import; --help must not wait for it.

@@ -11,26 +11,32 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.errors import UserError
-from pipeline.files.atomic import write_whole
+from pipeline.files.atomic import atomic_write
 from pipeline.files.replacing import refuse_existing
 from pipeline.training.checkpoint import CHECKPOINT_FILE
 
 _PREDICTIONS, _MATRIX, _RESULTS = "predictions.csv", "confusion_matrix.png", "results.json"
 
 
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(__doc__, "python scripts/evaluate.py checkpoints/match features/match --split test")
+    made.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, help="checkpoint folder of train.py")
+    made.add_argument("store", metavar="STORE", type=Path, help="feature store of the same recipe")
+    made.add_argument("--join", metavar="STORE", type=Path, help="the second store, as for train.py")
+    made.add_argument("--split", choices=("train", "val", "test", "all"), default="test", help="which videos")
+    made.add_argument("--labels", type=Path, help="CSV video,frame,label: labels of single frames, as in train.py")
+    made.add_argument("--memory", metavar="SIZE", help="as for train.py")
+    made.add_argument("--group", help="as for train.py; the interval of the accuracy draws whole groups")
+    made.add_argument("--out", type=Path, help="folder for predictions.csv, confusion_matrix.png and results.json")
+    made.add_argument("--overwrite", action="store_true", help="replace these files where they are there")
+    return made
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__, "python scripts/evaluate.py checkpoints/match features/match --split test")
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, help="checkpoint folder of train.py")
-    parser.add_argument("store", metavar="STORE", type=Path, help="feature store of the same recipe")
-    parser.add_argument("--join", metavar="STORE", type=Path, help="the second store, as for train.py")
-    parser.add_argument("--split", choices=("train", "val", "test", "all"), default="test", help="which videos")
-    parser.add_argument("--labels", type=Path, help="CSV video,frame,label: labels of single frames, as in train.py")
-    parser.add_argument("--memory", metavar="SIZE", help="as for train.py")
-    parser.add_argument("--group", help="as for train.py; the interval of the accuracy draws whole groups")
-    parser.add_argument("--out", type=Path, help="folder for predictions.csv, confusion_matrix.png and results.json")
-    parser.add_argument("--overwrite", action="store_true", help="replace these files where they are there")
-    args = parser.parse_args(argv)
+    args = parser().parse_args(argv)
     say = command.say(args.quiet)
 
     if args.out is not None:
@@ -42,45 +48,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Keras takes seconds to import; --help must not wait for it.
     from pipeline.files.sizes import parse_memory
     from pipeline.training.checkpoint import Checkpoint
-    from pipeline.training.data.dataset import open_dataset
-    from pipeline.training.data.fusion import join
     from pipeline.training.data.splits import groups_of
     from pipeline.training.evaluation.metrics import confusion, measure, report_text
-    from pipeline.training.evaluation.predict import predict, rows_of_part, thinned_to
+    from pipeline.training.evaluation.predict import evaluate
     from pipeline.training.evaluation.predictions import write_predictions
     from pipeline.training.reports import plots
 
     checkpoint = Checkpoint.load(args.checkpoint)
-    stores = [args.store, *([args.join] if args.join else [])]
-    data, *others = (
-        open_dataset(
-            store,
-            classes=checkpoint.classes,
-            frame_labels=args.labels,
-            sampling=thinned_to(store, checkpoint.recipe),
-            memory=parse_memory(args.memory) if args.memory else None,
-        )
-        for store in stores
+    predictions = evaluate(
+        checkpoint,
+        *[args.store, *([args.join] if args.join else [])],
+        split=args.split,
+        frame_labels=args.labels,
+        memory=parse_memory(args.memory) if args.memory else None,
     )
-    for other in others:
-        data = join(data, other)
-    predictions = predict(checkpoint, data, rows_of_part(checkpoint, data, args.split), args.split)
+    data = predictions.windows.data
     groups, _ = groups_of(data.videos, args.group)
     figures = measure(predictions, groups)
     say(report_text(predictions))
     if args.out is not None:
         write_predictions([predictions], args.out / _PREDICTIONS)
         title = f"{args.split}: accuracy {figures['accuracy']:.3f}, {figures['videos']} videos"
-        plots.save(plots.confusion_matrix(confusion(predictions), data.classes, title), args.out / _MATRIX)
-        with write_whole(args.out / _RESULTS) as temporary:
+        plots.save_figure(plots.confusion_matrix(confusion(predictions), data.classes, title), args.out / _MATRIX)
+        with atomic_write(args.out / _RESULTS) as temporary:
             temporary.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for row in figures["mistakes"][:5]:
-        say(f"confident mistake: {row['video']} is {row['label']}, answered {row['answer']} ({row['confidence']:.2f})")
-    if checkpoint.threshold:
-        answered = predictions.confidences >= checkpoint.threshold
-        right = (predictions.answers == predictions.labels)[answered]
+        say(
+            f"confident mistake: {row['video']} is {row['label']}, "
+            f"predicted {row['prediction']} ({row['confidence']:.2f})"
+        )
+    if checkpoint.abstain_below:
+        sure = predictions.confidences >= checkpoint.abstain_below
+        right = (predictions.predicted == predictions.labels)[sure]
         of_those = f", {right.mean():.3f} of them right" if len(right) else ""
-        say(f"at least {checkpoint.threshold:g} sure: {answered.mean():.3f} of the videos{of_those}")
+        say(f"at least {checkpoint.abstain_below:g} sure: {sure.mean():.3f} of the videos{of_those}")
     low, high = figures["interval"]
     say(
         f"{args.checkpoint} on {figures['videos']} {args.split} videos: accuracy {figures['accuracy']:.3f} "

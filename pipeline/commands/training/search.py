@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.files.tables import plural
 from pipeline.videos.media.sampling import Sampling
 
@@ -18,23 +19,26 @@ if TYPE_CHECKING:
     from pipeline.training.experiments.search import Trial
 
 
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(__doc__, "python scripts/search.py features/match --grid configs/grid.yaml --out checkpoints/search")
+    made.add_argument("store", metavar="STORE", type=Path, help="feature store")
+    made.add_argument("--sampling", help="thin a denser store to this sampling, such as uniform:20 of an 'all' store")
+    made.add_argument("--memory", metavar="SIZE", help="as for train.py")
+    made.add_argument("--grid", type=Path, required=True, help="YAML: settings with lists of values, or ranges")
+    made.add_argument("--out", type=Path, required=True, help="folder of the search")
+    made.add_argument("--method", choices=("grid", "random", "tpe"), default="grid", help="what to train next")
+    made.add_argument("--trials", type=int, help="stop after so many points (needed for random and tpe)")
+    made.add_argument("--group", help="as for train.py")
+    made.add_argument("--labels", type=Path, help="CSV video,frame,label[,split]: labels of single frames")
+    made.add_argument("--weights", help="of networks with a base: imagenet, random[:SEED] or a file")
+    made.add_argument("--epochs", type=int, default=100, help="the most epochs of a trial")
+    made.add_argument("--seed", type=int, default=0, help="of split, weights and shuffling")
+    return made
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(
-        __doc__, "python scripts/search.py features/match --grid configs/grid.yaml --out checkpoints/search"
-    )
-    parser.add_argument("store", metavar="STORE", type=Path, help="feature store")
-    parser.add_argument("--sampling", help="thin a denser store to this sampling, such as uniform:20 of an 'all' store")
-    parser.add_argument("--memory", metavar="SIZE", help="as for train.py")
-    parser.add_argument("--grid", type=Path, required=True, help="YAML: settings with lists of values, or ranges")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the search")
-    parser.add_argument("--method", choices=("grid", "random", "tpe"), default="grid", help="what to train next")
-    parser.add_argument("--trials", type=int, help="stop after so many points (needed for random and tpe)")
-    parser.add_argument("--group", help="as for train.py")
-    parser.add_argument("--labels", type=Path, help="CSV video,frame,label[,split]: labels of single frames")
-    parser.add_argument("--weights", help="of networks with a base: imagenet, random[:SEED] or a file")
-    parser.add_argument("--epochs", type=int, default=100, help="the most epochs of a trial")
-    parser.add_argument("--seed", type=int, default=0, help="of split, weights and shuffling")
-    args = parser.parse_args(argv)
+    args = parser().parse_args(argv)
     say = command.say(args.quiet)
 
     # Keras takes seconds to import; --help must not wait for it.

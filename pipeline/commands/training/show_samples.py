@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.errors import UserError
 from pipeline.extraction.inputs.augmentation import DEFAULT, FrameAugmentation, check_varies
 from pipeline.extraction.store.store import FeatureStore
@@ -18,27 +19,32 @@ from pipeline.files.tables import plural
 from pipeline.videos.media.sampling import Sampling
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__, "python scripts/show_samples.py features/frames --out samples.png")
-    parser.add_argument("store", metavar="STORE", type=Path, help="frame cache: a store of --backbone frames or flow")
-    parser.add_argument("--out", type=Path, required=True, help="the picture to write, a .png")
-    parser.add_argument("--sampling", help="thin a denser store to this sampling, as for train.py")
-    parser.add_argument("--videos", type=int, default=8, help="how many, classes in turn")
-    parser.add_argument("--columns", type=int, default=8, help="the most pictures in a row, spread over the sequence")
-    parser.add_argument("--window", type=int, help="show windows of so many steps")
-    parser.add_argument("--window-seconds", type=float, help="show windows of this duration")
-    parser.add_argument("--stride", type=int, help="steps between the starts of windows (default: no overlap)")
-    parser.add_argument("--stride-seconds", type=float, help="the same in seconds")
-    parser.add_argument(
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(__doc__, "python scripts/show_samples.py features/frames --out samples.png")
+    made.add_argument("store", metavar="STORE", type=Path, help="frame cache: a store of --backbone frames or flow")
+    made.add_argument("--out", type=Path, required=True, help="the picture to write, a .png")
+    made.add_argument("--sampling", help="thin a denser store to this sampling, as for train.py")
+    made.add_argument("--videos", type=int, default=8, help="how many, classes in turn")
+    made.add_argument("--columns", type=int, default=8, help="the most pictures in a row, spread over the sequence")
+    made.add_argument("--window", type=int, help="show windows of so many steps")
+    made.add_argument("--window-seconds", type=float, help="show windows of this duration")
+    made.add_argument("--stride", type=int, help="steps between the starts of windows (default: no overlap)")
+    made.add_argument("--stride-seconds", type=float, help="the same in seconds")
+    made.add_argument(
         "--augment",
         nargs="?",
         const=DEFAULT,
         metavar="HOW",
         help=f"show each sequence once more, varied as in training ({DEFAULT} where nothing is given)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of videos and of the augmentation")
-    parser.add_argument("--overwrite", action="store_true", help="replace a picture that is there")
-    args = parser.parse_args(argv)
+    made.add_argument("--seed", type=int, default=0, help="of the choice of videos and of the augmentation")
+    made.add_argument("--overwrite", action="store_true", help="replace a picture that is there")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
     for name in ("videos", "columns"):
         if getattr(args, name) < 1:
             raise UserError(f"--{name} {getattr(args, name)}: expected 1 or more")
@@ -69,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     if not samples:
         raise UserError(f"{args.store} holds no sequences yet; extract frames first")
-    plots.save(contact_sheet(samples), args.out)
+    plots.save_figure(contact_sheet(samples), args.out)
     command.say(args.quiet)(
         f"{args.out}: {plural(len(samples), 'row')}; the store has {plural(len(store.entries), 'video')}"
     )

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.errors import UserError
 from pipeline.extraction.inputs.augmentation import FORMS
 from pipeline.videos.media.sampling import Sampling
 
 # Options of the same name in `TrainSpec`.
-_OF_SPEC: tuple[str, ...] = ("epochs", "batch", "rate", "patience", "weight_decay", "label_smoothing", "seed")
-_OF_SPEC += ("optimizer", "momentum", "fine_tune", "fine_tune_rate", "precision", "accumulate", "vary")
+_OF_SPEC: tuple[str, ...] = ("epochs", "batch", "learning_rate", "patience", "weight_decay", "label_smoothing", "seed")
+_OF_SPEC += ("optimizer", "momentum", "fine_tune", "fine_tune_rate", "precision", "accumulate", "augment")
 _OF_SPEC += ("plateau", "rate_decay")
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     args.command = shlex.join(["python", "scripts/train.py", *(sys.argv[1:] if argv is None else argv)])
     if args.folds is None and args.out is None:
         raise UserError("name the checkpoint folder by --out, for example --out checkpoints/match")
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.training.checkpoint import CHECKPOINT_FILE, check_free
     from pipeline.training.compute.devices import distribute
     from pipeline.training.data.dataset import open_dataset
-    from pipeline.training.data.fusion import join
+    from pipeline.training.data.fusion import fuse_stores
     from pipeline.training.data.splits import groups_of, make_folds, make_split
 
     if note := distribute(args.devices):
@@ -63,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     data = open_dataset(args.store, frame_labels=args.labels, sampling=sampling, memory=memory)
     if args.join is not None:
         other = open_dataset(args.join, frame_labels=args.labels, sampling=sampling, memory=memory)
-        data = join(data, other)
+        data = fuse_stores(data, other)
     if not data.features.in_memory:
         say(f"note: {args.store} takes {data.features.nbytes / 2**30:.3g} GiB and is streamed from disk")
     groups, notes = groups_of(data.videos, args.group)
@@ -77,14 +78,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _one(args: argparse.Namespace, data: Dataset, groups: list[str], split: Split) -> int:
     from pipeline.training.evaluation.metrics import report_text
-    from pipeline.training.experiments.experiment import save
+    from pipeline.training.experiments.experiment import save_run
 
     say = command.say(args.quiet)
     for note in split.notes:
         say(f"note: {note}")
     say(f"{args.store}: {len(data.classes)} classes, {split.summary()}")
     run = _train(args, data, groups, split)
-    checkpoint = save(run, args.out, overwrite=args.overwrite or args.resume)
+    checkpoint = save_run(run, args.out, overwrite=args.overwrite or args.resume)
     if not run.results["interrupted"]:
         _state_of(args.out).unlink(missing_ok=True)
     results = run.results
@@ -105,7 +106,7 @@ def _folds(args: argparse.Namespace, data: Dataset, groups: list[str], splits: l
     import numpy as np
 
     from pipeline.training.evaluation.metrics import pooled_ece
-    from pipeline.training.experiments.experiment import save
+    from pipeline.training.experiments.experiment import save_run
 
     say = command.say(args.quiet)
     accuracies, losses, tested = [], [], []
@@ -123,7 +124,7 @@ def _folds(args: argparse.Namespace, data: Dataset, groups: list[str], splits: l
         for line in (*(f"note: {note}" for note in split.notes), *run.leaks.lines(3)):
             say(f"  {line}")
         if args.out is not None:
-            save(run, args.out / f"fold{number}", overwrite=args.overwrite)
+            save_run(run, args.out / f"fold{number}", overwrite=args.overwrite)
     say(
         f"{len(splits)} folds: test accuracy {np.mean(accuracies):.3f} ± {np.std(accuracies):.3f}, "
         f"lowest {min(accuracies):.3f}, log loss {np.mean(losses):.3f}, "
@@ -133,7 +134,7 @@ def _folds(args: argparse.Namespace, data: Dataset, groups: list[str], splits: l
 
 
 def _train(args: argparse.Namespace, data: Dataset, groups: list[str], split: Split, prefix: str = ""):
-    from pipeline.training.data.batches import Augmentation
+    from pipeline.training.data.batches import FeatureAugmentation
     from pipeline.training.data.windows import WindowSpec, window_in_seconds
     from pipeline.training.experiments.experiment import train
     from pipeline.training.heads.registry import head_spec
@@ -166,7 +167,7 @@ def _train(args: argparse.Namespace, data: Dataset, groups: list[str], split: Sp
     spec = TrainSpec(
         **{name: getattr(args, name) for name in _OF_SPEC if getattr(args, name) is not None},
         balance=args.balance,
-        augmentation=Augmentation(args.random_windows, args.noise, args.time_mask, args.mixup),
+        augmentation=FeatureAugmentation(args.random_windows, args.noise, args.time_mask, args.mixup),
     )
     state = None
     if args.out is not None and args.folds is None:
@@ -189,7 +190,7 @@ def _train(args: argparse.Namespace, data: Dataset, groups: list[str], split: Sp
             groups=groups,
             window=window,
             spec=spec,
-            threshold=args.abstain_below,
+            abstain_below=args.abstain_below,
             command=args.command,
             state=state,
             on_epoch=on_epoch,
@@ -212,15 +213,16 @@ def _tensorboard(args: argparse.Namespace, prefix: str) -> TensorBoardLog | None
     return TensorBoardLog(folder / run.name / prefix.replace(" ", ""), resumed=args.resume)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = command.parser(
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(
         __doc__,
         "python scripts/train.py features/match --out checkpoints/match\n"
         "  python scripts/train.py features/match --folds 5 --group 'person\\d'\n"
         "  python scripts/train.py features/frames --out checkpoints/lrcn --head lrcn --augment flip",
     )
-    parser.add_argument("store", metavar="STORE", type=Path, help="feature store of extract_features.py")
-    data = parser.add_argument_group("what is learnt from")
+    made.add_argument("store", metavar="STORE", type=Path, help="feature store of extract_features.py")
+    data = made.add_argument_group("what is learnt from")
     data.add_argument(
         "--join", metavar="STORE", type=Path, help="a second store of the same videos and steps, such as of motion"
     )
@@ -231,18 +233,18 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SIZE",
         help="load a store of up to this size, such as 1.5G, and stream a larger one (default: half of what is free)",
     )
-    parser.add_argument("--out", type=Path, help="checkpoint folder to write")
-    parser.add_argument("--overwrite", action="store_true", help="replace the checkpoint folder if it exists")
-    parser.add_argument("--seed", type=int, default=0, help="of split, weights and shuffling")
+    made.add_argument("--out", type=Path, help="checkpoint folder to write")
+    made.add_argument("--overwrite", action="store_true", help="replace the checkpoint folder if it exists")
+    made.add_argument("--seed", type=int, default=0, help="of split, weights and shuffling")
 
-    head = parser.add_argument_group("head (defaults are the head's own)")
+    head = made.add_argument_group("head (defaults are the head's own)")
     head.add_argument("--head", default="gru", help="gru, lstm, ... (a wrong name lists all)")
     head.add_argument("--units", type=int, help="width of the hidden layers")
     head.add_argument("--layers", type=int, help="stacked layers, 1 to 4")
     head.add_argument("--one-way", action="store_true", help="recurrent layers read forwards only")
     head.add_argument("--dropout", type=float, help="share of values dropped in training")
 
-    base = parser.add_argument_group("networks on frames (stores of extract_features.py --backbone frames)")
+    base = made.add_argument_group("networks on frames (stores of extract_features.py --backbone frames)")
     base.add_argument("--base", help="a network of keras.applications within the network, such as mobilenetv2")
     base.add_argument("--weights", help="of the base: imagenet, random[:SEED] or a file (default: imagenet)")
     base.add_argument("--pooling", help="of the base's output over the picture: avg or max")
@@ -257,9 +259,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     base.add_argument("--fine-tune-rate", type=float, help="rate of the second phase (default: a tenth of the first)")
     base.add_argument("--precision", help="of the arithmetic: float32 (default), bfloat16 or float16")
-    base.add_argument("--augment", dest="vary", metavar="SPEC", help=f"vary sequences in training: {FORMS}")
+    base.add_argument("--augment", metavar="SPEC", help=f"vary sequences in training: {FORMS}")
 
-    windows = parser.add_argument_group("windows")
+    windows = made.add_argument_group("windows")
     windows.add_argument("--window", type=int, help="steps in a window (default: the whole sequence where it is short)")
     windows.add_argument("--stride", type=int, help="steps between the starts of windows (default: no overlap)")
     windows.add_argument("--window-seconds", type=float, metavar="S", help="windows of this duration instead")
@@ -267,7 +269,7 @@ def _parser() -> argparse.ArgumentParser:
     windows.add_argument("--policy", choices=("pad", "drop"), help="of the steps after the last whole window")
     windows.add_argument("--random-windows", action="store_true", help="begin anywhere, anew in each epoch")
 
-    split = parser.add_argument_group("split")
+    split = made.add_argument_group("split")
     split.add_argument(
         "--group",
         help="videos of one group stay on one side: a regular expression on the name such as 'person\\d+', 'column' "
@@ -278,7 +280,7 @@ def _parser() -> argparse.ArgumentParser:
     split.add_argument("--test", type=float, default=0.2, help="share of the videos to test, where a split is drawn")
     split.add_argument("--resplit", action="store_true", help="draw a split although the catalog has one")
 
-    fit = parser.add_argument_group("training")
+    fit = made.add_argument_group("training")
     fit.add_argument("--epochs", type=int, help="the most epochs (default: 100)")
     fit.add_argument(
         "--resume", action="store_true", help="go on after the last epoch of an interrupted run with the same --out"
@@ -292,9 +294,9 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--accumulate", type=int, metavar="K", help="average the gradients of K steps: a batch K times")
     fit.add_argument("--optimizer", help="adam or sgd (default: the head's own)")
     fit.add_argument("--momentum", type=float, help="of sgd (default: 0.9)")
-    fit.add_argument("--learning-rate", dest="rate", type=float, help="at the start")
+    fit.add_argument("--learning-rate", type=float, help="at the start")
     fit.add_argument(
-        "--abstain-below", type=float, default=0.0, metavar="P", help="answer 'not sure' below this probability"
+        "--abstain-below", type=float, default=0.0, metavar="P", help="below this probability the label is 'unknown'"
     )
     fit.add_argument("--weight-decay", type=float, help="decoupled weight decay")
     fit.add_argument("--label-smoothing", type=float, help="share of the target that is spread over all classes")
@@ -311,7 +313,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="write curves for TensorBoard into a folder DIR/RUN (default: 'tensorboard' beside --out)",
     )
-    return parser
+    return made
 
 
 def _layers(text: str) -> int:

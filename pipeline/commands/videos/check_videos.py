@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.errors import UserError, VideoError
 from pipeline.files.tables import natural_key, plural, refuse_foreign_table, write_table
 from pipeline.videos.catalog.catalog import Video, open_catalog
-from pipeline.videos.quality.checks import KINDS, Facts, Problem, check_set, check_videos
+from pipeline.videos.quality.checks import KINDS, Problem, VideoFacts, check_set, check_videos
 from pipeline.videos.quality.duplicates import find_duplicates
 from pipeline.videos.quality.repair import quarantine, repair
 
@@ -26,18 +27,23 @@ _COLUMNS = ("severity", "problem", "video", "label", "split", "detail")
 MOVABLE = ("unreadable", "no video", "damaged", "truncated")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__, "python scripts/check_videos.py data --out data/problems.csv")
-    parser.add_argument("source", metavar="DATA", help="folder of videos, or a CSV file")
-    parser.add_argument("--out", type=Path, help="the table of problems (default: problems.csv in the folder)")
-    add_workers(parser)
-    parser.add_argument(
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(__doc__, "python scripts/check_videos.py data --out data/problems.csv")
+    made.add_argument("source", metavar="DATA", help="folder of videos, or a CSV file")
+    made.add_argument("--out", type=Path, help="the table of problems (default: problems.csv in the folder)")
+    add_workers(made)
+    made.add_argument(
         "--quarantine", type=Path, metavar="FOLDER", help=f"move videos there that are {', '.join(MOVABLE)}"
     )
-    parser.add_argument(
+    made.add_argument(
         "--fix", type=Path, metavar="FOLDER", help="encode anew into FOLDER what ffmpeg can save of damaged videos"
     )
-    args = parser.parse_args(argv)
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
     say = command.say(args.quiet)
     check_workers(args)
 
@@ -47,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for folder, flag in ((args.quarantine, "--quarantine"), (args.fix, "--fix")):
         if folder is not None and folder.resolve().is_relative_to(catalog.root.resolve()):
             raise UserError(f"{flag} {folder} lies inside {catalog.root}, where its videos would become input")
-    facts: list[Facts] = []
+    facts: list[VideoFacts] = []
     with command.progress(len(catalog), "video", args.quiet) as bar:
         for found in check_videos(catalog.videos, workers=args.workers, timeout=args.timeout):
             facts.append(found)

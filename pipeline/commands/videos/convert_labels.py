@@ -17,6 +17,7 @@ from typing import TypeVar
 import numpy as np
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.errors import VideoError
 from pipeline.files.replacing import refuse_existing
@@ -28,19 +29,22 @@ from pipeline.videos.labels.segments import COLUMNS, find_intervals, intervals_b
 Labels = TypeVar("Labels")
 
 
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(__doc__, "python scripts/convert_labels.py segments.csv --out labels.csv")
+    made.add_argument("labels", type=Path, metavar="FILE", help="labels of stretches, or of frames with --to segments")
+    made.add_argument("--out", type=Path, required=True, help="the CSV file to write")
+    made.add_argument("--to", choices=("frames", "segments"), default="frames", help="what to make")
+    made.add_argument("--video", type=Path, help="the video, where FILE does not name it")
+    made.add_argument("--tier", default="", help="take this tier (ELAN) or attribute (VIA) only")
+    made.add_argument("--background", default="", metavar="LABEL", help="the label of frames in no stretch")
+    made.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    add_workers(made)
+    return made
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__, "python scripts/convert_labels.py segments.csv --out labels.csv")
-    parser.add_argument(
-        "labels", type=Path, metavar="FILE", help="labels of stretches, or of frames with --to segments"
-    )
-    parser.add_argument("--out", type=Path, required=True, help="the CSV file to write")
-    parser.add_argument("--to", choices=("frames", "segments"), default="frames", help="what to make")
-    parser.add_argument("--video", type=Path, help="the video, where FILE does not name it")
-    parser.add_argument("--tier", default="", help="take this tier (ELAN) or attribute (VIA) only")
-    parser.add_argument("--background", default="", metavar="LABEL", help="the label of frames in no stretch")
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
-    add_workers(parser)
-    args = parser.parse_args(argv)
+    args = parser().parse_args(argv)
     check_workers(args)
     refuse_existing(args.out, overwrite=args.overwrite)
     reports: list[str] = []

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.commands.worker_options import check_workers
 from pipeline.errors import UserError, VideoError
 from pipeline.files.atomic import remove_abandoned
@@ -27,7 +28,7 @@ from pipeline.parallel.workers import TIMEOUT
 from pipeline.videos.catalog.catalog import open_catalog
 from pipeline.videos.clips.cut import Encoding, claim, cut_clips, left_to_cut
 from pipeline.videos.clips.plan import Clip, Recording, equal_pieces, open_recordings, plan_clips
-from pipeline.videos.clips.stream_copy import SETTINGS, Miss, copy_clips, snap
+from pipeline.videos.clips.stream_copy import SETTINGS, KeyframeOffset, copy_clips, snap
 from pipeline.videos.labels.annotation_formats import read_annotations
 from pipeline.videos.labels.segments import Segment
 from pipeline.videos.media.ffmpeg import find_ffmpeg
@@ -35,34 +36,39 @@ from pipeline.videos.media.ffmpeg import find_ffmpeg
 _FAILURE_COLUMNS = ("video", "start", "end", "stage", "reason")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__, "python scripts/cut_clips.py Match.mp4 --every 3 --out data/train/Football")
-    parser.add_argument("videos", nargs="*", type=Path, metavar="VIDEO", help="videos, or folders of videos")
-    parser.add_argument("--out", type=Path, required=True, help="the folder for the clips")
-    what = parser.add_mutually_exclusive_group(required=True)
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(__doc__, "python scripts/cut_clips.py Match.mp4 --every 3 --out data/train/Football")
+    made.add_argument("videos", nargs="*", type=Path, metavar="VIDEO", help="videos, or folders of videos")
+    made.add_argument("--out", type=Path, required=True, help="the folder for the clips")
+    what = made.add_mutually_exclusive_group(required=True)
     what.add_argument("--every", type=float, metavar="SECONDS", help="cut into equal pieces of this length")
     what.add_argument("--segments", type=Path, metavar="FILE", help="cut the segments that a file lists")
-    parser.add_argument("--overlap", type=float, default=0.0, metavar="SECONDS", help="what neighbouring pieces share")
-    parser.add_argument("--drop-last", action="store_true", help="leave out a last piece that is shorter than --every")
-    parser.add_argument("--clamp", action="store_true", help="shorten segments that reach past the end of their video")
-    parser.add_argument("--tier", default="", help="take this tier (ELAN) or attribute (VIA) only")
-    parser.add_argument(
+    made.add_argument("--overlap", type=float, default=0.0, metavar="SECONDS", help="what neighbouring pieces share")
+    made.add_argument("--drop-last", action="store_true", help="leave out a last piece that is shorter than --every")
+    made.add_argument("--clamp", action="store_true", help="shorten segments that reach past the end of their video")
+    made.add_argument("--tier", default="", help="take this tier (ELAN) or attribute (VIA) only")
+    made.add_argument(
         "--fast",
         action="store_true",
         help="copy instead of encoding: clips start at keyframes, and how far off is said",
     )
-    parser.add_argument("--size", metavar="HxW", help="scale the clips to this height and width, such as 240x320")
-    parser.add_argument("--fps", type=float, help="give the clips this frame rate")
-    parser.add_argument("--no-sound", action="store_true", help="leave out the sound")
-    parser.add_argument("--quality", type=int, default=18, help="CRF of x264, 0 (lossless) to 51")
-    parser.add_argument("--preset", default="veryfast", help="preset of x264: slower ones make smaller files")
-    parser.add_argument(
+    made.add_argument("--size", metavar="HxW", help="scale the clips to this height and width, such as 240x320")
+    made.add_argument("--fps", type=float, help="give the clips this frame rate")
+    made.add_argument("--no-sound", action="store_true", help="leave out the sound")
+    made.add_argument("--quality", type=int, default=18, help="CRF of x264, 0 (lossless) to 51")
+    made.add_argument("--preset", default="veryfast", help="preset of x264: slower ones make smaller files")
+    made.add_argument(
         "--verify", action="store_true", help="decode each clip as a whole, not its first frame only; a fifth slower"
     )
-    parser.add_argument("--workers", type=int, default=2, help="ffmpeg processes at a time")
-    parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds of silence a video may take")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are other clips of the same name")
-    args = parser.parse_args(argv)
+    made.add_argument("--workers", type=int, default=2, help="ffmpeg processes at a time")
+    made.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds of silence a video may take")
+    made.add_argument("--overwrite", action="store_true", help="replace files that are other clips of the same name")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
     say = command.say(args.quiet)
     height, width = parse_size(args.size, square=False) if args.size else (0, 0)
     size = (width, height) if args.size else None
@@ -164,7 +170,7 @@ def _pieces(args) -> list[Segment]:
 
 def _snapped(
     clips: list[Clip], failed: Callable[[Path, VideoError, Clip | None], None]
-) -> tuple[list[Clip], list[Miss]]:
+) -> tuple[list[Clip], list[KeyframeOffset]]:
     moved, misses = [], []
     for clip in clips:
         try:

@@ -11,33 +11,39 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.files.replacing import refuse_existing
 from pipeline.files.tables import natural_key, plural
 from pipeline.videos.catalog.catalog import open_catalog
-from pipeline.videos.preview.thumbnails import look_at, read_problems, write_page, write_sheets
-from pipeline.videos.quality.checks import Facts, Problem, check_set, check_videos
+from pipeline.videos.preview.thumbnails import read_previews, read_problems, write_dataset_page, write_sheets
+from pipeline.videos.quality.checks import Problem, VideoFacts, check_set, check_videos
 from pipeline.videos.quality.duplicates import find_duplicates
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__, "python scripts/explore.py data --out explore.html")
-    parser.add_argument("source", type=Path, metavar="DATA", help="folder of videos, or a CSV file")
-    parser.add_argument("--out", type=Path, required=True, help="the page to write")
-    parser.add_argument("--sheets", type=Path, metavar="FOLDER", help="also write contact sheets there")
-    what = parser.add_mutually_exclusive_group()
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(__doc__, "python scripts/explore.py data --out explore.html")
+    made.add_argument("source", type=Path, metavar="DATA", help="folder of videos, or a CSV file")
+    made.add_argument("--out", type=Path, required=True, help="the page to write")
+    made.add_argument("--sheets", type=Path, metavar="FOLDER", help="also write contact sheets there")
+    what = made.add_mutually_exclusive_group()
     what.add_argument("--problems", type=Path, metavar="CSV", help="the table of check_videos.py to show")
     what.add_argument("--check", action="store_true", help="decode every video and look for problems now")
-    add_workers(parser)
-    parser.add_argument("--overwrite", action="store_true", help="replace a page that is there")
-    args = parser.parse_args(argv)
+    add_workers(made)
+    made.add_argument("--overwrite", action="store_true", help="replace a page that is there")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
     check_workers(args)
     refuse_existing(args.out, overwrite=args.overwrite)
     catalog = open_catalog(args.source)
     problems: list[Problem] = []
     table = args.problems or catalog.root / "problems.csv"
     if args.check:
-        facts: list[Facts] = []
+        facts: list[VideoFacts] = []
         with command.progress(len(catalog), "video", args.quiet, desc="checking") as bar:
             for found in check_videos(catalog.videos, workers=args.workers, timeout=args.timeout):
                 facts.append(found)
@@ -49,12 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         problems = read_problems(table)
     looks = []
     with command.progress(len(catalog), "video", args.quiet, desc="reading") as bar:
-        for look in look_at(catalog.videos, workers=args.workers, timeout=args.timeout):
+        for look in read_previews(catalog.videos, workers=args.workers, timeout=args.timeout):
             looks.append(look)
             bar.update()
             if look.error:
                 print(f"failed: {look.video.name}: {look.error}", file=sys.stderr)
-    write_page(looks, problems, args.out, title=f"{args.source}: {catalog.summary()}")
+    write_dataset_page(looks, problems, args.out, title=f"{args.source}: {catalog.summary()}")
     sheets = write_sheets(looks, args.sheets) if args.sheets else []
     failed = sum(bool(look.error) for look in looks)
     command.say(args.quiet)(

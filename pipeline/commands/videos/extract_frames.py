@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.errors import UserError, VideoError
 from pipeline.files.tables import plural, refuse_foreign_table, write_table
@@ -21,16 +22,21 @@ from pipeline.videos.preview.export_frames import ImageSpec, export_frames
 _FAILURE_COLUMNS = ("video", "stage", "reason")
 
 
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(__doc__, "python scripts/extract_frames.py Match.mp4 --sampling fps:2 --out frames")
+    made.add_argument("source", type=Path, metavar="VIDEO", help="a video, a folder of videos or a CSV file")
+    made.add_argument("--out", type=Path, required=True, help="the folder for a folder for each video")
+    made.add_argument("--sampling", default="all", metavar="RULE", help="all, every:N, fps:F, uniform:N or first:N")
+    made.add_argument("--format", choices=("jpg", "png"), default="jpg", help="of the images")
+    made.add_argument("--quality", type=int, default=95, help="of JPEG, 1 to 100")
+    made.add_argument("--overwrite", action="store_true", help="replace the folders that are there")
+    add_workers(made)
+    return made
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__, "python scripts/extract_frames.py Match.mp4 --sampling fps:2 --out frames")
-    parser.add_argument("source", type=Path, metavar="VIDEO", help="a video, a folder of videos or a CSV file")
-    parser.add_argument("--out", type=Path, required=True, help="the folder for a folder for each video")
-    parser.add_argument("--sampling", default="all", metavar="RULE", help="all, every:N, fps:F, uniform:N or first:N")
-    parser.add_argument("--format", choices=("jpg", "png"), default="jpg", help="of the images")
-    parser.add_argument("--quality", type=int, default=95, help="of JPEG, 1 to 100")
-    parser.add_argument("--overwrite", action="store_true", help="replace the folders that are there")
-    add_workers(parser)
-    args = parser.parse_args(argv)
+    args = parser().parse_args(argv)
     check_workers(args)
     say = command.say(args.quiet)
     spec = ImageSpec(Sampling.parse(args.sampling), args.format, args.quality)

@@ -12,23 +12,29 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.files.tables import plural
 from pipeline.videos.catalog.catalog import TABLE, Video, count_videos, limit_classes, open_catalog
 from pipeline.videos.catalog.catalog_table import update_catalog, write_catalog
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__, "python scripts/list_videos.py data --out data/data_file.csv")
-    parser.add_argument("source", metavar="DATA", help="folder of videos, or a CSV file")
-    parser.add_argument("--out", type=Path, help="the table to write (default: data_file.csv in the folder)")
-    parser.add_argument(
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(__doc__, "python scripts/list_videos.py data --out data/data_file.csv")
+    made.add_argument("source", metavar="DATA", help="folder of videos, or a CSV file")
+    made.add_argument("--out", type=Path, help="the table to write (default: data_file.csv in the folder)")
+    made.add_argument(
         "--decode", action="store_true", help="count by decoding every frame (slow, sees all damage), not by packets"
     )
-    parser.add_argument("--class-limit", type=int, metavar="N", help="keep the first N classes, in natural order")
-    parser.add_argument("--overwrite", action="store_true", help="write the table anew and drop what it held")
-    add_workers(parser)
-    args = parser.parse_args(argv)
+    made.add_argument("--class-limit", type=int, metavar="N", help="keep the first N classes, in natural order")
+    made.add_argument("--overwrite", action="store_true", help="write the table anew and drop what it held")
+    add_workers(made)
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
     check_workers(args)
     say = command.say(args.quiet)
 

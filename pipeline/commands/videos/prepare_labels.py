@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.errors import UserError
 from pipeline.files.replacing import refuse_existing
@@ -24,19 +25,24 @@ from pipeline.videos.catalog.splits import Shares
 from pipeline.videos.labels.frame_labels import COLUMNS, add_splits, label_data
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__, "python scripts/prepare_labels.py frames --out features/labels.csv")
-    parser.add_argument("source", metavar="DATA", type=Path, help="folder of folders of frames, or of videos")
-    parser.add_argument("--labels", type=Path, help="the table (default: DATA/labels.csv)")
-    parser.add_argument("--out", type=Path, required=True, help="the table to write")
-    parser.add_argument("--background", default="", metavar="LABEL", help="the label of frames that have none")
-    parser.add_argument(
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(__doc__, "python scripts/prepare_labels.py frames --out features/labels.csv")
+    made.add_argument("source", metavar="DATA", type=Path, help="folder of folders of frames, or of videos")
+    made.add_argument("--labels", type=Path, help="the table (default: DATA/labels.csv)")
+    made.add_argument("--out", type=Path, required=True, help="the table to write")
+    made.add_argument("--background", default="", metavar="LABEL", help="the label of frames that have none")
+    made.add_argument(
         "--shares", type=float, nargs=3, default=(0.7, 0.15, 0.15), metavar=("TRAIN", "VAL", "TEST"), help="of videos"
     )
-    parser.add_argument("--seed", type=int, default=0, help="another seed, another division")
-    parser.add_argument("--overwrite", action="store_true", help="replace a table that is there")
-    add_workers(parser)
-    args = parser.parse_args(argv)
+    made.add_argument("--seed", type=int, default=0, help="another seed, another division")
+    made.add_argument("--overwrite", action="store_true", help="replace a table that is there")
+    add_workers(made)
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
     check_workers(args)
     table = args.labels or args.source / "labels.csv"
     if not table.is_file():

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.cli.parser import Parser
 from pipeline.errors import UserError
 from pipeline.files.tables import plural
 from pipeline.videos.catalog.catalog import SPLITS, TABLE, Video, open_catalog, read_catalog
@@ -22,11 +23,12 @@ from pipeline.videos.catalog.official_splits import apply_lists, read_list
 from pipeline.videos.catalog.splits import Shares, arrange, assign_splits, gaps, group_by
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__, "python scripts/split_dataset.py data --shares 0.7 0.15 0.15 --seed 0")
-    parser.add_argument("source", metavar="DATA", help="folder of videos, or a CSV file")
-    parser.add_argument("--out", type=Path, help="the table to write (default: data_file.csv in the folder)")
-    parser.add_argument(
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(__doc__, "python scripts/split_dataset.py data --shares 0.7 0.15 0.15 --seed 0")
+    made.add_argument("source", metavar="DATA", help="folder of videos, or a CSV file")
+    made.add_argument("--out", type=Path, help="the table to write (default: data_file.csv in the folder)")
+    made.add_argument(
         "--shares",
         type=float,
         nargs=3,
@@ -34,15 +36,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar=("TRAIN", "VAL", "TEST"),
         help="how much of it",
     )
-    parser.add_argument("--list", type=Path, nargs="+", default=[], metavar="FILE", help="official lists to follow")
-    parser.add_argument("--val", type=float, default=0.0, help="with --list: this share of train becomes val")
-    parser.add_argument("--group-by", metavar="REGEX", help="what in a name is its group, such as person[0-9]+")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, another division")
-    files = parser.add_mutually_exclusive_group()
+    made.add_argument("--list", type=Path, nargs="+", default=[], metavar="FILE", help="official lists to follow")
+    made.add_argument("--val", type=float, default=0.0, help="with --list: this share of train becomes val")
+    made.add_argument("--group-by", metavar="REGEX", help="what in a name is its group, such as person[0-9]+")
+    made.add_argument("--seed", type=int, default=0, help="another seed, another division")
+    files = made.add_mutually_exclusive_group()
     files.add_argument("--link", type=Path, metavar="FOLDER", help="also make FOLDER/<split>/<class>/... of links")
     files.add_argument("--move", type=Path, metavar="FOLDER", help="also move the files to FOLDER/<split>/<class>/...")
-    parser.add_argument("--overwrite", action="store_true", help="replace splits that the table has already")
-    args = parser.parse_args(argv)
+    made.add_argument("--overwrite", action="store_true", help="replace splits that the table has already")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
     say = command.say(args.quiet)
 
     catalog = open_catalog(args.source)

@@ -10,7 +10,7 @@ from pipeline.videos.catalog.catalog import Video
 from pipeline.videos.media.sampling import Sampling
 
 
-class Expectation:
+class FrameCountEstimate:
     """Frames to come from some videos, estimated before they are opened.
 
     A video's frames follow from the catalog where it has counted them, and from a sampling by number. Of other videos

@@ -15,14 +15,14 @@ import numpy as np
 
 from pipeline.errors import VideoError
 from pipeline.extraction.features.decode_task import Expected, Frames, Message, Restart
-from pipeline.extraction.features.expectation import Expectation
+from pipeline.extraction.features.expectation import FrameCountEstimate
 from pipeline.extraction.features.static_frames import Reuse, StaticFrames
 from pipeline.extraction.store.shard_writer import SequenceBuffer, StoreWriter
 from pipeline.extraction.store.store import Source
-from pipeline.parallel.pipelined import Flight, calls_at_once
+from pipeline.parallel.pipelined import PipelinedCalls, concurrent_calls_of
 from pipeline.videos.catalog.catalog import Video
 
-Network = Callable[[np.ndarray], np.ndarray]
+NetworkCall = Callable[[np.ndarray], np.ndarray]
 """A function from ``(batch, height, width, 3)`` uint8 to ``(batch, D)`` float32."""
 
 
@@ -37,7 +37,7 @@ _PATIENCE = 1.0  # seconds without a frame, after which a partly filled batch is
 
 
 @dataclass
-class Progress:
+class ExtractionProgress:
     """How far a run is; the same object is updated and handed to whoever shows it."""
 
     videos: int = 0
@@ -51,7 +51,7 @@ class Progress:
     """What became of frames that barely differ, where the recipe lets them reuse a feature."""
     batch: int = 0
     """Pictures in one call of the network; 0 where several networks may differ."""
-    expectation: Expectation | None = None
+    expectation: FrameCountEstimate | None = None
     """Of the frames of all videos; None where nobody made one."""
     waited_for_decoding: float = 0.0
     waited_for_network: float = 0.0
@@ -96,12 +96,12 @@ class _Pending:
     """Frames whose features are not known yet."""
     checks: int = 0
     """Pictures on their way that are there to be compared only."""
-    latest: _Step | None = None
+    latest: _BatchRow | None = None
     source: Source | None = None
 
 
 @dataclass(eq=False)
-class _Step:
+class _BatchRow:
     """A picture in a batch, with the frames that its feature is for."""
 
     pending: _Pending
@@ -109,7 +109,7 @@ class _Step:
     numbers: list[int]
     feature: np.ndarray | None = None
     """Kept for frames that may reuse it; None until it is known."""
-    check_of: _Step | None = None
+    check_of: _BatchRow | None = None
     """The step whose feature this picture's frame took over, where it is only compared."""
 
 
@@ -128,12 +128,12 @@ class Collector:
     def __init__(
         self,
         writer: StoreWriter,
-        network: Network,
+        network: NetworkCall,
         batch: int,
         *,
-        progress: Progress,
+        progress: ExtractionProgress,
         fail: Callable[[Video, VideoError], None],
-        show: Callable[[Progress], None] = lambda progress: None,
+        show: Callable[[ExtractionProgress], None] = lambda progress: None,
     ) -> None:
         self._progress = progress
         self._progress.batch = batch
@@ -149,7 +149,7 @@ class Collector:
 
     def _new_batch(self) -> None:
         self._batch = np.zeros(self._shape, np.uint8)
-        self._steps: list[_Step] = []
+        self._steps: list[_BatchRow] = []
 
     def collect(self, decoded: Decoded) -> None:
         """Work until every video has ended."""
@@ -160,8 +160,10 @@ class Collector:
                 self._drop(video)
 
     def _collect(self, decoded: Decoded) -> None:
-        self._flight: Flight[np.ndarray, np.ndarray, list[_Step]] = Flight(self._network, calls_at_once(self._network))
-        with self._flight:
+        self._calls: PipelinedCalls[np.ndarray, np.ndarray, list[_BatchRow]] = PipelinedCalls(
+            self._network, concurrent_calls_of(self._network)
+        )
+        with self._calls:
             asked = time.monotonic()
             for arrived in decoded.messages(_PATIENCE):
                 self._progress.waited_for_decoding += time.monotonic() - asked
@@ -216,13 +218,13 @@ class Collector:
         pending.on_the_way += len(frames.numbers)
         if pending.static is None:
             for image, seconds, number in zip(frames.images, frames.times, frames.numbers, strict=True):
-                self._add(image, _Step(pending, [seconds], [number]))
+                self._add(image, _BatchRow(pending, [seconds], [number]))
             return
         self._progress.reuse.frames += len(frames.numbers)
         fresh = pending.static.fresh(frames.images)
         for place, (seconds, number) in enumerate(zip(frames.times, frames.numbers, strict=True)):
             if fresh[place]:
-                pending.latest = _Step(pending, [seconds], [number])
+                pending.latest = _BatchRow(pending, [seconds], [number])
                 self._add(frames.images[place], pending.latest)
             elif self._pending.get(video) is pending:
                 self._reuse(pending, seconds, number, frames.images[place])
@@ -233,14 +235,14 @@ class Collector:
         assert latest is not None
         if self._progress.reuse.check_next():
             pending.checks += 1
-            self._add(image, _Step(pending, [], [], check_of=latest))
+            self._add(image, _BatchRow(pending, [], [], check_of=latest))
         if latest.feature is None:
             latest.times.append(seconds)
             latest.numbers.append(number)
         else:
             self._store(pending, latest.feature[None], [seconds], [number])
 
-    def _add(self, image: np.ndarray, step: _Step) -> None:
+    def _add(self, image: np.ndarray, step: _BatchRow) -> None:
         self._batch[len(self._steps)] = image
         self._steps.append(step)
         if len(self._steps) == self._shape[0]:
@@ -250,18 +252,18 @@ class Collector:
         """Send the batch to the network, after taking in the features of an earlier one."""
         if not self._steps:
             return
-        if self._flight.full:
+        if self._calls.full:
             self._receive_batch()
-        self._flight.send(self._batch[: len(self._steps)], self._steps)
+        self._calls.submit(self._batch[: len(self._steps)], self._steps)
         self._new_batch()
 
     def _receive_all(self) -> None:
-        while self._flight:
+        while self._calls:
             self._receive_batch()
 
     def _receive_batch(self) -> None:
         asked = time.monotonic()
-        features, steps = self._flight.receive()
+        features, steps = self._calls.result()
         self._progress.waited_for_network += time.monotonic() - asked
         start = 0
         while start < len(steps):
@@ -274,7 +276,7 @@ class Collector:
             start = end
         self._show(self._progress)
 
-    def _take_features(self, pending: _Pending, features: np.ndarray, steps: list[_Step]) -> None:
+    def _take_features(self, pending: _Pending, features: np.ndarray, steps: list[_BatchRow]) -> None:
         if pending.static is not None:
             for feature, step in zip(features, steps, strict=True):
                 if step.check_of is None:

@@ -90,7 +90,7 @@ def check_varies(seen: str) -> None:
     """
     if seen in ("farneback", "dis"):
         raise UserError(
-            f"--augment turns and mirrors pictures, and the motion of input {seen} would keep its direction"
+            f"`augment` turns and mirrors pictures, and the motion of input {seen} would keep its direction"
         )
 
 

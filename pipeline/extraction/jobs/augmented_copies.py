@@ -16,23 +16,23 @@ from pathlib import Path
 
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.features.decode_task import DecoderPool, Frames, Message
-from pipeline.extraction.features.stream import Collector, Network, Progress
+from pipeline.extraction.features.stream import Collector, ExtractionProgress, NetworkCall
 from pipeline.extraction.inputs.augmentation import DEFAULT, FrameAugmentation, numbers_for
 from pipeline.extraction.jobs.extract import Extraction
 from pipeline.extraction.store.store import AUGMENTATION_FILE, FeatureStore, name_of_copy
-from pipeline.files.atomic import write_whole
+from pipeline.files.atomic import atomic_write
 from pipeline.videos.catalog.catalog import Video
 
 
 @dataclass(frozen=True)
-class CopySpec:
+class AugmentedCopySpec:
     """How many copies of each video, and how they are varied."""
 
     count: int
     augmentation: FrameAugmentation
 
     @classmethod
-    def parse(cls, text: str) -> CopySpec:
+    def parse(cls, text: str) -> AugmentedCopySpec:
         """``4``, or ``4:flip,rotate:5`` for other than the usual variation.
 
         Raises:
@@ -40,16 +40,16 @@ class CopySpec:
         """
         count, colon, spec = text.partition(":")
         if not count.isdecimal() or not 1 <= int(count) <= 100:
-            raise UserError(f"--augment {text!r}: expected a number of copies from 1 to 100, or NUMBER:SPEC")
+            raise UserError(f"`augment={text!r}`: expected a number of copies from 1 to 100, or NUMBER:SPEC")
         augmentation = FrameAugmentation.parse(spec if colon else DEFAULT)
         if augmentation.jitter:
-            raise UserError("--augment: jitter varies which frames are taken; it is for train.py only")
+            raise UserError("`augment`: jitter varies which frames are taken; it is for training only")
         if not augmentation:
-            raise UserError(f"--augment {text!r}: nothing is varied; leave the colon out for {DEFAULT}")
+            raise UserError(f"`augment={text!r}`: nothing is varied; leave the colon out for {DEFAULT}")
         return cls(int(count), augmentation)
 
 
-class CopyRun:
+class AugmentedCopyJob:
     """Makes the copies that a store lacks; each video is decoded once for all of its copies.
 
     Args:
@@ -60,15 +60,15 @@ class CopyRun:
         UserError: the store has copies of another kind, the recipe shows motion, or names of videos look like copies.
     """
 
-    def __init__(self, extraction: Extraction, spec: CopySpec) -> None:
+    def __init__(self, extraction: Extraction, spec: AugmentedCopySpec) -> None:
         self._extraction, self._spec = extraction, spec
         if extraction.recipe.input != "rgb":
-            raise UserError(f"--augment varies colours, not --input {extraction.recipe.input}; leave it out")
+            raise UserError(f"`augment` varies colours, not `input={extraction.recipe.input}`; leave it out")
         _check_kind(extraction.folder, spec.augmentation)
         store = FeatureStore(extraction.folder)
         wanted = {video.name: video for video in extraction.mine if video.name in store.entries}
         if clash := next((name for name in wanted if re.sub(r"#\d+$", "", name) in wanted.keys() - {name}), None):
-            raise UserError(f"--augment: the video {clash} has the name of a copy; rename it")
+            raise UserError(f"`augment`: the video {clash} has the name of a copy; rename it")
         self._missing: dict[str, list[int]] = {}
         self._videos = []
         for name, video in wanted.items():
@@ -77,12 +77,14 @@ class CopyRun:
             if missing:
                 self._missing[name] = missing
                 self._videos.append(video)
-        self.progress = Progress(videos=sum(map(len, self._missing.values())))
+        self.progress = ExtractionProgress(videos=sum(map(len, self._missing.values())))
 
     def __bool__(self) -> bool:
         return bool(self._videos)
 
-    def run(self, network: Network, provenance: dict[str, str], show: Callable[[Progress], None]) -> Progress:
+    def run(
+        self, network: NetworkCall, provenance: dict[str, str], show: Callable[[ExtractionProgress], None]
+    ) -> ExtractionProgress:
         """Decode, vary and compute what is missing; what cannot be decoded is noted as a failure."""
         extraction = self._extraction
         batch = extraction.spec.batch_of(network)
@@ -125,12 +127,12 @@ def _check_kind(folder: Path, augmentation: FrameAugmentation) -> None:
     path = folder / AUGMENTATION_FILE
     wanted = str(augmentation)
     if not path.exists():
-        with write_whole(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(json.dumps({"augmentation": wanted}) + "\n", encoding="utf-8")
         return
     try:
         found = json.loads(path.read_text(encoding="utf-8"))["augmentation"]
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} cannot be read ({' '.join(str(error).split())[:80]}); use another --out") from None
+        raise UserError(f"{path} cannot be read ({' '.join(str(error).split())[:80]}); use another `out`") from None
     if found != wanted:
-        raise UserError(f"{folder} has copies varied by {found}, not {wanted}; ask for those, or use another --out")
+        raise UserError(f"{folder} has copies varied by {found}, not {wanted}; ask for those, or use another `out`")

@@ -21,17 +21,17 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.extraction.features.decode_task import DecoderPool, Frames, Restart
-from pipeline.extraction.network.engines.openvino import check_installed, save
+from pipeline.extraction.network.engines.openvino import check_openvino, save_network
 from pipeline.extraction.network.int8_model import Calibration, QuantisedNetwork
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.videos.catalog.catalog import Catalog, Video
 
-FRAMES = 300
+CALIBRATION_FRAMES = 300
 _FEWEST = 3  # of one video: its first frame alone may be black
 
 
-def spread(count: int, frames: int = FRAMES) -> tuple[list[int], int]:
+def spread_frames(count: int, frames: int = CALIBRATION_FRAMES) -> tuple[list[int], int]:
     """Which of ``count`` videos to calibrate on, and how many frames of each.
 
     Returns:
@@ -64,10 +64,10 @@ def quantise(
     Raises:
         UserError: NNCF is not installed, or no frame can be decoded.
     """
-    check_installed("--precision int8")
+    check_openvino("`precision=int8`")
     if importlib.util.find_spec("nncf") is None:
-        raise UserError("--precision int8 calibrates by NNCF: pip install -r requirements-openvino.txt")
-    places, each = spread(len(catalog.videos))
+        raise UserError("`precision=int8` calibrates by NNCF: pip install -r requirements-openvino.txt")
+    places, each = spread_frames(len(catalog.videos))
     videos = [catalog.videos[place] for place in places]
     jobs = [(number, video.path) for number, video in enumerate(videos)]
     size = (recipe.height, recipe.width)
@@ -78,7 +78,7 @@ def quantise(
         backbone = Backbone(recipe.backbone, weights=weights, size=size, batch=1, engine="openvino")
         pictures = _collect(pool)
     if not pictures:
-        raise UserError(f"--precision int8 needs frames to calibrate on, and none of {_names(videos)} can be decoded")
+        raise UserError(f"`precision=int8` needs frames to calibrate on, and none of {_names(videos)} can be decoded")
     frames = np.concatenate([images for _, images in sorted(pictures.items())])
     about = Calibration(
         backbone=backbone.network.name,
@@ -92,7 +92,7 @@ def quantise(
         versions={package: metadata.version(package) for package in ("openvino", "nncf")},
     )
     network = _quantise(backbone.converted(), frames)
-    return QuantisedNetwork.write(place, about, lambda path: save(network, path))
+    return QuantisedNetwork.write(place, about, lambda path: save_network(network, path))
 
 
 def _collect(pool: DecoderPool) -> dict[int, np.ndarray]:

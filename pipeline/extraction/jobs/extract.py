@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.features.decode_task import CHANGED, DecoderPool
-from pipeline.extraction.features.expectation import Expectation
-from pipeline.extraction.features.stream import Collector, Network, Progress
+from pipeline.extraction.features.expectation import FrameCountEstimate
+from pipeline.extraction.features.stream import Collector, ExtractionProgress, NetworkCall
 from pipeline.extraction.jobs.plan import Plan, make_plan
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
@@ -43,21 +43,21 @@ class ExtractionSpec:
     """Try again what failed before."""
     commit_every: float = SHARD_SECONDS
     """Seconds of work that a power cut may cost."""
-    part: tuple[int, int] = (1, 1)
+    worker: tuple[int, int] = (1, 1)
     """(i, n): the i-th of n machines that share the work, from 1."""
 
     def __post_init__(self) -> None:
         if self.batch < 0:
-            raise UserError(f"--batch {self.batch}: expected at least 1 picture")
+            raise UserError(f"`batch={self.batch}`: expected at least 1 picture")
         if self.workers < 0:
-            raise UserError(f"--workers {self.workers}: expected 1 or more, or 0 for one per processor")
+            raise UserError(f"`workers={self.workers}`: expected 1 or more, or 0 for one per processor")
         if not self.timeout > 0:
-            raise UserError(f"--timeout {self.timeout:g}: expected seconds above 0")
+            raise UserError(f"`timeout={self.timeout:g}`: expected seconds above 0")
         if not self.commit_every >= 0:
-            raise UserError(f"--commit-every {self.commit_every:g}: expected seconds, 0 or more")
-        i, n = self.part
+            raise UserError(f"`commit_every={self.commit_every:g}`: expected seconds, 0 or more")
+        i, n = self.worker
         if not 1 <= i <= n:
-            raise UserError(f"--shard {i}/{n}: expected i/n with i from 1 to n, such as 1/{max(n, 2)}")
+            raise UserError(f"`worker={i}/{n}`: expected i/n with i from 1 to n, such as 1/{max(n, 2)}")
 
     @property
     def decoders(self) -> int:
@@ -73,7 +73,7 @@ class ExtractionSpec:
         """A writer of sequences into a store; ``provenance`` are facts to keep with each shard."""
         return StoreWriter(folder, recipe, dtype=self.dtype, provenance=provenance, commit_every=self.commit_every)
 
-    def batch_of(self, network: Network) -> int:
+    def batch_of(self, network: NetworkCall) -> int:
         """Pictures in one call of ``network``."""
         return self.batch or getattr(network, "batch", _BATCH)
 
@@ -100,14 +100,14 @@ class Extraction:
         self.spec = spec
         self._catalog = catalog
         self._weights = weights
-        i, n = spec.part
+        i, n = spec.worker
         self.mine = catalog.videos[i - 1 :: n]
         # The folder is checked, and made, before anything is decoded.
         with StoreWriter(folder, recipe, weights=weights):
             pass
         self._log = FailureLog(folder / (FAILURES_FILE if n == 1 else f"failures-{i}-of-{n}.csv"))
         self.plan = Plan()
-        self.progress = Progress()
+        self.progress = ExtractionProgress()
         self.table_changes = TableChanges()
         """What `look` changed in the catalog of the store."""
 
@@ -120,7 +120,7 @@ class Extraction:
             self._log.add(video.name, error)
         self.progress.videos = len(self.plan.extract) + len(self.plan.copies) + len(self.plan.twins)
         self.progress.failed = len(self._log)
-        self.progress.expectation = Expectation(self.plan.extract, Sampling.parse(self.recipe.sampling))
+        self.progress.expectation = FrameCountEstimate(self.plan.extract, Sampling.parse(self.recipe.sampling))
         self.table_changes = self.write_catalog()
         return self.plan
 
@@ -131,10 +131,10 @@ class Extraction:
     def run(
         self,
         pool: DecoderPool,
-        network: Network,
+        network: NetworkCall,
         provenance: dict[str, str],
-        show: Callable[[Progress], None] = lambda progress: None,
-    ) -> Progress:
+        show: Callable[[ExtractionProgress], None] = lambda progress: None,
+    ) -> ExtractionProgress:
         """Extract what the plan says.
 
         Args:
@@ -156,7 +156,7 @@ class Extraction:
             self.write_catalog()
         return self.progress
 
-    def copy_known(self, show: Callable[[Progress], None] = lambda progress: None) -> None:
+    def copy_known(self, show: Callable[[ExtractionProgress], None] = lambda progress: None) -> None:
         """Give videos whose content is in the store their own entry, without decoding them."""
         if not self.plan.copies and not self.plan.twins:
             return

@@ -22,14 +22,14 @@ def parse_devices(text: str) -> list[str]:
     """
     devices = [device.strip() for device in text.split(",")]
     if not all(re.fullmatch(r"\d+|(GPU|MIG)-[\w/-]+", device) for device in devices):
-        raise UserError(f"--devices {text}: expected numbers of GPUs, such as 0,1")
+        raise UserError(f"`devices={text}`: expected numbers of GPUs, such as 0,1")
     if len(set(devices)) < len(devices):
-        raise UserError(f"--devices {text}: a GPU is named twice")
+        raise UserError(f"`devices={text}`: a GPU is named twice")
     return devices
 
 
 def calls(
-    words: Sequence[str], argv: Sequence[str], devices: Sequence[str], part: tuple[int, int], workers: int = 0
+    words: Sequence[str], argv: Sequence[str], devices: Sequence[str], worker: tuple[int, int], workers: int = 0
 ) -> list[tuple[list[str], dict[str, str]]]:
     """The command line and the environment of the process of each device.
 
@@ -37,10 +37,10 @@ def calls(
         words: what Python is to run, such as ``-m pipeline extract``.
         argv: its arguments; what belongs to the machine as a whole is replaced.
         devices: one process for each.
-        part: the (i, n) of this machine, whose share is divided further.
+        worker: the (i, n) of this machine, whose share is divided further.
         workers: decoder processes of each; 0 to share the processors.
     """
-    i, n = part
+    i, n = worker
     count = len(devices)
     workers = workers or max(1, processors() // count)
     kept = _without(argv, ("--devices", "--shard", "--workers"), ("--overwrite",))

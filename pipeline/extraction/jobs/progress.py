@@ -6,7 +6,7 @@ import sys
 import time
 
 from pipeline.cli import command
-from pipeline.extraction.features.stream import Progress
+from pipeline.extraction.features.stream import ExtractionProgress
 
 _A_LINE_EVERY = 60.0  # seconds, where output is piped: enough for the log of a job of days
 
@@ -20,7 +20,7 @@ class ProgressLine:
         every: seconds between two plain lines.
     """
 
-    def __init__(self, progress: Progress, quiet: bool, *, every: float = _A_LINE_EVERY) -> None:
+    def __init__(self, progress: ExtractionProgress, quiet: bool, *, every: float = _A_LINE_EVERY) -> None:
         self._bar = command.progress(progress.expected, " frames", quiet, unit_scale=False, smoothing=0.05)
         self._plain = not quiet and not sys.stderr.isatty()
         self._every = every
@@ -32,7 +32,7 @@ class ProgressLine:
     def __exit__(self, *exc: object) -> None:
         self._bar.close()
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: ExtractionProgress) -> None:
         """Show how far the run is; cheap, call it often."""
         if not self._plain:
             self._bar.total = progress.expected
@@ -43,7 +43,7 @@ class ProgressLine:
             print(line(progress), flush=True)
 
 
-def line(progress: Progress) -> str:
+def line(progress: ExtractionProgress) -> str:
     """``1,340 of about 3,000 frames, 29.6 frames/s, 0:56 left, 67 of 150 videos, waits for network``."""
     of = f" of about {progress.expected:,}" if progress.expected else ""
     parts = [f"{progress.frames:,}{of} frames", f"{progress.rate:.1f} frames/s"]
@@ -54,7 +54,7 @@ def line(progress: Progress) -> str:
     return ", ".join([*parts, _of_videos(progress)])
 
 
-def _of_videos(progress: Progress) -> str:
+def _of_videos(progress: ExtractionProgress) -> str:
     parts = [f"{progress.done + progress.copied:,} of {progress.videos:,} videos"]
     parts += [f"{progress.failed:,} failed"] if progress.failed else []
     return ", ".join([*parts, f"waits for {progress.bottleneck}"])

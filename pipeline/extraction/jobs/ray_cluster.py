@@ -17,7 +17,7 @@ from typing import Any
 
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.features.static_frames import Reuse
-from pipeline.extraction.features.stream import Collector, Progress
+from pipeline.extraction.features.stream import Collector, ExtractionProgress
 from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
 from pipeline.extraction.network.load import load_backbone
 from pipeline.extraction.network.weights import WeightsSource
@@ -66,7 +66,7 @@ class _Worker:
         # A worker before us may have been lost after it had committed a part of this batch.
         entries = FeatureStore(self._folder).entries
         missing = [video for video in videos if not _is_done(video, entries)]
-        progress, failed = Progress(), []
+        progress, failed = ExtractionProgress(), []
         provenance = {"precision": self._backbone.precision, "engine": self._backbone.engine}
         with (
             self._spec.write(self._folder, self._recipe, provenance) as writer,
@@ -103,9 +103,9 @@ def run_on_ray(
     precision: str,
     ray_spec: RaySpec,
     *,
-    show: Callable[[Progress], None] = lambda progress: None,
+    show: Callable[[ExtractionProgress], None] = lambda progress: None,
     started: Callable[[int], None] = lambda workers: None,
-) -> Progress:
+) -> ExtractionProgress:
     """Extract what the plan of ``extraction`` says on a Ray cluster.
 
     Args:
@@ -150,7 +150,7 @@ def _connect(address: str) -> Any:
     try:
         import ray
     except ImportError:
-        raise UserError("--engine ray needs Ray: pip install -r requirements-ray.txt") from None
+        raise UserError("`engine=ray` needs Ray: pip install -r requirements-ray.txt") from None
     try:
         ray.init(
             address=None if address == "local" else address,
@@ -160,7 +160,7 @@ def _connect(address: str) -> Any:
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise UserError(f"--ray-address {address}: no Ray cluster answers there ({reason})") from None
+        raise UserError(f"`ray_address={address}`: no Ray cluster answers there ({reason})") from None
     return ray
 
 
@@ -169,12 +169,12 @@ def _check_address(address: str) -> None:
     host, colon, port = address.rpartition(":")
     if not colon:
         if address not in ("local", "auto"):
-            raise UserError(f"--ray-address {address}: expected local, auto or HOST:PORT")
+            raise UserError(f"`ray_address={address}`: expected local, auto or HOST:PORT")
         return
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
     except (OSError, ValueError) as error:
-        raise UserError(f"--ray-address {address}: no Ray cluster answers there ({error})") from None
+        raise UserError(f"`ray_address={address}`: no Ray cluster answers there ({error})") from None
 
 
 def _count_workers(ray: Any) -> int:

@@ -16,10 +16,10 @@ from pipeline.errors import UserError
 from pipeline.extraction.network.batch_size import choose_batch
 from pipeline.extraction.network.engines.fixed_batch import FixedBatch
 from pipeline.extraction.network.engines.keras import compile_model, policy_for
-from pipeline.extraction.network.engines.openvino import AT_ONCE, compile_network, convert
+from pipeline.extraction.network.engines.openvino import CONCURRENT_CALLS, compile_network, convert
 from pipeline.extraction.network.registry import Network, find_network
 from pipeline.extraction.network.weights import EXPECTED, WeightsSource, digest_of, load_file, set_random_weights
-from pipeline.extraction.recipe import FRAMES
+from pipeline.extraction.recipe import FRAME_CACHE
 
 
 class Backbone(FixedBatch):
@@ -31,7 +31,7 @@ class Backbone(FixedBatch):
         size: (height, width) of the pictures in pixels; the network's own size if None.
         batch: pictures in one call of the compiled function; 0: chosen by the free memory.
         precision: ``float32``, ``bfloat16`` or ``float16`` arithmetic; weights and features stay float32.
-        engine: ``keras`` or ``openvino``; see `engines.choose_engine`.
+        engine: ``keras`` or ``openvino``; see `choose.choose_engine`.
         pooling: ``avg`` or ``max`` over the picture.
 
     Attributes:
@@ -39,7 +39,7 @@ class Backbone(FixedBatch):
         dimensions: the length D of a feature vector.
         shape: of one step: (D,).
         batch: as asked, or as chosen.
-        why_batch: the reason of the choice, for the user.
+        batch_reason: the reason of the choice, for the user.
 
     Raises:
         UserError: unknown network, a size below its smallest, weights that cannot be had or do not fit.
@@ -57,18 +57,18 @@ class Backbone(FixedBatch):
         pooling: str = "avg",
     ) -> None:
         self.network = find_network(name)
-        if self.network.name == FRAMES:
+        if self.network.name == FRAME_CACHE:
             raise UserError("frames are kept as pictures: no network makes features of them; choose another backbone")
         self.size = self.network.check_size(size)
         self.precision = precision
         self.engine = engine
-        self.takes_fewer = engine == "openvino"
-        self.at_once = AT_ONCE if self.takes_fewer else 1
+        self.accepts_partial_batch = engine == "openvino"
+        self.concurrent_calls = CONCURRENT_CALLS if self.accepts_partial_batch else 1
         # OpenVINO lowers the precision of a float32 network itself.
         policy = "float32" if engine == "openvino" else policy_for(precision)
         self.model = build_network(self.network, weights, self.size, pooling=pooling, policy=policy)
         self.model.trainable = False
-        self.batch, self.why_batch = (batch, "as asked") if batch else choose_batch(self.model)
+        self.batch, self.batch_reason = (batch, "as asked") if batch else choose_batch(self.model)
         self.dimensions: int = self.model.output_shape[-1]
         self.shape: tuple[int, ...] = (self.dimensions,)
 
@@ -113,7 +113,7 @@ def build_network(
     with dtype_policy(policy):
         if not network.constructor:
             if source is not None and not source.is_random:
-                raise UserError(f"backbone {network.name} has random weights only; add --weights random")
+                raise UserError(f"backbone {network.name} has random weights only; add `weights=random`")
             model = _tiny(size, pooling)
         else:
             constructor = getattr(keras.applications, network.constructor)
@@ -140,7 +140,7 @@ def _download(constructor, arguments: dict) -> keras.Model:
             raise
         raise UserError(
             f"the ImageNet weights cannot be downloaded ({reason.rpartition(' -- ')[2]}); "
-            f"choose by --weights: {EXPECTED.removeprefix('expected ')}"
+            f"choose by `weights`: {EXPECTED.removeprefix('expected ')}"
         ) from None
 
 

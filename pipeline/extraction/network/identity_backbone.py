@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.extraction.network.registry import find_network
-from pipeline.extraction.recipe import FRAMES
+from pipeline.extraction.recipe import FRAME_CACHE
 
 
-class Pictures:
+class IdentityBackbone:
     """Stands where a `Backbone` stands and gives every picture back as it came; no Keras is loaded for it.
 
     Args:
@@ -24,7 +24,7 @@ class Pictures:
     engine = "none"
 
     def __init__(self, size: tuple[int, int] | None = None, *, batch: int = 32) -> None:
-        self.network = find_network(FRAMES)
+        self.network = find_network(FRAME_CACHE)
         self.size = self.network.check_size(size)
         self.batch = batch or 32  # nothing is computed, so memory does not matter
         self.shape: tuple[int, ...] = (*self.size, 3)

@@ -6,7 +6,7 @@ import functools
 
 from pipeline.extraction.network.engines.choose import INT8
 from pipeline.extraction.network.engines.fixed_batch import FixedBatch
-from pipeline.extraction.network.engines.openvino import AT_ONCE, check_installed, compile_network, read
+from pipeline.extraction.network.engines.openvino import CONCURRENT_CALLS, check_openvino, compile_network, read
 from pipeline.extraction.network.int8_model import QuantisedNetwork
 from pipeline.extraction.network.registry import find_network
 
@@ -28,11 +28,11 @@ class QuantisedBackbone(FixedBatch):
 
     precision = INT8
     engine = "openvino"
-    at_once = AT_ONCE
-    takes_fewer = True
+    concurrent_calls = CONCURRENT_CALLS
+    accepts_partial_batch = True
 
     def __init__(self, quantised: QuantisedNetwork, *, batch: int = 32) -> None:
-        check_installed(f"the int8 network of {quantised.folder.parent}")
+        check_openvino(f"the int8 network of {quantised.folder.parent}")
         about = quantised.about
         self.network = find_network(about.backbone)
         self.size = (about.height, about.width)

@@ -19,10 +19,10 @@ from pathlib import Path
 from pipeline.errors import UserError
 from pipeline.extraction.network.engines.choose import INT8
 from pipeline.extraction.network.weights import WeightsSource
-from pipeline.files.atomic import write_folder_once
+from pipeline.files.atomic import publish_folder
 
 INT8_FILES = _ABOUT, _MODEL, _VALUES = "calibration.json", "network.xml", "network.bin"
-_NOT_HERE = "copy it back from a store or checkpoint that has it (extract_features.py takes --int8-from)"
+_NOT_HERE = "copy it back from a store or checkpoint that has it (extraction takes `int8_from`)"
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class QuantisedNetwork:
             about: what it is made of.
             save: writes the model, with its values beside it, under the path it is given.
         """
-        with write_folder_once(place / INT8) as folder:
+        with publish_folder(place / INT8) as folder:
             (folder / _ABOUT).write_text(json.dumps(asdict(about), indent=2, sort_keys=True) + "\n", encoding="utf-8")
             save(folder / _MODEL)
         return cls.open(place, "")
@@ -109,7 +109,7 @@ class QuantisedNetwork:
             UserError: that one has another.
         """
         if not self.exists(place):
-            with write_folder_once(place / INT8) as folder:
+            with publish_folder(place / INT8) as folder:
                 for name in INT8_FILES:
                     shutil.copyfile(self.folder / name, folder / name)
         return self.open(place, self.digest)
@@ -124,12 +124,12 @@ class QuantisedNetwork:
         if (about.backbone, about.height, about.width) != (backbone, *size):
             raise UserError(
                 f"{self.folder} was made of {about.backbone} at {about.height}x{about.width}, "
-                f"not of {backbone} at {size[0]}x{size[1]}; use another --out, or leave out --int8-from"
+                f"not of {backbone} at {size[0]}x{size[1]}; use another `out`, or leave out `int8_from`"
             )
         if about.weights_key != weights.key():
             raise UserError(
-                f"{self.folder} was made of other weights than --weights {weights.text}; "
-                "use another --out, or leave out --int8-from"
+                f"{self.folder} was made of other weights than `weights={weights.text}`; "
+                "use another `out`, or leave out `int8_from`"
             )
 
 
@@ -165,15 +165,15 @@ def network_for(place: Path, source: Path | None, make: Callable[[], QuantisedNe
     if expected == "":
         raise UserError(
             f"{place} holds features of float arithmetic, and int8 features are never mixed with them; "
-            "use another --out"
+            "use another `out`"
         )
     if source is not None:
         theirs = expected_digest(source)
         if not theirs:
             what = "no store or checkpoint" if theirs is None else "of float arithmetic"
-            raise UserError(f"--int8-from {source}: it is {what}; name one that was made with --precision int8")
+            raise UserError(f"`int8_from={source}`: it is {what}; name one that was made with `precision=int8`")
         if expected and expected != theirs:
-            raise UserError(f"--int8-from {source}: {place} was made with another int8 network; use another --out")
+            raise UserError(f"`int8_from={source}`: {place} was made with another int8 network; use another `out`")
         return QuantisedNetwork.open(source, theirs).copy_to(place)
     if expected or QuantisedNetwork.exists(place):
         return QuantisedNetwork.open(place, expected or "")

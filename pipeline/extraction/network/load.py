@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.extraction.network.engines.choose import INT8, choose_engine
-from pipeline.extraction.network.identity_backbone import Pictures
+from pipeline.extraction.network.identity_backbone import IdentityBackbone
 from pipeline.extraction.network.int8_backbone import QuantisedBackbone
 from pipeline.extraction.network.int8_model import QuantisedNetwork
 from pipeline.extraction.network.weights import WeightsSource
@@ -16,7 +16,7 @@ from pipeline.extraction.recipe import Recipe
 if TYPE_CHECKING:
     from pipeline.extraction.network.backbone import Backbone
 
-    AnyBackbone = Backbone | QuantisedBackbone | Pictures
+    AnyBackbone = Backbone | QuantisedBackbone | IdentityBackbone
 
 
 def load_backbone(
@@ -36,7 +36,7 @@ def load_backbone(
         place: the store or checkpoint, which holds the int8 network where there is one.
         weights: None for frames and for int8 networks, which have their own.
         batch: pictures in one call.
-        engine: as in `engines.choose_engine`.
+        engine: as in `choose.choose_engine`.
         precision: likewise.
         say: takes one line that says what computes.
 
@@ -45,7 +45,7 @@ def load_backbone(
     """
     size = (recipe.height, recipe.width)
     if recipe.keeps_pictures:
-        return Pictures(size, batch=batch)
+        return IdentityBackbone(size, batch=batch)
     chosen = choose_engine(engine, INT8 if recipe.quantised else precision)
     named = f"{weights.text} weights" if weights else "quantised"
     if recipe.quantised:
@@ -64,5 +64,5 @@ def load_backbone(
         engine=chosen.name,
         pooling=recipe.pooling,
     )
-    say(f"{recipe.backbone}, {named}, {chosen}, {backbone.batch} pictures a batch ({backbone.why_batch})")
+    say(f"{recipe.backbone}, {named}, {chosen}, {backbone.batch} pictures a batch ({backbone.batch_reason})")
     return backbone

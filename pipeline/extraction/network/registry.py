@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.errors import UserError
-from pipeline.extraction.recipe import FRAMES
+from pipeline.extraction.recipe import FRAME_CACHE
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ NETWORKS: dict[str, Network] = {
     # Four small layers of our own: for trying things out and for tests. It has no ImageNet weights.
     "tiny": Network("tiny", "", "", 32, 8),
     # No network at all: the pictures are kept as they are, for networks that are trained whole.
-    FRAMES: Network(FRAMES, "", "", 112, 1),
+    FRAME_CACHE: Network(FRAME_CACHE, "", "", 112, 1),
 }
 
 

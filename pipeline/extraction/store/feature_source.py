@@ -13,4 +13,4 @@ class FeatureSource:
 
     recipe: Recipe
     weights_source: str
-    """What was named as ``--weights`` of the backbone; see `FeatureStore.weights_source`."""
+    """What was named as weights of the backbone; see `FeatureStore.weights_source`."""

@@ -21,7 +21,7 @@ from pipeline.extraction.store.store import (
     SHARDS,
     read_recipe_file,
 )
-from pipeline.files.atomic import remove_abandoned, write_whole
+from pipeline.files.atomic import atomic_write, remove_abandoned
 from pipeline.files.replacing import foreign_entries, refuse_overlap, remove_written
 
 # Everything that a store writes; the recipe goes last, so that a removal that was stopped can be asked for again.
@@ -88,16 +88,16 @@ def prepare_store(folder: Path, recipe: Recipe, weights: WeightsSource | None = 
             there = Recipe.from_json(json.dumps(content["recipe"]))
             if there != recipe:
                 raise UserError(
-                    f"{folder} holds features of another recipe: {recipe.differences(there)}; use another --out"
+                    f"{folder} holds features of another recipe: {recipe.differences(there)}; use another `out`"
                 )
         elif any(folder.glob(SHARDS)):
-            raise UserError(f"{folder} has shards but no {RECIPE_FILE}; put that file back or use another --out")
+            raise UserError(f"{folder} has shards but no {RECIPE_FILE}; put that file back or use another `out`")
         known = content["weights"]
         if not (folder / RECIPE_FILE).exists() or (weights and weights.key() not in known):
             if weights:
                 # A later run finds the digest of a source here and need not load the network to know it.
                 known[weights.key()] = {"digest": recipe.weights_digest, "source": weights.absolute()}
-            with write_whole(folder / RECIPE_FILE) as temporary:
+            with atomic_write(folder / RECIPE_FILE) as temporary:
                 temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror or error}") from None

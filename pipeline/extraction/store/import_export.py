@@ -14,7 +14,7 @@ from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.folder import check_place
 from pipeline.extraction.store.shard_writer import StoreWriter, chunking
 from pipeline.extraction.store.store import CATALOG_FILE, FeatureStore, Source
-from pipeline.files.atomic import write_whole
+from pipeline.files.atomic import atomic_write
 from pipeline.files.tables import natural_key, read_table
 from pipeline.videos.catalog.catalog import SPLITS, Video
 from pipeline.videos.catalog.catalog_table import CHOICES, FACTS, update_catalog
@@ -141,7 +141,7 @@ def export_arrays(store: FeatureStore, folder: Path) -> Iterator[Path]:
     """
     for sequence in store.sequences(store.entries):
         path = folder / f"{sequence.video}.npy"
-        with write_whole(path) as temporary:
+        with atomic_write(path) as temporary:
             np.save(temporary, sequence.features, allow_pickle=False)
         yield path
 
@@ -154,7 +154,7 @@ def export_hdf5(store: FeatureStore, path: Path) -> Iterator[str]:
     videos = [video for video in store.catalog if video.name in store.entries]
     longest = max((store.entries[video.name].steps for video in videos), default=0)
     row = {video.name: number for number, video in enumerate(videos)}
-    with write_whole(path) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
         text = h5py.string_dtype("utf-8")
         for name, attribute in (("names", "name"), ("labels", "label"), ("splits", "split"), ("groups", "group")):
             values = [getattr(video, attribute).encode("utf-8", "surrogateescape") for video in videos]

@@ -24,7 +24,7 @@ from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.folder import prepare_store
 from pipeline.extraction.store.store import FORMAT, Source
-from pipeline.files.atomic import write_whole
+from pipeline.files.atomic import atomic_write
 
 SHARD_SECONDS = 30.0  # the most work that a power cut can cost
 SHARD_BYTES = 256 << 20
@@ -100,7 +100,7 @@ def _check_numbers(features: np.ndarray, stored: np.ndarray) -> None:
     if not np.isfinite(features).all():
         raise VideoError("network", "features are not finite")
     if not np.isfinite(stored).all() or (features.any() and not stored.any()):
-        raise VideoError("network", f"features are too large or too small for {stored.dtype}; use --dtype float32")
+        raise VideoError("network", f"features are too large or too small for {stored.dtype}; store them as float32")
 
 
 class StoreWriter:
@@ -191,7 +191,7 @@ class _Shard:
         self._provenance = provenance
         # Times first: names sort in the order of creation. The rest keeps writers apart.
         path = folder / f"shard-{created // 1_000_000:014d}-{uuid.uuid4().hex[:8]}.h5"
-        self._whole = write_whole(path)
+        self._whole = atomic_write(path)
         self._temporary = self._whole.__enter__()
         try:
             self._file = h5py.File(self._temporary, "w", libver=("v108", "v110"))

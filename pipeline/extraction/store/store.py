@@ -157,7 +157,7 @@ class FeatureStore:
 
     @property
     def weights_source(self) -> str:
-        """What the user named as ``--weights``: ``imagenet``, ``random:0`` or the path of a file; '' if imported."""
+        """What the user named as weights: ``imagenet``, ``random:0`` or the path of a file; '' if imported."""
         known = read_recipe_file(self.folder).get("weights", {})
         return next((weights["source"] for weights in known.values()), "")
 

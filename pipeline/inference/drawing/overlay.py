@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from pipeline.inference.drawing.palette import Colour, colour_of
-from pipeline.inference.drawing.text import fit, line_height, text_mask
+from pipeline.inference.drawing.text import fit_text, line_height, text_mask
 from pipeline.inference.timeline.segments import UNKNOWN_NAME
 from pipeline.inference.timeline.smoothing import UNKNOWN
 from pipeline.videos.media.canvas import Patch, paint
@@ -148,7 +148,7 @@ class _Panel:
         names = [classes[row] for row in self.rows]
         # At most half of the picture, but small ones need more to hold a word.
         most = max(width // 2, min(width, 30 * self.font)) - self.bar - self.percent - 4 * self.pad
-        self.names = [fit(name, self.font, most) for name in names]
+        self.names = [fit_text(name, self.font, most) for name in names]
         widest = max((text_mask(name, self.font).shape[1] for name in self.names), default=0)
         self.width = min(width, widest + self.bar + self.percent + 4 * self.pad) if self.rows else width
         self.left = widest + 2 * self.pad
@@ -180,7 +180,7 @@ class _Panel:
         left = chip + 2 * self.pad
         name = UNKNOWN_NAME if label == UNKNOWN else self._classes[label]
         room = across - left - gap - figure.shape[1] - self.pad
-        text = text_mask(fit(name, self.heading, max(0, room), bold=True), self.heading, bold=True)
+        text = text_mask(fit_text(name, self.heading, max(0, room), bold=True), self.heading, bold=True)
         head = min(across, left + text.shape[1] + gap + figure.shape[1] + self.pad)
         sheet = _Sheet(min(self.top, self._size[1]), max(self.width, head) if self.rows else head)
         sheet.dim(slice(None), slice(None))

@@ -13,8 +13,8 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.inference.drawing.overlay import Overlay, Style
-from pipeline.inference.timeline.prediction import Answer
-from pipeline.parallel.prefetch import ahead
+from pipeline.inference.timeline.prediction import VideoPrediction
+from pipeline.parallel.prefetch import prefetch
 from pipeline.videos.media import open_video
 from pipeline.videos.media.canvas import Canvas
 from pipeline.videos.media.writer import VideoWriter
@@ -23,8 +23,8 @@ _AHEAD = 8  # drawn frames that may wait for the encoder
 _FALLBACK_FPS = 25.0  # of a video with one frame
 
 
-def render(
-    answer: Answer,
+def render_video(
+    prediction: VideoPrediction,
     output: Path,
     *,
     style: Style = "bars",
@@ -39,7 +39,7 @@ def render(
     turned into RGB for it.
 
     Args:
-        answer: what was found.
+        prediction: what was found.
         output: the file to write; see `VideoWriter` for its extensions.
         style: what is drawn.
         fps: another frame rate for the same frames; the sound is left out then, as it would no longer fit.
@@ -53,39 +53,39 @@ def render(
         UserError: the output cannot be written.
         VideoError: the video can no longer be read.
     """
-    info = answer.info
+    info = prediction.info
     size = (info.width, info.height)
     rate = fps or info.fps or _FALLBACK_FPS
     notes = []
     overlay = Overlay(
-        answer.classes, size, style=style, labels=answer.labels, important=answer.probabilities.max(axis=0)
+        prediction.classes, size, style=style, labels=prediction.labels, important=prediction.probabilities.max(axis=0)
     )
-    uneven = is_uneven(answer.times)
+    uneven = is_uneven(prediction.times)
     if uneven and fps is None and output.suffix.lower() == ".avi":
         notes.append(
             f"the frame rate varies and AVI has one rate: {output.name} shows all frames at the mean, {rate:.4g} "
             "frames/s; an .mp4 keeps the time of each"
         )
-    sound = answer.video if fps is None or abs(fps - info.fps) < 0.01 * info.fps else None
+    sound = prediction.video if fps is None or abs(fps - info.fps) < 0.01 * info.fps else None
     with (
         VideoWriter(output, fps=rate, size=size, codec=codec, sound=sound) as writer,
-        open_video(answer.video) as reader,
+        open_video(prediction.video) as reader,
     ):
 
         def drawn() -> Iterator[tuple[Canvas, float]]:
             for _, time, picture in reader.pictures():
                 canvas = writer.canvas(picture)
-                place = frame_at(answer.times, time)
-                for patch in overlay.patches(answer.probabilities[place], int(answer.labels[place]), place):
+                place = frame_at(prediction.times, time)
+                for patch in overlay.patches(prediction.probabilities[place], int(prediction.labels[place]), place):
                     canvas.paint(patch)
                 yield canvas, time
 
-        with ahead(drawn(), _AHEAD) as canvases:
+        with prefetch(drawn(), _AHEAD) as canvases:
             for canvas, time in canvases:
                 writer.write_canvas(canvas, None if fps else time)
-                show(writer.frames, len(answer.times))
+                show(writer.frames, len(prediction.times))
         if not writer.frames:
-            raise UserError(f"{answer.video} changed while it was read: no frame of it can be decoded any more")
+            raise UserError(f"{prediction.video} changed while it was read: no frame of it can be decoded any more")
     if writer.note:
         notes.append(writer.note)
     return writer.frames, notes

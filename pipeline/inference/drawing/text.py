@@ -48,7 +48,7 @@ def line_height(size: int) -> int:
     return round(size * 1.3)
 
 
-def fit(text: str, size: int, width: int, bold: bool = False) -> str:
+def fit_text(text: str, size: int, width: int, bold: bool = False) -> str:
     """``text``, or as much of it as is no wider than ``width`` pixels with an ellipsis after it."""
     text = " ".join(text.split())
     if text_mask(text, size, bold).shape[1] <= width:

@@ -16,14 +16,14 @@ from pipeline.errors import UserError
 _OPSET = 18  # ONNX Runtime from 1.14 on
 
 
-def check_installed() -> None:
+def check_onnx_converter() -> None:
     """Refuse where the converter is missing.
 
     Raises:
         UserError: it names the file with what is to be installed.
     """
     if importlib.util.find_spec("tf2onnx") is None or importlib.util.find_spec("onnx") is None:
-        raise UserError("--export to ONNX needs tf2onnx; pip install -r requirements-onnx.txt")
+        raise UserError("`export` to ONNX needs tf2onnx; pip install -r requirements-onnx.txt")
 
 
 @contextlib.contextmanager
@@ -79,7 +79,7 @@ def to_onnx(function: Any) -> bytes:
     unknown = sorted({node.op_type for node in made.graph.node if not node.domain} - known)
     if unknown:
         raise UserError(
-            f"--export to ONNX: tf2onnx cannot convert {', '.join(unknown)} of this head or network; a folder "
+            f"`export` to ONNX: tf2onnx cannot convert {', '.join(unknown)} of this head or network; a folder "
             "(SavedModel) or a name ending in .tflite works"
         )
     return made.SerializeToString()

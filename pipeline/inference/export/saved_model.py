@@ -23,9 +23,9 @@ import keras
 
 from pipeline.errors import UserError
 from pipeline.extraction.network.backbone import scale_pixels
-from pipeline.files.atomic import write_whole
+from pipeline.files.atomic import atomic_write
 from pipeline.inference.classifier import Classifier
-from pipeline.inference.export.onnx import check_installed, to_onnx, unrolled
+from pipeline.inference.export.onnx import check_onnx_converter, to_onnx, unrolled
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.videos.media.writer import check_writable
 
@@ -42,31 +42,31 @@ def check_export(path: Path, checkpoint: Checkpoint) -> None:
     """
     if path.suffix.lower() not in ("", _LITE, _ONNX):
         raise UserError(
-            f"--export {path}: expected a folder (SavedModel) or a name ending in {_LITE} (LiteRT) or {_ONNX}"
+            f"`export={path}`: expected a folder (SavedModel) or a name ending in {_LITE} (LiteRT) or {_ONNX}"
         )
     if path.exists():
-        raise UserError(f"--export {path}: it exists; choose another name or remove it")
+        raise UserError(f"`export={path}`: it exists; choose another name or remove it")
     check_writable(path)
     if path.suffix and path.with_suffix(_NAMES).exists():
-        raise UserError(f"--export {path}: {path.with_suffix(_NAMES)} exists; choose another name or remove it")
+        raise UserError(f"`export={path}`: {path.with_suffix(_NAMES)} exists; choose another name or remove it")
     recipe = checkpoint.recipe
     if len(checkpoint.sources) > 1 or recipe.input != "rgb":
         seen = "two streams" if len(checkpoint.sources) > 1 else f"motion ({recipe.input})"
-        raise UserError(f"--export: this checkpoint sees {seen}, which OpenCV makes; only colours can be exported")
+        raise UserError(f"`export`: this checkpoint sees {seen}, which OpenCV makes; only colours can be exported")
     if recipe.quantised:
         raise UserError(
-            "--export: this checkpoint has an int8 network of OpenVINO in it, which TensorFlow does not compute; "
+            "`export`: this checkpoint has an int8 network of OpenVINO in it, which TensorFlow does not compute; "
             "train on features of float arithmetic for it"
         )
     if recipe.interpolation != "bilinear":
         raise UserError(
-            f"--export: this checkpoint resizes pictures by {recipe.interpolation}, which TensorFlow computes in "
+            f"`export`: this checkpoint resizes pictures by {recipe.interpolation}, which TensorFlow computes in "
             "another way than OpenCV; only bilinear can be exported"
         )
     if keras.backend.backend() != "tensorflow":
-        raise UserError(f"--export needs the Keras backend tensorflow, not {keras.backend.backend()}")
+        raise UserError(f"`export` needs the Keras backend tensorflow, not {keras.backend.backend()}")
     if path.suffix.lower() == _ONNX:
-        check_installed()
+        check_onnx_converter()
 
 
 def export(classifier: Classifier, path: Path) -> list[Path]:
@@ -91,10 +91,10 @@ def export(classifier: Classifier, path: Path) -> list[Path]:
         else:
             with unrolled(classifier.checkpoint.model):
                 data = to_onnx(module.classify)
-        with write_whole(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_bytes(data)
         names = path.with_suffix(_NAMES)
-        with write_whole(names) as temporary:
+        with atomic_write(names) as temporary:
             temporary.write_text(about, encoding="utf-8")
         return [path, names]
     import tensorflow as tf

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.extraction.inputs.two_stream import Batch, Streams
+from pipeline.extraction.inputs.two_stream import ImageBatch, Streams
 from pipeline.inference.timeline.smoothing import UNKNOWN, LiveSmoother, Smoothing
 from pipeline.inference.timeline.window_grid import clip_step
-from pipeline.inference.timeline.window_runner import Head
+from pipeline.inference.timeline.window_runner import WindowHead
 from pipeline.training.data.time_scale import TimeScale
 from pipeline.videos.media.reader import Frame
 from pipeline.videos.media.sampling import Sampling
 
 
 @dataclass(frozen=True)
-class Moment:
+class LivePrediction:
     """What is known when a frame has been seen."""
 
     frame: Frame
@@ -28,7 +28,7 @@ class Moment:
     label: int
     """The class, -1 where it is unknown."""
     fresh: bool
-    """Whether a window ended with this frame; if not, the answer is that of an earlier frame."""
+    """Whether a window ended with this frame; if not, the prediction is that of an earlier frame."""
     steps: int
     """Real steps of the last window: fewer than its length only at the beginning."""
 
@@ -82,15 +82,15 @@ class StepPicker:
 def stream(
     frames: Iterable[Frame],
     *,
-    network: Callable[[Batch], np.ndarray],
+    network: Callable[[ImageBatch], np.ndarray],
     inputs: Streams,
-    head: Head,
+    head: WindowHead,
     picker: StepPicker,
     stride: int | None = None,
     smoothing: Smoothing | None = None,
-    abstain: float = 0.0,
-) -> Iterator[Moment]:
-    """Yield a `Moment` for every frame.
+    abstain_below: float = 0.0,
+) -> Iterator[LivePrediction]:
+    """Yield a `LivePrediction` for every frame.
 
     Frames between steps are not sent through the network. Until the first window is full, the steps that have
     come are a window that is padded, as short clips were in training.
@@ -104,12 +104,12 @@ def stream(
         picker: which frames are steps.
         stride: steps from one window to the next; a quarter of a window if None.
         smoothing: over the windows' probabilities; K counts windows.
-        abstain: below this probability the label is unknown.
+        abstain_below: below this probability the label is unknown.
     """
     length = head.window.length
     stride = max(1, length // 4) if stride is None else stride
     if not 1 <= stride <= length:
-        raise UserError(f"--stride {stride}: expected 1 to {length} steps")
+        raise UserError(f"`stride={stride}`: expected 1 to {length} steps")
     smoother = LiveSmoother(smoothing or Smoothing())
     features: deque[np.ndarray] = deque(maxlen=length)
     probabilities = np.full(len(head.classes), 1 / len(head.classes), np.float32)
@@ -134,5 +134,5 @@ def stream(
             mask = np.arange(length)[None] < len(features)
             steps = len(features)
             probabilities = smoother(head.predict(window, mask)[0])
-            label = int(probabilities.argmax()) if probabilities.max() >= abstain else UNKNOWN
-        yield Moment(frame, probabilities, label, fresh, steps)
+            label = int(probabilities.argmax()) if probabilities.max() >= abstain_below else UNKNOWN
+        yield LivePrediction(frame, probabilities, label, fresh, steps)

@@ -25,13 +25,15 @@ class Screen:
             from PIL import ImageTk
         except ImportError:
             raise UserError(
-                "--show needs Tk, which this Python lacks (on Debian: apt-get install python3-tk); "
-                "without --show answers are JSON lines"
+                "`show=True` needs Tk, which this Python lacks (on Debian: apt-get install python3-tk); "
+                "without `show=True` predictions are JSON lines"
             ) from None
         try:
             self._root = tkinter.Tk()
         except tkinter.TclError:
-            raise UserError("--show: there is no screen here; without --show answers are JSON lines") from None
+            raise UserError(
+                "`show=True`: there is no screen here; without `show=True` predictions are JSON lines"
+            ) from None
         self._photo_of = ImageTk.PhotoImage
         self._closed = False
         self._root.title(title)

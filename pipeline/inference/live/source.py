@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.inference.live.live_classify import Moment
+from pipeline.inference.live.live_classify import LivePrediction
 from pipeline.inference.timeline.segments import UNKNOWN_NAME
 from pipeline.inference.timeline.smoothing import UNKNOWN
 from pipeline.videos.media.reader import Frame
@@ -31,7 +31,7 @@ _SMALL_PROBE = {"probesize": "500000", "analyzeduration": "1000000"}  # bytes an
 
 
 @dataclass(frozen=True)
-class Arrival:
+class TimedFrame:
     """A frame and when it came."""
 
     frame: Frame
@@ -65,7 +65,7 @@ class LiveSource:
         self.source = source
         self.dropped = self.frames = self.reconnects = 0
         self._patience = patience
-        self._newest: Arrival | None = None
+        self._newest: TimedFrame | None = None
         self._changed = threading.Condition()
         self._ended = False
         self._stopped = threading.Event()
@@ -88,7 +88,7 @@ class LiveSource:
         # A thread that waits for a pipe cannot be woken; it is a daemon and ends with the process.
         self._thread.join(timeout=0.5)
 
-    def __iter__(self) -> Iterator[Arrival]:
+    def __iter__(self) -> Iterator[TimedFrame]:
         """Yield the newest frame each time one is asked for, until the stream ends.
 
         Raises:
@@ -207,14 +207,14 @@ class LiveSource:
     def _put(self, frame: Frame, clock: float) -> None:
         with self._changed:
             self.dropped += self._newest is not None
-            self._newest = Arrival(frame, clock)
+            self._newest = TimedFrame(frame, clock)
             self.frames += 1
             self._changed.notify_all()
 
 
 @dataclass
-class Delays:
-    """How long answers took after their frames had come, in seconds."""
+class Latency:
+    """How long predictions took after their frames had come, in seconds."""
 
     count: int = 0
     total: float = 0.0
@@ -236,17 +236,17 @@ def run_live(
     handle: Callable[[Any, float], bool],
     *,
     seconds: float | None = None,
-) -> Delays:
-    """Take frames as they come, classify them and hand over each answer.
+) -> Latency:
+    """Take frames as they come, classify them and hand over each prediction.
 
     Args:
         source: entered.
         classify: `Classifier.stream`.
-        handle: called with each `Moment` and its delay in seconds; False ends the run.
+        handle: called with each `LivePrediction` and its delay in seconds; False ends the run.
         seconds: end after this time.
 
     Returns:
-        The delays of the answers of whole windows.
+        The delays of the predictions of whole windows.
     """
     arrived = 0.0
     began = time.monotonic()
@@ -259,7 +259,7 @@ def run_live(
             if seconds is not None and time.monotonic() - began > seconds:
                 return
 
-    delays = Delays()
+    delays = Latency()
     for moment in classify(frames()):
         delay = time.monotonic() - arrived
         if moment.fresh:
@@ -269,8 +269,8 @@ def run_live(
     return delays
 
 
-def live_line(moment: Moment, delay: float, source: LiveSource, classes: Sequence[str]) -> dict:
-    """What is written for one answer, as JSON takes it; ``delay`` in seconds."""
+def live_line(moment: LivePrediction, delay: float, source: LiveSource, classes: Sequence[str]) -> dict:
+    """What is written for one prediction, as JSON takes it; ``delay`` in seconds."""
     values = moment.probabilities.tolist()
     return {
         "time": round(moment.frame.time, 3),

@@ -1,4 +1,4 @@
-"""Clips from answers: the segments of one label as files, or everything but them."""
+"""Clips from predictions: the segments of one label as files, or everything but them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.errors import UserError, VideoError
-from pipeline.inference.timeline.prediction import Answer
-from pipeline.inference.timeline.segments import UNKNOWN_NAME, Segment
+from pipeline.inference.timeline.prediction import VideoPrediction
+from pipeline.inference.timeline.segments import UNKNOWN_NAME, PredictedSegment
 from pipeline.videos.clips.cut import Encoding, claim, cut_clips, left_to_cut
 from pipeline.videos.clips.plan import open_recording, plan_clips
 from pipeline.videos.labels import segments as labels
@@ -37,14 +37,14 @@ class Highlights:
             UserError: it is none of ``classes``.
         """
         if self.label not in (*classes, UNKNOWN_NAME):
-            option = "--cut-out" if self.rest else "--cut"
+            option = "`cut_out`" if self.rest else "`cut`"
             raise UserError(f"{option} {self.label!r}: there is no such class; expected one of {', '.join(classes)}")
-        labels.check_label(self.name, "--cut-out" if self.rest else "--cut")
+        labels.check_label(self.name, "`cut_out`" if self.rest else "`cut`")
 
-    def stretches(self, segments: list[Segment]) -> list[Segment]:
+    def stretches(self, segments: list[PredictedSegment]) -> list[PredictedSegment]:
         """What is to be cut: segments of the label, or what lies between them, joined."""
         wanted = [segment for segment in segments if (segment.label == self.label) != self.rest]
-        joined: list[Segment] = []
+        joined: list[PredictedSegment] = []
         for segment in wanted:
             if joined and joined[-1].end_frame == segment.first_frame:
                 joined[-1] = replace(joined[-1], end=segment.end, end_frame=segment.end_frame)
@@ -54,14 +54,14 @@ class Highlights:
 
 
 def cut_highlights(
-    answer: Answer, highlights: Highlights, *, workers: int = 2, show: Callable[[], object] = lambda: None
+    prediction: VideoPrediction, highlights: Highlights, *, workers: int = 2, show: Callable[[], object] = lambda: None
 ) -> tuple[list[Path], list[VideoError]]:
     """Cut the stretches out of the video, exact to the frame and with sound.
 
     Clips that are there already, made from the same stretch, are kept.
 
     Args:
-        answer: what was found.
+        prediction: what was found.
         highlights: what is wanted.
         workers: ffmpeg processes at a time.
         show: called after each clip.
@@ -72,12 +72,12 @@ def cut_highlights(
     Raises:
         UserError: there is no ffmpeg, or the folder cannot be written.
     """
-    stretches = highlights.stretches(answer.segments)
+    stretches = highlights.stretches(prediction.segments)
     if not stretches:
         return [], []
-    segments = [labels.Segment(answer.video, item.start, item.end, highlights.name) for item in stretches]
+    segments = [labels.Segment(prediction.video, item.start, item.end, highlights.name) for item in stretches]
     encoding = Encoding()
-    planned = plan_clips(open_recording(answer.video), segments, highlights.folder, clamp=True)
+    planned = plan_clips(open_recording(prediction.video), segments, highlights.folder, clamp=True)
     todo = left_to_cut(planned, str(encoding), overwrite=True)
     failures: list[VideoError] = []
     if todo:

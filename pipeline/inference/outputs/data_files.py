@@ -1,4 +1,4 @@
-"""The answer for one video as files for other programs: JSON, a row for each frame or segment, subtitles."""
+"""The prediction for one video as files for other programs: JSON, a row for each frame or segment, subtitles."""
 
 from __future__ import annotations
 
@@ -7,43 +7,43 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipeline.files.atomic import write_whole
+from pipeline.files.atomic import atomic_write
 from pipeline.files.tables import write_table
-from pipeline.inference.timeline.prediction import Answer
-from pipeline.inference.timeline.segments import UNKNOWN_NAME, Segment
+from pipeline.inference.timeline.prediction import VideoPrediction
+from pipeline.inference.timeline.segments import UNKNOWN_NAME, PredictedSegment
 from pipeline.inference.timeline.smoothing import UNKNOWN
 
 FORMAT = 1
 
 
-def describe(answer: Answer, checkpoint: Path) -> dict[str, Any]:
-    """The answer without its per-frame numbers, ready for JSON; times in seconds."""
-    spans = answer.grid.spans()
-    edges = [*answer.times.tolist(), answer.info.duration]
+def describe(prediction: VideoPrediction, checkpoint: Path) -> dict[str, Any]:
+    """The prediction without its per-frame numbers, ready for JSON; times in seconds."""
+    spans = prediction.grid.spans()
+    edges = [*prediction.times.tolist(), prediction.info.duration]
     return {
         "format": FORMAT,
-        "video": str(answer.video),
+        "video": str(prediction.video),
         "checkpoint": str(checkpoint),
-        "label": answer.label,
-        "probabilities": _named(answer.classes, answer.mean.tolist()),
-        "frames": len(answer.times),
-        "fps": round(answer.info.fps, 6),
-        "width": answer.info.width,
-        "height": answer.info.height,
-        "duration": round(answer.info.duration, 6),
-        "steps": len(answer.grid.frames),
-        "note": answer.grid.note,
+        "label": prediction.label,
+        "probabilities": _named(prediction.classes, prediction.mean.tolist()),
+        "frames": len(prediction.times),
+        "fps": round(prediction.info.fps, 6),
+        "width": prediction.info.width,
+        "height": prediction.info.height,
+        "duration": round(prediction.info.duration, 6),
+        "steps": len(prediction.grid.frames),
+        "note": prediction.grid.note,
         "segments": [
             {key: round(value, 6) if isinstance(value, float) else value for key, value in asdict(segment).items()}
-            for segment in answer.segments
+            for segment in prediction.segments
         ],
         "windows": [
             {
                 "start": round(edges[first], 6),
                 "end": round(edges[end], 6),
-                "probabilities": _named(answer.classes, row),
+                "probabilities": _named(prediction.classes, row),
             }
-            for (first, end), row in zip(spans.tolist(), answer.windows.tolist(), strict=True)
+            for (first, end), row in zip(spans.tolist(), prediction.windows.tolist(), strict=True)
         ],
     }
 
@@ -52,36 +52,36 @@ def _named(classes: tuple[str, ...], probabilities: list[float]) -> dict[str, fl
     return {name: round(value, 6) for name, value in zip(classes, probabilities, strict=True)}
 
 
-def write_json(answer: Answer, checkpoint: Path, path: Path) -> None:
+def write_json(prediction: VideoPrediction, checkpoint: Path, path: Path) -> None:
     """Write `describe` as JSON."""
-    text = json.dumps(describe(answer, checkpoint), indent=1, ensure_ascii=False)
-    with write_whole(path) as temporary:
+    text = json.dumps(describe(prediction, checkpoint), indent=1, ensure_ascii=False)
+    with atomic_write(path) as temporary:
         # A file name that is not UTF-8 becomes \udcXX, which JSON reads back.
         temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 
-def write_frames(answer: Answer, path: Path) -> None:
+def write_frame_table(prediction: VideoPrediction, path: Path) -> None:
     """Write a CSV file with a row for each frame: frame, time, label, and a probability for each class.
 
     A class called like one of the first columns gets the ending ``_class``.
     """
     first = ("frame", "time", "label")
-    columns = tuple(f"{name}_class" if name in first else name for name in answer.classes)
+    columns = tuple(f"{name}_class" if name in first else name for name in prediction.classes)
 
     def rows():
-        for number, (time, label) in enumerate(zip(answer.times.tolist(), answer.labels.tolist(), strict=True)):
+        for number, (time, label) in enumerate(zip(prediction.times.tolist(), prediction.labels.tolist(), strict=True)):
             row = {
                 "frame": number,
                 "time": f"{time:.6f}",
-                "label": UNKNOWN_NAME if label == UNKNOWN else answer.classes[label],
+                "label": UNKNOWN_NAME if label == UNKNOWN else prediction.classes[label],
             }
-            values = answer.probabilities[number].tolist()
+            values = prediction.probabilities[number].tolist()
             yield row | {name: f"{value:.6f}" for name, value in zip(columns, values, strict=True)}
 
     write_table(rows(), (*first, *columns), path)
 
 
-def write_segments(segments: list[Segment], path: Path) -> None:
+def write_segments(segments: list[PredictedSegment], path: Path) -> None:
     """Write a CSV file: start, end, label, probability, first_frame, end_frame."""
     columns = ("start", "end", "label", "probability", "first_frame", "end_frame")
     rows = [
@@ -98,13 +98,13 @@ def write_segments(segments: list[Segment], path: Path) -> None:
     write_table(rows, columns, path)
 
 
-def write_srt(segments: list[Segment], path: Path) -> None:
+def write_srt(segments: list[PredictedSegment], path: Path) -> None:
     """Write SubRip subtitles, which every player shows: a number, the times, the label with its probability."""
     blocks = [
         f"{number}\n{_clock(item.start)} --> {_clock(item.end)}\n{_one_line(item.label)} {item.probability:.0%}\n"
         for number, item in enumerate(segments, 1)
     ]
-    with write_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("\n".join(blocks), encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Which files are written for one answer: checked before the work, written after it."""
+"""Which files are written for one prediction: checked before the work, written after it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 from pipeline.errors import UserError
 from pipeline.files.replacing import refuse_existing
 from pipeline.inference.drawing.overlay import STYLES, Style
-from pipeline.inference.drawing.render import render
-from pipeline.inference.outputs.data_files import write_frames, write_json, write_segments, write_srt
-from pipeline.inference.outputs.player import choose_video, write_page
-from pipeline.inference.timeline.prediction import Answer
+from pipeline.inference.drawing.render import render_video
+from pipeline.inference.outputs.data_files import write_frame_table, write_json, write_segments, write_srt
+from pipeline.inference.outputs.player import choose_video, write_player
+from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.videos.media.writer import check_output, check_writable
 
 FILES = ("video", "json", "csv", "segments", "srt", "html")
@@ -31,7 +31,7 @@ class Outputs:
     segments: Path | None = None
     srt: Path | None = None
     html: Path | None = None
-    """A page to look at the answer."""
+    """A page to look at the prediction."""
     style: Style = "bars"
     """What is drawn on the video."""
     fps: float | None = None
@@ -41,9 +41,9 @@ class Outputs:
 
     def __post_init__(self) -> None:
         if self.style not in STYLES:
-            raise UserError(f"--style {self.style!r} is unknown; expected one of {', '.join(STYLES)}")
+            raise UserError(f"`style={self.style!r}` is unknown; expected one of {', '.join(STYLES)}")
         if self.fps is not None and not 0 < self.fps <= 1000:
-            raise UserError(f"--fps {self.fps:g}: expected more than 0, up to 1000 frames per second")
+            raise UserError(f"`fps={self.fps:g}`: expected more than 0, up to 1000 frames per second")
 
     @property
     def paths(self) -> dict[str, Path]:
@@ -84,7 +84,7 @@ class Outputs:
             choose_video(source, codec, self.video)
 
     def write(
-        self, answer: Answer, checkpoint: Path, show: Callable[[int, int], None] = lambda done, total: None
+        self, prediction: VideoPrediction, checkpoint: Path, show: Callable[[int, int], None] = lambda done, total: None
     ) -> tuple[list[Path], list[str]]:
         """Write all files.
 
@@ -94,22 +94,22 @@ class Outputs:
         written: list[Path] = []
         notes: list[str] = []
         if self.json is not None:
-            write_json(answer, checkpoint, self.json)
+            write_json(prediction, checkpoint, self.json)
             written.append(self.json)
         if self.csv is not None:
-            write_frames(answer, self.csv)
+            write_frame_table(prediction, self.csv)
             written.append(self.csv)
         if self.segments is not None:
-            write_segments(answer.segments, self.segments)
+            write_segments(prediction.segments, self.segments)
             written.append(self.segments)
         if self.srt is not None:
-            write_srt(answer.segments, self.srt)
+            write_srt(prediction.segments, self.srt)
             written.append(self.srt)
         if self.video is not None:
-            _, notes = render(answer, self.video, style=self.style, fps=self.fps, codec=self.codec, show=show)
+            _, notes = render_video(prediction, self.video, style=self.style, fps=self.fps, codec=self.codec, show=show)
             written.append(self.video)
         if self.html is not None:
-            video = choose_video(answer.video, answer.info.codec, self.video)
-            write_page(answer, video, self.html)
+            video = choose_video(prediction.video, prediction.info.codec, self.video)
+            write_player(prediction, video, self.html)
             written.append(self.html)
         return written, notes

@@ -13,10 +13,10 @@ import jinja2
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.files.atomic import write_whole
+from pipeline.files.atomic import atomic_write
 from pipeline.inference.drawing.palette import hex_of
 from pipeline.inference.drawing.render import is_uneven
-from pipeline.inference.timeline.prediction import Answer
+from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.inference.timeline.smoothing import UNKNOWN
 
 _MOST_POINTS = 1500  # of a curve: more than a screen has columns
@@ -46,24 +46,24 @@ def choose_video(source: Path, codec: str, output: Path | None) -> Path:
         return source
     raise UserError(
         f"browsers play neither {source.name} ({codec}) nor {output.name if output else 'another file'}; "
-        "add --output NAME.mp4, and the page shows that"
+        "add `output=NAME.mp4`, and the page shows that"
     )
 
 
-def write_page(answer: Answer, video: Path, path: Path) -> None:
+def write_player(prediction: VideoPrediction, video: Path, path: Path) -> None:
     """Write the page; it refers to ``video`` by the way from the page to it, so both can move together.
 
     Args:
-        answer: what was found.
+        prediction: what was found.
         video: the file to play.
         path: the page.
     """
     template = resources.files("pipeline.inference.outputs").joinpath("player.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     text = environment.from_string(template).render(
-        title=_printable(answer.video.name), source=link(video, path.parent), data=page_data(answer)
+        title=_printable(prediction.video.name), source=link(video, path.parent), data=page_data(prediction)
     )
-    with write_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -73,25 +73,25 @@ def link(video: Path, folder: Path) -> str:
     return "./" + quote(os.fsencode(Path(os.path.relpath(video.absolute(), folder.absolute())).as_posix()))
 
 
-def page_data(answer: Answer) -> dict[str, Any]:
+def page_data(prediction: VideoPrediction) -> dict[str, Any]:
     """What the page's script reads: times in seconds, probabilities in percent."""
-    frames = len(answer.times)
+    frames = len(prediction.times)
     places = np.unique(np.linspace(0, frames - 1, min(frames, _MOST_POINTS)).round().astype(int))
-    fps = answer.info.fps or 25.0
+    fps = prediction.info.fps or 25.0
     return {
-        "classes": [{"name": name, "colour": hex_of(number)} for number, name in enumerate(answer.classes)],
+        "classes": [{"name": name, "colour": hex_of(number)} for number, name in enumerate(prediction.classes)],
         "unknown": hex_of(UNKNOWN),
-        "duration": round(answer.info.duration, 4),
+        "duration": round(prediction.info.duration, 4),
         "frames": frames,
         "fps": round(fps, 6),
-        "times": np.round(answer.times, 4).tolist() if is_uneven(answer.times) else None,
+        "times": np.round(prediction.times, 4).tolist() if is_uneven(prediction.times) else None,
         "segments": [
             {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(segment).items()}
-            for segment in answer.segments
+            for segment in prediction.segments
         ],
         "curves": {
-            "times": np.round(answer.times[places], 4).tolist(),
-            "values": np.round(answer.probabilities[places].T * 100, 1).tolist(),
+            "times": np.round(prediction.times[places], 4).tolist(),
+            "values": np.round(prediction.probabilities[places].T * 100, 1).tolist(),
         },
     }
 

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.inference.timeline.segments import Segment
-from pipeline.inference.timeline.window_grid import Grid
+from pipeline.inference.timeline.segments import PredictedSegment
+from pipeline.inference.timeline.window_grid import WindowGrid
 from pipeline.inference.timeline.window_runner import frame_means
 from pipeline.videos.media.frame import VideoInfo
 
 
 @dataclass(frozen=True)
-class Answer:
+class VideoPrediction:
     """What a checkpoint says of a video."""
 
     video: Path
     classes: tuple[str, ...]
     info: VideoInfo
-    grid: Grid
+    grid: WindowGrid
     times: np.ndarray
     """``(n,)`` float64: seconds of every frame after the first one."""
     windows: np.ndarray
@@ -29,11 +29,11 @@ class Answer:
     """``(n, C)`` float32: probabilities of each frame, smoothed."""
     labels: np.ndarray
     """``(n,)`` int64: class of each frame, -1 where it is unknown."""
-    segments: list[Segment]
+    segments: list[PredictedSegment]
 
     def __repr__(self) -> str:
         return (
-            f"Answer({str(self.video)!r}, {self.label!r} {self.mean.max():.2f}, {len(self.times)} frames, "
+            f"VideoPrediction({str(self.video)!r}, {self.label!r} {self.mean.max():.2f}, {len(self.times)} frames, "
             f"{len(self.windows)} windows, {len(self.segments)} segments)"
         )
 

@@ -12,7 +12,7 @@ UNKNOWN_NAME = "unknown"
 
 
 @dataclass(frozen=True)
-class Segment:
+class PredictedSegment:
     """A stretch of a video with one label."""
 
     start: float
@@ -30,7 +30,7 @@ class Segment:
 
 def find_segments(
     labels: np.ndarray, probabilities: np.ndarray, times: np.ndarray, end: float, classes: tuple[str, ...]
-) -> list[Segment]:
+) -> list[PredictedSegment]:
     """Segments of a labelled video, in order; together they cover it.
 
     Args:
@@ -46,7 +46,7 @@ def find_segments(
         label = int(labels[first])
         mean = probabilities[first:stop].mean(axis=0)
         segments.append(
-            Segment(
+            PredictedSegment(
                 start=float(edges[first]),
                 end=float(edges[stop]),
                 label=UNKNOWN_NAME if label == UNKNOWN else classes[label],

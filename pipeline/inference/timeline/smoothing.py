@@ -154,10 +154,10 @@ class LiveSmoother:
 # -- labels ----------------------------------------------------------------------------------------
 
 
-def choose_labels(probabilities: np.ndarray, abstain: float = 0.0) -> np.ndarray:
-    """``(n,)`` int64: the best class of each row of ``(n, C)``, `UNKNOWN` where it is below ``abstain``."""
+def choose_labels(probabilities: np.ndarray, abstain_below: float = 0.0) -> np.ndarray:
+    """``(n,)`` int64: the best class of each row of ``(n, C)``, `UNKNOWN` where it is below ``abstain_below``."""
     best = probabilities.argmax(axis=1).astype(np.int64)
-    best[probabilities.max(axis=1) < abstain] = UNKNOWN
+    best[probabilities.max(axis=1) < abstain_below] = UNKNOWN
     return best
 
 

@@ -27,7 +27,7 @@ _CLEARLY = 0.25  # steps that differ by more than this fraction from those of tr
 
 
 @dataclass(frozen=True)
-class Grid:
+class WindowGrid:
     """The steps of a video and the windows on them."""
 
     frames: np.ndarray
@@ -49,7 +49,7 @@ class Grid:
         return len(self.starts)
 
     def __repr__(self) -> str:
-        return f"Grid({len(self.frames)} steps of {self.total} frames, {len(self)} windows)"
+        return f"WindowGrid({len(self.frames)} steps of {self.total} frames, {len(self)} windows)"
 
     def spans(self) -> np.ndarray:
         """``(w, 2)`` int64: the first frame that each window covers, and the frame after its last."""
@@ -73,7 +73,7 @@ def aligned_starts(steps: int, length: int, stride: int) -> np.ndarray:
         ``(n,)`` int64, rising; empty only for 0 steps.
     """
     if not 1 <= stride <= length:
-        raise UserError(f"--stride {stride}: expected 1 to {length} steps, so that windows leave no gap")
+        raise UserError(f"`stride={stride}`: expected 1 to {length} steps, so that windows leave no gap")
     if steps < 1:
         return np.arange(0)
     last = max(0, steps - length)
@@ -97,7 +97,7 @@ def clip_step(duration: float, period: float, count: int) -> float:
     return max(duration - period, period) / (count - 1) if count > 1 else duration
 
 
-def lay_grid(
+def plan_windows(
     times: np.ndarray,
     duration: float,
     sampling: Sampling,
@@ -106,7 +106,7 @@ def lay_grid(
     time_scale: TimeScale,
     stride: int | None = None,
     clip_seconds: float | None = None,
-) -> Grid:
+) -> WindowGrid:
     """Decide which frames of a video are used and which windows they form.
 
     Args:
@@ -129,9 +129,9 @@ def lay_grid(
     per_clip = sampling.kind in ("uniform", "first")
     if clip_seconds is not None:
         if not per_clip:
-            raise UserError(f"--clip-seconds has no meaning with sampling {sampling}: its step is the same everywhere")
+            raise UserError(f"`clip_seconds` has no meaning with sampling {sampling}: its step is the same everywhere")
         if not (math.isfinite(clip_seconds) and clip_seconds > 0):
-            raise UserError(f"--clip-seconds {clip_seconds:g}: expected more than 0 seconds")
+            raise UserError(f"`clip_seconds={clip_seconds:g}`: expected more than 0 seconds")
     if not per_clip:
         frames = sampling.indices(times)
         return _windows(
@@ -160,7 +160,7 @@ def lay_grid(
     return _windows(frames, positions, length, stride, len(times), note)
 
 
-def _windows(frames: np.ndarray, positions: np.ndarray, length: int, stride: int, total: int, note: str) -> Grid:
+def _windows(frames: np.ndarray, positions: np.ndarray, length: int, stride: int, total: int, note: str) -> WindowGrid:
     """Windows of ``length`` ticks; several ticks may fall on one frame, which a window then holds once.
 
     Args:
@@ -173,7 +173,7 @@ def _windows(frames: np.ndarray, positions: np.ndarray, length: int, stride: int
     """
     starts = aligned_starts(len(positions), length, stride)
     last = np.minimum(starts + length, len(positions)) - 1
-    return Grid(np.asarray(frames, np.int64), positions[starts], positions[last] + 1, total, note)
+    return WindowGrid(np.asarray(frames, np.int64), positions[starts], positions[last] + 1, total, note)
 
 
 def _rate_note(times: np.ndarray, time_scale: TimeScale) -> str:

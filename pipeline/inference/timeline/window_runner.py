@@ -10,11 +10,11 @@ from typing import Protocol
 import numpy as np
 
 from pipeline.errors import VideoError
-from pipeline.inference.timeline.window_grid import Grid
+from pipeline.inference.timeline.window_grid import WindowGrid
 from pipeline.training.data.windows import WindowSpec
 
 
-class Head(Protocol):
+class WindowHead(Protocol):
     """What is used of a checkpoint."""
 
     @property
@@ -43,7 +43,7 @@ class WindowRunner:
         grid: the video's steps and windows.
     """
 
-    def __init__(self, head: Head, grid: Grid) -> None:
+    def __init__(self, head: WindowHead, grid: WindowGrid) -> None:
         self._head = head
         self._grid = grid
         self._probabilities = np.empty((len(grid), len(head.classes)), np.float32)

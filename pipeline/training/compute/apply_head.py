@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import softmax
 
-Function = Callable[[np.ndarray, np.ndarray], np.ndarray]
+HeadFunction = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """A compiled head: features or frames ``(batch, L, ...)`` and mask ``(batch, L)`` to logits ``(batch, C)``."""
 BATCH = 32  # windows in one call of the compiled function
 FRAMES_AT_ONCE = 32  # frames in one call of a network on frames, which keeps memory at some hundred MB
@@ -19,7 +19,7 @@ def rows_at_once(shape: tuple[int, ...], length: int, of_features: int = BATCH) 
 
 
 def run_in_batches(
-    function: Function, features: np.ndarray, mask: np.ndarray, outputs: int, batch: int = BATCH
+    function: HeadFunction, features: np.ndarray, mask: np.ndarray, outputs: int, batch: int = BATCH
 ) -> np.ndarray:
     """Call a function of `backend.compile_head` on any number of rows, always ``batch`` at a time.
 

@@ -11,13 +11,13 @@ from typing import Any
 import keras
 
 from pipeline.errors import UserError
-from pipeline.training.compute.apply_head import Function
+from pipeline.training.compute.apply_head import HeadFunction
 from pipeline.training.compute.step import Step
 
 BACKENDS = ("tensorflow", "jax")
 
 
-def compile_head(model: keras.Model) -> Function:
+def compile_head(model: keras.Model) -> HeadFunction:
     """Compile a head for inference.
 
     Returns:

@@ -29,11 +29,11 @@ def distribute(devices: int | None = None) -> str:
     several = len(found) > 1 and not found[0].startswith("cpu")
     jax = keras.backend.backend() == "jax"
     if devices is not None and devices < 1:
-        raise UserError(f"--devices {devices}: expected 1 or more")
+        raise UserError(f"`devices={devices}`: expected 1 or more")
     if devices is not None and devices > len(found):
-        raise UserError(f"--devices {devices}: there {'is' if len(found) == 1 else 'are'} only {', '.join(found)}")
+        raise UserError(f"`devices={devices}`: there {'is' if len(found) == 1 else 'are'} only {', '.join(found)}")
     if not jax and devices is not None and devices > 1:
-        raise UserError(f"--devices {devices}: Keras shares batches out on JAX only; set KERAS_BACKEND=jax")
+        raise UserError(f"`devices={devices}`: Keras shares batches out on JAX only; set KERAS_BACKEND=jax")
     if devices is None and several and not jax:
         return f"{found[0]} does all the work; with KERAS_BACKEND=jax all {len(found)} devices share it"
     if devices is None:
@@ -51,7 +51,7 @@ def replicas() -> int:
     return 1 if distribution is None else distribution.num_model_replicas
 
 
-def spread(*arrays: np.ndarray) -> tuple[Any, ...]:
+def share_out(*arrays: np.ndarray) -> tuple[Any, ...]:
     """Arrays of a batch with their rows shared out to the devices, where there are several."""
     distribution = keras.distribution.distribution()
     if distribution is None or len(arrays[0]) % distribution.num_model_replicas:

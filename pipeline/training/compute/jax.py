@@ -8,15 +8,15 @@ import jax
 import keras
 import numpy as np
 
-from pipeline.training.compute.apply_head import Function
-from pipeline.training.compute.devices import spread
+from pipeline.training.compute.apply_head import HeadFunction
+from pipeline.training.compute.devices import share_out
 from pipeline.training.compute.step import cast, loss_and_sums
 
 ERRORS = (MemoryError, jax.errors.JaxRuntimeError)
 """What a step may raise where memory has run out, among other things."""
 
 
-def compile_head(model: keras.Model) -> Function:
+def compile_head(model: keras.Model) -> HeadFunction:
     """See `backend.compile_head`."""
     compiled = jax.jit(lambda a, b, x, mask: model.stateless_call(a, b, [cast(x, model), mask], training=False)[0])
 
@@ -24,7 +24,7 @@ def compile_head(model: keras.Model) -> Function:
         # Read at each call: the model may have been trained further since the last one.
         trainable = [variable.value for variable in model.trainable_variables]
         other = [variable.value for variable in model.non_trainable_variables]
-        return np.asarray(compiled(trainable, other, *spread(features, mask)))
+        return np.asarray(compiled(trainable, other, *share_out(features, mask)))
 
     return function
 
@@ -48,17 +48,17 @@ class CompiledStep:
 
         self._function = jax.jit(step)
         self._variables = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
-        self.restart()
+        self.reload_variables()
 
     def __call__(self, features: np.ndarray, mask: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Any:
         self._state: Any
-        self._state, sums = self._function(self._state, *spread(features, mask, targets, weights))
+        self._state, sums = self._function(self._state, *share_out(features, mask, targets, weights))
         return sums
 
-    def sync(self) -> None:
+    def write_back(self) -> None:
         for variables, values in zip(self._variables, self._state, strict=True):
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
 
-    def restart(self) -> None:
+    def reload_variables(self) -> None:
         self._state = tuple([variable.value for variable in variables] for variables in self._variables)

@@ -21,14 +21,14 @@ class Step(Protocol):
             weights: ``(batch,)`` float32; 0 for rows that only fill the batch up.
 
         Returns:
-            A backend's array of 3: summed weighted loss, summed weight, summed weight of right answers. It is
+            A backend's array of 3: summed weighted loss, summed weight, summed weight of right predictions. It is
             not waited for, so that the next batch can be gathered meanwhile.
         """
 
-    def sync(self) -> None:
+    def write_back(self) -> None:
         """Bring model and optimizer up to date; call it before their variables are read."""
 
-    def restart(self) -> None:
+    def reload_variables(self) -> None:
         """Take over variables that were changed from outside."""
 
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipeline.training.compute.apply_head import Function
+from pipeline.training.compute.apply_head import HeadFunction
 from pipeline.training.compute.step import cast, loss_and_sums
 
 ERRORS = (MemoryError, tf.errors.ResourceExhaustedError)
@@ -34,7 +34,7 @@ class _TracedFunction:
         return self._traced[key](*[tf.constant(array) for array in arrays])
 
 
-def compile_head(model: keras.Model) -> Function:
+def compile_head(model: keras.Model) -> HeadFunction:
     """See `backend.compile_head`."""
     function = _TracedFunction(lambda features, mask: model([cast(features, model), mask], training=False))
     return lambda features, mask: function(features, mask).numpy()
@@ -56,8 +56,8 @@ class CompiledStep:
     def __call__(self, features: np.ndarray, mask: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Any:
         return self._function(features, mask, targets, weights)
 
-    def sync(self) -> None:
+    def write_back(self) -> None:
         """Variables are always up to date."""
 
-    def restart(self) -> None:
+    def reload_variables(self) -> None:
         """Variables are always up to date."""

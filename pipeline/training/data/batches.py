@@ -15,7 +15,7 @@ Batch = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # features, mask,
 
 
 @dataclass(frozen=True)
-class Augmentation:
+class FeatureAugmentation:
     """What is varied from epoch to epoch; 0 and False leave it as it is."""
 
     random_windows: bool = False
@@ -33,9 +33,9 @@ class Augmentation:
         for item in fields(self):
             value = getattr(self, item.name)
             if not (value >= 0 and value < float("inf")):
-                raise UserError(f"--{item.name.replace('_', '-')} {value:g}: expected 0 or more")
+                raise UserError(f"`{item.name}={value:g}`: expected 0 or more")
         if self.time_mask > 1:
-            raise UserError(f"--time-mask {self.time_mask:g}: expected a share from 0 to 1")
+            raise UserError(f"`time_mask={self.time_mask:g}`: expected a share from 0 to 1")
 
 
 def batches(
@@ -46,7 +46,7 @@ def batches(
     random: np.random.Generator,
     smoothing: float = 0.0,
     class_weights: np.ndarray | None = None,
-    augmentation: Augmentation | None = None,
+    augmentation: FeatureAugmentation | None = None,
     moments: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Iterator[Batch]:
     """Yield all windows once, in random order.
@@ -130,7 +130,7 @@ def _gathered(
 def _augmented(
     batch: Batch,
     random: np.random.Generator,
-    augmentation: Augmentation,
+    augmentation: FeatureAugmentation,
     moments: tuple[np.ndarray, np.ndarray] | None,
 ) -> Batch:
     features, mask, targets, weights = batch

@@ -19,8 +19,8 @@ from pipeline.extraction.store.store import FeatureStore
 from pipeline.extraction.store.timesteps import Steps, StoredSteps
 from pipeline.files.tables import natural_key, plural
 from pipeline.parallel.machine import free_memory
-from pipeline.parallel.prefetch import ahead
-from pipeline.training.data.frame_labels import read_labels
+from pipeline.parallel.prefetch import prefetch
+from pipeline.training.data.frame_labels import read_step_labels
 from pipeline.training.data.time_scale import TimeScale
 from pipeline.training.data.windows import WindowSpec, default_window, window_for_frames
 from pipeline.videos.catalog.catalog import Video
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Copies:
+class AugmentedCopies:
     """Augmented copies of some videos, to be trained on only; see `pipeline.extraction.jobs.augmented_copies`."""
 
     of: np.ndarray
@@ -49,7 +49,7 @@ class Dataset:
     folder: Path
     """The store."""
     sources: tuple[FeatureSource, ...]
-    """What made the features: one store, or two whose features are side by side; see `fusion.join`."""
+    """What made the features: one store, or two whose features are side by side; see `fusion.fuse_stores`."""
     precision: str
     """The arithmetic that the features were computed in."""
     classes: tuple[str, ...]
@@ -72,7 +72,7 @@ class Dataset:
     """``(sum of steps,)`` int64, the frame number of each step."""
     step_labels: np.ndarray | None = None
     """``(sum of steps,)`` int64, the class of each step where single frames are labelled, -1 where none is."""
-    copies: Copies | None = None
+    copies: AugmentedCopies | None = None
     """Augmented copies; only `with_copies` shows them."""
 
     def __repr__(self) -> str:
@@ -168,7 +168,7 @@ def open_dataset(
     Args:
         folder: the store.
         classes: of a checkpoint, in its order; by default those that occur, in natural order.
-        frame_labels: a CSV of labels of single frames, which count instead of the catalog's; see `read_labels`.
+        frame_labels: a CSV of labels of single frames, which count instead of the catalog's; see `read_step_labels`.
         sampling: thin a denser store to this sampling.
         memory: bytes that features may take; half of what is free by default. Results do not depend on it.
 
@@ -176,7 +176,7 @@ def open_dataset(
         UserError: no store, no labelled videos in it, all of one class, or a class that is not in ``classes``.
     """
     store = FeatureStore(folder, sampling=sampling)
-    labels = read_labels(frame_labels, store) if frame_labels is not None else None
+    labels = read_step_labels(frame_labels, store) if frame_labels is not None else None
     left_out: Counter[str] = Counter()
     videos = []
     for video in store.catalog:
@@ -215,7 +215,7 @@ def open_dataset(
         for row, name in copied:
             first = stored.first[name]
             step_labels[first : first + store.entries[name].steps] = step_labels[here[row]]
-    copies = Copies(
+    copies = AugmentedCopies(
         np.array([row for row, _ in copied], np.int64),
         np.array([store.entries[name].steps for _, name in copied], np.int64),
         np.array([stored.first[name] for _, name in copied], np.int64),
@@ -309,7 +309,7 @@ class Windows:
 
     def read_ahead(self, pieces: Iterable[T]) -> contextlib.AbstractContextManager[Iterable[T]]:
         """``pieces``, whose making gathers features: made ahead in a thread where they come from files."""
-        return contextlib.nullcontext(pieces) if self.data.features.in_memory else ahead(pieces, 1)
+        return contextlib.nullcontext(pieces) if self.data.features.in_memory else prefetch(pieces, 1)
 
 
 def windows_of(data: Dataset, rows: np.ndarray, spec: WindowSpec) -> Windows:
@@ -346,5 +346,5 @@ def check_window(data: Dataset, spec: WindowSpec) -> None:
     if spec.length > longest:
         raise UserError(
             f"a window of {spec.length} steps is longer than every video of {data.folder} (the longest has "
-            f"{longest}); use --window {longest} or less"
+            f"{longest}); use `window={longest}` or less"
         )

@@ -25,7 +25,7 @@ class FrameLabels:
         return Counter(self.of_frame.values()).most_common(1)[0][0]
 
 
-def read_labels(path: Path, store: FeatureStore) -> dict[str, FrameLabels]:
+def read_step_labels(path: Path, store: FeatureStore) -> dict[str, FrameLabels]:
     """The labelled frames by name of the video. A name may leave out the folder and the extension if it is unique.
 
     Raises:

@@ -17,7 +17,7 @@ from pipeline.extraction.store.timesteps import Steps
 from pipeline.training.data.dataset import Dataset
 
 
-class JoinedSteps:
+class FusedSteps:
     """The steps of two stores side by side; see `pipeline.extraction.store.timesteps.Steps`.
 
     Args:
@@ -33,7 +33,7 @@ class JoinedSteps:
         self.in_memory = one.in_memory and other.in_memory
 
     def __repr__(self) -> str:
-        return f"JoinedSteps({self._one}, {self._other})"
+        return f"FusedSteps({self._one}, {self._other})"
 
     def __len__(self) -> int:
         return len(self._one)
@@ -50,7 +50,7 @@ class JoinedSteps:
         return np.concatenate([left, right], axis=-1, dtype=self.dtype)
 
 
-def join(data: Dataset, other: Dataset) -> Dataset:
+def fuse_stores(data: Dataset, other: Dataset) -> Dataset:
     """Put the features of ``other`` beside those of ``data``: ``(T, D1 + D2)``.
 
     Labels, splits and groups are those of ``data``.
@@ -81,7 +81,7 @@ def join(data: Dataset, other: Dataset) -> Dataset:
         places[mine] = np.arange(theirs.start, theirs.stop)
     return replace(
         data,
-        features=JoinedSteps(data.features, other.features, places),
+        features=FusedSteps(data.features, other.features, places),
         copies=None,  # those of two stores need not be varied in the same way
         sources=data.sources + other.sources,
         precision=",".join(sorted({data.precision, other.precision} - {""})),
@@ -100,10 +100,10 @@ def check_sources(folder: Path, wanted: Sequence[FeatureSource], given: Sequence
         UserError: the line says what to do.
     """
     if len(wanted) < len(given):
-        raise UserError(f"{folder} was trained on one store; leave out --join")
+        raise UserError(f"{folder} was trained on one store; leave out `fuse`")
     if len(wanted) > len(given):
         second = f"{wanted[1].recipe.backbone}, input {wanted[1].recipe.input}"
-        raise UserError(f"{folder} was trained on two stores; name the second one ({second}) by --join")
+        raise UserError(f"{folder} was trained on two stores; name the second one ({second}) by `fuse`")
     for there, here in zip(wanted[1:], given[1:], strict=True):
         if there.recipe != here.recipe:
             raise UserError(

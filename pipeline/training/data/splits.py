@@ -62,25 +62,25 @@ def groups_of(videos: Sequence[Video], rule: str | None = None) -> tuple[list[st
     if rule == "none":
         return names, ()
     if rule == "column" and not filled:
-        raise UserError("the catalog has no groups; name them by --group EXPRESSION, or fill its column 'group'")
+        raise UserError("the catalog has no groups; name them by `group=EXPRESSION`, or fill its column 'group'")
     if rule in (None, "column") or (rule == "auto" and filled):
         return [video.group or f"video {video.name}" for video in videos], ()
     try:
         pattern = UCF101_GROUP if rule == "auto" else re.compile(rule or "")
     except re.error as error:
-        raise UserError(f"--group {rule!r} is no regular expression ({error}); try for example 'person\\d+'") from None
+        raise UserError(f"`group={rule!r}` is no regular expression ({error}); try for example 'person\\d+'") from None
     matches = [pattern.search(name) for name in names]
     found = sum(match is not None for match in matches)
     if rule == "auto" and not found:
         return names, ("no groups found in the names or the catalog; each video is its own group",)
     if not found:
-        raise UserError(f"--group {rule!r} matches no video, for example not {names[0]!r}")
+        raise UserError(f"`group={rule!r}` matches no video, for example not {names[0]!r}")
     groups = [
         (match[1] if match.lastindex and match[1] is not None else match[0]) if match else f"video {name}"
         for match, name in zip(matches, names, strict=True)
     ]
     missed = len(names) - found
-    return groups, ((f"{plural(missed, 'video')} without a match of --group stand alone",) if missed else ())
+    return groups, ((f"{plural(missed, 'video')} that the group rule does not match stand alone",) if missed else ())
 
 
 # -- splitting -------------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ def make_split(
     if ignore or not given.astype(bool).any():
         return _drawn(data, groups, seed, val, test)
     if not (given == "train").any():
-        raise UserError("the catalog has splits but no training videos; add some, or draw a split with --resplit")
+        raise UserError("the catalog has splits but no training videos; add some, or draw one with `resplit=True`")
     train, held, tested = (np.flatnonzero(given == name) for name in SPLITS)
     notes = []
     unknown = int((given == "").sum())
@@ -136,10 +136,10 @@ def make_folds(data: Dataset, groups: Sequence[str], folds: int, *, seed: int = 
         UserError: fewer groups than folds.
     """
     if folds < 2:
-        raise UserError(f"--folds {folds}: expected 2 or more")
+        raise UserError(f"`folds={folds}`: expected 2 or more")
     count = len(set(groups))
     if count < folds:
-        raise UserError(f"--folds {folds} needs at least {folds} groups of videos, found {count}")
+        raise UserError(f"`folds={folds}` needs at least {folds} groups of videos, found {count}")
     rows = np.arange(len(data))
     splits = []
     for rest, test in _k_fold(data.labels, groups, rows, folds, seed):
@@ -167,7 +167,7 @@ def _drawn(data: Dataset, groups: Sequence[str], seed: int, val: float, test: fl
     if not len(free):
         raise UserError(
             f"each class has one group only ({plural(len(kept_groups), 'group')} in all), so nothing can be held out "
-            "for validation and test; add videos, or check --group"
+            "for validation and test; add videos, or check `group`"
         )
     rest, tested = _carve(data.labels, groups, free, test, seed)
     train, held = _carve(data.labels, groups, rest, val, seed)
@@ -184,7 +184,7 @@ def _carve(
     if count < 2:
         raise UserError(
             f"found {plural(count, 'group')} among {plural(len(rows), 'video')}, which cannot be divided into "
-            "training and held-out videos; add videos, or check --group"
+            "training and held-out videos; add videos, or check `group`"
         )
     if share > 0.5:
         part, rest = _carve(labels, groups, rows, 1 - share, seed)
@@ -227,5 +227,5 @@ def _checked(
         if missing and len(rows):
             notes.append(f"no videos of {', '.join(map(repr, missing))} in {name}")
     if len(data.classes_in(train)) < 2:
-        raise UserError("the training part has one class only; add videos, or check --group and the splits")
+        raise UserError("the training part has one class only; add videos, or check `group` and the splits")
     return Split(train, val, test, tuple(notes))

@@ -99,16 +99,16 @@ def window_in_seconds(
     Raises:
         UserError: durations that cannot be, or a sampling whose steps lie further apart in longer videos.
     """
-    for option, value in (("--window-seconds", seconds), ("--stride-seconds", stride)):
+    for name, value in (("window_seconds", seconds), ("stride_seconds", stride)):
         if value is not None and not 0 < value < float("inf"):
-            raise UserError(f"{option} {value:g}: expected seconds above 0")
+            raise UserError(f"`{name}={value:g}`: expected seconds above 0")
     if seconds is None:
-        raise UserError("--stride-seconds needs --window-seconds")
+        raise UserError("`stride_seconds` needs `window_seconds`")
     known = apart[np.isfinite(apart) & (apart > 0)]
     if sampling.by_count or not len(known):
         raise UserError(
-            f"--window-seconds needs steps at a fixed distance, and {sampling} has none; extract by fps:F, every:N or "
-            "all, or count the steps by --window"
+            f"`window_seconds` needs steps at a fixed distance, and {sampling} has none; extract by fps:F, every:N or "
+            "all, or count the steps by `window`"
         )
     step = float(np.median(known))
     return WindowSpec(max(1, round(seconds / step)), 0 if stride is None else max(1, round(stride / step)), policy)

@@ -89,15 +89,15 @@ def coverage_curve(probabilities: np.ndarray, labels: np.ndarray) -> list[dict[s
     """What abstaining below a threshold costs and brings.
 
     Returns:
-        For thresholds 0, 0.05, ... 0.95: the share of videos that are answered and the accuracy of those answers.
-        Thresholds that leave no answer are left out.
+        For thresholds 0, 0.05, ... 0.95: the share of videos that are sure enough and the accuracy of those.
+        Thresholds that leave no video are left out.
     """
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     curve = []
     for threshold in np.arange(20) / 20:
-        answered = confidence >= threshold
-        if answered.any():
-            row = {"threshold": threshold, "coverage": answered.mean(), "accuracy": right[answered].mean()}
+        sure = confidence >= threshold
+        if sure.any():
+            row = {"threshold": threshold, "coverage": sure.mean(), "accuracy": right[sure].mean()}
             curve.append({name: float(value) for name, value in row.items()})
     return curve
 
@@ -109,7 +109,7 @@ def bootstrap(right: np.ndarray, groups: list[str], *, seed: int = 0, draws: int
     Source: Field and Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x
 
     Args:
-        right: ``(n,)`` bool, whether each video was answered rightly.
+        right: ``(n,)`` bool, whether each video was predicted rightly.
         groups: ``n`` groups.
         seed: of the drawing.
         draws: how many.
@@ -128,15 +128,15 @@ def bootstrap(right: np.ndarray, groups: list[str], *, seed: int = 0, draws: int
 
 
 def most_confident(probabilities: np.ndarray, labels: np.ndarray, *, right: bool, count: int) -> list[dict[str, Any]]:
-    """Rows of the most confident right or wrong answers, the most confident first."""
-    answers, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    rows = np.flatnonzero((answers == labels) == right)
+    """Rows of the most confident right or wrong predicted, the most confident first."""
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    rows = np.flatnonzero((predicted == labels) == right)
     rows = rows[np.argsort(-confidence[rows], kind="stable")][:count]
     return [
         {
             "row": int(row),
             "label": int(labels[row]),
-            "answer": int(answers[row]),
+            "prediction": int(predicted[row]),
             "confidence": float(confidence[row]),
         }
         for row in rows

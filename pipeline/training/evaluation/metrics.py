@@ -37,16 +37,16 @@ def measure(predictions: Predictions, groups: Sequence[str]) -> dict[str, Any]:
         UserError: the part has no videos.
     """
     if not len(predictions.videos):
-        raise UserError(f"there are no {predictions.part} videos to evaluate; choose another --split")
-    labels, probabilities, answers = predictions.labels, predictions.probabilities, predictions.answers
+        raise UserError(f"there are no {predictions.split} videos to evaluate; choose another `split`")
+    labels, probabilities, predicted = predictions.labels, predictions.probabilities, predictions.predicted
     present = np.unique(labels)
-    recalls = [float((answers[labels == label] == label).mean()) for label in present]
+    recalls = [float((predicted[labels == label] == label).mean()) for label in present]
     return {
         "videos": len(labels),
         "windows": len(predictions.windows),
-        "accuracy": float((answers == labels).mean()),
-        "interval": bootstrap(answers == labels, [groups[row] for row in predictions.videos]),
-        # The mean recall over the classes that occur; scikit-learn's warns where an answer never occurs as a label.
+        "accuracy": float((predicted == labels).mean()),
+        "interval": bootstrap(predicted == labels, [groups[row] for row in predictions.videos]),
+        # The mean recall over the classes that occur; scikit-learn's warns where a prediction never occurs as a label.
         "balanced_accuracy": float(np.mean(recalls)),
         "log_loss": log_loss(probabilities, labels),
         "top_k": {str(k): top_k(probabilities, labels, k) for k in (1, 2, 3, 5) if k < len(predictions.classes)},
@@ -72,7 +72,7 @@ def _examples(predictions: Predictions, *, right: bool, count: int = 12) -> list
         {
             "video": names[predictions.videos[row["row"]]],
             "label": classes[row["label"]],
-            "answer": classes[row["answer"]],
+            "prediction": classes[row["prediction"]],
             "confidence": row["confidence"],
         }
         for row in rows
@@ -83,7 +83,7 @@ def per_class(predictions: Predictions) -> list[dict[str, Any]]:
     """Precision, recall, F1 and the number of videos of each class."""
     indices = range(len(predictions.classes))
     values = metrics.precision_recall_fscore_support(
-        predictions.labels, predictions.answers, labels=list(indices), zero_division=0.0
+        predictions.labels, predictions.predicted, labels=list(indices), zero_division=0.0
     )
     return [
         {
@@ -105,7 +105,7 @@ def pooled_ece(parts: Sequence[Predictions], *, scaled: bool = True) -> float:
         scaled: with the temperatures that were found, or without.
     """
     if not scaled:
-        parts = [predictions_of(part.part, part.windows.data, part.windows, part.window_logits) for part in parts]
+        parts = [predictions_of(part.split, part.windows.data, part.windows, part.window_logits) for part in parts]
     return expected_calibration_error(
         np.concatenate([part.probabilities for part in parts]), np.concatenate([part.labels for part in parts])
     )
@@ -115,7 +115,7 @@ def report_text(predictions: Predictions) -> str:
     """The classification report for the terminal, by scikit-learn."""
     return metrics.classification_report(
         predictions.labels,
-        predictions.answers,
+        predictions.predicted,
         labels=list(range(len(predictions.classes))),
         target_names=list(predictions.classes),
         zero_division=0.0,
@@ -124,7 +124,7 @@ def report_text(predictions: Predictions) -> str:
 
 
 def confusion(predictions: Predictions) -> np.ndarray:
-    """``(C, C)`` int64: row is the true class, column the answer."""
+    """``(C, C)`` int64: row is the true class, column the prediction."""
     return metrics.confusion_matrix(
-        predictions.labels, predictions.answers, labels=list(range(len(predictions.classes)))
+        predictions.labels, predictions.predicted, labels=list(range(len(predictions.classes)))
     )

@@ -26,7 +26,7 @@ from pipeline.training.evaluation.calibration import (
 class Predictions:
     """Probabilities of the videos of one part, and of their windows."""
 
-    part: str
+    split: str
     """train, val or test."""
     classes: tuple[str, ...]
     windows: Windows
@@ -41,7 +41,7 @@ class Predictions:
     """``(n, C)`` float32, per video."""
 
     def __repr__(self) -> str:
-        return f"Predictions({self.part}, {len(self.videos)} videos, {len(self.windows)} windows)"
+        return f"Predictions({self.split}, {len(self.videos)} videos, {len(self.windows)} windows)"
 
     @property
     def window_probabilities(self) -> np.ndarray:
@@ -49,23 +49,23 @@ class Predictions:
         return probabilities_of(self.window_logits, self.temperature)
 
     @property
-    def answers(self) -> np.ndarray:
+    def predicted(self) -> np.ndarray:
         """``(n,)`` the most probable class of each video."""
         return self.probabilities.argmax(axis=1)
 
     @property
     def confidences(self) -> np.ndarray:
-        """``(n,)`` the probability of the answers."""
+        """``(n,)`` the probability of the predicted."""
         return self.probabilities.max(axis=1)
 
 
 def predictions_of(
-    part: str, data: Dataset, windows: Windows, logits: np.ndarray, *, temperature: float = 1.0
+    split: str, data: Dataset, windows: Windows, logits: np.ndarray, *, temperature: float = 1.0
 ) -> Predictions:
     """Bring the windows of a part together into videos.
 
     Args:
-        part: its name.
+        split: its name.
         data: what the windows are over.
         windows: the windows of all videos of the part.
         logits: ``(m, C)`` of those windows.
@@ -73,7 +73,7 @@ def predictions_of(
     """
     videos, labels, of_window = _units(windows)
     return Predictions(
-        part,
+        split,
         data.classes,
         windows,
         logits,
@@ -121,14 +121,14 @@ def write_predictions(parts: Sequence[Predictions], path: Path) -> None:
             ):
                 rows.append(_row("window", part, names[row], int(start), label, probabilities))
         if data.step_labels is not None:
-            for place, row, probabilities in frame_means(part):
+            for place, row, probabilities in labelled_frame_means(part):
                 frame, label = int(data.frames[place]), int(data.step_labels[place])
                 rows.append(_row("frame", part, names[row], frame, label, probabilities))
     columns = ["level", "split", "video", "start", "label", "prediction", "confidence", "right"]
     write_table(rows, [*columns, *(f"p({name})" for name in classes)], path)
 
 
-def frame_means(part: Predictions) -> Iterator[tuple[int, int, np.ndarray]]:
+def labelled_frame_means(part: Predictions) -> Iterator[tuple[int, int, np.ndarray]]:
     """Yield (place in the dataset's steps, row of the video, mean probabilities) of each labelled frame."""
     data, windows, probabilities = part.windows.data, part.windows, part.window_probabilities
     assert data.step_labels is not None
@@ -151,7 +151,7 @@ def _row(
     best = int(probabilities.argmax())
     return {
         "level": level,
-        "split": part.part,
+        "split": part.split,
         "video": video,
         "start": start,
         "label": part.classes[label],

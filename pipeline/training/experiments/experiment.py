@@ -9,11 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import pipeline
 from pipeline.extraction.inputs.augmentation import check_varies
 from pipeline.extraction.network.int8_model import QuantisedNetwork
 from pipeline.files.tables import write_table
@@ -26,19 +25,23 @@ from pipeline.training.checkpoint import (
 )
 from pipeline.training.data.dataset import Dataset, check_window, windows_of
 from pipeline.training.data.leakage import LeakReport, find_leaks, threshold_for
-from pipeline.training.data.splits import Split
+from pipeline.training.data.splits import Split, groups_of, make_split
 from pipeline.training.data.windows import WindowSpec
 from pipeline.training.evaluation.calibration import expected_calibration_error, log_loss
-from pipeline.training.evaluation.metrics import confusion, measure
+from pipeline.training.evaluation.metrics import confusion, measure, report_text
 from pipeline.training.evaluation.predictions import Predictions, predictions_of, temperature_of, write_predictions
-from pipeline.training.heads.registry import check_input
+from pipeline.training.heads.registry import check_input, head_spec
 from pipeline.training.heads.spec import HeadSpec
 from pipeline.training.loop.fit import Trained, fit
 from pipeline.training.loop.resume import Resumable
 from pipeline.training.loop.schedule import Epoch
 from pipeline.training.loop.spec import TrainSpec
 from pipeline.training.reports import plots
-from pipeline.training.reports.report import render
+from pipeline.training.reports.report import render_report
+from pipeline.version import VERSION
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 HISTORY_FILE, PREDICTIONS_FILE = "history.csv", "predictions.csv"
 CURVES_FILE, CONFUSION_FILE = "curves.png", "confusion_matrix.png"
@@ -47,7 +50,7 @@ REPORT_FILE = "report.html"
 
 @dataclass(frozen=True)
 class Run:
-    """A trained head and what it answers on each part of its split."""
+    """A trained head and its predictions of each split."""
 
     data: Dataset
     split: Split
@@ -63,16 +66,24 @@ class Run:
     def __repr__(self) -> str:
         return f"Run({self.head.name}, accuracy {self.results['accuracy']})"
 
+    def report(self, split: str = "test") -> str:
+        """Precision, recall and F1 of each class on the train, val or test videos, as a table of text."""
+        return report_text(self.predictions[split])
+
+    def curves(self) -> Figure:
+        """Loss and accuracy over the epochs."""
+        return plots.curves(self.trained.schedule.history, self.trained.schedule.best_epoch)
+
 
 def train(
     data: Dataset,
-    split: Split,
+    split: Split | None = None,
     *,
-    head: HeadSpec,
+    head: HeadSpec | None = None,
     groups: Sequence[str] | None = None,
     window: WindowSpec | None = None,
     spec: TrainSpec | None = None,
-    threshold: float = 0.0,
+    abstain_below: float = 0.0,
     command: str = "",
     state: Path | None = None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
@@ -81,12 +92,13 @@ def train(
 
     Args:
         data: the videos.
-        split: which of them are for what.
-        head: what to train.
-        groups: a group for each video, for the leak report and the interval; by default each stands alone.
+        split: which of them are for what; by default the catalog's, else one drawn by group.
+        head: what to train; by default ``gru`` with its own settings.
+        groups: a group for each video, for the leak report and the interval; by default those that the split is drawn
+            by, and each video by itself where ``split`` is given.
         window: how sequences are cut; by default as `Dataset.default_window` says.
         spec: how to train.
-        threshold: the probability below which the checkpoint shall answer "not sure".
+        abstain_below: the probability below which the checkpoint calls a label "unknown".
         command: what repeats the run, for the report.
         state: a file that keeps the state after each epoch; where it exists, the training goes on from it.
         on_epoch: called after each epoch.
@@ -95,10 +107,14 @@ def train(
         UserError: see `fit` and `check_window`.
     """
     spec = spec or TrainSpec()
+    head = head or head_spec()
+    if split is None:
+        groups = list(groups) if groups is not None else groups_of(data.videos, "auto")[0]
+        split = make_split(data, groups, seed=spec.seed)
     window = window or data.default_window(split.train)
     check_window(data, window)
     check_input(head, data.shape, str(data.folder))
-    if spec.vary:
+    if spec.augment:
         check_varies(data.recipe.input)
     windows = {name: windows_of(data, rows, window) for name, rows in split.parts().items()}
     names = {name: names_of(data, rows) for name, rows in split.parts().items()}
@@ -127,8 +143,8 @@ def train(
         "accuracy": {name: figures["accuracy"] for name, figures in measured.items()},
         "log_loss": {name: figures["log_loss"] for name, figures in measured.items()},
         "seconds": trained.seconds,
-        "epochs": len(trained.progress.history),
-        "best_epoch": trained.progress.best_epoch,
+        "epochs": len(trained.schedule.history),
+        "best_epoch": trained.schedule.best_epoch,
         "augmented_copies": len(rows) - len(split.train),
         "parameters": int(trained.model.count_params()),
         "seed": spec.seed,
@@ -140,7 +156,7 @@ def train(
         "split": names,
         "notes": list(split.notes),
         "temperature": temperature,
-        "threshold": threshold,
+        "abstain_below": abstain_below,
         "command": command,
         "leaks": leaks.to_json(),
         "measured": measured,
@@ -153,12 +169,13 @@ def names_of(data: Dataset, rows: np.ndarray) -> list[str]:
     return [data.videos[row].name for row in rows]
 
 
-def save(run: Run, folder: Path, *, overwrite: bool = False) -> Checkpoint:
+def save_run(run: Run, folder: str | Path, *, overwrite: bool = False) -> Checkpoint:
     """Write the checkpoint folder whole or not at all.
 
     Raises:
         UserError: the folder exists and ``overwrite`` is False.
     """
+    folder = Path(folder)
     data = run.data
     checkpoint = Checkpoint(
         folder=folder,
@@ -169,7 +186,7 @@ def save(run: Run, folder: Path, *, overwrite: bool = False) -> Checkpoint:
         shape=data.shape,
         time_scale=data.time_scale(run.split.train),
         temperature=run.results["temperature"],
-        threshold=run.results["threshold"],
+        abstain_below=run.results["abstain_below"],
         versions=versions() | {"precision": data.precision},
     )
     with write_folder(folder, overwrite=overwrite) as temporary:
@@ -179,22 +196,22 @@ def save(run: Run, folder: Path, *, overwrite: bool = False) -> Checkpoint:
         (temporary / CHECKPOINT_FILE).write_text(checkpoint.to_json(), encoding="utf-8")
         text = json.dumps(run.results, indent=2, ensure_ascii=False, allow_nan=False)
         (temporary / RESULTS_FILE).write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
-        history = run.trained.progress.history
+        history = run.trained.schedule.history
         write_table([epoch.row() for epoch in history], list(history[0].row()), temporary / HISTORY_FILE)
         write_predictions(list(run.predictions.values()), temporary / PREDICTIONS_FILE)
-        plots.save(plots.curves(history, run.trained.progress.best_epoch), temporary / CURVES_FILE)
+        plots.save_figure(plots.curves(history, run.trained.schedule.best_epoch), temporary / CURVES_FILE)
         shown = run.predictions.get("test") or run.predictions["val"]
-        title = f"{shown.part}: accuracy {run.results['accuracy'][shown.part]:.3f}, {len(shown.videos)} videos"
+        title = f"{shown.split}: accuracy {run.results['accuracy'][shown.split]:.3f}, {len(shown.videos)} videos"
         counts = confusion(shown)
-        plots.save(plots.confusion_matrix(counts, data.classes, title), temporary / CONFUSION_FILE)
-        page = render(run.results, history, counts, data, title=folder.name, versions=checkpoint.versions)
+        plots.save_figure(plots.confusion_matrix(counts, data.classes, title), temporary / CONFUSION_FILE)
+        page = render_report(run.results, history, counts, data, title=folder.name, versions=checkpoint.versions)
         (temporary / REPORT_FILE).write_text(page, encoding="utf-8", errors="replace")
     return Checkpoint.load(folder)
 
 
 def versions() -> dict[str, str]:
     """Versions of what takes part in training."""
-    found = {"python": platform.python_version(), "pipeline": pipeline.__version__}
+    found = {"python": platform.python_version(), "pipeline": VERSION}
     for package in ("keras", "tensorflow", "jax", "numpy", "scikit-learn"):
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)

@@ -27,13 +27,13 @@ from pipeline.errors import UserError
 from pipeline.files.tables import write_table
 from pipeline.files.yaml_file import read_yaml
 from pipeline.training.checkpoint import CHECKPOINT_FILE, RESULTS_FILE, Checkpoint, write_folder
-from pipeline.training.data.batches import Augmentation
+from pipeline.training.data.batches import FeatureAugmentation
 from pipeline.training.data.dataset import Dataset, check_window
 from pipeline.training.data.splits import Split
 from pipeline.training.data.windows import WindowSpec
 from pipeline.training.evaluation.metrics import measure
 from pipeline.training.evaluation.predict import predict
-from pipeline.training.experiments.experiment import names_of, save, train
+from pipeline.training.experiments.experiment import names_of, save_run, train
 from pipeline.training.heads.registry import HEADS, check_input, head_spec
 from pipeline.training.heads.spec import HeadSpec
 from pipeline.training.loop.spec import TrainSpec
@@ -123,7 +123,7 @@ def grid_points(space: Space) -> list[Point]:
     """
     for key, values in space.items():
         if isinstance(values, Range):
-            raise UserError(f"{key} is a range; a grid needs a list, or use --method random or tpe")
+            raise UserError(f"{key} is a range; a grid needs a list, or use `method` random or tpe")
     lists: list[list[Any]] = [values for values in space.values() if not isinstance(values, Range)]
     points = [canonical(dict(zip(space, values, strict=True))) for values in itertools.product(*lists)]
     return list({key_of(point): point for point in points}.values())
@@ -149,7 +149,7 @@ def key_of(point: Point) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
-def settings_of(point: Point, base: TrainSpec, data: Dataset, split: Split) -> tuple[HeadSpec, WindowSpec, TrainSpec]:
+def specs_of(point: Point, base: TrainSpec, data: Dataset, split: Split) -> tuple[HeadSpec, WindowSpec, TrainSpec]:
     """What a point means.
 
     Raises:
@@ -161,9 +161,8 @@ def settings_of(point: Point, base: TrainSpec, data: Dataset, split: Split) -> t
     if "window" in point or "stride" in point:
         window = WindowSpec(point.get("window", window.length), point.get("stride", 0))
     check_window(data, window)
-    names = {"learning_rate": "rate", "augment": "vary"}
-    changed = {names.get(key, key): point[key] for key in (*TRAIN_KEYS, "augment") if key in point}
-    augmentation = Augmentation(**{key: point[key] for key in AUGMENTATION_KEYS if key in point})
+    changed = {key: point[key] for key in (*TRAIN_KEYS, "augment") if key in point}
+    augmentation = FeatureAugmentation(**{key: point[key] for key in AUGMENTATION_KEYS if key in point})
     spec = replace(base, augmentation=augmentation, **changed)
     check_input(head, data.shape, str(data.folder))
     spec.check(head)
@@ -223,12 +222,12 @@ def search(
     base = base or TrainSpec()
     blind = replace(split, test=split.test[:0], notes=())
     if out.exists() and not (out / STUDY_FILE).exists() and any(out.iterdir()):
-        raise UserError(f"{out} exists and holds no search; choose another --out")
+        raise UserError(f"{out} exists and holds no search; choose another `out`")
     points = grid_points(space) if method == "grid" else []
     for point in points:
-        settings_of(point, base, data, split)  # all mistakes are told before the first training
+        specs_of(point, base, data, split)  # all mistakes are told before the first training
     if method != "grid" and trials is None:
-        raise UserError(f"--method {method} needs --trials, the number of points to train")
+        raise UserError(f"`method={method}` needs `trials`, the number of points to train")
     out.mkdir(parents=True, exist_ok=True)
     _check_same(out, data, split, base)
     study = _open_study(out, method, base.seed)
@@ -244,12 +243,12 @@ def search(
         key = key_of(point)
         if key in done:
             continue
-        head, window, spec = settings_of(point, base, data, split)
+        head, window, spec = specs_of(point, base, data, split)
         run = train(data, blind, head=head, groups=groups, window=window, spec=spec)
         if run.results["interrupted"]:
             raise KeyboardInterrupt
         run.results["point"] = canonical(point)
-        folder = save(run, out / "trials" / key, overwrite=True).folder
+        folder = save_run(run, out / "trials" / key, overwrite=True).folder
         done[key] = Trial(canonical(point), folder, run.results)
         _tell(study, space, point, done[key])
         _write_tables(out, list(done.values()))
@@ -298,7 +297,7 @@ def _check_same(out: Path, data: Dataset, split: Split, base: TrainSpec) -> None
     found = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
     path = out / "search.json"
     if path.exists() and json.loads(path.read_text())["same"] != found:
-        raise UserError(f"{out} holds a search with other videos, another split or seed; choose another --out")
+        raise UserError(f"{out} holds a search with other videos, another split or seed; choose another `out`")
     path.write_text(json.dumps({"same": found}) + "\n")
 
 

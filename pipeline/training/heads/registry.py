@@ -32,7 +32,7 @@ class Head:
     units: int = 64
     layers: int = 1
     dropout: float = 0.5
-    rate: float = 5e-4
+    learning_rate: float = 5e-4
     """Learning rate at the start."""
     weight_decay: float = 0.01
     label_smoothing: float = 0.05
@@ -84,7 +84,7 @@ def head_spec(
     given["kernel"] = kernel
     for setting, value in given.items():
         if value is not None and setting not in head.takes:
-            raise UserError(f"head {name} takes no --{setting}; leave it out")
+            raise UserError(f"head {name} takes no `{setting}`; leave it out")
 
     def chosen(setting: str) -> Any:
         return getattr(head, setting) if given[setting] is None else given[setting]
@@ -138,9 +138,9 @@ def check_input(spec: HeadSpec, shape: tuple[int, ...], where: str) -> None:
     if found != head.needs:
         fitting = ", ".join(name for name, other in HEADS.items() if other.needs == found)
         store = (
-            "extract_features.py --backbone frames makes such a store"
+            "extraction with the backbone frames makes such a store"
             if head.needs == "frames"
-            else "extract_features.py makes them with a --backbone of keras.applications"
+            else "extraction with a backbone of keras.applications makes them"
         )
         raise UserError(
             f"head {spec.name} needs {head.needs}, and {where} holds {found}; {store}, or choose a head on "
@@ -153,7 +153,7 @@ def check_input(spec: HeadSpec, shape: tuple[int, ...], where: str) -> None:
         raise UserError(
             f"frames of {shape[0]}x{shape[1]} are too small for {spec.name}"
             + (f" with the base {spec.base}" if spec.base else "")
-            + f": each side needs at least {smallest} pixels; extract frames of another --size"
+            + f": each side needs at least {smallest} pixels; extract frames of another size"
         )
 
 
@@ -175,15 +175,15 @@ HEADS: dict[str, Head] = {
     "conv1d": Head(sequence_heads.conv1d),
     "attention": Head(sequence_heads.attention),
     "transformer": Head(sequence_heads.transformer, dropout=0.3),
-    "keras-example": Head(sequence_heads.keras_example, 16, 2, 0.4, rate=1e-3, takes=(), **_PUBLISHED),
-    "apriorit": Head(sequence_heads.apriorit, 2048, 1, 0.5, rate=1e-5, takes=(), **_PUBLISHED),
-    "image_cnn": Head(video_networks.image_cnn, 512, rate=1e-3, takes=(*_SIZES, *_BASE), batch=8, **_ON_BASE),
+    "keras-example": Head(sequence_heads.keras_example, 16, 2, 0.4, learning_rate=1e-3, takes=(), **_PUBLISHED),
+    "apriorit": Head(sequence_heads.apriorit, 2048, 1, 0.5, learning_rate=1e-5, takes=(), **_PUBLISHED),
+    "image_cnn": Head(video_networks.image_cnn, 512, learning_rate=1e-3, takes=(*_SIZES, *_BASE), batch=8, **_ON_BASE),
     "concat_frames": Head(
         video_networks.concat_frames,
         256,
         1,
         0.2,
-        rate=1e-3,
+        learning_rate=1e-3,
         takes=(*_SIZES, *_BASE),
         any_length=False,
         batch=8,
@@ -194,7 +194,7 @@ HEADS: dict[str, Head] = {
         128,
         1,
         0.2,
-        rate=1e-3,
+        learning_rate=1e-3,
         takes=(*_SIZES, *_BASE, "cell", "kernel"),
         batch=8,
         cell="lstm",
@@ -202,18 +202,20 @@ HEADS: dict[str, Head] = {
         **_ON_BASE,
     ),
     "timedistributed_convnet": Head(
-        video_networks.timedistributed_convnet, rate=1e-3, takes=("units", "dropout"), smallest=8, **_ON_FRAMES
+        video_networks.timedistributed_convnet, learning_rate=1e-3, takes=("units", "dropout"), smallest=8, **_ON_FRAMES
     ),
     "timedistributed_mobilenet": Head(
         video_networks.timedistributed_mobilenet,
-        rate=1e-2,
+        learning_rate=1e-2,
         takes=("units", "dropout", *_BASE),
         optimizer="sgd",
         batch=8,
         **_ON_BASE | {"base": "mobilenet", "pooling": "max", "trainable": 9},
     ),
-    "c3d": Head(video_networks.c3d, 4096, 2, rate=1e-4, takes=("units", "dropout"), smallest=16, **_ON_FRAMES),
-    "c3d_small": Head(video_networks.c3d_small, 128, rate=1e-3, takes=("units", "dropout"), smallest=16, **_ON_FRAMES),
+    "c3d": Head(video_networks.c3d, 4096, 2, learning_rate=1e-4, takes=("units", "dropout"), smallest=16, **_ON_FRAMES),
+    "c3d_small": Head(
+        video_networks.c3d_small, 128, learning_rate=1e-3, takes=("units", "dropout"), smallest=16, **_ON_FRAMES
+    ),
     "video_transformer": Head(video_networks.video_transformer, 128, 2, 0.1, smallest=32, **_ON_FRAMES),
 }
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.extraction.network.registry import find_network
-from pipeline.extraction.recipe import FRAMES
+from pipeline.extraction.recipe import FRAME_CACHE
 
-POOLINGS = ("avg", "max")
+BASE_POOLINGS = ("avg", "max")
 CELLS = ("lstm", "gru", "rnn", "conv1d")
 ALL_LAYERS = -1  # of a base, where a number of its last layers is asked for
 
@@ -41,21 +41,21 @@ class HeadSpec:
 
     def __post_init__(self) -> None:
         if self.units < 1:
-            raise UserError(f"--units {self.units}: expected 1 or more")
+            raise UserError(f"`units={self.units}`: expected 1 or more")
         if not 1 <= self.layers <= 4:
-            raise UserError(f"--layers {self.layers}: expected 1 to 4")
+            raise UserError(f"`layers={self.layers}`: expected 1 to 4")
         if not 0 <= self.dropout < 1:
-            raise UserError(f"--dropout {self.dropout:g}: expected 0 or more and less than 1")
-        if self.base is not None and find_network(self.base).name == FRAMES:
-            raise UserError(f"--base {self.base}: frames is no network, it stands for the pictures of a store")
-        if self.pooling is not None and self.pooling not in POOLINGS:
-            raise UserError(f"--pooling {self.pooling!r}: expected {' or '.join(POOLINGS)}")
+            raise UserError(f"`dropout={self.dropout:g}`: expected 0 or more and less than 1")
+        if self.base is not None and find_network(self.base).name == FRAME_CACHE:
+            raise UserError(f"`base={self.base}`: frames is no network, it stands for the pictures of a store")
+        if self.pooling is not None and self.pooling not in BASE_POOLINGS:
+            raise UserError(f"`pooling={self.pooling!r}`: expected {' or '.join(BASE_POOLINGS)}")
         if self.cell is not None and self.cell not in CELLS:
-            raise UserError(f"--cell {self.cell!r}: expected one of {', '.join(CELLS)}")
+            raise UserError(f"`cell={self.cell!r}`: expected one of {', '.join(CELLS)}")
         if self.trainable is not None and self.trainable < ALL_LAYERS:
-            raise UserError(f"--trainable {self.trainable}: expected a number of layers, 0 or more, or 'all'")
+            raise UserError(f"`trainable={self.trainable}`: expected a number of layers, 0 or more, or 'all'")
         if self.kernel is not None and self.kernel < 1:
-            raise UserError(f"--kernel {self.kernel}: expected 1 or more steps")
+            raise UserError(f"`kernel={self.kernel}`: expected 1 or more steps")
 
     @property
     def from_nothing(self) -> bool:

@@ -2,7 +2,7 @@
 
 A function takes the frames ``(batch, L, H, W, 3)`` uint8, the mask ``(batch, L)``, its `HeadSpec` and the number of
 classes, and returns logits ``(batch, classes)``; it scales the pixels itself. What holds for each of them at
-inference: frames in the padding change nothing, and a padded window answers as the same window cropped.
+inference: frames in the padding change nothing, and a padded window gives the same as the same window cropped.
 
 The frames of all windows go through the layers of one picture as one batch, which is what Keras' TimeDistributed
 computes step by step. Its batch normalisation is told which frames are padding. A base of keras.applications cannot

@@ -13,12 +13,12 @@ from pipeline.training.loop.spec import Phase, TrainSpec
 
 def augmented(model: keras.Model, spec: TrainSpec) -> keras.Model:
     """The model behind the augmentation of its frames; what validates and is saved is the model alone."""
-    if not spec.vary:
+    if not spec.augment:
         return model
     from pipeline.extraction.inputs.augment_layer import AugmentFrames
 
     frames, mask = (keras.Input(tensor.shape[1:], dtype=tensor.dtype) for tensor in model.inputs)
-    varied = AugmentFrames(FrameAugmentation.parse(spec.vary), spec.seed)(frames, mask)
+    varied = AugmentFrames(FrameAugmentation.parse(spec.augment), spec.seed)(frames, mask)
     return keras.Model([frames, mask], model([varied, mask]))
 
 
@@ -36,7 +36,7 @@ def prepare(
     base = base_of(model)
     if base is not None:
         set_trainable(base, phase.layers or 0)
-    optimizer = _optimizer(phase.rate, spec)
+    optimizer = _optimizer(phase.learning_rate, spec)
     optimizer.build(learner.trainable_variables)
     return optimizer, compile_step(learner, optimizer)
 

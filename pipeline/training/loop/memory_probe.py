@@ -6,6 +6,7 @@ A machine without an accelerator does not refuse memory: it kills the process th
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -55,9 +56,9 @@ def check_memory(step: StepShape, batch: int) -> None:
         return
     fits = int(batch * _SHARE * free / needed)
     advice = (
-        f"--batch {fits} would fit, with --accumulate {-(-batch * step.spec.accumulate // fits)} for the same step"
+        f"`batch={fits}` would fit, with `accumulate={-(-batch * step.spec.accumulate // fits)}` for the same step"
         if fits
-        else "not even a batch of 1 would fit: use smaller frames, a shorter --window or a smaller network"
+        else "not even a batch of 1 would fit: use smaller frames, a shorter `window` or a smaller network"
     )
     raise UserError(
         f"a training step of {batch} windows takes about {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are "
@@ -68,11 +69,11 @@ def check_memory(step: StepShape, batch: int) -> None:
 def did_not_fit(batch: int, accumulate: int) -> UserError:
     """What to say where memory has run out."""
     if batch == 1:
-        return UserError("the memory ran out in a step of 1 window; use smaller frames or a shorter --window")
+        return UserError("the memory ran out in a step of 1 window; use smaller frames or a shorter `window`")
     half = batch // 2
     return UserError(
-        f"the memory ran out in a training step of {batch} windows; try --batch {half} with --accumulate "
-        f"{-(-batch * accumulate // half)}, which is the same step"
+        f"the memory ran out in a training step of {batch} windows; try `batch={half}` with "
+        f"`accumulate={-(-batch * accumulate // half)}`, which is the same step"
     )
 
 
@@ -95,6 +96,8 @@ def bytes_per_window(step: StepShape) -> int:
 
 def _measure(heartbeat: Callable[[], None], step: StepShape) -> Iterator[int]:
     """The difference between the peaks of a step of 2 windows and one of 1, in bytes."""
+    # What is freed must not stay resident: TensorFlow's own allocator, which begins with its first tensor, keeps it.
+    os.environ["TF_ONEDNN_USE_SYSTEM_ALLOCATOR"] = "1"
     return_freed_memory()
     head = replace(step.head, weights=step.head.base and "random")  # they are as large as those that need a download
     model = build_model(

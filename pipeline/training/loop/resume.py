@@ -14,8 +14,8 @@ import keras
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.files.atomic import write_whole
-from pipeline.training.loop.schedule import Epoch, Progress
+from pipeline.files.atomic import atomic_write
+from pipeline.training.loop.schedule import Epoch, Schedule
 
 
 class Resumable:
@@ -35,17 +35,17 @@ class Resumable:
         model: keras.Model,
         optimizer: keras.optimizers.Optimizer,
         best: list[np.ndarray],
-        progress: Progress,
+        schedule: Schedule,
         random: np.random.Generator,
     ) -> None:
         """Keep the state after an epoch."""
         arrays = {f"variable{i}": np.asarray(variable) for i, variable in enumerate(_variables(model, optimizer))}
         arrays |= {f"best{i}": values for i, values in enumerate(best)}
-        state = {"same": self._same, "progress": asdict(progress), "random": random.bit_generator.state}
-        with write_whole(self.path) as temporary, open(temporary, "wb") as file:
+        state = {"same": self._same, "schedule": asdict(schedule), "random": random.bit_generator.state}
+        with atomic_write(self.path) as temporary, open(temporary, "wb") as file:
             np.savez(file, state=np.array(json.dumps(state)), **arrays)  # type: ignore[arg-type]
 
-    def progress(self) -> Progress | None:
+    def schedule(self) -> Schedule | None:
         """How far the training was; None where there is no state.
 
         Raises:
@@ -54,9 +54,9 @@ class Resumable:
         if not self.path.exists():
             return None
         with self._open() as file:
-            values = json.loads(str(file["state"]))["progress"]
+            values = json.loads(str(file["state"]))["schedule"]
         values["history"] = [Epoch(**row) for row in values["history"]]
-        return Progress(**values)
+        return Schedule(**values)
 
     def read(
         self, model: keras.Model, optimizer: keras.optimizers.Optimizer, random: np.random.Generator

@@ -27,10 +27,10 @@ class Epoch:
 
 
 @dataclass
-class Progress:
+class Schedule:
     """What the rules of stopping know; all of it can be written as JSON."""
 
-    rate: float
+    learning_rate: float
     best_loss: float = math.inf
     best_epoch: int = 0
     since_best: int = 0
@@ -51,12 +51,12 @@ class Progress:
         self.since_best += 1
         self.since_cut += 1
         if self.since_cut >= plateau:
-            self.rate, self.since_cut = self.rate / 2, 0
+            self.learning_rate, self.since_cut = self.learning_rate / 2, 0
         return False
 
-    def begin_phase(self, phase: int, rate: float) -> None:
+    def begin_phase(self, phase: int, learning_rate: float) -> None:
         """Go on at another rate, as patient as at the beginning; the best epoch so far stays the one to beat."""
-        self.phase, self.rate, self.before = phase, rate, len(self.history)
+        self.phase, self.learning_rate, self.before = phase, learning_rate, len(self.history)
         self.since_best = self.since_cut = 0
 
     def finished(self, epochs: int, patience: int) -> bool:

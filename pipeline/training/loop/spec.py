@@ -9,7 +9,7 @@ import keras
 
 from pipeline.errors import UserError
 from pipeline.extraction.inputs.augmentation import FrameAugmentation
-from pipeline.training.data.batches import Augmentation
+from pipeline.training.data.batches import FeatureAugmentation
 from pipeline.training.heads.registry import HEADS
 from pipeline.training.heads.spec import ALL_LAYERS, HeadSpec
 
@@ -25,7 +25,7 @@ class TrainSpec:
     """The most epochs; of each phase where there are two."""
     batch: int | None = None
     """Windows in a step. For this and all that may be None, None means the head's own."""
-    rate: float | None = None
+    learning_rate: float | None = None
     """Learning rate at the start."""
     patience: int = 12
     """Epochs without a lower validation loss after which training stops."""
@@ -39,7 +39,7 @@ class TrainSpec:
     """Share of the target that is spread over all classes."""
     balance: bool = False
     """Whether rare classes weigh more, so that all count the same."""
-    augmentation: Augmentation = field(default_factory=Augmentation)
+    augmentation: FeatureAugmentation = field(default_factory=FeatureAugmentation)
     seed: int = 0
     optimizer: str | None = None
     """adam or sgd."""
@@ -53,7 +53,7 @@ class TrainSpec:
     """Arithmetic of a network on frames: float32, bfloat16 or float16; its weights stay float32."""
     accumulate: int = 1
     """Steps whose gradients are averaged before the weights change: as a batch so many times as large."""
-    vary: str = ""
+    augment: str = ""
     """How sequences of frames are varied; see `pipeline.extraction.inputs.augmentation`."""
 
     def __post_init__(self) -> None:
@@ -70,30 +70,30 @@ class TrainSpec:
             value = getattr(self, name)
             if value is not None and (value < smallest or (name == "fine_tune" and value == 0)):
                 expected = "a number of layers from 1, or 'all'" if name == "fine_tune" else f"{smallest} or more"
-                raise UserError(f"--{name.replace('_', '-')} {value}: expected {expected}")
-        for name, rate in (("learning-rate", self.rate), ("fine-tune-rate", self.fine_tune_rate)):
+                raise UserError(f"`{name}={value}`: expected {expected}")
+        for name, rate in (("learning_rate", self.learning_rate), ("fine_tune_rate", self.fine_tune_rate)):
             if rate is not None and not 0 < rate < math.inf:
-                raise UserError(f"--{name} {rate:g}: expected more than 0")
-        for name, share in (("weight-decay", self.weight_decay), ("label-smoothing", self.label_smoothing)):
+                raise UserError(f"`{name}={rate:g}`: expected more than 0")
+        for name, share in (("weight_decay", self.weight_decay), ("label_smoothing", self.label_smoothing)):
             if share is not None and not 0 <= share < 1:
-                raise UserError(f"--{name} {share:g}: expected 0 or more and less than 1")
+                raise UserError(f"`{name}={share:g}`: expected 0 or more and less than 1")
         if not 0 <= self.rate_decay < math.inf:
-            raise UserError(f"--rate-decay {self.rate_decay:g}: expected 0 or more")
+            raise UserError(f"`rate_decay={self.rate_decay:g}`: expected 0 or more")
         if not 0 <= self.momentum < 1:
-            raise UserError(f"--momentum {self.momentum:g}: expected 0 or more and less than 1")
+            raise UserError(f"`momentum={self.momentum:g}`: expected 0 or more and less than 1")
         if self.optimizer not in (None, *OPTIMIZERS):
-            raise UserError(f"--optimizer {self.optimizer!r}: expected {' or '.join(OPTIMIZERS)}")
+            raise UserError(f"`optimizer={self.optimizer!r}`: expected {' or '.join(OPTIMIZERS)}")
         if self.precision not in POLICIES:
-            raise UserError(f"--precision {self.precision!r}: expected {', '.join(POLICIES)}")
+            raise UserError(f"`precision={self.precision!r}`: expected {', '.join(POLICIES)}")
         if self.fine_tune_rate is not None and self.fine_tune is None:
-            raise UserError("--fine-tune-rate is for the second phase of --fine-tune; add it, or leave the rate out")
-        object.__setattr__(self, "vary", str(FrameAugmentation.parse(self.vary)))
+            raise UserError("`fine_tune_rate` is for the second phase of `fine_tune`; add it, or leave the rate out")
+        object.__setattr__(self, "augment", str(FrameAugmentation.parse(self.augment)))
 
     def resolved(self, head: HeadSpec) -> TrainSpec:
         """The same with the head's own settings in the place of None."""
         own = {
             name: getattr(HEADS[head.name], name)
-            for name in ("rate", "weight_decay", "label_smoothing", "optimizer", "batch")
+            for name in ("learning_rate", "weight_decay", "label_smoothing", "optimizer", "batch")
         }
         return replace(self, **{name: value for name, value in own.items() if getattr(self, name) is None})
 
@@ -105,27 +105,27 @@ class TrainSpec:
         """
         features = HEADS[head.name].needs == "features"
         for_frames = {
-            "augment": self.vary,
+            "augment": self.augment,
             "precision": self.precision != "float32",
-            "fine-tune": self.fine_tune is not None,
+            "fine_tune": self.fine_tune is not None,
         }
         varied = self.augmentation
-        for_features = {"noise": varied.noise, "time-mask": varied.time_mask, "mixup": varied.mixup}
+        for_features = {"noise": varied.noise, "time_mask": varied.time_mask, "mixup": varied.mixup}
         for option, value in (for_frames if features else for_features).items():
             if value:
-                other = "networks on frames" if features else "heads on features; --augment varies frames"
-                raise UserError(f"--{option} is for {other}, and {head.name} is not one; leave it out")
+                other = "networks on frames" if features else "heads on features; `augment` varies frames"
+                raise UserError(f"`{option}` is for {other}, and {head.name} is not one; leave it out")
         if self.precision == "float16" and keras.backend.backend() != "tensorflow":
-            raise UserError("--precision float16 trains on the Keras backend tensorflow only; take bfloat16")
+            raise UserError("`precision=float16` trains on the Keras backend tensorflow only; take bfloat16")
         if self.fine_tune is not None and head.base is None:
-            raise UserError(f"--fine-tune needs a network with a base, and {head.name} has none; leave it out")
+            raise UserError(f"`fine_tune` needs a network with a base, and {head.name} has none; leave it out")
 
     def phases(self, head: HeadSpec) -> list[Phase]:
         """One, or two with ``fine_tune``; of a spec that is `resolved`."""
-        assert self.rate is not None
+        assert self.learning_rate is not None
         if self.fine_tune is None:
-            return [Phase(head.trainable, self.rate)]
-        return [Phase(0, self.rate), Phase(self.fine_tune, self.fine_tune_rate or self.rate / 10)]
+            return [Phase(head.trainable, self.learning_rate)]
+        return [Phase(0, self.learning_rate), Phase(self.fine_tune, self.fine_tune_rate or self.learning_rate / 10)]
 
 
 @dataclass(frozen=True)
@@ -134,4 +134,4 @@ class Phase:
 
     layers: int | None
     """Last layers of the base; None where there is no base."""
-    rate: float
+    learning_rate: float

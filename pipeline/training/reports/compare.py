@@ -11,7 +11,7 @@ from urllib.parse import quote
 import jinja2
 
 from pipeline.errors import UserError
-from pipeline.files.atomic import write_whole
+from pipeline.files.atomic import atomic_write
 from pipeline.training.checkpoint import Checkpoint
 
 _TEMPLATE = Path(__file__).with_name("compare.html")
@@ -58,7 +58,7 @@ def write_comparison(folders: Sequence[Path], path: Path, *, title: str) -> None
     page = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         title=title, rows=rows, varied=varied, note=note
     )
-    with write_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8", errors="replace")
 
 

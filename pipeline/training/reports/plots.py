@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipeline.files.atomic import write_whole
+from pipeline.files.atomic import atomic_write
 from pipeline.training.loop.schedule import Epoch
 
 _BLUE, _ORANGE, _GREY = "#1f6fb2", "#d9701e", "#8a8f98"
@@ -42,7 +42,7 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> 
     """Counts with the share of each true class as colour.
 
     Args:
-        counts: ``(C, C)``, row is the true class, column the answer.
+        counts: ``(C, C)``, row is the true class, column the prediction.
         classes: their names.
         title: what was counted.
     """
@@ -55,7 +55,7 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> 
     names = [name if len(name) <= 20 else name[:19] + "…" for name in classes]
     axes.set_xticks(range(count), names, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(count), names)
-    axes.set(xlabel="answer", ylabel="true class", title=title)
+    axes.set(xlabel="prediction", ylabel="true class", title=title)
     if count <= 30:
         for row, column in np.ndindex(count, count):
             if counts[row, column]:
@@ -65,7 +65,7 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> 
     return figure
 
 
-def save(figure: Figure, path: Path, dpi: int = 120) -> None:
+def save_figure(figure: Figure, path: Path, dpi: int = 120) -> None:
     """Write a PNG file whole or not at all."""
-    with write_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=dpi, format="png")

@@ -30,7 +30,7 @@ _BLUE, _ORANGE, _GREY = "#3b8bd0", "#e0812f", "#8a8f98"
 _THUMBNAIL = (240, 180)  # pixels, width and height at most
 
 
-def render(
+def render_report(
     results: dict[str, Any],
     history: Sequence[Epoch],
     counts: np.ndarray,
@@ -210,7 +210,7 @@ def _coverage(curve: list[dict[str, float]]) -> Markup:
     figure, axes = _axes("least confidence", "share")
     thresholds = [row["threshold"] for row in curve]
     axes.plot(thresholds, [row["accuracy"] for row in curve], color=_BLUE, label="accuracy")
-    axes.plot(thresholds, [row["coverage"] for row in curve], color=_ORANGE, label="answered")
+    axes.plot(thresholds, [row["coverage"] for row in curve], color=_ORANGE, label="predicted")
     axes.set(xlim=(0, 1), ylim=(-0.02, 1.02))
     axes.legend(frameon=False)
     return _svg(figure)

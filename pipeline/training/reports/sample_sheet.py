@@ -54,7 +54,7 @@ def draw_samples(
     """
     if len(store.shape) != 3:
         raise UserError(
-            f"{store.folder} holds features, which cannot be looked at; extract with --backbone frames or flow"
+            f"{store.folder} holds features, which cannot be looked at; extract with the backbone frames or flow"
         )
     samples = []
     for video in _in_turn([video for video in store.catalog if video.name in store.entries], videos, seed):

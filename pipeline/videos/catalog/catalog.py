@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pipeline.errors import UserError, VideoError
-from pipeline.files.tables import natural_key, plural, read_table
+from pipeline.files.tables import natural_key, plural, read_numbered
 from pipeline.parallel.workers import TIMEOUT
 from pipeline.videos.catalog import clip_origins
 from pipeline.videos.catalog.times import read_times
 from pipeline.videos.media.image_folder import TIMES, is_image
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 VIDEO_EXTENSIONS = frozenset(
     (".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg")
@@ -109,6 +112,12 @@ class Catalog:
     def __iter__(self) -> Iterator[Video]:
         return iter(self.videos)
 
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each video with the fields of `Video`; what is not known is empty or NaN."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(video) for video in self.videos], columns=[item.name for item in fields(Video)])
+
     @property
     def classes(self) -> list[str]:
         """The labels, in natural order."""
@@ -134,7 +143,7 @@ def limit_classes(catalog: Catalog, count: int) -> Catalog:
         UserError: the limit is less than 1.
     """
     if count < 1:
-        raise UserError(f"--class-limit {count}: expected 1 or more")
+        raise UserError(f"`class_limit={count}`: expected 1 or more")
     kept = set(catalog.classes[:count])
     videos = tuple(video for video in catalog.videos if video.label in kept)
     skipped = Counter({"of other classes": len(catalog) - len(videos)} if len(videos) < len(catalog) else {})
@@ -199,9 +208,10 @@ def scan_folder(root: Path) -> Catalog:
             found.append(parts)
     framewise = (root / "labels.csv").is_file()
     found += _of_images(images, timed, framewise, bool(found), skipped)
-    groups: dict[Path, dict[str, str]] = {}
+    groups: dict[str, dict[str, str]] = {}
     # A folder called "train" is a split if it holds class folders; if it holds videos it is the class of trains.
     split_folders = {parts[0] for parts in found if len(parts) > 2 and parts[0].lower() in SPLIT_FOLDERS}
+    here = root.absolute()
     videos = []
     for parts in found:
         if not split_folders:
@@ -211,7 +221,7 @@ def scan_folder(root: Path) -> Catalog:
         else:
             skipped["outside the split folders"] += 1
             continue
-        path = root.joinpath(*parts).absolute()
+        path = here.joinpath(*parts)
         videos.append(Video("/".join(parts), path, label, split, _group_beside(path, groups)))
     return Catalog(root, _in_order(videos), skipped)
 
@@ -252,11 +262,12 @@ def _of_images(
     return list(found)
 
 
-def _group_beside(path: Path, groups: dict[Path, dict[str, str]]) -> str:
+def _group_beside(path: Path, groups: dict[str, dict[str, str]]) -> str:
     """The group that a ``clips.csv`` beside a clip gives it; ``groups`` keeps what was read of each folder."""
-    if path.parent not in groups:
-        groups[path.parent] = clip_origins.groups_in(path.parent)
-    return groups[path.parent].get(path.name, "")
+    folder, name = os.path.split(path)  # Quicker than Path for many thousands of rows.
+    if folder not in groups:
+        groups[folder] = clip_origins.groups_in(Path(folder))
+    return groups[folder].get(name, "")
 
 
 def _walk(root: Path, skipped: Counter[str]) -> Iterator[tuple[str, ...]]:
@@ -307,45 +318,43 @@ def read_rows(path: Path) -> list[tuple[dict[str, str], Video]]:
     Raises:
         UserError: see `read_catalog`.
     """
-    rows = read_table(path)
-    columns = {
-        key: next((name for name in names if rows and name in rows[0]), None) for key, names in COLUMN_NAMES.items()
-    }
+    rows = read_numbered(path)
+    there = set(rows[0][1]) if rows else set()
+    columns = {key: next((name for name in names if name in there), None) for key, names in COLUMN_NAMES.items()}
     column = columns["path"] or columns["video"]
     if column is None:
         raise UserError(f"{path} has no rows or no column 'path' (or 'video_name'); its first line names the columns")
     videos: dict[str, Video] = {}
     found: list[tuple[dict[str, str], Video]] = []
-    groups: dict[Path, dict[str, str]] = {}
-    for line, row in enumerate(rows, 2):
+    groups: dict[str, dict[str, str]] = {}
+    folder = str(path.parent.absolute())
+    for line, row in rows:
         if not row[column]:
-            raise UserError(f"{path}, row {line}: the column '{column}' is empty")
+            raise UserError(f"{path}, line {line}: the column '{column}' is empty")
         label, split, group = (row.get(columns[key] or "", "") for key in ("label", "split", "group"))
         split = SPLIT_FOLDERS.get(split.lower(), split)
         if split not in ("", *SPLITS):
-            raise UserError(f"{path}, row {line}: split {split!r} is unknown; expected train, val or test")
-        file = _find(path.parent, row[column], label, split)
+            raise UserError(f"{path}, line {line}: split {split!r} is unknown; expected train, val or test")
+        file = _find(folder, row[column], label, split)
         name = row.get(columns["video"] or "", "") or Path(row[column]).as_posix()
-        group = group or _group_beside(file.absolute(), groups)
-        video = Video(name, file.absolute(), label, split, group, **_facts(row))
+        video = Video(name, file, label, split, group or _group_beside(file, groups), **_facts(row))
         if name in videos and videos[name] != video:
-            raise UserError(f"{path}, row {line}: {name} is listed twice with different entries")
+            raise UserError(f"{path}, line {line}: {name} is listed twice with different entries")
         found.append((row, video))
         videos[name] = video
     return found
 
 
-def _find(folder: Path, name: str, label: str, split: str) -> Path:
+def _find(folder: str, name: str, label: str, split: str) -> Path:
     """The file that a row means; where none is found, the plain path, which fails when it is opened."""
-    for place in dict.fromkeys((folder, folder / split / label, folder / split, folder / label)):
-        # Unlike those of Path, these answer no where a folder may not be entered or a name is too long.
-        if name and (os.path.isfile(place / name) or os.path.isdir(place / name)):
-            return place / name
-        if not Path(name).suffix:
-            for extension in sorted(VIDEO_EXTENSIONS):
-                if os.path.isfile(place / (name + extension)):
-                    return place / (name + extension)
-    return folder / name
+    extensions = ("",) if os.path.splitext(name)[1] else ("", *sorted(VIDEO_EXTENSIONS))
+    for below in dict.fromkeys(("", os.path.join(split, label), split, label)):
+        for extension in extensions:
+            place = os.path.join(folder, below, name + extension)
+            # Unlike those of Path, these answer no where a folder may not be entered or a name is too long.
+            if os.path.isfile(place) or (not extension and os.path.isdir(place)):
+                return Path(place)
+    return Path(folder, name)
 
 
 def _facts(row: dict[str, str]) -> dict:

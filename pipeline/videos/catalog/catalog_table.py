@@ -78,7 +78,7 @@ def update_catalog(
     try:
         known = read_rows(path)
     except UserError as error:
-        raise UserError(f"{error}; it is not replaced, so choose another --out") from None
+        raise UserError(f"{error}; it is not replaced, so choose another `out`") from None
     columns = list(dict.fromkeys(column for row, _ in known for column in row))
     names = {field: next((name for name in COLUMN_NAMES[field] if name in columns), field) for field in CHOICES}
     by_name = {video.name: number for number, (_, video) in enumerate(known)}

@@ -23,7 +23,7 @@ _SAMPLE = 65536
 
 
 @dataclass(frozen=True)
-class Origin:
+class ClipOrigin:
     """One row of ``clips.csv``: what a clip was cut from, and how."""
 
     clip: str
@@ -43,7 +43,7 @@ class Origin:
     settings: str
     """How the clip was encoded."""
 
-    def made_like(self, other: Origin) -> bool:
+    def made_like(self, other: ClipOrigin) -> bool:
         """Whether this is the same stretch of the same recording, encoded in the same way."""
         return all(
             getattr(self, name) == getattr(other, name)
@@ -71,7 +71,7 @@ def recording_id(path: Path) -> str:
     return f"{path.stem}-{digest.hexdigest()[:8]}"
 
 
-def read_origins(folder: Path) -> dict[str, Origin]:
+def read_origins(folder: Path) -> dict[str, ClipOrigin]:
     """The last row of each clip in ``folder/clips.csv``, by file name; empty where there is no such table.
 
     Raises:
@@ -80,11 +80,11 @@ def read_origins(folder: Path) -> dict[str, Origin]:
     path = folder / TABLE
     if not path.is_file():
         return {}
-    names = [item.name for item in fields(Origin)]
+    names = [item.name for item in fields(ClipOrigin)]
     try:
         # Read as it was written: a file's name may begin or end with a space.
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-            rows = [Origin(**{name: row.get(name) or "" for name in names}) for row in csv.DictReader(file)]
+            rows = [ClipOrigin(**{name: row.get(name) or "" for name in names}) for row in csv.DictReader(file)]
     except (OSError, csv.Error) as error:
         raise UserError(f"cannot read {path}: {error}") from None
     return {origin.clip: origin for origin in rows if origin.clip}
@@ -101,7 +101,7 @@ def groups_in(folder: Path) -> dict[str, str]:
         return {}
 
 
-def record_origins(folder: Path, origins: Iterable[Origin]) -> None:
+def record_origins(folder: Path, origins: Iterable[ClipOrigin]) -> None:
     """Add rows to ``folder/clips.csv``, each row once.
 
     Several runs may write into one folder: the table is only ever appended to, by one write each.
@@ -115,7 +115,7 @@ def record_origins(folder: Path, origins: Iterable[Origin]) -> None:
         return
     rows = [asdict(origin) for origin in news]
     text = io.StringIO(newline="")
-    names = [item.name for item in fields(Origin)]
+    names = [item.name for item in fields(ClipOrigin)]
     writer = csv.DictWriter(text, names, lineterminator="\n", quoting=quoting(rows))
     path = folder / TABLE
     try:

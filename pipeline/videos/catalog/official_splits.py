@@ -24,7 +24,7 @@ _HMDB_NAME = re.compile(r"^(?P<label>.+)_test_split\d+\.txt$")
 
 
 @dataclass(frozen=True)
-class Entry:
+class SplitEntry:
     """One line of a list."""
 
     name: str
@@ -34,7 +34,7 @@ class Entry:
     group: str = ""
 
 
-def read_list(path: str | Path) -> list[Entry]:
+def read_list(path: str | Path) -> list[SplitEntry]:
     """Read one official list.
 
     Raises:
@@ -62,7 +62,7 @@ def _stem(name: str) -> str:
     return str(PurePosixPath(name.replace("\\", "/")).with_suffix(""))
 
 
-def _ucf(path: Path) -> list[Entry]:
+def _ucf(path: Path) -> list[SplitEntry]:
     split = _split_in_name(path)
     numbered: dict[str, str] = {}
     index = path.parent / "classInd.txt"
@@ -84,11 +84,11 @@ def _ucf(path: Path) -> list[Entry]:
         if label != folder:
             raise UserError(f"{path}, line {line_number}: {name} has the number of the class {label!r} in {index.name}")
         group = UCF101_GROUP.match(PurePosixPath(name).name)
-        entries.append(Entry(_stem(name), label, split, group[1] if group else ""))
+        entries.append(SplitEntry(_stem(name), label, split, group[1] if group else ""))
     return entries
 
 
-def _hmdb(path: Path, label: str) -> list[Entry]:
+def _hmdb(path: Path, label: str) -> list[SplitEntry]:
     entries = []
     for line_number, line in enumerate(read_text(path).splitlines(), 1):
         if not line.strip():
@@ -99,11 +99,11 @@ def _hmdb(path: Path, label: str) -> list[Entry]:
                 f"{path}, line {line_number}: {line.strip()!r} is no line of an HMDB51 list (video.avi 0|1|2)"
             )
         if number != "0":
-            entries.append(Entry(f"{label}/{_stem(name.strip())}", label, "train" if number == "1" else "test"))
+            entries.append(SplitEntry(f"{label}/{_stem(name.strip())}", label, "train" if number == "1" else "test"))
     return entries
 
 
-def _csv(path: Path) -> list[Entry]:
+def _csv(path: Path) -> list[SplitEntry]:
     rows = read_numbered(path)
     names = rows[0][1] if rows else {}
     if {"youtube_id", "time_start", "time_end"} <= set(names):
@@ -119,11 +119,11 @@ def _csv(path: Path) -> list[Entry]:
         split = SPLIT_FOLDERS.get(row.get("split", "").lower()) or _split_in_name(path)
         if not row[column]:
             raise UserError(f"{path}, line {line}: the column {column!r} is empty")
-        entries.append(Entry(_stem(row[column]), row[label], split, row.get("group", "")))
+        entries.append(SplitEntry(_stem(row[column]), row[label], split, row.get("group", "")))
     return entries
 
 
-def _kinetics(row: dict[str, str], path: Path, line: int) -> Entry:
+def _kinetics(row: dict[str, str], path: Path, line: int) -> SplitEntry:
     try:
         start, end = int(float(row["time_start"])), int(float(row["time_end"]))
     except ValueError:
@@ -131,11 +131,11 @@ def _kinetics(row: dict[str, str], path: Path, line: int) -> Entry:
     split = {"validate": "val"}.get(row.get("split", ""), SPLIT_FOLDERS.get(row.get("split", ""), ""))
     # All clips of one film are one group.
     name = f"{row['youtube_id']}_{start:06d}_{end:06d}"
-    return Entry(name, row.get("label", ""), split or _split_in_name(path), row["youtube_id"])
+    return SplitEntry(name, row.get("label", ""), split or _split_in_name(path), row["youtube_id"])
 
 
 @dataclass(frozen=True)
-class Applied:
+class AppliedSplits:
     """A catalog after the lists were applied."""
 
     videos: list[Video]
@@ -146,7 +146,7 @@ class Applied:
     """Files that no list names."""
 
 
-def apply_lists(videos: Sequence[Video], entries: Iterable[Entry]) -> Applied:
+def apply_lists(videos: Sequence[Video], entries: Iterable[SplitEntry]) -> AppliedSplits:
     """Give videos the splits that lists say.
 
     A listed name without a folder means the file of that name wherever it is.
@@ -174,4 +174,4 @@ def apply_lists(videos: Sequence[Video], entries: Iterable[Entry]) -> Applied:
         if listed.setdefault(video.name, video) != video:
             raise UserError(f"{video.name} is listed for {listed[video.name].split} and for {video.split}")
     unlisted = [video.name for video in videos if video.name not in listed]
-    return Applied([listed[video.name] for video in videos if video.name in listed], missing, unlisted)
+    return AppliedSplits([listed[video.name] for video in videos if video.name in listed], missing, unlisted)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import UserError, VideoError
-from pipeline.files.atomic import unfinished_folder
+from pipeline.files.atomic import scratch_folder
 from pipeline.videos.catalog.clip_origins import read_origins, record_origins
 from pipeline.videos.clips.plan import Clip
 from pipeline.videos.media import open_video
@@ -60,7 +60,7 @@ class Encoding:
 
 
 @dataclass(frozen=True)
-class Cut:
+class CutResult:
     """What became of one clip."""
 
     clip: Clip
@@ -93,7 +93,7 @@ def left_to_cut(clips: Sequence[Clip], settings: str, *, overwrite: bool = False
                 continue
             if not overwrite:
                 how = f"was cut with other settings ({there.settings})" if there else "is not a clip of this recording"
-                raise UserError(f"{clip.path} exists and {how}; give --overwrite to replace it, or another --out")
+                raise UserError(f"{clip.path} exists and {how}; give `overwrite=True` to replace it, or another `out`")
         todo.append(clip)
     return todo
 
@@ -118,7 +118,7 @@ def claim(clips: Sequence[Clip], settings: str) -> None:
 # -- cutting ---------------------------------------------------------------------------------------
 
 
-def cut_clips(clips: Sequence[Clip], out: Path, encoding: Encoding, *, workers: int = 2) -> Iterator[Cut]:
+def cut_clips(clips: Sequence[Clip], out: Path, encoding: Encoding, *, workers: int = 2) -> Iterator[CutResult]:
     """Cut clips and yield each as it is done, in no particular order.
 
     Args:
@@ -132,8 +132,8 @@ def cut_clips(clips: Sequence[Clip], out: Path, encoding: Encoding, *, workers: 
     """
     runs = _runs(clips, encoding, workers)
     threads = max(1, (os.cpu_count() or 1) // max(1, min(workers, len(runs))))
-    events: queue.SimpleQueue[Cut | Future] = queue.SimpleQueue()
-    with unfinished_folder(out) as unfinished:
+    events: queue.SimpleQueue[CutResult | Future] = queue.SimpleQueue()
+    with scratch_folder(out) as unfinished:
         pool = ThreadPoolExecutor(max(1, workers), thread_name_prefix="cut")
         try:
             for number, run in enumerate(runs):
@@ -142,7 +142,7 @@ def cut_clips(clips: Sequence[Clip], out: Path, encoding: Encoding, *, workers: 
             ended = 0
             while ended < len(runs):
                 event = events.get()
-                if isinstance(event, Cut):
+                if isinstance(event, CutResult):
                     yield event
                 else:
                     event.result()  # Raises what the thread did not expect, such as a full disk.
@@ -174,15 +174,19 @@ def _runs(clips: Sequence[Clip], encoding: Encoding, workers: int) -> list[list[
     return runs
 
 
-def _cut_run(run: list[Clip], folder: Path, encoding: Encoding, threads: int, done: Callable[[Cut], None]) -> None:
+def _cut_run(
+    run: list[Clip], folder: Path, encoding: Encoding, threads: int, done: Callable[[CutResult], None]
+) -> None:
     """Cut consecutive clips in one pass; every clip that does not come out right is cut once more by itself."""
     folder.mkdir()
     waiting = dict(enumerate(run))
     size = (run[0].recording.width, run[0].recording.height)
     if encoding.size is None and min(size) < 2:
-        small = VideoError("cut", f"a picture of {size[0]}x{size[1]} pixels is too small for H.264; give --size")
+        small = VideoError(
+            "cut", f"a picture of {size[0]}x{size[1]} pixels is too small for H.264; choose a larger size"
+        )
         for clip in run:
-            done(Cut(clip, small))
+            done(CutResult(clip, small))
         return
 
     def finished(line: str) -> None:
@@ -193,7 +197,7 @@ def _cut_run(run: list[Clip], folder: Path, encoding: Encoding, threads: int, do
         except VideoError:
             waiting[number] = clip
         else:
-            done(Cut(clip))
+            done(CutResult(clip))
 
     failure: VideoError | None = None
     try:
@@ -210,11 +214,11 @@ def _cut_run(run: list[Clip], folder: Path, encoding: Encoding, threads: int, do
             if failure is None:
                 run_ffmpeg(_arguments([clip], encoding, threads, seek=False), cwd=folder)
                 _commit(folder / "000000.mp4", clip, encoding)
-                done(Cut(clip))
+                done(CutResult(clip))
             else:
-                done(Cut(clip, failure))
+                done(CutResult(clip, failure))
         except VideoError as error:
-            done(Cut(clip, error))
+            done(CutResult(clip, error))
         waiting.pop(number, None)
 
 

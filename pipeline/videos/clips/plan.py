@@ -17,7 +17,7 @@ from pipeline.errors import UserError, VideoError
 from pipeline.files.timestamps import format_time
 from pipeline.parallel.worker_process import Heartbeat
 from pipeline.parallel.workers import TIMEOUT, run_each
-from pipeline.videos.catalog.clip_origins import Origin, read_origins, recording_id
+from pipeline.videos.catalog.clip_origins import ClipOrigin, read_origins, recording_id
 from pipeline.videos.labels.segments import Segment
 from pipeline.videos.media import open_video
 from pipeline.videos.media.packet_index import PacketIndex
@@ -84,9 +84,9 @@ class Clip:
     def end_time(self) -> float:
         return self.recording.time_of(self.end)
 
-    def origin(self, settings: str) -> Origin:
+    def origin(self, settings: str) -> ClipOrigin:
         """The clip's row in ``clips.csv``."""
-        return Origin(
+        return ClipOrigin(
             clip=self.path.name,
             source=str(self.recording.path.absolute()),
             source_id=self.recording.source_id,
@@ -208,7 +208,7 @@ def plan_clips(
             raise UserError(
                 f"{where}{stretch} {'lies' if outside else 'reaches'} past the end of {recording.path}, "
                 f"which is {format_time(recording.duration)} long"
-                + ("" if outside else "; give --clamp to shorten such segments")
+                + ("" if outside else "; give `clamp=True` to shorten such segments")
             )
         first, end = recording.frame_at(segment.start), recording.frame_at(segment.end)
         if end <= first:

@@ -15,8 +15,8 @@ import numpy as np
 from av.stream import Stream
 
 from pipeline.errors import VideoError
-from pipeline.files.atomic import unfinished_folder
-from pipeline.videos.clips.cut import Cut
+from pipeline.files.atomic import scratch_folder
+from pipeline.videos.clips.cut import CutResult
 from pipeline.videos.clips.plan import Clip
 from pipeline.videos.media import open_video
 
@@ -24,7 +24,7 @@ SETTINGS = "copied without encoding"
 
 
 @dataclass(frozen=True)
-class Miss:
+class KeyframeOffset:
     """By how much a copied clip differs from what was asked for, in seconds."""
 
     early: float
@@ -33,7 +33,7 @@ class Miss:
     """How much too late it ends."""
 
 
-def snap(clip: Clip) -> tuple[Clip, Miss]:
+def snap(clip: Clip) -> tuple[Clip, KeyframeOffset]:
     """Move a clip to where packets can be copied.
 
     Raises:
@@ -41,10 +41,10 @@ def snap(clip: Clip) -> tuple[Clip, Miss]:
     """
     recording = clip.recording
     if not recording.by_time:
-        raise VideoError("cut", f"the packets of {recording.path.name} do not tell its frames; cut it without --fast")
+        raise VideoError("cut", f"the packets of {recording.path.name} do not tell its frames; encode its clips")
     index = recording.index
     if index.hidden:
-        raise VideoError("cut", f"an edit list hides frames of {recording.path.name}; cut it without --fast")
+        raise VideoError("cut", f"an edit list hides frames of {recording.path.name}; encode its clips")
     first = int(np.searchsorted(index.pts, index.key_pts[index.key_before(int(index.pts[clip.first]))]))
     end = clip.end
     while True:
@@ -55,16 +55,16 @@ def snap(clip: Clip) -> tuple[Clip, Miss]:
         end = int(inside[-1]) + 1
     path = clip.path.with_name(clip.path.name.removesuffix(".mp4") + recording.path.suffix.lower())
     moved = replace(clip, first=first, end=end, path=path)
-    return moved, Miss(clip.start_time - moved.start_time, moved.end_time - clip.end_time)
+    return moved, KeyframeOffset(clip.start_time - moved.start_time, moved.end_time - clip.end_time)
 
 
-def copy_clips(clips: Sequence[Clip], out: Path) -> Iterator[Cut]:
+def copy_clips(clips: Sequence[Clip], out: Path) -> Iterator[CutResult]:
     """Copy clips that were snapped and claimed; yields each as it is done and verified.
 
     Raises:
         UserError: ``out`` cannot be written.
     """
-    with unfinished_folder(out) as folder:
+    with scratch_folder(out) as folder:
         for clip in clips:
             temporary = folder / f"clip{clip.path.suffix}"
             try:
@@ -75,10 +75,10 @@ def copy_clips(clips: Sequence[Clip], out: Path) -> Iterator[Cut]:
                     raise VideoError("cut", f"{frames} frames instead of {clip.frames} can be decoded after copying")
             except VideoError as error:
                 temporary.unlink(missing_ok=True)
-                yield Cut(clip, error)
+                yield CutResult(clip, error)
             else:
                 temporary.replace(clip.path)
-                yield Cut(clip)
+                yield CutResult(clip)
 
 
 def _copy(clip: Clip, target: Path) -> None:

@@ -46,7 +46,7 @@ class FrameLabel:
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedLabels:
     """The labels that fit, and what did not."""
 
     labels: list[FrameLabel]
@@ -56,7 +56,7 @@ class Checked:
 
 def label_data(
     catalog: Catalog, table: Path, *, background: str = "", workers: int = 2, timeout: float = TIMEOUT
-) -> Checked:
+) -> CheckedLabels:
     """Read a table of labels and check it against the frames that are there.
 
     Args:
@@ -116,7 +116,7 @@ def _open(videos: Sequence[Video], workers: int, timeout: float) -> Opened:
 
 def _by_frame(
     catalog: Catalog, table: Path, rows: list[tuple[int, dict[str, str]]], background: str, opened: Opened
-) -> Checked:
+) -> CheckedLabels:
     names, found, reports = _names(catalog), [], []
     of_video: dict[str, list[tuple[int, dict[str, str]]]] = defaultdict(list)
     for line, row in rows:
@@ -150,12 +150,12 @@ def _by_frame(
         split = next(iter(splits), "")
         reports += [f"{video.name}: {report}" for report in _gaps(labels)]
         found += _labels(video.name, labels, files, split)
-    return Checked(found, reports)
+    return CheckedLabels(found, reports)
 
 
 def _by_time(
     catalog: Catalog, table: Path, rows: list[tuple[int, dict[str, str]]], background: str, opened: Opened
-) -> Checked:
+) -> CheckedLabels:
     names, found, reports = _names(catalog), [], []
     intervals: dict[str, list[Interval]] = defaultdict(list)
     for line, row in rows:
@@ -174,7 +174,7 @@ def _by_time(
         labelled = label_frames(times, info.duration, intervals[video.name], background=background)
         reports += [f"{video.name}: {report}" for report in labelled.reports]
         found += _labels(video.name, labelled.labels, _files(video.path), "")
-    return Checked(found, reports)
+    return CheckedLabels(found, reports)
 
 
 def _times(row: dict[str, str], where: str) -> tuple[float, float]:

@@ -50,7 +50,7 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Labelled:
+class FrameLabelling:
     """A label for each frame, and what was odd on the way."""
 
     labels: list[str]
@@ -113,7 +113,7 @@ def check_label(label: str, where: str) -> None:
 
 def label_frames(
     times: np.ndarray, duration: float, intervals: Sequence[Interval], *, background: str = ""
-) -> Labelled:
+) -> FrameLabelling:
     """Give each frame the label of the interval that holds its time.
 
     Args:
@@ -155,7 +155,7 @@ def label_frames(
             until = float(times[last + 1]) if last + 1 < len(times) else duration
             what = f"frame {first} has" if first == last else f"frames {first} to {last} have"
             reports.append(f"{what} no label ({format_time(float(times[first]))} to {format_time(until)})")
-    return Labelled(labels, reports)
+    return FrameLabelling(labels, reports)
 
 
 def find_intervals(times: np.ndarray, duration: float, labels: Sequence[str]) -> list[Interval]:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from pipeline.errors import UserError, VideoError
-from pipeline.files.atomic import unfinished_folder
+from pipeline.files.atomic import scratch_folder
 from pipeline.files.tables import write_table
 from pipeline.parallel.worker_process import Heartbeat
 from pipeline.parallel.workers import TIMEOUT, Ended, WorkerPool, threads_of_each
@@ -37,7 +37,7 @@ class ImageSpec:
 
     def __post_init__(self) -> None:
         if not 1 <= self.quality <= 100:
-            raise UserError(f"--quality {self.quality} is unknown to JPEG; expected 1 to 100")
+            raise UserError(f"`quality={self.quality}` is unknown to JPEG; expected 1 to 100")
 
     def encode(self, image: np.ndarray) -> bytes:
         """A frame ``(height, width, 3)`` uint8 RGB as the content of a file."""
@@ -72,7 +72,7 @@ def export_frames(
     """
     for _, folder in videos:
         if folder.exists() and not overwrite:
-            raise UserError(f"{folder} exists; give --overwrite to replace it, or another --out")
+            raise UserError(f"{folder} exists; give `overwrite=True` to replace it, or another `out`")
         if folder.exists() and not (folder / TIMES).is_file():
             raise UserError(f"{folder} holds no {TIMES}, so this program did not write it; it is not replaced")
     threads = threads_of_each(len(videos), workers)
@@ -126,7 +126,7 @@ class _Image:
 def _write_folder(folder: Path, messages: Iterator, form: Format) -> int:
     """Take the messages of one video and write its folder; only the number of its images is returned."""
     rows: list[dict] = []
-    with unfinished_folder(folder.parent) as temporary:
+    with scratch_folder(folder.parent) as temporary:
         for _, message in messages:
             if isinstance(message, Ended):
                 if message.error is not None:

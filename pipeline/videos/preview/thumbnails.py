@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from pipeline.errors import UserError, VideoError
-from pipeline.files.atomic import write_whole
+from pipeline.files.atomic import atomic_write
 from pipeline.files.tables import natural_key, read_numbered
 from pipeline.parallel.worker_process import Heartbeat
 from pipeline.parallel.workers import TIMEOUT, run_each
@@ -31,7 +31,7 @@ _STEPS = ((96, 75), (80, 65), (64, 60), (54, 50), (45, 40), (36, 32), (28, 25))
 
 
 @dataclass(frozen=True)
-class Look:
+class Preview:
     """What the page shows of one video."""
 
     video: Video
@@ -42,7 +42,7 @@ class Look:
     """Why there is no strip."""
 
 
-def look_at(videos: Sequence[Video], *, workers: int = 2, timeout: float = TIMEOUT) -> Iterator[Look]:
+def read_previews(videos: Sequence[Video], *, workers: int = 2, timeout: float = TIMEOUT) -> Iterator[Preview]:
     """Read a strip of frames from each video; yields them in the order of the videos.
 
     A video on which the decoder crashes or hangs has an error and no strip.
@@ -56,10 +56,10 @@ def look_at(videos: Sequence[Video], *, workers: int = 2, timeout: float = TIMEO
     jobs = [(video, (video.path, budget)) for video in videos]
     for video, read in run_each(_read_strip, jobs, workers=workers, timeout=timeout, ordered=True):
         if isinstance(read, VideoError):
-            yield Look(video, error=str(read))
+            yield Preview(video, error=str(read))
         else:
             info, strip = read
-            yield Look(video.counted(info), strip)
+            yield Preview(video.counted(info), strip)
 
 
 def _read_strip(heartbeat: Heartbeat, path: Path, budget: int) -> Iterator[tuple[VideoInfo, bytes]]:
@@ -110,7 +110,7 @@ def read_problems(path: Path) -> list[Problem]:
     return [Problem(row["video"], row["problem"], row["detail"]) for row in rows]
 
 
-def write_page(looks: Sequence[Look], problems: Sequence[Problem], path: Path, *, title: str) -> None:
+def write_dataset_page(looks: Sequence[Preview], problems: Sequence[Problem], path: Path, *, title: str) -> None:
     """Write one HTML file with everything in it: no script, picture or style comes from elsewhere.
 
     Args:
@@ -146,7 +146,7 @@ def write_page(looks: Sequence[Look], problems: Sequence[Problem], path: Path, *
         title=title.encode("utf-8", "replace").decode(), data=data.replace("<", "\\u003c")
     )
     try:
-        with write_whole(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(page, encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from None
@@ -155,7 +155,7 @@ def write_page(looks: Sequence[Look], problems: Sequence[Problem], path: Path, *
 # -- contact sheets --------------------------------------------------------------------------------
 
 
-def write_sheets(looks: Sequence[Look], folder: Path, *, rows: int = 20) -> list[Path]:
+def write_sheets(looks: Sequence[Preview], folder: Path, *, rows: int = 20) -> list[Path]:
     """Write ``folder/<split>_<class>.png`` (and ``_2.png``, ...): a strip and the name of each video.
 
     Args:
@@ -169,7 +169,7 @@ def write_sheets(looks: Sequence[Look], folder: Path, *, rows: int = 20) -> list
     Raises:
         UserError: a sheet cannot be written.
     """
-    groups: dict[str, list[Look]] = defaultdict(list)
+    groups: dict[str, list[Preview]] = defaultdict(list)
     for look in looks:
         if look.strip:
             parts = [part for part in (look.video.split, look.video.label) if part]
@@ -181,7 +181,7 @@ def write_sheets(looks: Sequence[Look], folder: Path, *, rows: int = 20) -> list
             path = folder / f"{name}{number}.png"
             picture = _sheet(members[start : start + rows])
             try:
-                with write_whole(path) as temporary:
+                with atomic_write(path) as temporary:
                     temporary.write_bytes(cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
             except OSError as error:
                 raise UserError(f"cannot write {path}: {error.strerror}") from None
@@ -189,7 +189,7 @@ def write_sheets(looks: Sequence[Look], folder: Path, *, rows: int = 20) -> list
     return sheets
 
 
-def _sheet(looks: Sequence[Look]) -> np.ndarray:
+def _sheet(looks: Sequence[Preview]) -> np.ndarray:
     from matplotlib import font_manager  # It brings Pillow and a font, and takes a second to load.
     from PIL import Image, ImageDraw, ImageFont
 

@@ -69,7 +69,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Facts:
+class VideoFacts:
     """What was seen while a video was decoded."""
 
     name: str
@@ -93,10 +93,10 @@ class Facts:
     problems: tuple[Problem, ...] = field(default=())
 
     def __repr__(self) -> str:
-        return f"Facts({self.name}, {self.frames} frames, {len(self.problems)} problems)"
+        return f"VideoFacts({self.name}, {self.frames} frames, {len(self.problems)} problems)"
 
 
-def check_videos(videos: Sequence[Video], *, workers: int = 2, timeout: float = TIMEOUT) -> Iterator[Facts]:
+def check_videos(videos: Sequence[Video], *, workers: int = 2, timeout: float = TIMEOUT) -> Iterator[VideoFacts]:
     """Check many videos at a time and yield the facts of each as they come, in no particular order.
 
     A video on which the decoder crashes or hangs becomes a problem of that video.
@@ -109,18 +109,18 @@ def check_videos(videos: Sequence[Video], *, workers: int = 2, timeout: float = 
     jobs = [(video, (video.name, video.path)) for video in videos]
     for video, found in run_each(_check_task, jobs, workers=workers, timeout=timeout):
         if isinstance(found, VideoError):
-            found = Facts(video.name, problems=(Problem(video.name, "unreadable", found.reason),))
+            found = VideoFacts(video.name, problems=(Problem(video.name, "unreadable", found.reason),))
         yield found
 
 
-def _check_task(heartbeat: Heartbeat, name: str, path: Path) -> Iterator[Facts]:
+def _check_task(heartbeat: Heartbeat, name: str, path: Path) -> Iterator[VideoFacts]:
     yield check_video(name, path, heartbeat)
 
 
 # -- one video -------------------------------------------------------------------------------------
 
 
-def check_video(name: str, path: Path, heartbeat: Heartbeat = lambda: None) -> Facts:
+def check_video(name: str, path: Path, heartbeat: Heartbeat = lambda: None) -> VideoFacts:
     """Decode a video once and compare it with what its file claims; what cannot be read is a problem, not an error.
 
     Args:
@@ -134,10 +134,10 @@ def check_video(name: str, path: Path, heartbeat: Heartbeat = lambda: None) -> F
     except VideoError as error:
         kind = "no video" if "no video stream" in error.reason else "unreadable"
         size = path.stat().st_size if path.is_file() else 0
-        return Facts(name, bytes=size, problems=(Problem(name, kind, error.reason),))
+        return VideoFacts(name, bytes=size, problems=(Problem(name, kind, error.reason),))
 
 
-def _check_images(name: str, path: Path, heartbeat: Heartbeat) -> Facts:
+def _check_images(name: str, path: Path, heartbeat: Heartbeat) -> VideoFacts:
     """The same for a folder of frames or a single image."""
     with open_video(path, alive=heartbeat) as video:
         named = video.info().header_frames
@@ -162,7 +162,7 @@ def _check_images(name: str, path: Path, heartbeat: Heartbeat) -> Facts:
         [path] if path.is_file() else sorted(file for file in path.iterdir() if is_image(file.name) and file.is_file())
     )
     digest = hashlib.sha256("".join(hash_file(file, heartbeat) for file in files).encode()).hexdigest()
-    return Facts(
+    return VideoFacts(
         name,
         frames,
         info.fps,
@@ -178,7 +178,7 @@ def _check_images(name: str, path: Path, heartbeat: Heartbeat) -> Facts:
     )
 
 
-def _check(name: str, path: Path, heartbeat: Heartbeat) -> Facts:
+def _check(name: str, path: Path, heartbeat: Heartbeat) -> VideoFacts:
     with open_video(path, threads=1, alive=heartbeat) as video:
         index = video.index
         expected = len(index.pts) if index.trusted else len(video.times())
@@ -238,7 +238,7 @@ def _check(name: str, path: Path, heartbeat: Heartbeat) -> Facts:
         add("dark", f"nothing is brighter than {brightest:.0f} of 255")
     if motion < _STILL and frames > 1:
         add("frozen", f"nothing moves in {frames} frames")
-    return Facts(
+    return VideoFacts(
         name,
         frames,
         info.fps,
@@ -281,7 +281,7 @@ def _claims(path: Path) -> _Claims:
 # -- all videos ------------------------------------------------------------------------------------
 
 
-def check_set(videos: Sequence[Video], facts: Iterable[Facts]) -> list[Problem]:
+def check_set(videos: Sequence[Video], facts: Iterable[VideoFacts]) -> list[Problem]:
     """Problems that only show when all videos are seen: outliers of length and size, classes out of balance.
 
     Args:

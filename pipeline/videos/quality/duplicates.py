@@ -12,14 +12,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.videos.catalog.catalog import Video
-from pipeline.videos.quality.checks import Facts, Problem
+from pipeline.videos.quality.checks import Problem, VideoFacts
 
 _ALIKE = 0.95  # correlation of what moves
 _CLOSE = 12.0  # of 255: mean difference of what stands still, brightness set aside
 _BLOCK = 512  # rows compared at a time: bounds the memory
 
 
-def find_duplicates(videos: Sequence[Video], facts: Sequence[Facts]) -> list[Problem]:
+def find_duplicates(videos: Sequence[Video], facts: Sequence[VideoFacts]) -> list[Problem]:
     """Compare every video with every other.
 
     Args:
@@ -32,7 +32,7 @@ def find_duplicates(videos: Sequence[Video], facts: Sequence[Facts]) -> list[Pro
     rows = {video.name: video for video in videos}
     known = [fact for fact in facts if fact.patches is not None and fact.name in rows]
     problems: list[Problem] = []
-    exact: dict[str, list[Facts]] = defaultdict(list)
+    exact: dict[str, list[VideoFacts]] = defaultdict(list)
     for fact in known:
         exact[fact.digest].append(fact)
     for first, *others in exact.values():
@@ -52,7 +52,7 @@ def _problem(kind: str, video: Video, earlier: Video) -> Problem:
     return Problem(video.name, f"{kind} across" if apart else kind, detail)
 
 
-def _alike(facts: Sequence[Facts]) -> list[tuple[Facts, Facts]]:
+def _alike(facts: Sequence[VideoFacts]) -> list[tuple[VideoFacts, VideoFacts]]:
     """Pairs of near duplicates, each second one once."""
     if len(facts) < 2:
         return []

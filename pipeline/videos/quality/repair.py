@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from pipeline.errors import UserError, VideoError
-from pipeline.files.atomic import write_whole
+from pipeline.files.atomic import atomic_write
 from pipeline.videos.catalog.catalog import Video
 from pipeline.videos.media import open_video
 from pipeline.videos.media.ffmpeg import file_url, keep_every_frame, run_ffmpeg
@@ -23,7 +23,7 @@ def quarantine(video: Video, folder: Path) -> Path:
     """
     target = folder / video.name
     if os.path.lexists(target):
-        raise UserError(f"{target} exists already; choose another folder for --quarantine")
+        raise UserError(f"{target} exists already; choose another folder for `quarantine`")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         # Across disks a rename is not possible, and half a copy must not stay.
@@ -45,8 +45,8 @@ def repair(video: Video, folder: Path) -> tuple[Path, int]:
     """
     target = (folder / video.name).with_suffix(".mp4")
     if os.path.lexists(target):
-        raise UserError(f"{target} exists already; choose another folder for --fix")
-    with write_whole(target) as temporary:
+        raise UserError(f"{target} exists already; choose another folder for `fix`")
+    with atomic_write(target) as temporary:
         run_ffmpeg(
             ["-err_detect", "ignore_err", "-fflags", "+discardcorrupt+genpts", "-i", file_url(video.path)]
             + ["-map", "0:v:0", "-map", "0:a:0?", "-vf", "crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0"]

@@ -25,36 +25,34 @@ def data(tmp_path):
     return tmp_path / "data"
 
 
-def call(main, *arguments):
-    return command.run(main, [str(argument) for argument in arguments])
+def call(module, *arguments):
+    return command.run(module.main, [str(argument) for argument in arguments], parser=module.parser)
 
 
 def test_the_whole_of_stage_one(data, tmp_path, capsys):
     store = tmp_path / "store"
-    assert call(extract_features.main, data, "--out", store, *TINY) == 0
+    assert call(extract_features, data, "--out", store, *TINY) == 0
     assert "4 videos extracted; 16 frames in " in capsys.readouterr().out
-    assert call(extract_features.main, data, "--out", store, *TINY) == 0
+    assert call(extract_features, data, "--out", store, *TINY) == 0
     assert "0 videos extracted; 4 were there" in capsys.readouterr().out
-    assert call(check_features.main, store) == 0
+    assert call(check_features, store) == 0
     assert "1 shard with 4 good videos; 0 bad, 0 videos to extract again" in capsys.readouterr().out
-    assert call(export_features.main, store, "--out", tmp_path / "arrays") == 0
-    assert call(export_features.main, store, "--out", tmp_path / "all.h5") == 0
-    assert call(export_features.main, store, "--out", tmp_path / "all.h5") == 2
+    assert call(export_features, store, "--out", tmp_path / "arrays") == 0
+    assert call(export_features, store, "--out", tmp_path / "all.h5") == 0
+    assert call(export_features, store, "--out", tmp_path / "all.h5") == 2
     assert "exists; add --overwrite" in capsys.readouterr().err
     (tmp_path / "list.csv").write_text("file,label\nleft/clip0.mp4,left\nright/clip0.mp4,right\n")
-    assert (
-        call(import_features.main, tmp_path / "arrays", "--labels", tmp_path / "list.csv", "--out", tmp_path / "i") == 0
-    )
+    assert call(import_features, tmp_path / "arrays", "--labels", tmp_path / "list.csv", "--out", tmp_path / "i") == 0
     assert FeatureStore(tmp_path / "i").dimensions == 64
 
 
 def test_one_bad_video_is_exit_status_1(data, tmp_path, capsys):
     (data / "left/zero.mp4").touch()
-    assert call(extract_features.main, data, "--out", tmp_path / "store", *TINY) == 1
+    assert call(extract_features, data, "--out", tmp_path / "store", *TINY) == 1
     assert "failed: left/zero.mp4: open: the file is empty (0 bytes)" in capsys.readouterr().err
-    assert call(extract_features.main, data, "--out", tmp_path / "store", *TINY) == 1
-    assert call(list_videos.main, data, "--out", tmp_path / "list.csv") == 1
-    assert call(check_features.main, tmp_path / "store") == 0
+    assert call(extract_features, data, "--out", tmp_path / "store", *TINY) == 1
+    assert call(list_videos, data, "--out", tmp_path / "list.csv") == 1
+    assert call(check_features, tmp_path / "store") == 0
 
 
 @pytest.mark.parametrize(
@@ -74,7 +72,7 @@ def test_one_bad_video_is_exit_status_1(data, tmp_path, capsys):
 )
 def test_wrong_calls_are_one_line(data, tmp_path, capsys, arguments, line):
     arguments = [argument.format(data=data) for argument in arguments]
-    assert call(extract_features.main, "--out", tmp_path / "store", *TINY, *arguments) == 2
+    assert call(extract_features, "--out", tmp_path / "store", *TINY, *arguments) == 2
     error = capsys.readouterr().err
     assert line in error
     assert error.count("\n") == 1
@@ -83,31 +81,31 @@ def test_wrong_calls_are_one_line(data, tmp_path, capsys, arguments, line):
 
 def test_another_recipe_is_refused_and_overwrite_begins_anew(data, tmp_path, capsys):
     store = tmp_path / "store"
-    assert call(extract_features.main, data, "--out", store, *TINY) == 0
-    assert call(extract_features.main, data, "--out", store, *TINY, "--crop", "none") == 2
+    assert call(extract_features, data, "--out", store, *TINY) == 0
+    assert call(extract_features, data, "--out", store, *TINY, "--crop", "none") == 2
     assert "holds features of another recipe: crop none, not center" in capsys.readouterr().err
-    assert call(extract_features.main, data, "--out", store, *TINY, "--crop", "none", "--overwrite") == 0
+    assert call(extract_features, data, "--out", store, *TINY, "--crop", "none", "--overwrite") == 0
     assert FeatureStore(store).recipe.crop == "none"
-    assert call(extract_features.main, data, "--out", data, *TINY, "--overwrite") == 2
+    assert call(extract_features, data, "--out", data, *TINY, "--overwrite") == 2
     assert "is no feature store, so it is left alone" in capsys.readouterr().err
 
 
 def test_a_damaged_shard_is_named_set_aside_and_made_again(data, tmp_path, capsys):
     store = tmp_path / "store"
-    call(extract_features.main, data, "--out", store, *TINY)
+    call(extract_features, data, "--out", store, *TINY)
     shard = next(store.glob("shard-*.h5"))
     shard.write_bytes(shard.read_bytes()[:2000])
-    assert call(extract_features.main, data, "--out", store, *TINY) == 2
+    assert call(extract_features, data, "--out", store, *TINY) == 2
     assert "is damaged" in capsys.readouterr().err
-    assert call(check_features.main, store, "--set-aside") == 1
+    assert call(check_features, store, "--set-aside") == 1
     assert "to extract again: right/clip1.mp4" in capsys.readouterr().out
-    assert call(extract_features.main, data, "--out", store, *TINY) == 0
-    assert call(check_features.main, store) == 0
+    assert call(extract_features, data, "--out", store, *TINY) == 0
+    assert call(check_features, store) == 0
 
 
 def test_a_finished_store_is_seen_without_loading_a_network(data, tmp_path):
     arguments = [str(data), "--out", str(tmp_path / "store"), *TINY]
-    call(extract_features.main, *arguments)
+    call(extract_features, *arguments)
     code = (
         "import sys; from scripts import extract_features;"
         f"extract_features.main({arguments!r});"
@@ -128,18 +126,17 @@ def test_only_our_lines_are_on_the_terminal(data, tmp_path):
 
 def test_the_catalog_can_be_a_csv_file(data, tmp_path):
     (tmp_path / "train.csv").write_text("video_name,tag\nclip0.mp4,left\n")
-    assert call(list_videos.main, data, "--out", data / "data_file.csv") == 0
-    assert call(extract_features.main, data / "data_file.csv", "--out", tmp_path / "store", *TINY) == 0
+    assert call(list_videos, data, "--out", data / "data_file.csv") == 0
+    assert call(extract_features, data / "data_file.csv", "--out", tmp_path / "store", *TINY) == 0
     assert [video.label for video in FeatureStore(tmp_path / "store").catalog] == ["left"] * 2 + ["right"] * 2
 
 
 def test_pooling_is_part_of_the_recipe(data, tmp_path, capsys):
     store = tmp_path / "store"
-    assert call(extract_features.main, data, "--out", store, *TINY, "--pooling", "max") == 0
+    assert call(extract_features, data, "--out", store, *TINY, "--pooling", "max") == 0
     assert (FeatureStore(store).recipe.layer, FeatureStore(store).recipe.pooling) == ("max_pool", "max")
-    assert call(extract_features.main, data, "--out", store, *TINY) == 2
+    assert call(extract_features, data, "--out", store, *TINY) == 2
     assert "layer" in capsys.readouterr().err
     assert (
-        call(extract_features.main, data, "--out", tmp_path / "int8", *TINY, "--pooling", "max", "--precision", "int8")
-        == 2
+        call(extract_features, data, "--out", tmp_path / "int8", *TINY, "--pooling", "max", "--precision", "int8") == 2
     )

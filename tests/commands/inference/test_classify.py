@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.cli import command
-from pipeline.commands.inference.classify import main
+from pipeline.commands.inference.classify import main, parser
 from pipeline.videos.media import open_video
 from tests.inference.conftest import CLASSES, checkpoint, clips, make_checkpoint, store, write_pieces  # noqa: F401 - fixtures
 from tests.media import write_video
@@ -23,7 +23,7 @@ def movie(tmp_path: Path) -> Path:
 
 
 def run(*argv: object) -> int:
-    return command.run(main, [str(item) for item in argv])
+    return command.run(main, [str(item) for item in argv], parser=parser)
 
 
 def test_all_files(checkpoint, movie, tmp_path, capsys):  # noqa: F811
@@ -84,7 +84,7 @@ def test_the_default_is_result_avi(checkpoint, movie, tmp_path, monkeypatch):  #
         (["--stride", "0"], "--stride 0: expected 1 or more steps"),
         (["--stride", "99"], "--stride 99: expected 1 to 8 steps, so that windows leave no gap"),
         (["--smooth", "box:3"], "smoothing 'box' is unknown; expected none, mean:K"),
-        (["--abstain", "7"], "--abstain 7: expected a probability from 0 to 1"),
+        (["--abstain-below", "7"], "--abstain-below 7: expected a probability from 0 to 1"),
         (["--min-duration", "-1"], "--min-duration -1: expected seconds, 0 or more"),
         (["--fps", "0"], "--fps 0: expected more than 0"),
         (["--output", "a.webm"], "the name of the output must end in one of .avi, .mp4"),
@@ -178,7 +178,7 @@ def test_a_folder(checkpoint, clips, tmp_path, capsys):  # noqa: F811
         f"{out / 'predictions.csv'}: 0 videos classified, 2 done before"
     )
     assert run(checkpoint, folder) == 2
-    assert "many videos need a folder for the answers; add --out results" in capsys.readouterr().err
+    assert "many videos need a folder for the predictions; add --out results" in capsys.readouterr().err
     (tmp_path / "nothing").mkdir()
     assert run(checkpoint, tmp_path / "nothing", "--out", out) == 2
     assert "no videos in" in capsys.readouterr().err

@@ -52,11 +52,11 @@ def run(capfd, name, data, out, *settings, weights=WEIGHTS, video=None) -> str:
     words = [name, "--data", str(data), "--out", str(out), "--weights", str(weights)]
     words += ["--video", str(video)] if video else []
     words += [word for setting in settings for word in ("--set", setting)]
-    status = command.run(run_config.main, words)
+    status = command.run(run_config.main, words, parser=run_config.parser)
     captured = capfd.readouterr()
     assert (status, captured.err) == (0, ""), captured.out[-2000:]
     assert re.search(
-        rf"{re.escape(str(out))}: {name}, accuracy train [\d.]+, val [\d.]+.*; \d+ steps run", captured.out
+        rf"{re.escape(str(out))}: {name}, accuracy train [\d.]+, val [\d.]+.*; \d+ commands run", captured.out
     )
     return captured.out
 
@@ -77,10 +77,10 @@ def assert_evaluated_as_trained(out: Path, checkpoint="checkpoint", evaluation="
 
 def test_apriorit(capfd, tmp_path):
     data, out = linked(tmp_path / "recordings", labels=("bend", "jack", "wave1"), people=range(1, 8)), tmp_path / "out"
-    small = ("features.size=75x133", "features.sampling=every:5", "model.window=15", "answer.stride=15")
-    changes = (*small, "model.epochs=2", r"model.group=person\d")
+    changes = ("features=--size 75x133 --sampling every:5", r"model=--window 15 --epochs 2 --group 'person\d'")
+    changes += ("result=--stride 15",)
     said = run(capfd, "apriorit", data, out, *changes)
-    assert "changed: features.size is 75x133" in said
+    assert "changed: features has --size 75x133 --sampling every:5" in said
     rows = table(out / "data_file.csv")
     assert {row["label"] for row in rows} == {"bend", "jack"}  # the first two classes
     assert max(int(row["frames"]) for row in rows) == 75
@@ -92,7 +92,7 @@ def test_apriorit(capfd, tmp_path):
     checkpoint = Checkpoint.load(out / "checkpoint")
     assert (checkpoint.head.name, checkpoint.window.length) == ("apriorit", 15)
     training = results_of(out / "checkpoint")["training"]
-    assert (training["rate"], training["rate_decay"], training["patience"]) == (1e-5, 1e-6, 5)
+    assert (training["learning_rate"], training["rate_decay"], training["patience"]) == (1e-5, 1e-6, 5)
     assert_evaluated_as_trained(out)
     with av.open(str(out / "result.avi")) as video:
         stream = video.streams.video[0]
@@ -104,7 +104,7 @@ def test_apriorit(capfd, tmp_path):
     # The same command repeats nothing that took time.
     again = run(capfd, "apriorit", data, out, *changes)
     assert again.count("# done before:") == 5
-    assert "2 steps run, 5 done before" in again
+    assert "2 commands run, 5 done before" in again
 
 
 def test_keras_example(capfd, tmp_path):
@@ -117,7 +117,7 @@ def test_keras_example(capfd, tmp_path):
                 (data / part / path.name).symlink_to(path)
                 lines.append(f"{path.name},{label}")
         (data / f"{part}.csv").write_text("\n".join(lines) + "\n")
-    said = run(capfd, "keras-example", data, out, "features.size=96", r"model.group=person\d")
+    said = run(capfd, "keras-example", data, out, "features=--size 96", r"model=--group 'person\d'")
     store = FeatureStore(out / "features")
     sequence = store.read("test/jack_person6.mp4")
     assert (sequence.features.shape, sequence.frames.tolist()) == ((20, 2048), list(range(20)))
@@ -132,7 +132,7 @@ def test_keras_example(capfd, tmp_path):
     shares = {name: float(share) for name, share in re.findall(r"^  (\w+): ([\d.]+)%$", said, re.MULTILINE)}
     assert shares.keys() == {"bend", "jack", "wave2"}
     assert sum(shares.values()) == pytest.approx(100, abs=0.1)
-    with av.open(str(out / "answer.gif")) as gif:
+    with av.open(str(out / "result.gif")) as gif:
         assert gif.format.name == "gif"
         pictures = [frame.to_ndarray(format="rgb24") for frame in gif.decode(video=0)]
     assert len(pictures) > 20
@@ -148,7 +148,7 @@ def test_rolling_average(capfd, tmp_path):
                 for frame in video.frames(range(0, 48, 8)):
                     cv2.imwrite(str(data / label / f"{path.stem}_{frame.index}.jpg"), frame.image[..., ::-1])
     video = clips("jack", [7])[0]
-    changes = ("images.size=64", "model.epochs=3")
+    changes = ("images=--size 64", "model=--epochs 3")
     said = run(capfd, "rolling-average", data, out, *changes, weights="random", video=video)
     assert "weighted avg" in said  # the classification report
     split = results_of(out / "checkpoint")["split"]
@@ -158,12 +158,12 @@ def test_rolling_average(capfd, tmp_path):
     head = checkpoint.head
     assert (head.name, head.base, head.trainable, head.units) == ("image_cnn", "resnet50", 0, 512)
     training = results_of(out / "checkpoint")["training"]
-    assert (training["optimizer"], training["rate"], training["batch"]) == ("sgd", 1e-4, 32)
+    assert (training["optimizer"], training["learning_rate"], training["batch"]) == ("sgd", 1e-4, 32)
     assert len(table(out / "checkpoint" / "history.csv")) == 3
     assert cv2.imread(str(out / "checkpoint" / "curves.png")).std() > 0
     assert checkpoint.classes == ("bend", "jack")
     assert_evaluated_as_trained(out)
-    rows = table(out / "answer.csv")
+    rows = table(out / "result.csv")
     with open_video(video) as reader:
         assert len(rows) == len(reader.times())
     shares = np.array([[float(row["bend"]), float(row["jack"])] for row in rows])
@@ -175,8 +175,8 @@ def test_rolling_average(capfd, tmp_path):
 
 def test_frame_generators(capfd, tmp_path):
     data, out = linked(tmp_path / "videos", people=range(1, 8)), tmp_path / "out"
-    sizes = tuple(f"{step}.size=32" for step in ("spread", "gliding", "flow"))
-    epochs = tuple(f"{step}.epochs=2" for step in ("model", "model-gliding", "model-flow"))
+    sizes = tuple(f"{name}=--size 32" for name in ("spread", "gliding", "flow"))
+    epochs = tuple(f"{name}=--epochs 2" for name in ("model", "model-gliding", "model-flow"))
     run(capfd, "frame-generators", data, out, *sizes, *epochs)
     spread, gliding, flow = (FeatureStore(out / name) for name in ("spread", "gliding", "flow"))
     name = "jack/jack_person1.mp4"
@@ -195,7 +195,7 @@ def test_frame_generators(capfd, tmp_path):
     split = results_of(out / "checkpoint")["split"]
     assert len(split["val"]) / (len(split["val"]) + len(split["train"])) == pytest.approx(0.33, abs=0.12)
     training = results_of(out / "checkpoint")["training"]
-    assert training["vary"].startswith("flip")
+    assert training["augment"].startswith("flip")
     windows = results_of(out / "checkpoint-gliding")["measured"]["test"]
     assert windows["windows"] > windows["videos"]  # they glide
     for suffix in ("", "-gliding", "-flow"):
@@ -205,9 +205,9 @@ def test_frame_generators(capfd, tmp_path):
         assert_evaluated_as_trained(out, f"checkpoint{suffix}", f"evaluation{suffix}")
     page = (out / "comparison.html").read_text()
     assert all(f"checkpoint{suffix}" in page for suffix in ("", "-gliding", "-flow"))
-    answer = json.loads((out / "answer.json").read_text())
+    answer = json.loads((out / "result.json").read_text())
     assert answer["label"] in ("bend", "jack")
-    with open_video(out / "answer.mp4") as video:
+    with open_video(out / "result.mp4") as video:
         assert len(video.times()) > 20
 
 
@@ -234,11 +234,11 @@ def test_ecology_grid(capfd, tmp_path):
         "sequences": "head: [concat, lstm, conv1d]\nwindow: [6]\nstride: [3]\nlayers: [1]\nunits: [32]\n",
         "trainable": "head: [c3d_small]\nwindow: [6]\nstride: [3]\n",
     }
-    changes = ["features.backbone=inceptionv3", "features.size=96", "frames.size=32"]
+    changes = ["features=--backbone inceptionv3 --size 96", "frames=--size 32"]
     for name, text in grids.items():
         (tmp_path / f"{name}.yaml").write_text(text)
         epochs = 2 if name == "trainable" else 8
-        changes += [f"{name}.grid={tmp_path / name}.yaml", f"{name}.epochs={epochs}"]
+        changes += [f"{name}=--grid {tmp_path / name}.yaml --epochs {epochs}"]
     said = run(capfd, "ecology-grid", data, out, *changes)
     assert "168 frames of 7 videos" in said
     labels = table(out / "labels.csv")
@@ -268,7 +268,7 @@ def test_ecology_grid(capfd, tmp_path):
     assert best is models[0]
     # People doing two quite different things are told apart by the frozen network's features.
     assert max(float(row["fit_test_acc"]) for row in models) > 0.8
-    answer = table(out / "answer.csv")
+    answer = table(out / "result.csv")
     assert len(answer) == 24
     assert {row["label"] for row in answer} <= {"bend", "jack"}
     assert "video_" in (out / "page.html").read_text()

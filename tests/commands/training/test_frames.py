@@ -76,7 +76,7 @@ def test_a_checkpoint_says_what_it_needs_and_how_it_was_trained(checkpoint):
     assert (content["head"]["base"], content["head"]["weights"]) == ("tiny", "random:0")
     results = json.loads((checkpoint / "results.json").read_text())
     assert results["epochs"] == 2  # one in each phase
-    assert results["training"]["vary"] == "flip,shift:0.1,jitter:1"
+    assert results["training"]["augment"] == "flip,shift:0.1,jitter:1"
     with (checkpoint / "history.csv").open() as file:
         rates = [float(row["learning_rate"]) for row in csv.DictReader(file)]
     assert rates[1] == pytest.approx(rates[0] / 10)

@@ -23,18 +23,18 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def checkpoint(store, tmp_path_factory):
     out = tmp_path_factory.mktemp("checkpoints") / "drawn"
-    assert command.run(train.main, [str(store), "--out", str(out), *QUICK]) == 0
+    assert command.run(train.main, [str(store), "--out", str(out), *QUICK], parser=train.parser) == 0
     return out
 
 
-def call(capsys, main, *argv) -> tuple[int, str, str]:
-    status = command.run(main, [str(argument) for argument in argv])
+def call(capsys, module, *argv) -> tuple[int, str, str]:
+    status = command.run(module.main, [str(argument) for argument in argv], parser=module.parser)
     captured = capsys.readouterr()
     return status, captured.out, captured.err
 
 
 def test_evaluate_repeats_the_test_accuracy_of_the_training(capsys, checkpoint, store):
-    status, out, err = call(capsys, evaluate.main, checkpoint, store, "--split", "test")
+    status, out, err = call(capsys, evaluate, checkpoint, store, "--split", "test")
     assert (status, err) == (0, "")
     accuracy = json.loads((checkpoint / "results.json").read_text())["accuracy"]["test"]
     assert f"accuracy {accuracy:.3f}" in out.splitlines()[-1]
@@ -54,7 +54,7 @@ def test_predictions_hold_each_video_once_with_its_part(checkpoint):
 
 
 def test_folds_print_mean_and_spread(capsys, store):
-    status, out, err = call(capsys, train.main, store, "--folds", 3, *QUICK)
+    status, out, err = call(capsys, train, store, "--folds", 3, *QUICK)
     assert (status, err) == (0, "")
     lines = out.splitlines()
     assert [line[:7] for line in lines if line.startswith("fold ")] == ["fold 1:", "fold 2:", "fold 3:"]
@@ -91,17 +91,17 @@ def test_ctrl_c_keeps_the_best_and_resume_ends_as_if_undisturbed(capsys, store, 
     out = tmp_path / "stopped"
     with monkeypatch.context() as patch:
         patch.setattr(command, "progress", Stopping)
-        status, text, _ = call(capsys, train.main, store, "--out", out, *QUICK)
+        status, text, _ = call(capsys, train, store, "--out", out, *QUICK)
     assert status == 130
     assert "stopped by Ctrl-C, best so far kept" in text
     assert len(history_of(out)) == 2
-    assert call(capsys, train.main, store, "--out", out, "--resume", *QUICK)[0] == 0
+    assert call(capsys, train, store, "--out", out, "--resume", *QUICK)[0] == 0
     assert history_of(out) == history_of(checkpoint)
     assert [path.name for path in tmp_path.iterdir()] == ["stopped"], "the state of a finished run was left"
 
 
 def test_quiet_prints_nothing(capsys, store, tmp_path):
-    status, out, err = call(capsys, train.main, store, "--out", tmp_path / "c", "--quiet", *QUICK)
+    status, out, err = call(capsys, train, store, "--out", tmp_path / "c", "--quiet", *QUICK)
     assert (status, out, err) == (0, "", "")
 
 
@@ -124,7 +124,7 @@ def test_quiet_prints_nothing(capsys, store, tmp_path):
 )
 def test_mistakes_are_one_line_and_status_two(capsys, store, checkpoint, tmp_path, argv, part):
     argv = [argument.format(out=checkpoint, new=tmp_path / "new") for argument in argv]
-    status, _, err = call(capsys, train.main, store, *argv)
+    status, _, err = call(capsys, train, store, *argv)
     assert status == 2
     assert part in err
     assert err.count("\n") == 1
@@ -133,12 +133,12 @@ def test_mistakes_are_one_line_and_status_two(capsys, store, checkpoint, tmp_pat
 
 def test_evaluate_refuses_what_does_not_fit(capsys, checkpoint, store, tmp_path):
     other = write_store(tmp_path / "other", sampling="uniform:5", longest=5)
-    assert call(capsys, evaluate.main, checkpoint, other)[0] == 2
+    assert call(capsys, evaluate, checkpoint, other)[0] == 2
     foreign = write_store(tmp_path / "foreign", classes=("cook", "read"))
-    status, _, err = call(capsys, evaluate.main, checkpoint, foreign)
+    status, _, err = call(capsys, evaluate, checkpoint, foreign)
     assert status == 2
     assert "'cook', 'read', which the checkpoint does not know" in err
-    status, _, err = call(capsys, evaluate.main, store, store)
+    status, _, err = call(capsys, evaluate, store, store)
     assert status == 2
     assert "is no checkpoint" in err
 
@@ -146,7 +146,7 @@ def test_evaluate_refuses_what_does_not_fit(capsys, checkpoint, store, tmp_path)
 def test_a_store_that_took_no_part_is_evaluated_as_a_whole(capsys, checkpoint, tmp_path):
     other = write_store(tmp_path / "other", per_class=4, seed=0)
     out = tmp_path / "figures"
-    status, text, _ = call(capsys, evaluate.main, checkpoint, other, "--split", "all", "--out", out)
+    status, text, _ = call(capsys, evaluate, checkpoint, other, "--split", "all", "--out", out)
     assert status == 0
     assert "12 all videos" in text
     assert {path.name for path in out.iterdir()} >= {"predictions.csv", "confusion_matrix.png", "results.json"}

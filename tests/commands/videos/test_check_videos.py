@@ -13,7 +13,7 @@ from tests.media import write_video
 
 
 def run(*arguments) -> int:
-    return command.run(check_videos.main, [str(argument) for argument in arguments])
+    return command.run(check_videos.main, [str(argument) for argument in arguments], parser=check_videos.parser)
 
 
 @pytest.fixture

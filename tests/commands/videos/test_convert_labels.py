@@ -12,7 +12,7 @@ from tests.media import write_video
 
 
 def run(*arguments) -> int:
-    return command.run(convert_labels.main, [str(argument) for argument in arguments])
+    return command.run(convert_labels.main, [str(argument) for argument in arguments], parser=convert_labels.parser)
 
 
 def test_there_and_back(tmp_path, capsys):

@@ -8,7 +8,7 @@ from tests.media import write_video
 
 
 def run(*arguments) -> int:
-    return command.run(explore.main, [str(argument) for argument in arguments])
+    return command.run(explore.main, [str(argument) for argument in arguments], parser=explore.parser)
 
 
 def test_page_sheets_and_problems(tmp_path, capsys):

@@ -14,7 +14,7 @@ from tests.media import read_number, write_video
 
 
 def run(*arguments) -> int:
-    return command.run(extract_frames.main, [str(argument) for argument in arguments])
+    return command.run(extract_frames.main, [str(argument) for argument in arguments], parser=extract_frames.parser)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pipeline.videos.catalog.catalog import open_catalog
 
 
 def run(*arguments) -> int:
-    return command.run(split_dataset.main, [str(argument) for argument in arguments])
+    return command.run(split_dataset.main, [str(argument) for argument in arguments], parser=split_dataset.parser)
 
 
 def lay(folder, *names):

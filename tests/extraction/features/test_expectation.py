@@ -2,20 +2,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.extraction.features.expectation import Expectation
+from pipeline.extraction.features.expectation import FrameCountEstimate
 from pipeline.videos.catalog.catalog import Video
 from pipeline.videos.media.sampling import Sampling
 
 
 def test_a_sampling_by_number_is_known_at_once():
     videos = [Video("a", Path("a")), Video("b", Path("b"), frames=7, fps=25.0)]
-    assert Expectation(videos, Sampling.parse("uniform:20")).frames == 27
+    assert FrameCountEstimate(videos, Sampling.parse("uniform:20")).frames == 27
 
 
 def test_counted_videos_of_a_catalog_are_sampled():
     videos = [Video("a", Path("a"), frames=100, fps=10.0), Video("b", Path("b"), frames=50, fps=50.0)]
-    assert Expectation(videos, Sampling.parse("fps:2")).frames == 20 + 2
-    assert Expectation(videos, Sampling.parse("all")).frames == 150
+    assert FrameCountEstimate(videos, Sampling.parse("fps:2")).frames == 20 + 2
+    assert FrameCountEstimate(videos, Sampling.parse("all")).frames == 150
 
 
 def test_others_are_guessed_from_the_size_of_those_that_were_counted(tmp_path):
@@ -24,7 +24,7 @@ def test_others_are_guessed_from_the_size_of_those_that_were_counted(tmp_path):
         (tmp_path / name).write_bytes(bytes(size))
         videos.append(Video(name, tmp_path / name))
     gone = Video("gone", tmp_path / "gone")
-    expectation = Expectation([*videos, gone], Sampling.parse("all"))
+    expectation = FrameCountEstimate([*videos, gone], Sampling.parse("all"))
     assert expectation.frames is None
     expectation.tell(videos[0], 50)
     assert expectation.frames == 50 + 150

@@ -13,7 +13,7 @@ from pipeline.commands.extraction import extract_features
 from pipeline.errors import UserError
 from pipeline.extraction.features.static_frames import Reuse, StaticFrames, reusing
 from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
-from pipeline.extraction.recipe import FRAMES, PIXELS, Recipe
+from pipeline.extraction.recipe import FRAME_CACHE, PIXELS, Recipe
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.videos.catalog.catalog import open_catalog
 from pipeline.videos.media import open_video
@@ -130,7 +130,9 @@ def test_what_is_said():
 def test_the_command(scenes, tmp_path, capsys):
     def call(*arguments):
         fixed = [str(scenes), "--out", str(tmp_path / "s"), "--backbone", "tiny", "--weights", "random"]
-        return command.run(extract_features.main, [*fixed, "--sampling", "all", *arguments])
+        return command.run(
+            extract_features.main, [*fixed, "--sampling", "all", *arguments], parser=extract_features.parser
+        )
 
     assert call("--reuse-static", "300") == 2
     assert "--reuse-static 300: expected grey levels" in capsys.readouterr().err
@@ -141,4 +143,4 @@ def test_the_command(scenes, tmp_path, capsys):
     assert "reuse static 0.0, not 1.0" in capsys.readouterr().err
     assert "reuse_static" not in DENSE.to_dict()
     with pytest.raises(UserError, match="there is no feature to reuse"):
-        Recipe("all", FRAMES, "", 24, 24, layer=PIXELS, reuse_static=1)
+        Recipe("all", FRAME_CACHE, "", 24, 24, layer=PIXELS, reuse_static=1)

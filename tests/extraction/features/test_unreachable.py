@@ -117,5 +117,5 @@ def test_what_failed_because_it_changed_is_tried_again_unasked(videos, tmp_path)
 
 
 def test_a_ray_address_that_does_not_answer_is_one_line_with_or_without_ray():
-    with pytest.raises(UserError, match=r"--ray-address 127\.0\.0\.1:1: no Ray cluster answers there"):
+    with pytest.raises(UserError, match=r"`ray_address=127\.0\.0\.1:1`: no Ray cluster answers there"):
         _connect("127.0.0.1:1")

@@ -16,7 +16,7 @@ from pipeline.errors import UserError
 from pipeline.extraction.inputs.motion import BOUND, InputMaker, motion_between, with_neighbours
 from pipeline.extraction.network.backbone import Backbone
 from pipeline.extraction.network.weights import WeightsSource
-from pipeline.extraction.recipe import FRAMES, PIXELS, Recipe
+from pipeline.extraction.recipe import FRAME_CACHE, PIXELS, Recipe
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.videos.media import open_video
 from tests.media import write_video
@@ -154,7 +154,11 @@ def test_directions_are_told_apart_by_flow_and_not_by_colours(directions, extrac
 
 def test_flow_is_kept_as_pictures(directions, tmp_path, capsys):
     def call(*arguments):
-        return command.run(extract_features.main, [str(directions), "--out", str(tmp_path / "s"), *arguments])
+        return command.run(
+            extract_features.main,
+            [str(directions), "--out", str(tmp_path / "s"), *arguments],
+            parser=extract_features.parser,
+        )
 
     assert call("--backbone", "flow", "--input", "rgb") == 2
     assert "--backbone flow keeps motion, not --input rgb" in capsys.readouterr().err
@@ -162,7 +166,7 @@ def test_flow_is_kept_as_pictures(directions, tmp_path, capsys):
     assert "the motion of input dis would keep its direction" in capsys.readouterr().err
     assert call("--backbone", "flow", "--size", "24", "--sampling", "uniform:3") == 0
     store = FeatureStore(tmp_path / "s")
-    assert store.recipe == Recipe("uniform:3", FRAMES, "", 24, 24, layer=PIXELS, input="farneback")
+    assert store.recipe == Recipe("uniform:3", FRAME_CACHE, "", 24, 24, layer=PIXELS, input="farneback")
     red = {video.label: store.read(video.name).features[..., 0].astype(int) for video in store.catalog}
     assert red["right"].max() - 128 > 30
     assert 128 - red["right"].min() < 20

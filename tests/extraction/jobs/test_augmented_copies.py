@@ -8,7 +8,7 @@ import pytest
 from pipeline.commands.extraction import check_features, extract_features
 from pipeline.commands.training import train
 from pipeline.errors import UserError
-from pipeline.extraction.jobs.augmented_copies import CopySpec
+from pipeline.extraction.jobs.augmented_copies import AugmentedCopySpec
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.training.data.dataset import open_dataset, windows_of
 from pipeline.training.data.windows import WindowSpec
@@ -90,4 +90,4 @@ def test_the_same_command_goes_on_and_another_kind_is_refused(store, movies, cap
 )
 def test_what_is_no_number_of_copies(text, line):
     with pytest.raises(UserError, match=line):
-        CopySpec.parse(text)
+        AugmentedCopySpec.parse(text)

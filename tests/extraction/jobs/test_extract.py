@@ -155,7 +155,7 @@ def test_a_truncated_file_gives_the_frames_it_has(videos, extract, tmp_path):
 
 def test_parts_of_several_machines_make_one_store(videos, extract, tmp_path):
     for number in (1, 2, 3):
-        extract(videos, tmp_path / "parts", part=(number, 3))
+        extract(videos, tmp_path / "parts", worker=(number, 3))
     extract(videos, tmp_path / "whole")
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
 
@@ -214,7 +214,7 @@ def test_a_full_disk_stops_cleanly(videos, extract, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "bad",
-    [{"batch": -1}, {"workers": -1}, {"timeout": 0.0}, {"part": (3, 2)}, {"part": (0, 2)}, {"commit_every": -1.0}],
+    [{"batch": -1}, {"workers": -1}, {"timeout": 0.0}, {"worker": (3, 2)}, {"worker": (0, 2)}, {"commit_every": -1.0}],
 )
 def test_bad_choices_are_refused(bad):
     with pytest.raises(UserError, match="expected"):

@@ -48,7 +48,7 @@ def test_the_parts_of_the_devices_are_those_of_the_machine(parts):
 
 @pytest.mark.parametrize("text", ["", "first", "0,,1", "1,1", "-1"])
 def test_bad_devices_are_one_line(text):
-    with pytest.raises(UserError, match="--devices"):
+    with pytest.raises(UserError, match="`devices="):
         parse_devices(text)
 
 
@@ -66,7 +66,10 @@ def test_two_processes_fill_one_store(tmp_path):
     for number in range(6):
         write_video(tmp_path / f"data/{'ab'[number % 2]}/{number}.mp4", frames=8, first=20 * number)
     arguments = [str(tmp_path / "data"), "--out", str(tmp_path / "store"), "--backbone", "tiny", "--weights", "random"]
-    assert command.run(extract_features.main, [*arguments, "--devices", "0,1", "--quiet"]) == 0
+    assert (
+        command.run(extract_features.main, [*arguments, "--devices", "0,1", "--quiet"], parser=extract_features.parser)
+        == 0
+    )
     reports = list(check_shards(tmp_path / "store"))
     assert sorted(video for report in reports for video in report.videos) == [
         f"{'ab'[n % 2]}/{n}.mp4" for n in (0, 2, 4, 1, 3, 5)

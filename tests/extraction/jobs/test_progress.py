@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pipeline.extraction.features.stream import Progress
+from pipeline.extraction.features.stream import ExtractionProgress
 from pipeline.extraction.jobs.progress import ProgressLine, line
 from tests.media import write_video
 
@@ -16,7 +16,7 @@ class _Known:
 
 @pytest.fixture
 def progress():
-    return Progress(
+    return ExtractionProgress(
         videos=150,
         done=65,
         copied=2,

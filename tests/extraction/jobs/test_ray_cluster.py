@@ -24,7 +24,7 @@ RANDOM = WeightsSource("random")
 
 @pytest.mark.parametrize("address", ["nowhere", "127.0.0.1:1", "127.0.0.1:port"])
 def test_an_address_that_does_not_answer_is_one_line(address):
-    with pytest.raises(UserError, match="--ray-address"):
+    with pytest.raises(UserError, match="`ray_address="):
         _check_address(address)
 
 

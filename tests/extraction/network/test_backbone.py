@@ -7,7 +7,7 @@ from pipeline.errors import UserError
 from pipeline.extraction.network.backbone import Backbone
 from pipeline.extraction.network.registry import NETWORKS, find_network
 from pipeline.extraction.network.weights import WeightsSource
-from pipeline.parallel.pipelined import in_flight
+from pipeline.parallel.pipelined import pipelined
 
 RANDOM = WeightsSource("random")
 
@@ -45,7 +45,7 @@ def test_calls_at_the_same_time_do_not_mix(engine):
     backbone = Backbone("tiny", weights=RANDOM, batch=4, engine=engine)
     batches = [np.random.default_rng(seed).integers(0, 256, (4, 32, 32, 3), np.uint8) for seed in range(12)]
     expected = [backbone(batch) for batch in batches]
-    for found, right in zip(in_flight(backbone, batches, backbone.at_once), expected, strict=True):
+    for found, right in zip(pipelined(backbone, batches, backbone.concurrent_calls), expected, strict=True):
         np.testing.assert_array_equal(found, right)
 
 

@@ -14,10 +14,10 @@ from pipeline.cli import command
 from pipeline.commands.extraction import export_features, import_features
 from pipeline.errors import UserError
 from pipeline.extraction.network.backbone import Backbone
-from pipeline.extraction.network.identity_backbone import Pictures
+from pipeline.extraction.network.identity_backbone import IdentityBackbone
 from pipeline.extraction.network.load import load_backbone
 from pipeline.extraction.network.weights import WeightsSource
-from pipeline.extraction.recipe import FRAMES, PIXELS, Recipe
+from pipeline.extraction.recipe import FRAME_CACHE, PIXELS, Recipe
 from pipeline.extraction.store import shard_writer, store
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.extraction.store.verify import check_shards
@@ -27,8 +27,8 @@ from tests.media import read_number
 
 ROOT = Path(__file__).parents[3]
 SIZE = (24, 48)
-RECIPE = Recipe("uniform:6", FRAMES, "", *SIZE, crop="none", layer=PIXELS)
-KEEP = Pictures(SIZE, batch=8)
+RECIPE = Recipe("uniform:6", FRAME_CACHE, "", *SIZE, crop="none", layer=PIXELS)
+KEEP = IdentityBackbone(SIZE, batch=8)
 
 
 @pytest.fixture
@@ -93,17 +93,27 @@ def test_a_damaged_cache_is_found(cache):
 
 
 def test_the_cache_is_exported_as_it_is_and_not_imported(cache, tmp_path, capsys):
-    assert command.run(export_features.main, [str(cache), "--out", str(tmp_path / "arrays")]) == 0
+    assert (
+        command.run(
+            export_features.main, [str(cache), "--out", str(tmp_path / "arrays")], parser=export_features.parser
+        )
+        == 0
+    )
     assert "6 sequences of 24x48x3 pixels a step" in capsys.readouterr().out
     arrays = np.load(tmp_path / "arrays/left/clip1.avi.npy")
     np.testing.assert_array_equal(arrays, FeatureStore(cache).read("left/clip1.avi").features)
-    assert command.run(export_features.main, [str(cache), "--out", str(tmp_path / "all.h5")]) == 0
+    assert (
+        command.run(
+            export_features.main, [str(cache), "--out", str(tmp_path / "all.h5")], parser=export_features.parser
+        )
+        == 0
+    )
     with h5py.File(tmp_path / "all.h5") as file:
         row = file["names"].asstr()[:].tolist().index("left/clip1.avi")
         np.testing.assert_array_equal(file["features"][row, : len(arrays)], arrays)
     (tmp_path / "list.csv").write_text("file,label\nleft/clip1.avi,left\n")
     arguments = [str(tmp_path / "arrays"), "--labels", str(tmp_path / "list.csv"), "--out", str(tmp_path / "i")]
-    assert command.run(import_features.main, arguments) == 2
+    assert command.run(import_features.main, arguments, parser=import_features.parser) == 2
     assert "expected an array of shape (steps, features), found (6, 24, 48, 3)" in capsys.readouterr().err
 
 
@@ -112,14 +122,14 @@ def test_frames_are_no_features_and_have_no_network(cache):
         _ = FeatureStore(cache).dimensions
     with pytest.raises(UserError, match="frames are kept as pictures: no network makes features of them"):
         Backbone("frames", weights=WeightsSource("random"))
-    assert isinstance(load_backbone(RECIPE, cache, weights=None, batch=4), Pictures)
+    assert isinstance(load_backbone(RECIPE, cache, weights=None, batch=4), IdentityBackbone)
 
 
 def test_no_network_is_loaded_for_frames(videos, tmp_path):
     store = tmp_path / "made"
     code = (
-        "import sys; from pipeline import command; from scripts import extract_features as e;"
-        "status = command.run(e.main, sys.argv[1:]);"
+        "import sys; from pipeline.cli import command; from scripts import extract_features as e;"
+        "status = command.run(e.main, sys.argv[1:], parser=e.parser);"
         "print(status, any(name in sys.modules for name in ('tensorflow', 'keras', 'jax', 'torch')))"
     )
 

@@ -19,7 +19,7 @@ from pipeline.extraction.store.store import FeatureStore
 from pipeline.inference.classifier import Classifier
 from pipeline.training.data.dataset import open_dataset
 from pipeline.training.data.splits import make_split
-from pipeline.training.experiments.experiment import save, train
+from pipeline.training.experiments.experiment import save_run, train
 from pipeline.training.heads.registry import head_spec
 from pipeline.training.loop.spec import TrainSpec
 from pipeline.videos.media import open_video
@@ -31,7 +31,9 @@ TINY = ["--backbone", "tiny", "--weights", "random", "--sampling", "uniform:4", 
 
 
 def extract(data: Path, out: Path, *more: object) -> int:
-    return command.run(extract_features.main, [str(data), "--out", str(out), *TINY, *map(str, more)])
+    return command.run(
+        extract_features.main, [str(data), "--out", str(out), *TINY, *map(str, more)], parser=extract_features.parser
+    )
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +70,7 @@ def checkpoint(made, tmp_path_factory):
     split = make_split(dataset, np.arange(len(dataset)).astype(str).tolist(), seed=0)
     run = train(dataset, split, head=head_spec("gru", units=8), spec=TrainSpec(epochs=1))
     folder = tmp_path_factory.mktemp("checkpoints") / "int8"
-    save(run, folder)
+    save_run(run, folder)
     return folder
 
 
@@ -126,9 +128,9 @@ def test_a_checkpoint_classifies_with_the_network_of_its_store(data, made, check
 
 
 def test_what_a_checkpoint_of_int8_features_refuses(checkpoint, tmp_path):
-    with pytest.raises(UserError, match=r"--precision float32: .* was trained on int8 features; leave it out"):
+    with pytest.raises(UserError, match=r"`precision=float32`: .* was trained on int8 features; leave it out"):
         Classifier.load(checkpoint, precision="float32")
-    with pytest.raises(UserError, match=r"--weights random: .* has its own int8 network in it; leave it out"):
+    with pytest.raises(UserError, match=r"`weights=random`: .* has its own int8 network in it; leave it out"):
         Classifier.load(checkpoint, weights="random")
     broken = Path(shutil.copytree(checkpoint, tmp_path / "broken"))
     (broken / "int8/network.bin").write_bytes(b"")

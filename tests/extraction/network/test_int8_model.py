@@ -60,21 +60,21 @@ def test_a_damaged_or_missing_file_is_refused(tmp_path, name):
     with pytest.raises(UserError, match="is damaged or another int8 network"):
         QuantisedNetwork.open(tmp_path, network.digest)
     path.unlink()
-    with pytest.raises(UserError, match=f"{name} is missing, the int8 network of .*--int8-from"):
+    with pytest.raises(UserError, match=f"{name} is missing, the int8 network of .*`int8_from`"):
         QuantisedNetwork.open(tmp_path, network.digest)
 
 
 def test_float_and_int8_are_never_mixed(tmp_path):
     make_store(tmp_path / "float", "")
-    with pytest.raises(UserError, match="int8 features are never mixed with them; use another --out"):
+    with pytest.raises(UserError, match="int8 features are never mixed with them; use another `out`"):
         network_for(tmp_path / "float", None, no_calibration)
-    with pytest.raises(UserError, match="it is of float arithmetic; name one that was made with --precision int8"):
+    with pytest.raises(UserError, match="it is of float arithmetic; name one that was made with `precision=int8`"):
         network_for(tmp_path / "new", tmp_path / "float", no_calibration)
     with pytest.raises(UserError, match="it is no store or checkpoint"):
         network_for(tmp_path / "new", tmp_path / "nowhere", no_calibration)
     make_store(tmp_path / "int8", make(tmp_path / "int8").digest)
     make_store(tmp_path / "other", make(tmp_path / "other", b"more").digest)
-    with pytest.raises(UserError, match="was made with another int8 network; use another --out"):
+    with pytest.raises(UserError, match="was made with another int8 network; use another `out`"):
         network_for(tmp_path / "int8", tmp_path / "other", no_calibration)
 
 
@@ -83,7 +83,7 @@ def test_float_and_int8_are_never_mixed(tmp_path):
     [
         ("vgg16", RANDOM, (32, 32), "was made of tiny at 32x32, not of vgg16 at 32x32"),
         ("tiny", RANDOM, (32, 64), "was made of tiny at 32x32, not of tiny at 32x64"),
-        ("tiny", WeightsSource("random:1"), (32, 32), "was made of other weights than --weights random:1"),
+        ("tiny", WeightsSource("random:1"), (32, 32), "was made of other weights than `weights=random:1`"),
     ],
 )
 def test_it_belongs_to_one_network(tmp_path, backbone, weights, size, line):

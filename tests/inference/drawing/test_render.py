@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.inference.classifier import Classifier
-from pipeline.inference.drawing.render import is_uneven, render
+from pipeline.inference.drawing.render import is_uneven, render_video
 from pipeline.videos.media import open_video
 from tests.inference.conftest import write_untrained
 from tests.media import read_number, uneven_times, write_video
@@ -39,8 +39,8 @@ def numbers(path: Path) -> list[int]:
 )
 def test_frames_size_and_times(untrained, tmp_path, kind, output):
     source = write_video(tmp_path / "in", kind, frames=45, size=(192, 160))
-    answer = untrained.classify(source)
-    written, notes = render(answer, tmp_path / output, style="none")
+    prediction = untrained.classify(source)
+    written, notes = render_video(prediction, tmp_path / output, style="none")
     assert written == 45
     assert numbers(tmp_path / output) == list(range(45))
     with open_video(source) as before, open_video(tmp_path / output) as after:
@@ -54,9 +54,9 @@ def test_frames_size_and_times(untrained, tmp_path, kind, output):
 @pytest.mark.parametrize("style", ["bars", "plain"])
 def test_the_drawing_is_where_it_belongs(untrained, tmp_path, style):
     source = write_video(tmp_path / "in.mp4", frames=20, size=(320, 240))
-    answer = untrained.classify(source)
-    render(answer, tmp_path / "drawn.mp4", style=style)
-    render(answer, tmp_path / "clean.mp4", style="none")
+    prediction = untrained.classify(source)
+    render_video(prediction, tmp_path / "drawn.mp4", style=style)
+    render_video(prediction, tmp_path / "clean.mp4", style="none")
     with open_video(tmp_path / "drawn.mp4") as drawn, open_video(tmp_path / "clean.mp4") as clean:
         for one, other in zip(drawn, clean, strict=True):
             changed = np.abs(one.image.astype(int) - other.image).max(axis=2) > 60
@@ -67,9 +67,9 @@ def test_the_drawing_is_where_it_belongs(untrained, tmp_path, style):
 
 def test_another_frame_rate(untrained, tmp_path):
     source = write_video(tmp_path / "in.mp4", frames=30, fps=25, sound=True)
-    answer = untrained.classify(source)
-    render(answer, tmp_path / "slow.avi", fps=15, style="none")
-    render(answer, tmp_path / "same.mp4", style="none")
+    prediction = untrained.classify(source)
+    render_video(prediction, tmp_path / "slow.avi", fps=15, style="none")
+    render_video(prediction, tmp_path / "same.mp4", style="none")
     with open_video(tmp_path / "slow.avi") as slow, open_video(tmp_path / "same.mp4") as same:
         assert slow.info().fps == pytest.approx(15)
         assert slow.info().frames == 30
@@ -82,12 +82,12 @@ def test_a_clip_cut_off_in_the_middle(untrained, tmp_path):
     source = write_video(tmp_path / "in.avi", "mpeg4_avi", frames=60)
     data = source.read_bytes()
     source.write_bytes(data[: len(data) // 2])
-    answer = untrained.classify(source)
-    written, _ = render(answer, tmp_path / "out.avi", style="none")
+    prediction = untrained.classify(source)
+    written, _ = render_video(prediction, tmp_path / "out.avi", style="none")
     assert 5 < written < 60
     # The last packet is cut in two, and its picture is what the decoder makes of one half.
     assert numbers(tmp_path / "out.avi")[:-1] == list(range(written - 1))
-    assert len(answer.labels) == written
+    assert len(prediction.labels) == written
 
 
 @pytest.mark.skipif(not ODD.is_dir(), reason="needs ../shared/videos")
@@ -96,8 +96,8 @@ def test_a_clip_cut_off_in_the_middle(untrained, tmp_path):
 )
 @pytest.mark.parametrize("output", [pytest.param("out.avi", marks=pytest.mark.slow), "out.mp4"])
 def test_odd_files_keep_frames_and_size(untrained, tmp_path, name, output):
-    answer = untrained.classify(ODD / name)
-    written, _ = render(answer, tmp_path / output)
+    prediction = untrained.classify(ODD / name)
+    written, _ = render_video(prediction, tmp_path / output)
     with open_video(ODD / name) as before, open_video(tmp_path / output) as after:
         assert written == after.info().frames == sum(1 for _ in before)
         assert (after.info().width, after.info().height) == (before.info().width, before.info().height)
@@ -114,17 +114,17 @@ def test_what_is_uneven():
 
 def test_an_output_that_cannot_be_written(untrained, tmp_path):
     source = write_video(tmp_path / "in.mp4", frames=5)
-    answer = untrained.classify(source)
+    prediction = untrained.classify(source)
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="is no folder"):
-        render(answer, tmp_path / "file" / "out.avi")
+        render_video(prediction, tmp_path / "file" / "out.avi")
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["file", "in.mp4"]
 
 
 @pytest.mark.parametrize("output", ["out.avi", "out.mp4"])
 def test_a_stop_leaves_nothing(untrained, tmp_path, output):
     source = write_video(tmp_path / "in.mp4", frames=60, sound=True)
-    answer = untrained.classify(source)
+    prediction = untrained.classify(source)
     (tmp_path / output).write_bytes(b"old")
 
     def stop(done: int, total: int) -> None:
@@ -132,6 +132,6 @@ def test_a_stop_leaves_nothing(untrained, tmp_path, output):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        render(answer, tmp_path / output, show=stop)
+        render_video(prediction, tmp_path / output, show=stop)
     assert (tmp_path / output).read_bytes() == b"old"
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == sorted(["in.mp4", output])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.inference.drawing.text import ELLIPSIS, fit, line_height, text_mask, undrawable
+from pipeline.inference.drawing.text import ELLIPSIS, fit_text, line_height, text_mask, undrawable
 
 
 @settings(max_examples=60, deadline=None)
@@ -46,12 +46,12 @@ def test_what_no_font_has_is_named_and_boxed():
 @given(st.text(max_size=60), st.integers(0, 400))
 @settings(max_examples=60, deadline=None)
 def test_fitting_text_is_no_wider(text, width):
-    fitted = fit(text, 12, width)
+    fitted = fit_text(text, 12, width)
     assert text_mask(fitted, 12).shape[1] <= width or fitted == ""
     assert fitted == " ".join(text.split()) or fitted == "" or fitted.endswith(ELLIPSIS)
 
 
 def test_as_much_as_fits_is_kept():
     width = text_mask("Commerc" + ELLIPSIS, 20).shape[1]
-    assert fit("Commercials", 20, width) == "Commerc" + ELLIPSIS
-    assert fit("Commercials", 20, 1000) == "Commercials"
+    assert fit_text("Commercials", 20, width) == "Commerc" + ELLIPSIS
+    assert fit_text("Commercials", 20, 1000) == "Commercials"

@@ -1,4 +1,4 @@
-"""The exported chain gives the answer of the project itself."""
+"""The exported chain gives the prediction of the project itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline.cli import command
-from pipeline.commands.inference.classify import main
+from pipeline.commands.inference.classify import main, parser
 from pipeline.errors import UserError
 from pipeline.inference.classifier import Classifier
 from pipeline.inference.export.saved_model import check_export, export
@@ -50,8 +50,8 @@ def test_saved_model(classifier, tmp_path, size):
     for label in range(3):
         frames = window(classifier, write_pieces(tmp_path / f"{label}.mp4", [(label, 20)]), size)
         for mask in (full, short):
-            answer = chain(frames=tf.constant(frames), mask=tf.constant(mask))["probabilities"].numpy()
-            np.testing.assert_allclose(answer, expected(classifier, frames, mask), atol=5e-3)
+            prediction = chain(frames=tf.constant(frames), mask=tf.constant(mask))["probabilities"].numpy()
+            np.testing.assert_allclose(prediction, expected(classifier, frames, mask), atol=5e-3)
 
 
 def test_litert(classifier, tmp_path):
@@ -68,9 +68,9 @@ def test_litert(classifier, tmp_path):
     interpreter.set_tensor(inputs["frames"], frames)
     interpreter.set_tensor(inputs["mask"], np.ones(8, bool))
     interpreter.invoke()
-    answer = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-    np.testing.assert_allclose(answer, expected(classifier, frames, np.ones(8, bool)), atol=5e-3)
-    assert CLASSES[int(answer.argmax())] == "Red"
+    prediction = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    np.testing.assert_allclose(prediction, expected(classifier, frames, np.ones(8, bool)), atol=5e-3)
+    assert CLASSES[int(prediction.argmax())] == "Red"
 
 
 def test_onnx(classifier, tmp_path):
@@ -82,8 +82,8 @@ def test_onnx(classifier, tmp_path):
     frames = window(classifier, write_pieces(tmp_path / "a.mp4", [(2, 20)]), (80, 60))
     for seen, real in ((frames, 8), (frames[:, :50, :33], 5)):
         mask = np.arange(8) < real
-        (answer,) = chain.run(["probabilities"], {"frames": seen, "mask": mask})
-        np.testing.assert_allclose(answer, expected(classifier, seen, mask), atol=5e-3)
+        (prediction,) = chain.run(["probabilities"], {"frames": seen, "mask": mask})
+        np.testing.assert_allclose(prediction, expected(classifier, seen, mask), atol=5e-3)
 
 
 @pytest.mark.slow
@@ -110,15 +110,15 @@ def test_heads_as_onnx(head):
         chain = runtime.InferenceSession(to_onnx(function))
     wanted = {item.name for item in chain.get_inputs()}  # a head may not need the mask
     inputs = {name: value for name, value in {"x": features, "mask": mask}.items() if name in wanted}
-    (answer,) = chain.run(["y"], inputs)
-    np.testing.assert_allclose(answer, np.asarray(model([features, mask])), atol=1e-4)
+    (prediction,) = chain.run(["y"], inputs)
+    np.testing.assert_allclose(prediction, np.asarray(model([features, mask])), atol=1e-4)
 
 
 def test_the_command(checkpoint, tmp_path, capsys):
-    assert command.run(main, [str(checkpoint), "--export", str(tmp_path / "model")]) == 0
+    assert command.run(main, [str(checkpoint), "--export", str(tmp_path / "model")], parser=parser) == 0
     assert (tmp_path / "model" / "saved_model.pb").is_file()
     assert capsys.readouterr().out.splitlines()[-1].startswith(f"{tmp_path / 'model'}: ")
-    assert command.run(main, [str(checkpoint), "--export", str(tmp_path / "model")]) == 2
+    assert command.run(main, [str(checkpoint), "--export", str(tmp_path / "model")], parser=parser) == 2
     assert "it exists; choose another name" in capsys.readouterr().err
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UserError
-from pipeline.inference.classifier import Classifier, Reading
+from pipeline.inference.classifier import Classifier, ClassifySpec
 from pipeline.inference.live.live_classify import StepPicker
 from pipeline.inference.timeline.smoothing import UNKNOWN, Smoothing
 from pipeline.training.data.time_scale import TimeScale
@@ -75,10 +75,10 @@ def test_windows_are_those_of_the_file(make_checkpoint, tmp_path):
     """Full windows of the stream have the probabilities that the file's windows have."""
     movie = write_video(tmp_path / "a.mp4", frames=60, fps=10, size=(48, 32))
     folder = make_checkpoint("every:2", length=4)
-    whole = Classifier.load(folder, precision="float32").classify(movie, Reading(stride=1))
+    whole = Classifier.load(folder, precision="float32").classify(movie, ClassifySpec(stride=1))
     classifier = Classifier.load(folder, precision="float32", batch=1)
     with open_video(movie) as video:
-        moments = list(classifier.stream(video, Reading(stride=1)))
+        moments = list(classifier.stream(video, ClassifySpec(stride=1)))
     assert len(moments) == 60
     fresh = [moment for moment in moments if moment.fresh]
     assert [moment.frame.index for moment in fresh] == list(range(0, 60, 2))
@@ -92,18 +92,18 @@ def test_labels_follow_the_pictures(checkpoint, tmp_path):
     classifier = Classifier.load(checkpoint, precision="float32", batch=1)
     with open_video(movie) as video:
         labels = [
-            moment.label for moment in classifier.stream(video, Reading(stride=1, smoothing=Smoothing("mean", 2)))
+            moment.label for moment in classifier.stream(video, ClassifySpec(stride=1, smoothing=Smoothing("mean", 2)))
         ]
     assert CLASSES[labels[55]] == "Blue"
     assert CLASSES[labels[-1]] == "Red"
     with open_video(movie) as video:
-        assert {moment.label for moment in classifier.stream(video, Reading(abstain=1.0))} == {UNKNOWN}
+        assert {moment.label for moment in classifier.stream(video, ClassifySpec(abstain_below=1.0))} == {UNKNOWN}
 
 
 def test_impossible_settings(checkpoint):
     classifier = Classifier.load(checkpoint, precision="float32", batch=1)
     with pytest.raises(UserError, match="looks ahead"):
-        next(classifier.stream(frames_at([0]), Reading(smoothing=Smoothing("centred", 3))))
-    with pytest.raises(UserError, match="--stride 50"):
-        next(classifier.stream(frames_at([0]), Reading(stride=50)))
+        next(classifier.stream(frames_at([0]), ClassifySpec(smoothing=Smoothing("centred", 3))))
+    with pytest.raises(UserError, match="`stride=50`"):
+        next(classifier.stream(frames_at([0]), ClassifySpec(stride=50)))
     assert list(classifier.stream([])) == []

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.inference.live.live_classify import Moment
+from pipeline.inference.live.live_classify import LivePrediction
 from pipeline.inference.live.source import LiveSource, is_live, run_live
 from pipeline.videos.media.ffmpeg import find_ffmpeg
 from tests.media import read_number, write_video
@@ -160,17 +160,17 @@ def test_no_camera():
 def test_the_run_can_be_ended():
     class Endless(LiveSource):
         def __iter__(self):
-            from pipeline.inference.live.source import Arrival
+            from pipeline.inference.live.source import TimedFrame
             from pipeline.videos.media.reader import Frame
 
             number = 0
             while True:
-                yield Arrival(Frame(number, number / 25, None), time.monotonic())  # type: ignore[arg-type]
+                yield TimedFrame(Frame(number, number / 25, None), time.monotonic())  # type: ignore[arg-type]
                 number += 1
 
     def classify(frames):
         for frame in frames:
-            yield Moment(frame, None, 0, True, 1)  # type: ignore[arg-type]
+            yield LivePrediction(frame, None, 0, True, 1)  # type: ignore[arg-type]
 
     seen = []
 
@@ -242,9 +242,9 @@ def test_no_screen(make_checkpoint):
     _, error = process.communicate(b"")
     assert process.returncode == 2
     assert error.decode() in (
-        "error: --show: there is no screen here; without --show answers are JSON lines\n",
+        "error: --show: there is no screen here; without --show predictions are JSON lines\n",
         "error: --show needs Tk, which this Python lacks (on Debian: apt-get install python3-tk); "
-        "without --show answers are JSON lines\n",
+        "without --show predictions are JSON lines\n",
     )
 
 
@@ -261,7 +261,7 @@ def test_no_screen(make_checkpoint):
 )
 def test_what_live_cannot_do(make_checkpoint, capsys, options, line):
     from pipeline.cli import command
-    from pipeline.commands.inference.classify import main
+    from pipeline.commands.inference.classify import main, parser
 
-    assert command.run(main, [str(make_checkpoint("fps:5")), "-", *options]) == 2
+    assert command.run(main, [str(make_checkpoint("fps:5")), "-", *options], parser=parser) == 2
     assert line in capsys.readouterr().err

@@ -19,10 +19,10 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import UserError
-from pipeline.inference.classifier import Reading
-from pipeline.inference.drawing.render import render
-from pipeline.inference.outputs.player import choose_video, link, page_data, write_page
-from pipeline.inference.timeline.prediction import Answer
+from pipeline.inference.classifier import ClassifySpec
+from pipeline.inference.drawing.render import render_video
+from pipeline.inference.outputs.player import choose_video, link, page_data, write_player
+from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.inference.timeline.smoothing import Smoothing
 from tests.inference.conftest import write_pieces
 from tests.media import uneven_times, write_video
@@ -106,17 +106,17 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def answer(classifier, tmp_path_factory) -> Answer:
+def prediction(classifier, tmp_path_factory) -> VideoPrediction:
     folder = tmp_path_factory.mktemp("movie")
     movie = write_pieces(folder / "a </script> 'movie' 100%.mp4", [(0, 60), (2, 60), (1, 60)], sound=True)
-    return classifier.classify(movie, Reading(stride=1, smoothing=Smoothing("centred", 5), min_duration=1))
+    return classifier.classify(movie, ClassifySpec(stride=1, smoothing=Smoothing("centred", 5), min_duration=1))
 
 
-def test_clicks_and_keys(answer, tmp_path, browser):
+def test_clicks_and_keys(prediction, tmp_path, browser):
     (tmp_path / "pages").mkdir()
     page = tmp_path / "pages" / "player.html"
-    render(answer, tmp_path / "out #1.mp4")
-    write_page(answer, tmp_path / "out #1.mp4", page)
+    render_video(prediction, tmp_path / "out #1.mp4")
+    write_player(prediction, tmp_path / "out #1.mp4", page)
     browser.ask("POST", "/url", {"url": page.as_uri()})
     browser.wait("document.getElementById('video').readyState >= 2")
     assert browser.middle("video").max() > 100  # the first frame is to be seen before anybody plays it
@@ -124,7 +124,7 @@ def test_clicks_and_keys(answer, tmp_path, browser):
     now = "return document.getElementById('video').currentTime"
 
     # A click on a segment moves the video to its first frame.
-    third = answer.segments[2]
+    third = prediction.segments[2]
     browser.click("#segments button", 2)
     browser.wait("!document.getElementById('video').seeking")
     assert third.start <= browser.run(now) < third.start + 0.1
@@ -143,7 +143,7 @@ def test_clicks_and_keys(answer, tmp_path, browser):
 
     # A click in the middle of the timeline goes to the middle of the video.
     browser.click("#timeline")
-    assert browser.run(now) == pytest.approx(answer.info.duration / 2, abs=0.15)
+    assert browser.run(now) == pytest.approx(prediction.info.duration / 2, abs=0.15)
     assert browser.run("return document.querySelectorAll('#segments button')[1].getAttribute('aria-current')") == "true"
 
     # The timeline is coloured as the segments are.
@@ -162,8 +162,8 @@ def test_clicks_and_keys(answer, tmp_path, browser):
 @pytest.mark.slow
 def test_uneven_frames_step_one_by_one(classifier, tmp_path, browser):
     movie = write_video(tmp_path / "a.mp4", "h264_vfr_mp4", frames=40)
-    answer = classifier.classify(movie)
-    write_page(answer, movie, tmp_path / "p.html")
+    prediction = classifier.classify(movie)
+    write_player(prediction, movie, tmp_path / "p.html")
     browser.ask("POST", "/url", {"url": (tmp_path / "p.html").as_uri()})
     browser.wait("document.getElementById('video').readyState >= 2")
     times = uneven_times(40)
@@ -174,33 +174,33 @@ def test_uneven_frames_step_one_by_one(classifier, tmp_path, browser):
 
 
 @pytest.mark.slow
-def test_a_missing_video_is_told(answer, tmp_path, browser):
-    write_page(answer, tmp_path / "gone.mp4", tmp_path / "p.html")
+def test_a_missing_video_is_told(prediction, tmp_path, browser):
+    write_player(prediction, tmp_path / "gone.mp4", tmp_path / "p.html")
     browser.ask("POST", "/url", {"url": (tmp_path / "p.html").as_uri()})
     browser.wait("!document.getElementById('trouble').hidden")
 
 
-def test_the_page_is_one_file_and_holds_no_foreign_markup(answer, tmp_path):
-    write_page(answer, answer.video, tmp_path / "p.html")
+def test_the_page_is_one_file_and_holds_no_foreign_markup(prediction, tmp_path):
+    write_player(prediction, prediction.video, tmp_path / "p.html")
     text = (tmp_path / "p.html").read_text()
     assert text.count("</script>") == 2
     assert "http" not in text.replace('http-equiv="', "")
-    assert set(re.findall(r'(?:src|href)="([^"]*)"', text)) == {link(answer.video, tmp_path)}
+    assert set(re.findall(r'(?:src|href)="([^"]*)"', text)) == {link(prediction.video, tmp_path)}
 
 
-def test_the_curves_of_a_long_video_stay_small(answer):
-    data = page_data(answer)
+def test_the_curves_of_a_long_video_stay_small(prediction):
+    data = page_data(prediction)
     assert len(data["curves"]["times"]) == 180
-    long = Answer(
-        answer.video,
-        answer.classes,
-        answer.info,
-        answer.grid,
+    long = VideoPrediction(
+        prediction.video,
+        prediction.classes,
+        prediction.info,
+        prediction.grid,
         np.arange(200_000) / 25,
-        answer.windows,
+        prediction.windows,
         np.full((200_000, 3), 1 / 3, np.float32),
         np.zeros(200_000, int),
-        answer.segments,
+        prediction.segments,
     )
     data = page_data(long)
     assert len(data["curves"]["times"]) <= 1500
@@ -216,5 +216,5 @@ def test_which_video_is_played():
     assert choose_video(Path("in.avi"), "mpeg4", Path("out.mp4")) == Path("out.mp4")
     assert choose_video(Path("in.mp4"), "h264", Path("out.avi")) == Path("in.mp4")
     assert choose_video(Path("in.webm"), "vp9", None) == Path("in.webm")
-    with pytest.raises(UserError, match=r"browsers play neither in.avi \(mpeg4\) nor out.avi; add --output NAME.mp4"):
+    with pytest.raises(UserError, match=r"browsers play neither in.avi \(mpeg4\) nor out.avi; add `output=NAME.mp4`"):
         choose_video(Path("in.avi"), "mpeg4", Path("out.avi"))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UserError
-from pipeline.inference.timeline.window_grid import Grid, aligned_starts, clip_step, lay_grid, nearest_frames
+from pipeline.inference.timeline.window_grid import WindowGrid, aligned_starts, clip_step, nearest_frames, plan_windows
 from pipeline.training.data.time_scale import TimeScale
 from pipeline.videos.media.sampling import Sampling
 
@@ -41,7 +41,9 @@ def test_windows_cover_every_frame_once_or_more(sampling, gaps, length, data):
     times = np.concatenate([[0.0], np.cumsum(gaps)])
     stride = data.draw(st.integers(1, length))
     scale = TimeScale(3.0, 2.0, 4.0, 0.1)
-    grid = lay_grid(times, times[-1] + 0.04, Sampling.parse(sampling), length=length, time_scale=scale, stride=stride)
+    grid = plan_windows(
+        times, times[-1] + 0.04, Sampling.parse(sampling), length=length, time_scale=scale, stride=stride
+    )
     assert np.all(np.diff(grid.frames) > 0)
     assert grid.frames[0] >= 0
     assert grid.frames[-1] < len(times)
@@ -62,7 +64,7 @@ def test_windows_cover_every_frame_once_or_more(sampling, gaps, length, data):
 def test_a_video_like_the_training_clips_is_one_clip(seconds, fps):
     times, duration = steady(seconds, fps)
     sampling = Sampling.parse("uniform:20")
-    grid = lay_grid(times, duration, sampling, length=20, time_scale=CLIPS)
+    grid = plan_windows(times, duration, sampling, length=20, time_scale=CLIPS)
     np.testing.assert_array_equal(grid.frames, sampling.indices(times))
     assert len(grid) == 1
     assert grid.note == ""
@@ -73,7 +75,7 @@ def test_windows_of_a_long_video_are_sampled_as_clips_were(fps):
     """Cut out a clip of the median length where a window begins: uniform picks the same frames there."""
     times, duration = steady(60, fps)
     sampling = Sampling.parse("uniform:20")
-    grid = lay_grid(times, duration, sampling, length=20, time_scale=CLIPS, stride=5)
+    grid = plan_windows(times, duration, sampling, length=20, time_scale=CLIPS, stride=5)
     assert "3 s" in grid.note
     clip = round(3.0 * fps)
     for start, end in zip(grid.starts, grid.ends, strict=True):
@@ -87,8 +89,8 @@ def test_windows_of_a_long_video_are_sampled_as_clips_were(fps):
 def test_overlapping_windows_share_their_frames():
     times, duration = steady(60, 25)
     sampling = Sampling.parse("uniform:20")
-    apart = lay_grid(times, duration, sampling, length=20, time_scale=CLIPS, stride=20)
-    dense = lay_grid(times, duration, sampling, length=20, time_scale=CLIPS, stride=1)
+    apart = plan_windows(times, duration, sampling, length=20, time_scale=CLIPS, stride=20)
+    dense = plan_windows(times, duration, sampling, length=20, time_scale=CLIPS, stride=1)
     np.testing.assert_array_equal(apart.frames, dense.frames)
     assert len(dense) == len(dense.frames) - 19
     assert len(apart) == -(-len(apart.frames) // 20)
@@ -96,14 +98,14 @@ def test_overlapping_windows_share_their_frames():
 
 def test_few_frames_a_second_are_used_once_each():
     times, duration = steady(60, 2)  # a step of training would be 0.13 s, and frames are 0.5 s apart
-    grid = lay_grid(times, duration, Sampling.parse("uniform:20"), length=20, time_scale=CLIPS)
+    grid = plan_windows(times, duration, Sampling.parse("uniform:20"), length=20, time_scale=CLIPS)
     np.testing.assert_array_equal(grid.frames, np.arange(120))
     assert set((grid.ends - grid.starts).tolist()) <= {6, 7}
 
 
 def test_a_gap_in_time_holds_fewer_frames():
     times = np.concatenate([np.arange(250) / 25, 30 + np.arange(250) / 25])  # 20 s are missing
-    grid = lay_grid(times, 40.0, Sampling.parse("uniform:20"), length=20, time_scale=CLIPS)
+    grid = plan_windows(times, 40.0, Sampling.parse("uniform:20"), length=20, time_scale=CLIPS)
     seconds = times[grid.frames]
     assert np.diff(seconds).max() > 15
     for start, end in zip(grid.starts, grid.ends, strict=True):
@@ -114,26 +116,28 @@ def test_a_gap_in_time_holds_fewer_frames():
 def test_a_recipe_by_rate_keeps_its_step():
     times, duration = steady(60, 25)
     for text in ("fps:5", "every:5"):
-        grid = lay_grid(times, duration, Sampling.parse(text), length=10, time_scale=TimeScale(3, 2, 4, 0.2), stride=10)
+        grid = plan_windows(
+            times, duration, Sampling.parse(text), length=10, time_scale=TimeScale(3, 2, 4, 0.2), stride=10
+        )
         np.testing.assert_array_equal(grid.frames, np.arange(0, 1500, 5))
         assert grid.note == ""
 
 
 def test_notes_say_what_differs_from_training():
     times, duration = steady(60, 50)
-    note = lay_grid(times, duration, Sampling.parse("all"), length=8, time_scale=TimeScale(3, 2, 4, 0.04)).note
+    note = plan_windows(times, duration, Sampling.parse("all"), length=8, time_scale=TimeScale(3, 2, 4, 0.04)).note
     assert note == "steps are 0.02 s apart here and were 0.04 s in training"
     times, duration = steady(1, 25)
-    note = lay_grid(times, duration, Sampling.parse("uniform:20"), length=20, time_scale=CLIPS).note
+    note = plan_windows(times, duration, Sampling.parse("uniform:20"), length=20, time_scale=CLIPS).note
     assert note == "1 s are shorter than any training clip (from 2 s); read as one clip"
     times, duration = steady(60, 25)
-    note = lay_grid(times, duration, Sampling.parse("first:75"), length=75, time_scale=CLIPS).note
+    note = plan_windows(times, duration, Sampling.parse("first:75"), length=75, time_scale=CLIPS).note
     assert "frame by frame" in note
 
 
 def test_first_reads_a_long_video_frame_by_frame():
     times, duration = steady(60, 25)
-    grid = lay_grid(times, duration, Sampling.parse("first:75"), length=75, time_scale=CLIPS, stride=75)
+    grid = plan_windows(times, duration, Sampling.parse("first:75"), length=75, time_scale=CLIPS, stride=75)
     np.testing.assert_array_equal(grid.frames, np.arange(1500))
     np.testing.assert_array_equal(grid.starts, np.arange(0, 1500, 75))
 
@@ -141,25 +145,25 @@ def test_first_reads_a_long_video_frame_by_frame():
 def test_clip_seconds_asks_for_another_length():
     times, duration = steady(60, 25)
     sampling = Sampling.parse("uniform:20")
-    grid = lay_grid(times, duration, sampling, length=20, time_scale=CLIPS, clip_seconds=6, stride=20)
+    grid = plan_windows(times, duration, sampling, length=20, time_scale=CLIPS, clip_seconds=6, stride=20)
     assert np.median(np.diff(times[grid.frames])) == pytest.approx(clip_step(6, 1 / 25, 20), abs=0.03)
     assert "asked for" in grid.note
-    whole = lay_grid(times, duration, sampling, length=20, time_scale=CLIPS, clip_seconds=60)
+    whole = plan_windows(times, duration, sampling, length=20, time_scale=CLIPS, clip_seconds=60)
     assert len(whole) == 1
     with pytest.raises(UserError, match="no meaning"):
-        lay_grid(times, duration, Sampling.parse("fps:5"), length=20, time_scale=CLIPS, clip_seconds=6)
+        plan_windows(times, duration, Sampling.parse("fps:5"), length=20, time_scale=CLIPS, clip_seconds=6)
     with pytest.raises(UserError, match="more than 0"):
-        lay_grid(times, duration, sampling, length=20, time_scale=CLIPS, clip_seconds=0)
+        plan_windows(times, duration, sampling, length=20, time_scale=CLIPS, clip_seconds=0)
 
 
 def test_a_stride_that_leaves_gaps_is_refused():
-    with pytest.raises(UserError, match="--stride 9: expected 1 to 8"):
+    with pytest.raises(UserError, match="`stride=9`: expected 1 to 8"):
         aligned_starts(100, 8, 9)
 
 
 def test_a_window_needs_a_step():
     with pytest.raises(ValueError, match="later end"):
-        Grid(np.array([0]), np.array([0]), np.array([0]), 1)
+        WindowGrid(np.array([0]), np.array([0]), np.array([0]), 1)
 
 
 def test_nearest_frames():

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import VideoError
-from pipeline.inference.timeline.window_grid import Grid, aligned_starts
+from pipeline.inference.timeline.window_grid import WindowGrid, aligned_starts
 from pipeline.inference.timeline.window_runner import WindowRunner, frame_means
 from pipeline.training.data.windows import WindowSpec
 
@@ -30,7 +30,7 @@ class Sum:
 def test_each_window_has_its_own_features(steps, length, batch, data):
     stride = data.draw(st.integers(1, length))
     starts = aligned_starts(steps, length, stride)
-    grid = Grid(np.arange(steps), starts, np.minimum(starts + length, steps), steps)
+    grid = WindowGrid(np.arange(steps), starts, np.minimum(starts + length, steps), steps)
     values = np.random.default_rng(steps).integers(0, 255, steps).astype(np.float32)
     runner = WindowRunner(Sum(length), grid)
     for start in range(0, steps, batch):
@@ -44,7 +44,7 @@ def test_each_window_has_its_own_features(steps, length, batch, data):
 
 
 def test_missing_frames_are_an_error():
-    grid = Grid(np.arange(8), np.array([0, 4]), np.array([4, 8]), 8)
+    grid = WindowGrid(np.arange(8), np.array([0, 4]), np.array([4, 8]), 8)
     runner = WindowRunner(Sum(4), grid)
     runner.push(np.zeros((5, 1), np.float32))
     with pytest.raises(VideoError, match="only 5 of 8"):

@@ -38,7 +38,7 @@ def five_steps(arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
     step = compile_step(model, optimizer)
     batches = zip(*(arrays[name] for name in ("features", "mask", "targets", "weights")), strict=True)
     sums = [np.asarray(step(*batch)) for batch in batches]
-    step.sync()
+    step.write_back()
     return [*model.get_weights(), *sums]
 
 
@@ -46,8 +46,8 @@ def trained(data) -> list[np.ndarray]:
     """The weights of a short training with dropout, then its losses."""
     rows = np.random.default_rng(0).permutation(len(data))
     train, val = (windows_of(data, chosen, WindowSpec(6)) for chosen in (rows[8:], rows[:8]))
-    run = fit(data, train, val, head_spec("gru", units=8), TrainSpec(epochs=12, batch=8, rate=0.01))
-    return [*run.model.get_weights(), np.array([epoch.loss for epoch in run.progress.history])]
+    run = fit(data, train, val, head_spec("gru", units=8), TrainSpec(epochs=12, batch=8, learning_rate=0.01))
+    return [*run.model.get_weights(), np.array([epoch.loss for epoch in run.schedule.history])]
 
 
 def seeds_move() -> bool:
@@ -60,7 +60,7 @@ def seeds_move() -> bool:
     seen = [np.concatenate([np.asarray(seed) for seed in seeds])]
     for _ in range(2):
         step(np.ones((4, 6, 260), "f4"), np.ones((4, 6), bool), np.eye(3, dtype="f4")[[0, 1, 2, 0]], np.ones(4, "f4"))
-        step.sync()
+        step.write_back()
         seen.append(np.concatenate([np.asarray(seed) for seed in seeds]))
     return bool(seeds) and all((one != other).any() for one, other in itertools.pairwise(seen))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.training.data.batches import Augmentation, balanced_weights, batches
+from pipeline.training.data.batches import FeatureAugmentation, balanced_weights, batches
 from pipeline.training.data.dataset import windows_of
 from pipeline.training.data.windows import WindowSpec
 
@@ -47,7 +47,7 @@ def test_balanced_classes_weigh_the_same(windows):
 @pytest.mark.parametrize("options", [{"random_windows": True}, {"noise": 0.5}, {"time_mask": 0.5}, {"mixup": 0.4}])
 def test_augmentation_changes_features_but_never_touches_padding(windows, options):
     plain = epoch(windows, size=len(windows))[0]
-    varied = epoch(windows, size=len(windows), augmentation=Augmentation(**options))[0]
+    varied = epoch(windows, size=len(windows), augmentation=FeatureAugmentation(**options))[0]
     assert not np.array_equal(plain[0], varied[0])
     features, mask = varied[:2]
     assert not features[~mask].any()
@@ -57,7 +57,7 @@ def test_augmentation_changes_features_but_never_touches_padding(windows, option
 
 
 def test_a_hidden_stretch_is_the_mean_and_no_longer_than_asked(windows):
-    features, mask, *_ = epoch(windows, size=len(windows), augmentation=Augmentation(time_mask=0.7))[0]
+    features, mask, *_ = epoch(windows, size=len(windows), augmentation=FeatureAugmentation(time_mask=0.7))[0]
     hidden = (features == 7).all(axis=2)
     assert hidden.any()
     assert (hidden.sum(axis=1) <= 0.7 * mask.sum(axis=1)).all()
@@ -66,4 +66,4 @@ def test_a_hidden_stretch_is_the_mean_and_no_longer_than_asked(windows):
 @pytest.mark.parametrize("options", [{"noise": -1}, {"time_mask": 1.5}, {"mixup": float("nan")}])
 def test_impossible_augmentation_is_refused(options):
     with pytest.raises(UserError, match="expected"):
-        Augmentation(**options)
+        FeatureAugmentation(**options)

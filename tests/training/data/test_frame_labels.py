@@ -11,7 +11,7 @@ from pipeline.errors import UserError
 from pipeline.training.data.dataset import open_dataset, windows_of
 from pipeline.training.data.splits import make_split
 from pipeline.training.data.windows import WindowSpec
-from pipeline.training.experiments.experiment import save, train
+from pipeline.training.experiments.experiment import save_run, train
 from pipeline.training.heads.registry import head_spec
 from pipeline.training.loop.spec import TrainSpec
 
@@ -50,7 +50,7 @@ def test_frames_get_predictions(labelled, tmp_path):
     run = train(
         data, make_split(data, data.names), head=head_spec("mean"), window=WindowSpec(3, 1), spec=TrainSpec(epochs=2)
     )
-    folder = save(run, tmp_path / "checkpoint").folder
+    folder = save_run(run, tmp_path / "checkpoint").folder
     with open(folder / "predictions.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["level"] for row in rows} == {"window", "frame"}

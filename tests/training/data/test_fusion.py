@@ -6,12 +6,12 @@ import pytest
 from pipeline.cli import command
 from pipeline.commands.training import evaluate, train
 from pipeline.errors import UserError
-from pipeline.extraction.recipe import FRAMES, PIXELS, Recipe
+from pipeline.extraction.recipe import FRAME_CACHE, PIXELS, Recipe
 from pipeline.extraction.store.shard_writer import StoreWriter
 from pipeline.extraction.store.store import CATALOG_FILE, FeatureStore, Source
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.data.dataset import open_dataset, windows_of
-from pipeline.training.data.fusion import check_sources, join
+from pipeline.training.data.fusion import check_sources, fuse_stores
 from pipeline.training.data.windows import WindowSpec
 from pipeline.videos.catalog.catalog_table import write_catalog
 
@@ -37,7 +37,7 @@ def write_second(store, folder, *, recipe=MOTION, leave_out=(), shift=0, shape=(
 @pytest.mark.parametrize("memory", [None, 0])
 def test_features_lie_side_by_side(store, tmp_path, memory):
     one = open_dataset(store, memory=memory)
-    both = join(one, open_dataset(write_second(store, tmp_path / "second"), memory=memory))
+    both = fuse_stores(one, open_dataset(write_second(store, tmp_path / "second"), memory=memory))
     assert both.shape == (17,)
     assert both.features.in_memory == (memory is None)
     assert both.features.nbytes == len(both.features) * (12 * 4 + 5 * 2)
@@ -55,15 +55,15 @@ def test_stores_that_cannot_be_joined(store, data, tmp_path):
         return open_dataset(write_second(store, tmp_path / name, **changes))
 
     with pytest.raises(UserError, match=r"has other steps in .*shifted \(uniform:6, \d steps\) than in"):
-        join(data, second("shifted", shift=1))
+        fuse_stores(data, second("shifted", shift=1))
     lost = data.videos[3].name
     with pytest.raises(UserError, match=f"lacks {lost}, which .* has; extract it there too"):
-        join(data, second("lacking", leave_out=(lost,)))
+        fuse_stores(data, second("lacking", leave_out=(lost,)))
     with pytest.raises(UserError, match="have the same recipe"):
-        join(data, data)
-    frames = Recipe("uniform:6", FRAMES, "", 2, 2, layer=PIXELS)
+        fuse_stores(data, data)
+    frames = Recipe("uniform:6", FRAME_CACHE, "", 2, 2, layer=PIXELS)
     with pytest.raises(UserError, match="holds frames; only stores of features can be joined"):
-        join(data, second("frames", recipe=frames, shape=(2, 2, 3)))
+        fuse_stores(data, second("frames", recipe=frames, shape=(2, 2, 3)))
 
 
 def test_a_checkpoint_of_two_stores_wants_both(store, tmp_path, capsys):
@@ -71,23 +71,23 @@ def test_a_checkpoint_of_two_stores_wants_both(store, tmp_path, capsys):
     out = tmp_path / "both"
     arguments = [str(store), "--out", str(out), "--units", "8", "--epochs", "2"]
 
-    def call(main, *arguments):
-        status = command.run(main, [str(argument) for argument in arguments])
+    def call(module, *arguments):
+        status = command.run(module.main, [str(argument) for argument in arguments], parser=module.parser)
         return status, capsys.readouterr()
 
-    assert call(train.main, *arguments, "--join", second)[0] == 0
+    assert call(train, *arguments, "--join", second)[0] == 0
     checkpoint = Checkpoint.load(out)
     assert (checkpoint.sources[1].recipe, checkpoint.dimensions) == (MOTION, 17)
     assert "tiny, avg_pool + tiny, avg_pool of farneback, 17 values a frame" in (out / "report.html").read_text()
-    status, printed = call(evaluate.main, out, store, "--join", second)
+    status, printed = call(evaluate, out, store, "--join", second)
     assert status == 0
     assert f"accuracy {checkpoint.metrics['accuracy']['test']:.3f}" in printed.out
-    status, printed = call(evaluate.main, out, store)
+    status, printed = call(evaluate, out, store)
     assert status == 2
-    assert "was trained on two stores; name the second one (tiny, input farneback) by --join" in printed.err
+    assert "was trained on two stores; name the second one (tiny, input farneback) by" in printed.err
     other = write_second(store, tmp_path / "other", recipe=Recipe("uniform:6", "tiny", "0" * 64, 32, 32, input="dis"))
-    status, printed = call(evaluate.main, out, store, "--join", other)
+    status, printed = call(evaluate, out, store, "--join", other)
     assert "the joined store has features of another recipe" in printed.err
     assert "input dis, not farneback" in printed.err
-    with pytest.raises(UserError, match="was trained on one store; leave out --join"):
+    with pytest.raises(UserError, match="was trained on one store; leave out `fuse`"):
         check_sources(out, checkpoint.sources[:1], checkpoint.sources)

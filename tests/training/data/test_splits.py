@@ -120,7 +120,7 @@ def test_useless_rules_are_refused(rule, part):
 
 def test_videos_without_a_match_are_counted():
     _, notes = groups_of(videos("person1", "person2", "dog"), r"person\d")
-    assert notes == ("1 video without a match of --group stand alone",)
+    assert notes == ("1 video that the group rule does not match stand alone",)
 
 
 @pytest.mark.parametrize(("folds", "part"), [(1, "2 or more"), (7, "found 6")])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.training.data import batches as module
-from pipeline.training.data.batches import Augmentation, batches, order_of_an_epoch
+from pipeline.training.data.batches import FeatureAugmentation, batches, order_of_an_epoch
 from pipeline.training.data.dataset import open_dataset, windows_of
 from pipeline.training.data.leakage import mean_features
 from pipeline.training.data.windows import WindowSpec
@@ -37,7 +37,8 @@ def every_window(data):
 
 
 @pytest.mark.parametrize(
-    "augmentation", [Augmentation(), Augmentation(random_windows=True), Augmentation(noise=0.1, mixup=0.2)]
+    "augmentation",
+    [FeatureAugmentation(), FeatureAugmentation(random_windows=True), FeatureAugmentation(noise=0.1, mixup=0.2)],
 )
 def test_the_batches_are_those_from_memory(data, streamed, rounds, augmentation):
     assert data.features.in_memory
@@ -67,12 +68,12 @@ def test_a_streamed_training_ends_with_the_weights_of_one_in_memory(data, stream
     for part in (streamed, data):
         rows = np.random.default_rng(0).permutation(len(part))
         train, val = (windows_of(part, chosen, WindowSpec(3, 2)) for chosen in (rows[8:], rows[:8]))
-        results.append(fit(part, train, val, head_spec("mean"), TrainSpec(epochs=3, batch=SIZE, rate=0.01)))
+        results.append(fit(part, train, val, head_spec("mean"), TrainSpec(epochs=3, batch=SIZE, learning_rate=0.01)))
     mine, theirs = results
     for left, right in zip(mine.model.get_weights(), theirs.model.get_weights(), strict=True):
         np.testing.assert_array_equal(left, right)
-    assert [replace(row, seconds=0) for row in mine.progress.history] == [
-        replace(row, seconds=0) for row in theirs.progress.history
+    assert [replace(row, seconds=0) for row in mine.schedule.history] == [
+        replace(row, seconds=0) for row in theirs.schedule.history
     ]
 
 

@@ -71,9 +71,9 @@ def test_windows_of_a_duration():
     assert window_in_seconds(0.01, 0.01, apart, Sampling.parse("fps:10")) == WindowSpec(1, 1)
     for seconds, stride, sampling, line in (
         (1.0, None, "uniform:8", "needs steps at a fixed distance, and uniform:8 has none"),
-        (0.0, None, "fps:10", "--window-seconds 0: expected seconds above 0"),
-        (1.0, -1.0, "fps:10", "--stride-seconds -1: expected seconds above 0"),
-        (None, 1.0, "fps:10", "--stride-seconds needs --window-seconds"),
+        (0.0, None, "fps:10", "`window_seconds=0`: expected seconds above 0"),
+        (1.0, -1.0, "fps:10", "`stride_seconds=-1`: expected seconds above 0"),
+        (None, 1.0, "fps:10", "`stride_seconds` needs `window_seconds`"),
     ):
         with pytest.raises(UserError, match=line):
             window_in_seconds(seconds, stride, apart, Sampling.parse(sampling))

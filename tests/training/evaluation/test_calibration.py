@@ -1,4 +1,4 @@
-"""Calibration: known answers on made-up predictions."""
+"""Calibration: known predicted on made-up predictions."""
 
 from __future__ import annotations
 

@@ -139,19 +139,19 @@ def test_the_commands(data, store, tmp_path, capsys):
     (tmp_path / "grid.yaml").write_text("head: [mean]\ndropout: [0.0, 0.5]\n")
     out = tmp_path / "s"
     argv = [str(store), "--grid", str(tmp_path / "grid.yaml"), "--out", str(out), "--epochs", "2"]
-    assert command.run(script.main, argv) == 0
+    assert command.run(script.main, argv, parser=script.parser) == 0
     lines = capsys.readouterr().out.splitlines()
     assert sum(line.startswith("trial ") for line in lines) == 2
     assert "2 trials; best: head mean" in lines[-1]
     page = tmp_path / "page.html"
     folders = [str(path) for path in (out / "trials").iterdir()]
-    assert command.run(compare_runs.main, [*folders, "--out", str(page)]) == 0
+    assert command.run(compare_runs.main, [*folders, "--out", str(page)], parser=compare_runs.parser) == 0
     text = page.read_text()
     for folder in folders:
         assert f"{Path(folder).name}</a>" in text
     assert "<th>dropout</th>" in text
     assert "<th>units</th>" not in text, "what does not differ needs no column"
-    assert command.run(compare_runs.main, [str(tmp_path), "--out", str(page)]) == 2
+    assert command.run(compare_runs.main, [str(tmp_path), "--out", str(page)], parser=compare_runs.parser) == 2
 
 
 @pytest.mark.slow

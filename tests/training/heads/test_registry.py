@@ -88,12 +88,12 @@ def test_padded_equals_cropped(name, batch):
     ("options", "part"),
     [
         ({"name": "nonsense"}, "expected one of gru"),
-        ({"units": 0}, "--units 0"),
-        ({"layers": 5}, "--layers 5"),
-        ({"dropout": 1.0}, "--dropout 1"),
-        ({"name": "keras-example", "units": 8}, "takes no --units"),
-        ({"name": "mean", "layers": 2}, "takes no --layers"),
-        ({"name": "mlp", "bidirectional": False}, "takes no --one-way"),
+        ({"units": 0}, "`units=0`"),
+        ({"layers": 5}, "`layers=5`"),
+        ({"dropout": 1.0}, "`dropout=1`"),
+        ({"name": "keras-example", "units": 8}, "takes no `units`"),
+        ({"name": "mean", "layers": 2}, "takes no `layers`"),
+        ({"name": "mlp", "bidirectional": False}, "takes no `one-way`"),
     ],
 )
 def test_impossible_settings_are_refused(options, part):

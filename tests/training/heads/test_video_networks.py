@@ -1,4 +1,4 @@
-"""Networks on frames: what stands in the padding never counts, and a padded window answers as a cropped one."""
+"""Networks on frames: what stands in the padding never counts, and a padded window gives the same as a cropped one."""
 
 from __future__ import annotations
 
@@ -150,9 +150,9 @@ def test_frames_below_the_minimum_of_a_base():
     ("settings", "line"),
     [
         ({"base": "resnet51"}, "backbone 'resnet51' is unknown"),
-        ({"cell": "tcn"}, "--cell 'tcn': expected one of lstm, gru, rnn, conv1d"),
-        ({"pooling": "mean"}, "--pooling 'mean': expected avg or max"),
-        ({"trainable": -2}, "--trainable -2: expected a number of layers"),
+        ({"cell": "tcn"}, "`cell='tcn'`: expected one of lstm, gru, rnn, conv1d"),
+        ({"pooling": "mean"}, "`pooling='mean'`: expected avg or max"),
+        ({"trainable": -2}, "`trainable=-2`: expected a number of layers"),
         ({"weights": "nowhere.h5"}, "there is no such file"),
     ],
 )
@@ -162,5 +162,5 @@ def test_settings_that_are_wrong(settings, line):
 
 
 def test_settings_that_mean_nothing_are_refused():
-    with pytest.raises(UserError, match="head c3d takes no --base"):
+    with pytest.raises(UserError, match="head c3d takes no `base`"):
         head_spec("c3d", base="tiny")

@@ -18,7 +18,7 @@ from pipeline.training.evaluation.predictions import predictions_of, temperature
 from pipeline.training.heads.registry import HEADS, head_spec
 from pipeline.training.loop.fit import fit
 from pipeline.training.loop.resume import Resumable
-from pipeline.training.loop.schedule import Epoch, Progress
+from pipeline.training.loop.schedule import Epoch, Schedule
 from pipeline.training.loop.spec import TrainSpec
 from tests.training.stores import write_store
 
@@ -28,7 +28,7 @@ def far_apart(tmp_path_factory):
     return open_dataset(write_store(tmp_path_factory.mktemp("store"), separation=6.0))
 
 
-SPEC = TrainSpec(epochs=4, batch=8, rate=0.01)
+SPEC = TrainSpec(epochs=4, batch=8, learning_rate=0.01)
 
 
 def parts(data, length=6, stride=6):
@@ -42,9 +42,9 @@ def without_seconds(history):
 
 def test_it_learns_classes_that_differ(data):
     train, val, test = parts(data)
-    trained = fit(data, train, val, head_spec(units=16), TrainSpec(epochs=30, rate=0.01, batch=8))
+    trained = fit(data, train, val, head_spec(units=16), TrainSpec(epochs=30, learning_rate=0.01, batch=8))
     assert (trained.logits(test).argmax(axis=1) == test.labels).mean() > 0.9
-    history = trained.progress.history
+    history = trained.schedule.history
     assert history[-1].loss < history[0].loss / 2
 
 
@@ -56,7 +56,7 @@ def test_no_weight_decay_is_possible(data):
 def test_the_rate_decays_with_the_steps(data):
     train, val, _ = parts(data)
     kept, decayed = (
-        fit(data, train, val, head_spec("mean"), replace(SPEC, epochs=2, rate_decay=decay)).progress.history
+        fit(data, train, val, head_spec("mean"), replace(SPEC, epochs=2, rate_decay=decay)).schedule.history
         for decay in (0.0, 1e9)
     )
     assert decayed[0] == replace(kept[0], seconds=decayed[0].seconds)
@@ -78,7 +78,7 @@ def test_every_head_learns_classes_that_lie_apart(far_apart, name):
     """All training windows right, and all that were not seen."""
     head = head_spec(name, units=16) if "units" in HEADS[name].takes else head_spec(name)
     train, val, test = parts(far_apart)
-    spec = TrainSpec(epochs=30, batch=len(train), rate=PUBLISHED.get(name, 0.02), patience=30)
+    spec = TrainSpec(epochs=30, batch=len(train), learning_rate=PUBLISHED.get(name, 0.02), patience=30)
     trained = fit(far_apart, train, val, head, spec)
     for windows in (train, test):
         assert (trained.logits(windows).argmax(axis=1) == windows.labels).mean() == 1.0
@@ -89,7 +89,7 @@ def test_temperature_scaling_makes_the_published_head_no_less_calibrated(tmp_pat
     """On the videos that the temperature was found on, and with a head that knows too little after few epochs."""
     data = open_dataset(write_store(tmp_path / "store", per_class=30, separation=0.5))
     train, val, _ = parts(data)
-    trained = fit(data, train, val, head_spec("keras-example"), TrainSpec(epochs=10, rate=0.03))
+    trained = fit(data, train, val, head_spec("keras-example"), TrainSpec(epochs=10, learning_rate=0.03))
     plain = predictions_of("val", data, val, trained.logits(val))
     scaled = predictions_of("val", data, val, trained.logits(val), temperature=temperature_of(plain))
     losses, errors = (
@@ -103,20 +103,20 @@ def test_temperature_scaling_makes_the_published_head_no_less_calibrated(tmp_pat
 def test_the_same_seed_repeats_a_run_exactly_and_another_does_not(data):
     train, val, _ = parts(data)
     first, again, other = (fit(data, train, val, head_spec(units=8), replace(SPEC, seed=seed)) for seed in (1, 1, 2))
-    assert without_seconds(first.progress.history) == without_seconds(again.progress.history)
+    assert without_seconds(first.schedule.history) == without_seconds(again.schedule.history)
     for mine, theirs in zip(first.model.get_weights(), again.model.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
-    assert without_seconds(first.progress.history) != without_seconds(other.progress.history)
+    assert without_seconds(first.schedule.history) != without_seconds(other.schedule.history)
 
 
 def test_the_best_epoch_is_kept(data):
     train, val, _ = parts(data)
-    trained = fit(data, train, val, head_spec("mean"), replace(SPEC, epochs=8, rate=0.5))
+    trained = fit(data, train, val, head_spec("mean"), replace(SPEC, epochs=8, learning_rate=0.5))
     logits = trained.logits(val).astype(np.float64)
     logs = logits - np.log(np.exp(logits - logits.max(1, keepdims=True)).sum(1, keepdims=True)) - logits.max(1)[:, None]
     loss = -logs[np.arange(len(logs)), val.labels].mean()
-    assert loss == pytest.approx(min(epoch.val_loss for epoch in trained.progress.history), abs=1e-5)
-    assert trained.progress.best_loss == pytest.approx(loss, abs=1e-5)
+    assert loss == pytest.approx(min(epoch.val_loss for epoch in trained.schedule.history), abs=1e-5)
+    assert trained.schedule.best_loss == pytest.approx(loss, abs=1e-5)
 
 
 def test_the_test_part_takes_no_part(data):
@@ -128,7 +128,7 @@ def test_the_test_part_takes_no_part(data):
     other = replace(data, features=LoadedSteps(changed))
     first = fit(data, train, val, head_spec(units=8), SPEC)
     second = fit(other, replace(train, data=other), replace(val, data=other), head_spec(units=8), SPEC)
-    assert without_seconds(first.progress.history) == without_seconds(second.progress.history)
+    assert without_seconds(first.schedule.history) == without_seconds(second.schedule.history)
 
 
 def epoch(number: int, loss: float) -> Epoch:
@@ -136,16 +136,16 @@ def epoch(number: int, loss: float) -> Epoch:
 
 
 def test_stopping_and_the_learning_rate_follow_the_validation_loss():
-    progress = Progress(rate=1.0)
-    assert progress.add(epoch(1, 3.0), 2)
-    assert progress.add(epoch(2, 2.0), 2)
+    schedule = Schedule(learning_rate=1.0)
+    assert schedule.add(epoch(1, 3.0), 2)
+    assert schedule.add(epoch(2, 2.0), 2)
     for number in range(3, 7):
-        assert not progress.add(epoch(number, 2.5), 2)
-        assert not progress.finished(100, 5)
-    assert progress.rate == 0.25, "halved after each two epochs without progress"
-    progress.add(epoch(7, 2.1), 2)
-    assert progress.finished(100, 5)
-    assert progress.best_epoch == 2
+        assert not schedule.add(epoch(number, 2.5), 2)
+        assert not schedule.finished(100, 5)
+    assert schedule.learning_rate == 0.25, "halved after each two epochs without schedule"
+    schedule.add(epoch(7, 2.1), 2)
+    assert schedule.finished(100, 5)
+    assert schedule.best_epoch == 2
 
 
 def test_a_loss_that_is_no_number_is_one_clear_line(data):
@@ -165,7 +165,7 @@ def test_ctrl_c_keeps_the_best_so_far_and_before_the_first_epoch_nothing(data):
 
     trained = fit(data, train, val, head_spec(units=8), SPEC, on_epoch=stop)
     assert trained.interrupted
-    assert len(trained.progress.history) == 2
+    assert len(trained.schedule.history) == 2
     undisturbed = fit(data, train, val, head_spec(units=8), replace(SPEC, epochs=2))
     for mine, theirs in zip(trained.model.get_weights(), undisturbed.model.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
@@ -188,7 +188,7 @@ def test_resumed_it_ends_as_if_undisturbed(data, tmp_path):
         with pytest.raises(Killed):
             fit(data, train, val, head, spec, on_epoch=die, resumable=state)
     resumed = fit(data, train, val, head, spec, resumable=state)
-    assert without_seconds(resumed.progress.history) == without_seconds(undisturbed.progress.history)
+    assert without_seconds(resumed.schedule.history) == without_seconds(undisturbed.schedule.history)
     for mine, theirs in zip(resumed.model.get_weights(), undisturbed.model.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
@@ -237,7 +237,8 @@ def test_file_order_does_not_matter(make_store):
 
 
 @pytest.mark.parametrize(
-    "options", [{"epochs": 0}, {"batch": 0}, {"rate": -1.0}, {"rate": math.nan}, {"weight_decay": 2.0}]
+    "options",
+    [{"epochs": 0}, {"batch": 0}, {"learning_rate": -1.0}, {"learning_rate": math.nan}, {"weight_decay": 2.0}],
 )
 def test_impossible_settings_are_refused(options):
     with pytest.raises(UserError, match="expected"):

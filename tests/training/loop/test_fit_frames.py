@@ -59,7 +59,7 @@ def test_the_first_phase_leaves_the_base_and_the_second_its_first_layers(frames)
         seen.append(epoch.learning_rate)
 
     run = trained(
-        frames, head_spec("lrcn", **LRCN), TrainSpec(epochs=1, batch=8, rate=0.05, fine_tune=2), on_epoch=look
+        frames, head_spec("lrcn", **LRCN), TrainSpec(epochs=1, batch=8, learning_rate=0.05, fine_tune=2), on_epoch=look
     )
     assert seen == [pytest.approx(0.05), pytest.approx(0.005)]
     from pipeline.training.heads.registry import build_model
@@ -72,11 +72,11 @@ def test_the_first_phase_leaves_the_base_and_the_second_its_first_layers(frames)
     ]
     assert changed[:2] == [False, False]
     # The last layer pools, so of two that learn one has weights; it is kept where the second phase was the better.
-    assert changed[2] == (run.progress.best_epoch == 2)
+    assert changed[2] == (run.schedule.best_epoch == 2)
 
 
 def test_resumed_in_the_second_phase_it_ends_as_if_undisturbed(frames, tmp_path):
-    spec = TrainSpec(epochs=2, batch=8, fine_tune=2, vary="flip,shift:0.1", seed=1)
+    spec = TrainSpec(epochs=2, batch=8, fine_tune=2, augment="flip,shift:0.1", seed=1)
     head = head_spec("lrcn", **LRCN)
     whole = trained(frames, head, spec, resumable=Resumable(tmp_path / "whole.npz", {}))
 
@@ -87,7 +87,7 @@ def test_resumed_in_the_second_phase_it_ends_as_if_undisturbed(frames, tmp_path)
     state = tmp_path / "state.npz"
     assert trained(frames, head, spec, resumable=Resumable(state, {}), on_epoch=stop).interrupted
     resumed = trained(frames, head, spec, resumable=Resumable(state, {}))
-    assert [row.loss for row in resumed.progress.history] == [row.loss for row in whole.progress.history]
+    assert [row.loss for row in resumed.schedule.history] == [row.loss for row in whole.schedule.history]
     for mine, theirs in zip(resumed.model.get_weights(), whole.model.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
@@ -96,12 +96,12 @@ def test_resumed_in_the_second_phase_it_ends_as_if_undisturbed(frames, tmp_path)
 def test_lower_precision_learns_nearly_the_same(frames, precision):
     head, spec = head_spec("lrcn", **LRCN), TrainSpec(epochs=2, batch=8)
     full, low = trained(frames, head, spec), trained(frames, head, replace(spec, precision=precision))
-    assert low.progress.history[-1].loss == pytest.approx(full.progress.history[-1].loss, abs=0.05)
+    assert low.schedule.history[-1].loss == pytest.approx(full.schedule.history[-1].loss, abs=0.05)
     assert all(weights.dtype == np.float32 for weights in low.model.get_weights())
 
 
 def test_a_step_that_does_not_fit_is_refused_before_it_runs(frames, monkeypatch):
     monkeypatch.setattr(memory_probe, "bytes_per_window", lambda step: 1 << 20)
     monkeypatch.setattr(memory_probe, "free_memory", lambda: 2 << 20)
-    with pytest.raises(UserError, match=r"a training step of 8 windows takes about .* GB .*--batch \d would fit"):
+    with pytest.raises(UserError, match=r"a training step of 8 windows takes about .* GB .*`batch=\d` would fit"):
         trained(frames, head_spec("c3d_small", units=4), TrainSpec(epochs=1, batch=8))

@@ -53,13 +53,13 @@ def test_what_does_not_fit_is_told_with_what_would(monkeypatch):
     monkeypatch.setattr(memory_probe, "free_memory", lambda: 8 << 30)
     check_memory(step, 8)
     with pytest.raises(
-        UserError, match=r"of 64 windows takes about 34.4 GB .* --batch 12 would fit, with --accumulate 6"
+        UserError, match=r"of 64 windows takes about 34.4 GB .* `batch=12` would fit, with `accumulate=6`"
     ):
         check_memory(step, 64)
     monkeypatch.setattr(memory_probe, "free_memory", lambda: 1 << 29)
     with pytest.raises(UserError, match="not even a batch of 1"):
         check_memory(step, 2)
-    assert "--batch 4 with --accumulate 4" in str(did_not_fit(8, 2))
+    assert "`batch=4` with `accumulate=4`" in str(did_not_fit(8, 2))
 
 
 def test_a_step_is_measured_once_in_a_process_of_its_own(monkeypatch):
@@ -74,7 +74,7 @@ def test_a_step_is_measured_once_in_a_process_of_its_own(monkeypatch):
 def test_a_probe_that_is_killed_says_that_memory_ran_out(monkeypatch):
     dead = VideoError("decode", "the decoder crashed (SIGKILL) after 3.0 s")
     monkeypatch.setattr(memory_probe, "run_each", lambda *args, **options: iter([(None, dead)]))
-    with pytest.raises(UserError, match="ran out in a training step of 2 windows; try --batch 1"):
+    with pytest.raises(UserError, match="ran out in a training step of 2 windows; try `batch=1`"):
         bytes_per_window(step_of("c3d_small", 5, 32))
 
 

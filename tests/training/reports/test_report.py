@@ -16,7 +16,7 @@ import pytest
 from pipeline.extraction.store.feature_source import FeatureSource
 from pipeline.extraction.store.timesteps import LoadedSteps
 from pipeline.training.data.splits import groups_of, make_split
-from pipeline.training.experiments.experiment import save, train
+from pipeline.training.experiments.experiment import save_run, train
 from pipeline.training.heads.registry import head_spec
 from pipeline.training.loop.spec import TrainSpec
 from pipeline.training.reports import report
@@ -34,7 +34,7 @@ def page(data, tmp_path_factory):
         spec=TrainSpec(epochs=2),
         command="python scripts/train.py features/drawn --out checkpoints/drawn",
     )
-    return save(run, tmp_path_factory.mktemp("report") / "drawn").folder / "report.html"
+    return save_run(run, tmp_path_factory.mktemp("report") / "drawn").folder / "report.html"
 
 
 class Tags(HTMLParser):

@@ -7,7 +7,7 @@ import pytest
 from pipeline.cli import command
 from pipeline.commands.training import show_samples
 from pipeline.extraction.inputs.augmentation import FrameAugmentation
-from pipeline.extraction.recipe import FRAMES, PIXELS, Recipe
+from pipeline.extraction.recipe import FRAME_CACHE, PIXELS, Recipe
 from pipeline.extraction.store.shard_writer import StoreWriter
 from pipeline.extraction.store.store import CATALOG_FILE, FeatureStore, Source
 from pipeline.training.data.windows import WindowSpec
@@ -22,7 +22,7 @@ RED = (255, 0, 0)
 def cache(tmp_path_factory):
     """Six videos of three classes, 5 steps a second; the colour of a frame is its number, but that of ``a0`` is red."""
     folder = tmp_path_factory.mktemp("frames") / "cache"
-    recipe = Recipe("fps:5", FRAMES, "", 8, 12, layer=PIXELS)
+    recipe = Recipe("fps:5", FRAME_CACHE, "", 8, 12, layer=PIXELS)
     videos = []
     with StoreWriter(folder, recipe) as writer:
         for number, label in enumerate("aabbbc"):
@@ -66,7 +66,7 @@ def test_seconds_between_steps(cache):
 
 def test_the_command(cache, store, tmp_path, capsys):
     def call(*arguments):
-        status = command.run(show_samples.main, [str(argument) for argument in arguments])
+        status = command.run(show_samples.main, [str(argument) for argument in arguments], parser=show_samples.parser)
         return status, capsys.readouterr()
 
     out = tmp_path / "samples.png"

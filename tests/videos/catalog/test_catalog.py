@@ -9,7 +9,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.videos.catalog.catalog import count_videos, open_catalog, read_catalog, scan_folder
 from pipeline.videos.catalog.catalog_table import write_catalog
-from pipeline.videos.catalog.clip_origins import Origin, record_origins
+from pipeline.videos.catalog.clip_origins import ClipOrigin, record_origins
 from tests.media import write_video
 
 
@@ -71,7 +71,7 @@ def test_links_are_followed_once(tmp_path):
 def test_clips_of_one_recording_are_one_group(tmp_path):
     lay(tmp_path, "train/Ball/a.mp4", "train/Ball/b.mp4", "train/Rain/c.mp4", "train/Rain/d.mp4")
     for label, clip in (("Ball", "a.mp4"), ("Rain", "c.mp4")):
-        record_origins(tmp_path / "train" / label, [Origin(clip, "/v.mp4", "v-1", "0", "1", "0", "25", "v-1", "s")])
+        record_origins(tmp_path / "train" / label, [ClipOrigin(clip, "/v.mp4", "v-1", "0", "1", "0", "25", "v-1", "s")])
     catalog = open_catalog(tmp_path)
     groups = {"train/Ball/a.mp4": "v-1", "train/Ball/b.mp4": "", "train/Rain/c.mp4": "v-1", "train/Rain/d.mp4": ""}
     assert {video.name: video.group for video in catalog} == groups
@@ -98,7 +98,7 @@ def test_the_table_with_video_name_and_tag(tmp_path):
     [
         ("name,label\na,b\n", "no column 'path'"),
         ("path,label\n", "has no rows"),
-        ("path,label\n,b\n", "row 2: the column 'path' is empty"),
+        ("path,label\n,b\n", "line 2: the column 'path' is empty"),
         ("path,label,split\na.mp4,b,dev\n", "split 'dev' is unknown"),
         ("path,label\na.mp4,b\na.mp4,c\n", "listed twice with different entries"),
     ],
@@ -134,3 +134,13 @@ def test_counting_and_writing(tmp_path):
     assert again.videos == tuple(counted)
     header = (tmp_path / "data_file.csv").read_text().splitlines()[0]
     assert header == "split,label,path,video,group,frames,fps,width,height,duration"
+
+
+def test_a_catalog_is_a_frame_too(tmp_path):
+    for name in ("a/2.mp4", "a/10.mp4", "b/1.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    frame = open_catalog(tmp_path).to_frame()
+    assert list(frame["name"]) == ["a/2.mp4", "a/10.mp4", "b/1.mp4"]
+    assert list(frame["label"]) == ["a", "a", "b"]
+    assert list(frame.columns[:5]) == ["name", "path", "label", "split", "group"]

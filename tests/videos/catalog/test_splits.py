@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import UserError
 from pipeline.videos.catalog.catalog import Video
-from pipeline.videos.catalog.official_splits import Entry, apply_lists, read_list
+from pipeline.videos.catalog.official_splits import SplitEntry, apply_lists, read_list
 from pipeline.videos.catalog.splits import Shares, arrange, assign_splits, gaps, group_by
 
 
@@ -109,8 +109,8 @@ def test_ucf101(tmp_path):
     )
     (tmp_path / "testlist01.txt").write_text("Archery/v_Archery_g01_c01.avi\n")
     assert read_list(tmp_path / "trainlist01.txt") == [
-        Entry("ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01", "ApplyEyeMakeup", "train", "ApplyEyeMakeup_g08"),
-        Entry("Archery/v_Archery_g08_c02", "Archery", "train", "Archery_g08"),
+        SplitEntry("ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01", "ApplyEyeMakeup", "train", "ApplyEyeMakeup_g08"),
+        SplitEntry("Archery/v_Archery_g08_c02", "Archery", "train", "Archery_g08"),
     ]
     assert read_list(tmp_path / "testlist01.txt")[0].split == "test"
     (tmp_path / "trainlist02.txt").write_text("Archery/v_Archery_g08_c02.avi 1\n")
@@ -122,8 +122,8 @@ def test_hmdb51(tmp_path):
     path = tmp_path / "brush_hair_test_split1.txt"
     path.write_text("April_09_brush_hair_u_nm_np1_ba_goo_0.avi 1 \nb (2).avi 2 \nc.avi 0 \n")
     assert read_list(path) == [
-        Entry("brush_hair/April_09_brush_hair_u_nm_np1_ba_goo_0", "brush_hair", "train"),
-        Entry("brush_hair/b (2)", "brush_hair", "test"),
+        SplitEntry("brush_hair/April_09_brush_hair_u_nm_np1_ba_goo_0", "brush_hair", "train"),
+        SplitEntry("brush_hair/b (2)", "brush_hair", "test"),
     ]
     path.write_text("a.avi 7\n")
     with pytest.raises(UserError, match=r"line 1: 'a\.avi 7' is no line of an HMDB51 list"):
@@ -133,12 +133,12 @@ def test_hmdb51(tmp_path):
 def test_kinetics(tmp_path):
     path = tmp_path / "validate.csv"
     path.write_text("label,youtube_id,time_start,time_end,split,is_cc\ntesting apple,---QUuC4vJs,84,94,validate,0\n")
-    assert read_list(path) == [Entry("---QUuC4vJs_000084_000094", "testing apple", "val", "---QUuC4vJs")]
+    assert read_list(path) == [SplitEntry("---QUuC4vJs_000084_000094", "testing apple", "val", "---QUuC4vJs")]
 
 
 def test_video_name_and_tag(tmp_path):
     (tmp_path / "test.csv").write_text(",video_name,tag\n0,v_Archery_g01_c01.avi,Archery\n")
-    assert read_list(tmp_path / "test.csv") == [Entry("v_Archery_g01_c01", "Archery", "test")]
+    assert read_list(tmp_path / "test.csv") == [SplitEntry("v_Archery_g01_c01", "Archery", "test")]
     for name, text, message in (
         ("list.csv", "video_name,tag\na.avi,b\n", "does not say which split"),
         ("train.csv", "name\na\n", "has the columns name"),
@@ -151,12 +151,16 @@ def test_video_name_and_tag(tmp_path):
 
 def test_lists_are_matched_with_files():
     videos = [video("Archery/v1.avi", "Archery"), video("deep/Archery/v2.avi"), video("Archery/v3.avi")]
-    entries = [Entry("Archery/v1", "Archery", "train"), Entry("v2", "Archery", "test"), Entry("v9", "Archery", "test")]
+    entries = [
+        SplitEntry("Archery/v1", "Archery", "train"),
+        SplitEntry("v2", "Archery", "test"),
+        SplitEntry("v9", "Archery", "test"),
+    ]
     applied = apply_lists(videos, entries)
     assert [(v.name, v.split) for v in applied.videos] == [("Archery/v1.avi", "train"), ("deep/Archery/v2.avi", "test")]
     assert applied.missing == ["v9"]
     assert applied.unlisted == ["Archery/v3.avi"]
     with pytest.raises(UserError, match="listed for train and for test"):
-        apply_lists(videos, [Entry("v1", "Archery", "train"), Entry("v1", "Archery", "test")])
+        apply_lists(videos, [SplitEntry("v1", "Archery", "train"), SplitEntry("v1", "Archery", "test")])
     with pytest.raises(UserError, match="2 files have that name"):
-        apply_lists([video("a/1.avi"), video("b/1.avi")], [Entry("1", "a", "train")])
+        apply_lists([video("a/1.avi"), video("b/1.avi")], [SplitEntry("1", "a", "train")])

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError, VideoError
-from pipeline.videos.clips.cut import Cut, Encoding, claim, cut_clips, left_to_cut
+from pipeline.videos.clips.cut import CutResult, Encoding, claim, cut_clips, left_to_cut
 from pipeline.videos.clips.plan import Clip, equal_pieces, open_recording, plan_clips
 from pipeline.videos.labels.segments import Segment
 from pipeline.videos.media import open_video
@@ -35,7 +35,7 @@ def numbers(path: Path) -> list[int]:
         return [read_number(frame.image) for frame in video]
 
 
-def cut_all(clips: list[Clip], out: Path, encoding: Encoding = FAST, workers: int = 2) -> list[Cut]:
+def cut_all(clips: list[Clip], out: Path, encoding: Encoding = FAST, workers: int = 2) -> list[CutResult]:
     claim(clips, str(encoding))
     return list(cut_clips(clips, out, encoding, workers=workers))
 
@@ -177,7 +177,7 @@ def test_nothing_is_overwritten_unasked(recordings, tmp_path):
     recording = open_recording(recordings["h264_mp4"])
     clips = plan_clips(recording, [Segment(recording.path, 0, 1)], tmp_path)
     clips[0].path.write_bytes(b"somebody's own")
-    with pytest.raises(UserError, match="is not a clip of this recording; give --overwrite"):
+    with pytest.raises(UserError, match="is not a clip of this recording; give `overwrite=True`"):
         left_to_cut(clips, str(FAST))
     assert left_to_cut(clips, str(FAST), overwrite=True) == clips
     cut_all(clips, tmp_path)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UserError, VideoError
-from pipeline.videos.catalog.clip_origins import Origin, groups_in, read_origins, record_origins, recording_id
+from pipeline.videos.catalog.clip_origins import ClipOrigin, groups_in, read_origins, record_origins, recording_id
 from pipeline.videos.clips.plan import equal_pieces, open_recording, plan_clips
 from pipeline.videos.labels.segments import Segment, read_segments
 from tests.media import write_video
@@ -130,7 +130,7 @@ def test_folders_names_and_groups(recording, tmp_path):
 
 def test_a_segment_past_the_end(recording, tmp_path):
     over = [Segment(recording.path, 3, 6, where="s.csv, line 2")]
-    with pytest.raises(UserError, match=r"s\.csv, line 2: .*reaches past the end.*00:00:04\.000 long; give --clamp"):
+    with pytest.raises(UserError, match=r"s\.csv, line 2: .*past the end.*00:00:04\.000 long; give `clamp=True`"):
         plan_clips(recording, over, tmp_path)
     assert plan_clips(recording, over, tmp_path, clamp=True)[0].end == 100
     for clamp in (False, True):
@@ -156,8 +156,8 @@ def test_long_names_are_shortened(recording, tmp_path):
 # -- where clips come from -------------------------------------------------------------------------
 
 
-def origin(clip: str, group: str = "g", settings: str = "s") -> Origin:
-    return Origin(clip, "/v.mp4", "v-1", "0", "1", "0", "25", group, settings)
+def origin(clip: str, group: str = "g", settings: str = "s") -> ClipOrigin:
+    return ClipOrigin(clip, "/v.mp4", "v-1", "0", "1", "0", "25", group, settings)
 
 
 def test_the_last_row_of_a_clip_counts(tmp_path):

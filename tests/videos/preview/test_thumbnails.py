@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.videos.catalog.catalog import Video, open_catalog
-from pipeline.videos.preview.thumbnails import Look, look_at, read_problems, write_page, write_sheets
+from pipeline.videos.preview.thumbnails import Preview, read_previews, read_problems, write_dataset_page, write_sheets
 from pipeline.videos.quality.checks import Problem
 from tests.media import write_video
 
@@ -48,14 +48,14 @@ def looks(tmp_path_factory):
         write_video(folder / name, "h264_mkv" if name.endswith("mkv") else "h264_mp4", frames=25 if "1" in name else 50)
     (folder / "test" / "Ball").mkdir()
     (folder / "test" / "Ball" / "bad.mp4").write_text("x")
-    return list(look_at(open_catalog(folder).videos, workers=2))
+    return list(read_previews(open_catalog(folder).videos, workers=2))
 
 
 @pytest.fixture(scope="module")
 def page(looks, tmp_path_factory):
     problems = [Problem("train/Ball/1.mp4", "damaged", "2 of 25 frames"), Problem("", "balance", "class Ball has 3")]
     path = tmp_path_factory.mktemp("page") / "explore.html"
-    write_page(looks, problems, path, title="my <set>")
+    write_dataset_page(looks, problems, path, title="my <set>")
     return path
 
 
@@ -106,15 +106,15 @@ def test_filters(page, tmp_path, view, count):
 def test_many_videos_stay_a_small_page(tmp_path):
     """The more videos, the smaller their strips."""
     videos = [Video(f"{n}.mp4", write_video(tmp_path / "1.mp4", frames=10, size=(640, 360))) for n in (1,)]
-    few = next(look_at(videos, workers=1)).strip
+    few = next(read_previews(videos, workers=1)).strip
     from pipeline.videos.preview import thumbnails
 
     _, many = next(thumbnails._read_strip(lambda: None, videos[0].path, thumbnails._PAGE_BYTES * 3 // 4 // 5000))
     assert len(many) <= 3600 < len(few)
     looks = [
-        Look(Video(f"{n}.mp4", Path("x"), str(n % 7), "train", "", 10, 25, 640, 360, 0.4), many) for n in range(5000)
+        Preview(Video(f"{n}.mp4", Path("x"), str(n % 7), "train", "", 10, 25, 640, 360, 0.4), many) for n in range(5000)
     ]
-    write_page(looks, [], tmp_path / "p.html", title="many")
+    write_dataset_page(looks, [], tmp_path / "p.html", title="many")
     assert (tmp_path / "p.html").stat().st_size < 30_000_000
 
 
@@ -141,4 +141,4 @@ def test_problems_are_read_back(tmp_path):
 def test_a_page_that_cannot_be_written(looks, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot write"):
-        write_page(looks, [], tmp_path / "file" / "p.html", title="x")
+        write_dataset_page(looks, [], tmp_path / "file" / "p.html", title="x")

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.videos.catalog.catalog import Video, open_catalog
 from pipeline.videos.media.ffmpeg import run_ffmpeg
-from pipeline.videos.quality.checks import KINDS, Facts, Problem, check_set, check_video, check_videos
+from pipeline.videos.quality.checks import KINDS, Problem, VideoFacts, check_set, check_video, check_videos
 from pipeline.videos.quality.duplicates import find_duplicates
 from tests.media import draw_number, write_video
 
@@ -172,11 +172,13 @@ def test_a_duplicate_is_named_once_and_with_its_original():
     rng = np.random.default_rng(0)
     patches = rng.integers(0, 255, (8, 16, 16)).astype(np.uint8)
     facts = [
-        Facts("a.mp4", 10, digest="1", duration=1.0, patches=patches),
-        Facts("b.mp4", 10, digest="1", duration=1.0, patches=patches),
-        Facts("c.mp4", 10, digest="2", duration=1.0, patches=np.clip(patches.astype(int) + 3, 0, 255).astype(np.uint8)),
-        Facts("d.mp4", 10, digest="3", duration=1.0, patches=rng.integers(0, 255, (8, 16, 16)).astype(np.uint8)),
-        Facts("e.mp4", 10, digest="4", duration=2.0, patches=patches),
+        VideoFacts("a.mp4", 10, digest="1", duration=1.0, patches=patches),
+        VideoFacts("b.mp4", 10, digest="1", duration=1.0, patches=patches),
+        VideoFacts(
+            "c.mp4", 10, digest="2", duration=1.0, patches=np.clip(patches.astype(int) + 3, 0, 255).astype(np.uint8)
+        ),
+        VideoFacts("d.mp4", 10, digest="3", duration=1.0, patches=rng.integers(0, 255, (8, 16, 16)).astype(np.uint8)),
+        VideoFacts("e.mp4", 10, digest="4", duration=2.0, patches=patches),
     ]
     videos = [Video(f.name, Path(f.name), "x", "train") for f in facts]
     assert find_duplicates(videos, facts) == [
@@ -195,13 +197,13 @@ def test_still_videos_are_duplicates_only_if_they_look_alike():
     shade = [np.full((8, 16, 16), level, np.uint8) for level in (50, 50, 50)]
     shade[0][:, :8] = shade[1][:, :8] = 90
     shade[2][:, :, :8] = 90
-    facts = [Facts(f"{i}.mp4", 5, digest=str(i), duration=1.0, patches=patches) for i, patches in enumerate(shade)]
+    facts = [VideoFacts(f"{i}.mp4", 5, digest=str(i), duration=1.0, patches=patches) for i, patches in enumerate(shade)]
     videos = [Video(fact.name, Path(fact.name), "x") for fact in facts]
     assert [(p.video, p.detail) for p in find_duplicates(videos, facts)] == [("1.mp4", "of 0.mp4")]
 
 
 def test_outliers_and_balance():
-    facts = [Facts(f"{i}.mp4", 50, duration=2 + i % 3, width=320, height=240) for i in range(20)]
+    facts = [VideoFacts(f"{i}.mp4", 50, duration=2 + i % 3, width=320, height=240) for i in range(20)]
     facts[3] = replace(facts[3], duration=60.0)
     facts[4] = replace(facts[4], width=16, height=12)
     videos = [Video(fact.name, Path(fact.name), "a" if i else "b", "train") for i, fact in enumerate(facts)]

@@ -9,7 +9,7 @@ import platform
 from dataclasses import dataclass
 
 from pipeline.errors import UserError
-from pipeline.extraction.network.engines.openvino import check_installed, installed
+from pipeline.extraction.network.engines.openvino import check_openvino, installed
 from pipeline.parallel.machine import computes_bfloat16
 
 INT8 = "int8"  # the precision, and the folder in a store or checkpoint
@@ -32,15 +32,15 @@ class Engine:
 
 
 def choose_engine(engine: str = "auto", precision: str = "auto") -> Engine:
-    """What ``--engine`` and ``--precision`` mean on this machine.
+    """What the choices of engine and precision mean on this machine.
 
     Raises:
         UserError: OpenVINO is wanted and not installed, or cannot compute that here.
     """
     if precision == INT8:
         if engine == "keras":
-            raise UserError("--precision int8 is computed by OpenVINO; leave out --engine keras")
-        check_installed("--precision int8")
+            raise UserError("`precision=int8` is computed by OpenVINO; leave out `engine=keras`")
+        check_openvino("`precision=int8`")
         return Engine("openvino", INT8, "as asked")
     if engine == "openvino":
         return _openvino(precision)
@@ -66,17 +66,17 @@ def _openvino_is_faster(precision: str) -> bool:
 
 
 def _openvino(precision: str) -> Engine:
-    check_installed("--engine openvino")
+    check_openvino("`engine=openvino`")
     import keras
 
     if keras.backend.backend() != "tensorflow":
         raise UserError(
-            f"--engine openvino takes the network over from TensorFlow, not from {keras.backend.backend()}; "
-            "set KERAS_BACKEND=tensorflow, or --engine keras"
+            f"`engine=openvino` takes the network over from TensorFlow, not from {keras.backend.backend()}; "
+            "set KERAS_BACKEND=tensorflow, or `engine=keras`"
         )
     if precision == "float16" or (precision == "bfloat16" and not computes_bfloat16()):
         has = "float32, bfloat16 or int8" if computes_bfloat16() else "float32 or int8"
-        raise UserError(f"--engine openvino does not compute in {precision} on this CPU; expected {has}")
+        raise UserError(f"`engine=openvino` does not compute in {precision} on this CPU; expected {has}")
     if precision == "auto":
         return Engine("openvino", "bfloat16" if computes_bfloat16() else "float32", "the fastest here without int8")
     return Engine("openvino", precision, "as asked")

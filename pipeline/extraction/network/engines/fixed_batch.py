@@ -14,15 +14,15 @@ class FixedBatch:
         batch: pictures in one call of the compiled function.
         size: (height, width) of the pictures in pixels.
         dimensions: the length D of a feature vector.
-        at_once: calls that may go on at the same time.
-        takes_fewer: whether the function takes fewer pictures than a batch.
+        concurrent_calls: calls that may go on at the same time.
+        accepts_partial_batch: whether the function takes fewer pictures than a batch.
     """
 
     batch: int
     size: tuple[int, int]
     dimensions: int
-    at_once: int = 1
-    takes_fewer: bool = False
+    concurrent_calls: int = 1
+    accepts_partial_batch: bool = False
     _function: Callable[[np.ndarray], np.ndarray]
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -37,7 +37,7 @@ class FixedBatch:
         features = np.empty((len(images), self.dimensions), np.float32)
         for start in range(0, len(images), self.batch):
             part = images[start : start + self.batch]
-            if not self.takes_fewer:
+            if not self.accepts_partial_batch:
                 part = fill_up(part, self.batch)
             features[start : start + self.batch] = self._function(part)[: len(images) - start]
         return features

@@ -15,11 +15,11 @@ from pipeline.parallel.machine import computes_bfloat16
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
-Function = Callable[[np.ndarray], np.ndarray]
+NetworkFunction = Callable[[np.ndarray], np.ndarray]
 
 
 def choose_precision(wanted: str) -> tuple[str, str]:
-    """What ``--precision`` means on this machine.
+    """What the choice of precision means on this machine.
 
     Returns:
         The precision, and the reason in a few words for the user.
@@ -66,7 +66,7 @@ def _rewriting(precision: str) -> str:
     return {"bfloat16": "auto_mixed_precision_onednn_bfloat16"}.get(precision, "")
 
 
-def compile_model(model: keras.Model, shape: tuple[int, ...], precision: str) -> Function:
+def compile_model(model: keras.Model, shape: tuple[int, ...], precision: str) -> NetworkFunction:
     """Compile ``model`` for inputs of one ``shape`` (uint8), computing in ``precision``.
 
     Returns:
@@ -75,7 +75,7 @@ def compile_model(model: keras.Model, shape: tuple[int, ...], precision: str) ->
     return _COMPILERS[keras.backend.backend()](model, shape, precision)
 
 
-def _tensorflow(model: keras.Model, shape: tuple[int, ...], precision: str) -> Function:
+def _tensorflow(model: keras.Model, shape: tuple[int, ...], precision: str) -> NetworkFunction:
     import tensorflow as tf
     from tensorflow.python.eager import context
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
@@ -102,7 +102,7 @@ def _tensorflow(model: keras.Model, shape: tuple[int, ...], precision: str) -> F
     return call
 
 
-def _jax(model: keras.Model, shape: tuple[int, ...], precision: str) -> Function:
+def _jax(model: keras.Model, shape: tuple[int, ...], precision: str) -> NetworkFunction:
     import jax
     import jax.numpy as jnp
 
@@ -113,7 +113,7 @@ def _jax(model: keras.Model, shape: tuple[int, ...], precision: str) -> Function
     return lambda images: np.asarray(function(weights, images))
 
 
-def _torch(model: keras.Model, shape: tuple[int, ...], precision: str) -> Function:
+def _torch(model: keras.Model, shape: tuple[int, ...], precision: str) -> NetworkFunction:
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -20,10 +20,10 @@ from pipeline.parallel.machine import processors
 if TYPE_CHECKING:
     import keras
 
-    from pipeline.extraction.network.engines.keras import Function
+    from pipeline.extraction.network.engines.keras import NetworkFunction
 
 _PIECE = 2  # pictures in one request; more are slower (8: by 4 %), and the last ones of a batch leave cores idle
-AT_ONCE = 2
+CONCURRENT_CALLS = 2
 """Calls of a compiled network that may go on at the same time."""
 _TYPES = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}  # what is not quantised in int8 stays float32
 
@@ -33,7 +33,7 @@ def installed() -> bool:
     return importlib.util.find_spec("openvino") is not None
 
 
-def check_installed(what: str) -> None:
+def check_openvino(what: str) -> None:
     """Refuse what needs OpenVINO where it is not installed.
 
     Raises:
@@ -65,19 +65,19 @@ def read(path: Path) -> Any:
     return openvino.Core().read_model(path)
 
 
-def save(network: Any, path: Path) -> None:
+def save_network(network: Any, path: Path) -> None:
     """Write an ``openvino.Model``: ``path`` ends in .xml, and its values lie beside it in .bin."""
     import openvino
 
     openvino.save_model(network, path, compress_to_fp16=False)
 
 
-def compile_network(network: Any, shape: tuple[int, ...], precision: str) -> Function:
+def compile_network(network: Any, shape: tuple[int, ...], precision: str) -> NetworkFunction:
     """Compile an ``openvino.Model`` for inputs of one ``shape`` (uint8), computing in ``precision``.
 
     A batch is cut into pieces, and every core works on a piece of its own, which takes less time than all cores
-    on the whole batch. Two batches may be computed at a time (`AT_ONCE`): cores without a piece of one go on with the
-    other. One picture alone (``shape[0] == 1``, as from a camera) is shared by all cores.
+    on the whole batch. Two batches may be computed at a time (`CONCURRENT_CALLS`): cores without a piece of one go on
+    with the other. One picture alone (``shape[0] == 1``, as from a camera) is shared by all cores.
 
     Returns:
         A function from a uint8 array of that shape, or of fewer pictures, to a float32 array.
@@ -101,7 +101,7 @@ def compile_network(network: Any, shape: tuple[int, ...], precision: str) -> Fun
     dimensions = compiled.output(0).shape[-1]
     parts = [slice(start, start + piece) for start in range(0, batch, piece)]
     idle: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
-    for _ in range(AT_ONCE):
+    for _ in range(CONCURRENT_CALLS):
         idle.put([compiled.create_infer_request() for _ in parts])
 
     def call(images: np.ndarray) -> np.ndarray:

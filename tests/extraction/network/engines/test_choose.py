@@ -50,9 +50,9 @@ def test_int8_is_computed_by_openvino(machine):
 @pytest.mark.parametrize(
     ("here", "engine", "precision", "line"),
     [
-        ({}, "keras", "int8", "--precision int8 is computed by OpenVINO; leave out --engine keras"),
-        ({"openvino": False}, "auto", "int8", "--precision int8 needs OpenVINO: pip install -r requirements-openvino"),
-        ({"openvino": False}, "openvino", "auto", "--engine openvino needs OpenVINO: pip install -r requirements-open"),
+        ({}, "keras", "int8", "`precision=int8` is computed by OpenVINO; leave out `engine=keras`"),
+        ({"openvino": False}, "auto", "int8", "`precision=int8` needs OpenVINO: pip install -r requirements-openvino"),
+        ({"openvino": False}, "openvino", "auto", "`engine=openvino` needs OpenVINO: pip install -r requirements-open"),
         ({}, "openvino", "float16", "does not compute in float16 on this CPU; expected float32, bfloat16 or int8"),
         ({"bfloat16": False}, "openvino", "bfloat16", "does not compute in bfloat16 on this CPU; expected float32 or"),
     ],
