@@ -6,11 +6,12 @@
     learning_rate: {low: 0.0001, high: 0.003, log: true}     # a range: for random and tpe
 
 Each trial is a checkpoint folder named after its settings, so a trial is whole or not there, and a point that
-has been trained is never trained again. Optuna keeps the study in SQLite beside them and proposes what comes next.
+has been trained is never trained again. Optuna proposes what comes next from what these folders hold.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -24,6 +25,7 @@ from typing import Any, Literal
 import optuna
 
 from pipeline.errors import UserError
+from pipeline.files.atomic import atomic_write
 from pipeline.files.tables import write_table
 from pipeline.files.yaml_file import read_yaml
 from pipeline.training.checkpoint import CHECKPOINT_FILE, RESULTS_FILE, Checkpoint, write_folder
@@ -50,7 +52,7 @@ KEYS = (*HEAD_KEYS, "window", "stride", *TRAIN_KEYS, "augment", *AUGMENTATION_KE
 _WHOLE = frozenset(("units", "layers", "window", "stride", "batch", "epochs", "patience"))
 _WHOLE |= {"kernel", "fine_tune", "trainable"}
 _NAMES = frozenset(("head", "base", "weights", "pooling", "cell", "optimizer", "augment"))
-STUDY_FILE, TABLE_FILE, PAGE_FILE = "study.db", "results.csv", "comparison.html"
+STUDY_FILE, TABLE_FILE, PAGE_FILE = "search.json", "results.csv", "comparison.html"
 _TRIES = 50  # proposals in a row that were trained before, after which the space counts as exhausted
 
 
@@ -230,12 +232,11 @@ def search(
         raise UserError(f"`method={method}` needs `trials`, the number of points to train")
     out.mkdir(parents=True, exist_ok=True)
     _check_same(out, data, split, base)
-    study = _open_study(out, method, base.seed)
     done = {key_of(trial.point): trial for trial in _finished(out)}
     # An earlier call may have trained points that are not in this grid; they are ranked, but do not count here.
     wanted = {key_of(point) for point in points}
     total = trials if method != "grid" else len(points) if trials is None else min(len(points), trials)
-    proposals = iter(points) if method == "grid" else _proposals(study, space, done)
+    proposals = iter(points) if method == "grid" else _proposals(method, base.seed, space, done)
     for point in proposals:
         count = len(done.keys() & wanted) if method == "grid" else len(done)
         if total is not None and count >= total:
@@ -250,7 +251,6 @@ def search(
         run.results["point"] = canonical(point)
         folder = save_run(run, out / "trials" / key, overwrite=True).folder
         done[key] = Trial(canonical(point), folder, run.results)
-        _tell(study, space, point, done[key])
         _write_tables(out, list(done.values()))
         on_trial(done[key], count + 1, total)
     _write_tables(out, list(done.values()))
@@ -295,23 +295,11 @@ def _check_same(out: Path, data: Dataset, split: Split, base: TrainSpec) -> None
     parts = {name: names_of(data, rows) for name, rows in split.parts().items()}
     text = json.dumps([data.fingerprint, parts, base.seed], sort_keys=True)
     found = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-    path = out / "search.json"
+    path = out / STUDY_FILE
     if path.exists() and json.loads(path.read_text())["same"] != found:
         raise UserError(f"{out} holds a search with other videos, another split or seed; choose another `out`")
-    path.write_text(json.dumps({"same": found}) + "\n")
-
-
-def _open_study(out: Path, method: Method, seed: int) -> optuna.Study:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    storage = f"sqlite:///{out / STUDY_FILE}"
-    study = optuna.create_study(storage=storage, study_name="search", direction="minimize", load_if_exists=True)
-    for trial in study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.RUNNING]):
-        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)  # proposed before a kill
-    # After a kill the sampler must go on, not repeat what it proposed first.
-    seed += len(study.trials)
-    sampler = optuna.samplers.TPESampler(seed=seed) if method == "tpe" else optuna.samplers.RandomSampler(seed=seed)
-    study.sampler = sampler
-    return study
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps({"same": found}) + "\n")
 
 
 def _distributions(space: Space) -> dict[str, optuna.distributions.BaseDistribution]:
@@ -323,13 +311,28 @@ def _distributions(space: Space) -> dict[str, optuna.distributions.BaseDistribut
     }
 
 
-def _proposals(study: optuna.Study, space: Space, done: dict[str, Trial]) -> Iterator[Point]:
-    """Points that Optuna proposes and that are new; ends where it finds no new one."""
+def _proposals(method: Method, seed: int, space: Space, done: dict[str, Trial]) -> Iterator[Point]:
+    """Points that Optuna proposes and that are new; ends where it finds no new one.
+
+    Args:
+        method: random or tpe.
+        seed: of the drawing.
+        space: what to vary.
+        done: all trials so far; what is trained between two proposals must be added.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    seed += len(done)  # an interrupted search goes on, it does not repeat what it proposed first
+    sampler = optuna.samplers.TPESampler(seed=seed) if method == "tpe" else optuna.samplers.RandomSampler(seed=seed)
+    study = optuna.create_study(direction="minimize", sampler=sampler)
     distributions = _distributions(space)
+    told: set[str] = set()
     tries = 0
     while tries < _TRIES:
+        for key in [key for key in done if key not in told]:
+            _tell(study, distributions, done[key])
+        told = set(done)
         trial = study.ask(distributions)
-        # What is trained is told as a trial of its own, after its checkpoint is safe.
+        # What is trained is told as a trial of its own, without the settings that make no difference.
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
         tries += 1
         if key_of(trial.params) not in done:
@@ -337,15 +340,15 @@ def _proposals(study: optuna.Study, space: Space, done: dict[str, Trial]) -> Ite
             yield dict(trial.params)
 
 
-def _tell(study: optuna.Study, space: Space, point: Point, trial: Trial) -> None:
-    params = {key: value for key, value in point.items() if key in space}
-    study.add_trial(
-        optuna.trial.create_trial(
-            params=params,
-            distributions={key: value for key, value in _distributions(space).items() if key in params},
-            value=trial.val_loss,
+def _tell(study: optuna.Study, distributions: dict[str, optuna.distributions.BaseDistribution], trial: Trial) -> None:
+    params = {key: value for key, value in trial.point.items() if key in distributions}
+    # A trial of an earlier search may lie outside of this space.
+    with contextlib.suppress(ValueError):
+        study.add_trial(
+            optuna.trial.create_trial(
+                params=params, distributions={key: distributions[key] for key in params}, value=trial.val_loss
+            )
         )
-    )
 
 
 def _write_tables(out: Path, trials: list[Trial]) -> None:

@@ -151,7 +151,7 @@ def test_stopping_and_the_learning_rate_follow_the_validation_loss():
 def test_a_loss_that_is_no_number_is_one_clear_line(data):
     train, val, _ = parts(data)
     broken = replace(data, features=LoadedSteps(np.full_like(data.features.array, np.nan)))
-    with pytest.raises(UserError, match="no number any more in epoch 1") as error:
+    with pytest.raises(UserError, match="not a number any more in epoch 1") as error:
         fit(broken, replace(train, data=broken), val, head_spec(units=8), SPEC)
     assert "\n" not in str(error.value)
 
