@@ -2,7 +2,7 @@
 
     python benchmarks/cross_validation.py features/actions --group 'person\\d'
     python benchmarks/cross_validation.py features/fights
-    python benchmarks/cross_validation.py features/actions --join features/actions-flow --group 'person\\d'
+    python benchmarks/cross_validation.py features/actions --fuse features/actions-flow --group 'person\\d'
 
 prints, for each head, the mean and the lowest fold of every seed, with how many clips that has, and the mean over the
 seeds with its spread.
@@ -17,16 +17,17 @@ import numpy as np
 
 from pipeline.training.data.dataset import open_dataset
 from pipeline.training.data.fusion import fuse_stores
-from pipeline.training.data.splits import groups_of, make_folds
+from pipeline.training.data.splits import make_folds
 from pipeline.training.experiments.experiment import train
 from pipeline.training.heads.registry import head_spec
 from pipeline.training.loop.spec import TrainSpec
+from pipeline.videos.catalog.splits import groups_of
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("store", type=Path, help="feature store")
-    parser.add_argument("--join", type=Path, help="second store, as for train.py")
+    parser.add_argument("--fuse", type=Path, help="second store, as for train.py")
     parser.add_argument("--group", help="as for train.py")
     parser.add_argument("--heads", nargs="+", default=["gru", "keras-example"])
     parser.add_argument("--seeds", type=int, default=3, help="how many")
@@ -34,8 +35,8 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=5)
     args = parser.parse_args()
     data = open_dataset(args.store)
-    if args.join:
-        data = fuse_stores(data, open_dataset(args.join))
+    if args.fuse:
+        data = fuse_stores(data, open_dataset(args.fuse))
     groups, _ = groups_of(data.videos, args.group)
     for name in args.heads:
         # The published head is trained as published: ten epochs.

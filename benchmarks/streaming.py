@@ -59,10 +59,11 @@ def make_store(folder: Path, size: float) -> None:
 def measure(store: Path, memory: int, epochs: int, head: str, cold: bool) -> dict:
     """Train in this process; its peak of resident memory, seconds and validation accuracy of each epoch."""
     from pipeline.training.data.dataset import open_dataset
-    from pipeline.training.data.splits import groups_of, make_split
+    from pipeline.training.data.splits import make_split
     from pipeline.training.experiments.experiment import train
     from pipeline.training.heads.registry import head_spec
     from pipeline.training.loop.spec import TrainSpec
+    from pipeline.videos.catalog.splits import groups_of
 
     begun = time.perf_counter()
     data = open_dataset(store, memory=memory)

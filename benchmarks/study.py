@@ -235,10 +235,11 @@ def train_row(row: Row, out: Path, weights: str) -> dict[str, Any]:
 
     from pipeline.training.data.dataset import open_dataset
     from pipeline.training.data.fusion import fuse_stores
-    from pipeline.training.data.splits import groups_of, make_folds
+    from pipeline.training.data.splits import make_folds
     from pipeline.training.experiments.experiment import train
     from pipeline.training.heads.registry import head_spec
     from pipeline.training.loop.spec import TrainSpec
+    from pipeline.videos.catalog.splits import groups_of
 
     data = open_dataset(out / "stores" / row.store.name)
     if row.joined is not None:

@@ -11,6 +11,7 @@ A field that is such a dataclass itself stands for its own fields. What a type d
 ``field(metadata=...)``:
 
     name      the option's name where it is not the field's; of a bool that is True, the one that turns it off
+    help      what the option says where that is not what the field says
     metavar   what stands for the value in the help
     parse     a function that reads the text
     const     the value where the option is given without one
@@ -66,8 +67,8 @@ class Option:
 
     @property
     def key(self) -> str:
-        """The YAML key: ``learning_rate``."""
-        return self.name.replace("-", "_")
+        """The YAML key: ``learning_rate``; of a bool the field, whose value it is."""
+        return self.field if self.kind is bool else self.name.replace("-", "_")
 
     def read(self, value: Any) -> Any:
         """One value as the field has it, from the text of a command line or from what YAML made of a text.
@@ -192,7 +193,7 @@ def _option(item: Field, hint: Any, text: str) -> Option:
         raise TypeError(f"{item.name}: {hint} cannot be an option; give its metadata a 'parse'")
     name = item.name.replace("_", "-")
     name = more.pop("name", f"no-{name}" if default is True else name)
-    return Option(item.name, name, kind, default, _help(text), choices, count, parse, **more)
+    return Option(item.name, name, kind, default, more.pop("help", _help(text)), choices, count, parse, **more)
 
 
 def _help(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import shutil
@@ -16,31 +17,54 @@ UNFINISHED = ".unfinished-"  # names of what is being written begin with it
 _ABANDONED_AFTER = 24 * 3600  # seconds; a writer on another machine may be alive, and nothing else tells
 
 
+class UnfinishedFile:
+    """A file that gets its name when it is whole; until then it lies under another one in the same folder.
+
+    What killed writers left in that folder is removed.
+
+    Args:
+        path: the name it will get; what is there stays until then.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _clean_once(path.parent)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(), suffix=path.suffix)
+        os.close(handle)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(name, 0o666 & ~mask)
+        self.path = path
+        self.temporary = Path(name)
+
+    def commit(self) -> None:
+        """Sync it to the disk and give it its name."""
+        put_in_place(self.temporary, self.path)
+
+    def discard(self) -> None:
+        """Remove it, unless it has its name."""
+        self.temporary.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder; on success it is synced to disk and renamed to ``path``.
 
     After a failure or a power cut ``path`` is what it was before.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The name tells later runs which machine and process were at work; see remove_abandoned.
-    handle, name = tempfile.mkstemp(
-        dir=path.parent, prefix=f"{UNFINISHED}{_host()}-pid-{os.getpid()}-", suffix=path.suffix
-    )
-    os.close(handle)
-    temporary = Path(name)
+    file = UnfinishedFile(Path(path))
     try:
-        yield temporary
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        _sync(temporary)
-        os.replace(temporary, path)
-        _sync(path.parent)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        yield file.temporary
+        file.commit()
+    finally:
+        file.discard()
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Give a file on the same disk its name, in place of one that may be there; after a power cut it is whole."""
+    _sync(temporary)
+    os.replace(temporary, path)
+    _sync(path.parent)
 
 
 @contextlib.contextmanager
@@ -48,7 +72,8 @@ def scratch_folder(parent: str | Path) -> Iterator[Path]:
     """Yield a new hidden folder in ``parent`` for unfinished work; it is removed at the end, whatever happens."""
     parent = Path(parent)
     parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=parent, prefix=f"{UNFINISHED}{_host()}-pid-{os.getpid()}-"))
+    _clean_once(parent)
+    folder = Path(tempfile.mkdtemp(dir=parent, prefix=_prefix()))
     try:
         yield folder
     finally:
@@ -66,7 +91,7 @@ def publish_folder(path: str | Path) -> Iterator[Path]:
         new = temporary / path.name
         new.mkdir()
         yield new
-        for file in [*new.iterdir(), new]:
+        for file in [*new.rglob("*"), new]:
             _sync(file)
         try:
             os.rename(new, path)
@@ -91,6 +116,17 @@ def remove_abandoned(folder: Path) -> int:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
                 removed += 1
     return removed
+
+
+@functools.cache
+def _clean_once(folder: Path) -> None:
+    """A process looks through each folder once: there may be many thousands of files in it."""
+    remove_abandoned(folder)
+
+
+def _prefix() -> str:
+    """Tells later runs which machine and process were at work; see `remove_abandoned`."""
+    return f"{UNFINISHED}{_host()}-pid-{os.getpid()}-"
 
 
 def _host() -> str:

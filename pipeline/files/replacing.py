@@ -8,24 +8,44 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.files.atomic import UNFINISHED, remove_abandoned, scratch_folder
+from pipeline.files.atomic import UNFINISHED, scratch_folder
 
 
 def refuse_existing(path: Path, *, overwrite: bool) -> None:
     """Refuse to replace a file without being asked to.
 
     Raises:
-        UserError: it exists and ``overwrite`` is False, or it is a folder.
+        UserError: it exists and ``overwrite`` is False, or no file of this name can be made.
+    """
+    check_writable(path)
+    if not overwrite and os.path.lexists(path):
+        raise UserError(f"{path} exists; give `overwrite=True` to replace it, or choose another name")
+
+
+def check_writable(path: Path) -> None:
+    """Whether a file of this name can be made.
+
+    Raises:
+        UserError: it is a folder, or its folder cannot be written to.
     """
     if path.is_dir():
         raise UserError(f"cannot write {path}: it is a folder")
-    if not overwrite and os.path.lexists(path):
-        raise UserError(f"{path} exists; give `overwrite=True` to replace it, or choose another name")
+    above = next(folder for folder in (path.parent, *path.absolute().parent.parents) if folder.exists())
+    if not above.is_dir():
+        raise UserError(f"cannot write {path}: {above} is not a folder")
+    try:
+        # Permissions do not tell all: the owner of everything cannot write into /proc or onto a full disk either.
+        tempfile.TemporaryFile(dir=above).close()
+    except PermissionError:
+        raise UserError(f"cannot write {path}: no permission to write into {above}") from None
+    except OSError as error:
+        raise UserError(f"cannot write {path}: no file can be made in {above} ({error.strerror})") from None
 
 
 def free_name(path: Path) -> Path:
@@ -68,7 +88,6 @@ def replace_folder(folder: Path, patterns: Sequence[str]) -> Iterator[Path]:
     Files of the old folder that no pattern names are the user's: they are carried over into the new one.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(folder.parent)
     _finish_replacing(folder, patterns)
     with scratch_folder(folder.parent) as temporary:
         new = temporary / folder.name

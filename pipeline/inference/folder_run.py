@@ -25,10 +25,10 @@ from pipeline.inference.stored_features import StoredFeatures
 from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.training.checkpoint import CHECKPOINT_FILE, MODEL_FILE
 from pipeline.videos.catalog.catalog import Catalog, Video
-from pipeline.videos.catalog.failures import FailureLog
+from pipeline.videos.catalog.failures import FAILURES_FILE, FailureLog
 from pipeline.videos.catalog.source_file import FileState, stat_video
 
-PREDICTIONS_FILE, FAILURES_FILE = "predictions.csv", "failures.csv"
+PREDICTIONS_FILE = "predictions.csv"
 _FIRST = ("video", "label", "prediction", "probability", "segments", "frames", "duration")
 _LAST = ("size", "mtime_ns", "run")
 

@@ -20,7 +20,8 @@ QUICK = ("--units", 4, "--epochs", 1)
 
 
 def run(verb: str, *arguments: object) -> int:
-    return command.run(load(verb), [str(argument) for argument in arguments])
+    opened = load(verb)
+    return command.run(opened.main, [str(argument) for argument in arguments], parser=opened.parser)
 
 
 @pytest.fixture

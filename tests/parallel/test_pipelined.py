@@ -5,18 +5,18 @@ import pytest
 from pipeline.parallel.pipelined import PipelinedCalls, concurrent_calls_of, pipelined
 
 
-@pytest.mark.parametrize("at_once", [1, 2])
-def test_results_come_in_order_whoever_is_first_done(at_once):
+@pytest.mark.parametrize("concurrent_calls", [1, 2])
+def test_results_come_in_order_whoever_is_first_done(concurrent_calls):
     """Every other call waits until the one behind it is done, where two may go on at a time."""
     done = [threading.Event() for _ in range(10)]
 
     def work(number: int) -> int:
-        if at_once == 2 and number % 2 == 0:
+        if concurrent_calls == 2 and number % 2 == 0:
             assert done[number + 1].wait(10)
         done[number].set()
         return number * number
 
-    assert list(pipelined(work, range(10), at_once)) == [number * number for number in range(10)]
+    assert list(pipelined(work, range(10), concurrent_calls)) == [number * number for number in range(10)]
 
 
 def test_the_next_item_is_sent_before_a_result_is_taken():
@@ -64,9 +64,9 @@ def test_what_a_call_raises_is_raised_with_its_result():
         assert not calls
 
 
-def test_calls_at_once_is_what_a_network_says_of_itself():
+def test_concurrent_calls_are_what_a_network_says_of_itself():
     class Several:
-        at_once = 2
+        concurrent_calls = 2
 
         def __call__(self, images):
             return images

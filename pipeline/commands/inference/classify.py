@@ -30,7 +30,7 @@ from pipeline.files.timestamps import format_time
 from pipeline.inference.apart import TIMEOUT
 from pipeline.inference.classifier import Classifier, ClassifySpec
 from pipeline.inference.drawing.overlay import STYLES, Overlay
-from pipeline.inference.folder_run import FAILURES_FILE, PREDICTIONS_FILE, FolderProgress, FolderRun
+from pipeline.inference.folder_run import PREDICTIONS_FILE, FolderProgress, FolderRun
 from pipeline.inference.live.live_classify import LivePrediction
 from pipeline.inference.live.source import LiveSource, is_live, live_line, run_live
 from pipeline.inference.outputs.cut_segments import Highlights, cut_highlights
@@ -40,6 +40,7 @@ from pipeline.inference.timeline.smoothing import FORMS, Smoothing
 from pipeline.parallel.machine import reuse_freed_memory
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.videos.catalog.catalog import open_catalog
+from pipeline.videos.catalog.failures import FAILURES_FILE
 from pipeline.videos.media import open_video
 from pipeline.videos.media.image_folder import holds_frames
 from pipeline.videos.media.writer import AVI_CODECS

@@ -25,7 +25,7 @@ def parser() -> Parser:
     made = Parser(__doc__, "python scripts/evaluate.py checkpoints/match features/match --split test")
     made.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, help="checkpoint folder of train.py")
     made.add_argument("store", metavar="STORE", type=Path, help="feature store of the same recipe")
-    made.add_argument("--join", metavar="STORE", type=Path, help="the second store, as for train.py")
+    made.add_argument("--fuse", metavar="STORE", type=Path, help="the second store, as for train.py")
     made.add_argument("--split", choices=("train", "val", "test", "all"), default="test", help="which videos")
     made.add_argument("--labels", type=Path, help="CSV video,frame,label: labels of single frames, as in train.py")
     made.add_argument("--memory", metavar="SIZE", help="as for train.py")
@@ -48,16 +48,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Keras takes seconds to import; --help must not wait for it.
     from pipeline.files.sizes import parse_memory
     from pipeline.training.checkpoint import Checkpoint
-    from pipeline.training.data.splits import groups_of
     from pipeline.training.evaluation.metrics import confusion, measure, report_text
     from pipeline.training.evaluation.predict import evaluate
     from pipeline.training.evaluation.predictions import write_predictions
     from pipeline.training.reports import plots
+    from pipeline.videos.catalog.splits import groups_of
 
     checkpoint = Checkpoint.load(args.checkpoint)
     predictions = evaluate(
         checkpoint,
-        *[args.store, *([args.join] if args.join else [])],
+        *[args.store, *([args.fuse] if args.fuse else [])],
         split=args.split,
         frame_labels=args.labels,
         memory=parse_memory(args.memory) if args.memory else None,

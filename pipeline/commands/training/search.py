@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.cli import command
+from pipeline.cli.fields import add_options, from_args
 from pipeline.cli.parser import Parser
 from pipeline.files.tables import plural
+from pipeline.training.loop.spec import TrainSpec
 from pipeline.videos.media.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -32,8 +34,7 @@ def parser() -> Parser:
     made.add_argument("--group", help="as for train.py")
     made.add_argument("--labels", type=Path, help="CSV video,frame,label[,split]: labels of single frames")
     made.add_argument("--weights", help="of networks with a base: imagenet, random[:SEED] or a file")
-    made.add_argument("--epochs", type=int, default=100, help="the most epochs of a trial")
-    made.add_argument("--seed", type=int, default=0, help="of split, weights and shuffling")
+    add_options(made, TrainSpec, only=["epochs", "seed"])
     return made
 
 
@@ -44,9 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Keras takes seconds to import; --help must not wait for it.
     from pipeline.files.sizes import parse_memory
     from pipeline.training.data.dataset import open_dataset
-    from pipeline.training.data.splits import groups_of, make_split
+    from pipeline.training.data.splits import make_split
     from pipeline.training.experiments.search import finish, read_space, search
-    from pipeline.training.loop.spec import TrainSpec
+    from pipeline.videos.catalog.splits import groups_of
 
     space = read_space(args.grid)
     if args.weights is not None:
@@ -77,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.out,
         method=args.method,
         trials=args.trials,
-        base=TrainSpec(epochs=args.epochs, seed=args.seed),
+        base=from_args(TrainSpec, args),
         on_trial=on_trial,
     )
     best = trials[0]

@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.cli import command
+from pipeline.cli.fields import add_options, from_args, given, options_of
 from pipeline.cli.parser import Parser
 from pipeline.errors import UserError
-from pipeline.extraction.inputs.augmentation import FORMS
+from pipeline.training.data.windows import WindowSpec
+from pipeline.training.heads.spec import HeadSpec
+from pipeline.training.loop.spec import TrainSpec
 from pipeline.videos.media.sampling import Sampling
 
-# Options of the same name in `TrainSpec`.
-_OF_SPEC: tuple[str, ...] = ("epochs", "batch", "learning_rate", "patience", "weight_decay", "label_smoothing", "seed")
-_OF_SPEC += ("optimizer", "momentum", "fine_tune", "fine_tune_rate", "precision", "accumulate", "augment")
-_OF_SPEC += ("plateau", "rate_decay")
+# Fields of `TrainSpec` that networks on frames have only.
+_ON_FRAMES = ("fine_tune", "fine_tune_rate", "precision", "augment")
 
 if TYPE_CHECKING:
     from pipeline.training.data.dataset import Dataset
@@ -35,11 +36,12 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    args.command = shlex.join(["python", "scripts/train.py", *(sys.argv[1:] if argv is None else argv)])
+    args.command = shlex.join(["video-pipeline", "train", *(sys.argv[1:] if argv is None else argv)])
     if args.folds is None and args.out is None:
         raise UserError("name the checkpoint folder by --out, for example --out checkpoints/match")
     if not 0 <= args.abstain_below < 1:
         raise UserError(f"--abstain-below {args.abstain_below:g}: expected 0 or more and less than 1")
+    spec = from_args(TrainSpec, args)
     say = command.say(args.quiet)
 
     # Keras takes seconds to import; --help and mistakes above must not wait for it.
@@ -48,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.training.compute.devices import distribute
     from pipeline.training.data.dataset import open_dataset
     from pipeline.training.data.fusion import fuse_stores
-    from pipeline.training.data.splits import groups_of, make_folds, make_split
+    from pipeline.training.data.splits import make_folds, make_split
+    from pipeline.videos.catalog.splits import groups_of
 
     if note := distribute(args.devices):
         say(f"note: {note}")
@@ -62,8 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     sampling = Sampling.parse(args.sampling) if args.sampling else None
     memory = parse_memory(args.memory) if args.memory else None
     data = open_dataset(args.store, frame_labels=args.labels, sampling=sampling, memory=memory)
-    if args.join is not None:
-        other = open_dataset(args.join, frame_labels=args.labels, sampling=sampling, memory=memory)
+    if args.fuse is not None:
+        other = open_dataset(args.fuse, frame_labels=args.labels, sampling=sampling, memory=memory)
         data = fuse_stores(data, other)
     if not data.features.in_memory:
         say(f"note: {args.store} takes {data.features.nbytes / 2**30:.3g} GiB and is streamed from disk")
@@ -71,12 +74,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     for note in (*notes, *(f"{count} videos {reason} are left out" for reason, count in data.left_out.items())):
         say(f"note: {note}")
     if args.folds is not None:
-        return _folds(args, data, groups, make_folds(data, groups, args.folds, seed=args.seed, val=args.val))
+        return _folds(args, spec, data, groups, make_folds(data, groups, args.folds, seed=args.seed, val=args.val))
     split = make_split(data, groups, seed=args.seed, val=args.val, test=args.test, ignore=args.resplit)
-    return _one(args, data, groups, split)
+    return _one(args, spec, data, groups, split)
 
 
-def _one(args: argparse.Namespace, data: Dataset, groups: list[str], split: Split) -> int:
+def _one(args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: list[str], split: Split) -> int:
     from pipeline.training.evaluation.metrics import report_text
     from pipeline.training.experiments.experiment import save_run
 
@@ -84,7 +87,7 @@ def _one(args: argparse.Namespace, data: Dataset, groups: list[str], split: Spli
     for note in split.notes:
         say(f"note: {note}")
     say(f"{args.store}: {len(data.classes)} classes, {split.summary()}")
-    run = _train(args, data, groups, split)
+    run = _train(args, spec, data, groups, split)
     checkpoint = save_run(run, args.out, overwrite=args.overwrite or args.resume)
     if not run.results["interrupted"]:
         _state_of(args.out).unlink(missing_ok=True)
@@ -102,7 +105,7 @@ def _one(args: argparse.Namespace, data: Dataset, groups: list[str], split: Spli
     return command.INTERRUPTED if results["interrupted"] else command.OK
 
 
-def _folds(args: argparse.Namespace, data: Dataset, groups: list[str], splits: list[Split]) -> int:
+def _folds(args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: list[str], splits: list[Split]) -> int:
     import numpy as np
 
     from pipeline.training.evaluation.metrics import pooled_ece
@@ -111,7 +114,7 @@ def _folds(args: argparse.Namespace, data: Dataset, groups: list[str], splits: l
     say = command.say(args.quiet)
     accuracies, losses, tested = [], [], []
     for number, split in enumerate(splits, 1):
-        run = _train(args, data, groups, split, f"fold {number} ")
+        run = _train(args, spec, data, groups, split, f"fold {number} ")
         if run.results["interrupted"]:
             raise KeyboardInterrupt
         accuracies.append(run.results["accuracy"]["test"])
@@ -133,42 +136,22 @@ def _folds(args: argparse.Namespace, data: Dataset, groups: list[str], splits: l
     return command.OK
 
 
-def _train(args: argparse.Namespace, data: Dataset, groups: list[str], split: Split, prefix: str = ""):
-    from pipeline.training.data.batches import FeatureAugmentation
-    from pipeline.training.data.windows import WindowSpec, window_in_seconds
+def _train(args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: list[str], split: Split, prefix: str = ""):
+    from pipeline.training.data.windows import window_in_seconds
     from pipeline.training.experiments.experiment import train
     from pipeline.training.heads.registry import head_spec
-    from pipeline.training.loop.spec import TrainSpec
 
-    head = head_spec(
-        args.head,
-        units=args.units,
-        layers=args.layers,
-        dropout=args.dropout,
-        bidirectional=not args.one_way,
-        base=args.base,
-        weights=args.weights,
-        pooling=args.pooling,
-        trainable=args.trainable,
-        cell=args.cell,
-        kernel=args.kernel,
-    )
+    head = head_spec(**given(HeadSpec, args))
     window = data.default_window(split.train)
     if (args.window_seconds, args.stride_seconds) != (None, None):
-        if (args.window, args.stride) != (None, None):
+        if (args.length, args.stride) != (None, None):
             raise UserError("--window and --stride count steps; use either them or --window-seconds, --stride-seconds")
         apart, sampling = data.step_seconds[split.train], Sampling.parse(data.recipe.sampling)
         window = window_in_seconds(
             args.window_seconds, args.stride_seconds, apart, sampling, policy=args.policy or "pad"
         )
-    elif (args.window, args.stride, args.policy) != (None, None, None):
-        length = window.length if args.window is None else args.window
-        window = WindowSpec(length, args.stride or 0, args.policy or "pad")
-    spec = TrainSpec(
-        **{name: getattr(args, name) for name in _OF_SPEC if getattr(args, name) is not None},
-        balance=args.balance,
-        augmentation=FeatureAugmentation(args.random_windows, args.noise, args.time_mask, args.mixup),
-    )
+    elif of_windows := given(WindowSpec, args):
+        window = WindowSpec(**{"length": window.length, **of_windows})
     state = None
     if args.out is not None and args.folds is None:
         state = _state_of(args.out)
@@ -224,7 +207,7 @@ def parser() -> Parser:
     made.add_argument("store", metavar="STORE", type=Path, help="feature store of extract_features.py")
     data = made.add_argument_group("what is learnt from")
     data.add_argument(
-        "--join", metavar="STORE", type=Path, help="a second store of the same videos and steps, such as of motion"
+        "--fuse", metavar="STORE", type=Path, help="a second store of the same videos and steps, such as of motion"
     )
     data.add_argument("--labels", type=Path, help="CSV video,frame,label[,split]: labels of single frames")
     data.add_argument("--sampling", help="thin a denser store to this sampling, such as uniform:20 of an 'all' store")
@@ -235,39 +218,20 @@ def parser() -> Parser:
     )
     made.add_argument("--out", type=Path, help="checkpoint folder to write")
     made.add_argument("--overwrite", action="store_true", help="replace the checkpoint folder if it exists")
-    made.add_argument("--seed", type=int, default=0, help="of split, weights and shuffling")
+    add_options(made, TrainSpec, only=["seed"])
 
-    head = made.add_argument_group("head (defaults are the head's own)")
-    head.add_argument("--head", default="gru", help="gru, lstm, ... (a wrong name lists all)")
-    head.add_argument("--units", type=int, help="width of the hidden layers")
-    head.add_argument("--layers", type=int, help="stacked layers, 1 to 4")
-    head.add_argument("--one-way", action="store_true", help="recurrent layers read forwards only")
-    head.add_argument("--dropout", type=float, help="share of values dropped in training")
-
-    base = made.add_argument_group("networks on frames (stores of extract_features.py --backbone frames)")
-    base.add_argument("--base", help="a network of keras.applications within the network, such as mobilenetv2")
-    base.add_argument("--weights", help="of the base: imagenet, random[:SEED] or a file (default: imagenet)")
-    base.add_argument("--pooling", help="of the base's output over the picture: avg or max")
-    base.add_argument("--trainable", type=_layers, metavar="N", help="last layers of the base that learn, or 'all'")
-    base.add_argument("--cell", help="of lrcn: lstm, gru, rnn or conv1d")
-    base.add_argument("--kernel", type=int, help="of lrcn with conv1d: steps that a convolution sees")
-    base.add_argument(
-        "--fine-tune",
-        type=_layers,
-        metavar="N",
-        help="two phases: first with the base frozen, then with its last N layers, or 'all', at a lower rate",
-    )
-    base.add_argument("--fine-tune-rate", type=float, help="rate of the second phase (default: a tenth of the first)")
-    base.add_argument("--precision", help="of the arithmetic: float32 (default), bfloat16 or float16")
-    base.add_argument("--augment", metavar="SPEC", help=f"vary sequences in training: {FORMS}")
-
-    windows = made.add_argument_group("windows")
-    windows.add_argument("--window", type=int, help="steps in a window (default: the whole sequence where it is short)")
-    windows.add_argument("--stride", type=int, help="steps between the starts of windows (default: no overlap)")
-    windows.add_argument("--window-seconds", type=float, metavar="S", help="windows of this duration instead")
-    windows.add_argument("--stride-seconds", type=float, metavar="S", help="between the starts of such windows")
-    windows.add_argument("--policy", choices=("pad", "drop"), help="of the steps after the last whole window")
-    windows.add_argument("--random-windows", action="store_true", help="begin anywhere, anew in each epoch")
+    heads, windows = "head (defaults are the head's own)", "windows"
+    frames = "networks on frames (stores of extract_features.py --backbone frames)"
+    of_heads = dict.fromkeys(options_of(HeadSpec)) | {"name": "gru"}
+    on_frames = ("base", "weights", "pooling", "trainable", "cell", "kernel")
+    add_options(made, HeadSpec, group=heads, leave_out=on_frames, defaults=of_heads)
+    add_options(made, HeadSpec, group=frames, only=on_frames, defaults=of_heads)
+    add_options(made, TrainSpec, group=frames, only=_ON_FRAMES)
+    add_options(made, WindowSpec, group=windows, defaults=dict.fromkeys(options_of(WindowSpec)))
+    group = made.group(windows)
+    group.add_argument("--window-seconds", type=float, metavar="S", help="windows of this duration instead")
+    group.add_argument("--stride-seconds", type=float, metavar="S", help="between the starts of such windows")
+    add_options(made, TrainSpec, group=windows, only=["random_windows"])
 
     split = made.add_argument_group("split")
     split.add_argument(
@@ -280,30 +244,14 @@ def parser() -> Parser:
     split.add_argument("--test", type=float, default=0.2, help="share of the videos to test, where a split is drawn")
     split.add_argument("--resplit", action="store_true", help="draw a split although the catalog has one")
 
-    fit = made.add_argument_group("training")
-    fit.add_argument("--epochs", type=int, help="the most epochs (default: 100)")
+    add_options(made, TrainSpec, group="training", leave_out=[*_ON_FRAMES, "random_windows", "seed"])
+    fit = made.group("training")
     fit.add_argument(
         "--resume", action="store_true", help="go on after the last epoch of an interrupted run with the same --out"
     )
-    fit.add_argument("--patience", type=int, help="epochs without a better validation loss before stopping")
-    fit.add_argument(
-        "--plateau", type=int, metavar="N", help="halve the learning rate after N such epochs (default: 5)"
-    )
-    fit.add_argument("--rate-decay", type=float, metavar="X", help="divide it by 1 + X times the steps so far")
-    fit.add_argument("--batch", type=int, help="windows in a step (default: 32, for networks on frames 8)")
-    fit.add_argument("--accumulate", type=int, metavar="K", help="average the gradients of K steps: a batch K times")
-    fit.add_argument("--optimizer", help="adam or sgd (default: the head's own)")
-    fit.add_argument("--momentum", type=float, help="of sgd (default: 0.9)")
-    fit.add_argument("--learning-rate", type=float, help="at the start")
     fit.add_argument(
         "--abstain-below", type=float, default=0.0, metavar="P", help="below this probability the label is 'unknown'"
     )
-    fit.add_argument("--weight-decay", type=float, help="decoupled weight decay")
-    fit.add_argument("--label-smoothing", type=float, help="share of the target that is spread over all classes")
-    fit.add_argument("--balance", action="store_true", help="let rare classes weigh more")
-    fit.add_argument("--noise", type=float, default=0.0, help="on the features, in standard deviations")
-    fit.add_argument("--time-mask", type=float, default=0.0, help="longest share of a window that is hidden")
-    fit.add_argument("--mixup", type=float, default=0.0, help="mix pairs of windows, Beta(x, x); 0.2 is usual")
     fit.add_argument("--devices", type=int, help="accelerators that share each batch, on JAX (default: all)")
     fit.add_argument(
         "--tensorboard",
@@ -314,8 +262,3 @@ def parser() -> Parser:
         help="write curves for TensorBoard into a folder DIR/RUN (default: 'tensorboard' beside --out)",
     )
     return made
-
-
-def _layers(text: str) -> int:
-    """A number of layers; -1 stands for all."""
-    return -1 if text == "all" else int(text)

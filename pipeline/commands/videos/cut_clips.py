@@ -21,19 +21,17 @@ from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.commands.worker_options import check_workers
 from pipeline.errors import UserError, VideoError
-from pipeline.files.atomic import remove_abandoned
 from pipeline.files.sizes import parse_size
-from pipeline.files.tables import plural, refuse_foreign_table, write_table
+from pipeline.files.tables import plural
 from pipeline.parallel.workers import TIMEOUT
 from pipeline.videos.catalog.catalog import open_catalog
+from pipeline.videos.catalog.failures import FAILURES_FILE, FailureLog
 from pipeline.videos.clips.cut import Encoding, claim, cut_clips, left_to_cut
 from pipeline.videos.clips.plan import Clip, Recording, equal_pieces, open_recordings, plan_clips
 from pipeline.videos.clips.stream_copy import SETTINGS, KeyframeOffset, copy_clips, snap
 from pipeline.videos.labels.annotation_formats import read_annotations
 from pipeline.videos.labels.segments import Segment
 from pipeline.videos.media.ffmpeg import find_ffmpeg
-
-_FAILURE_COLUMNS = ("video", "start", "end", "stage", "reason")
 
 
 def parser() -> Parser:
@@ -86,14 +84,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not args.fast:
         find_ffmpeg()
 
-    table = args.out / "failures.csv"
-    refuse_foreign_table(table, _FAILURE_COLUMNS)
-    failures: list[dict] = []
+    failures = FailureLog(args.out / FAILURES_FILE)
 
-    def failed(video: Path, error: VideoError, clip: Clip | None = None) -> None:
-        start, end = (f"{clip.start_time:.3f}", f"{clip.end_time:.3f}") if clip else ("", "")
-        failures.append({"video": video, "start": start, "end": end, "stage": error.stage, "reason": error.reason})
-        print(f"failed: {video}{f' from {start} to {end} s' if clip else ''}: {error}", file=sys.stderr)
+    def failed(video: Path, error: VideoError) -> None:
+        """Note a recording or, by the name that holds its times, a clip."""
+        failures.add(str(video), error)
+        print(f"failed: {video}: {error}", file=sys.stderr)
 
     wanted = _pieces(args)
     if args.segments:
@@ -106,6 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     by_video: dict[Path, list[Segment]] = {}
     for segment in wanted:
         by_video.setdefault(segment.video, []).append(segment)
+    failures.keep_only(())  # those of an earlier run
     with command.progress(len(by_video), "video", args.quiet, desc="reading") as bar:
         for video, recording in open_recordings(list(by_video), workers=args.workers, timeout=args.timeout):
             bar.update()
@@ -124,7 +121,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         clips, misses = _snapped(clips, failed)
     todo = left_to_cut(clips, settings, overwrite=args.overwrite)
     claim(todo, settings)
-    remove_abandoned(args.out)
     frames = made = 0
     with command.progress(len(todo), "clip", args.quiet) as bar:
         cuts = copy_clips(todo, args.out) if args.fast else cut_clips(todo, args.out, encoding, workers=args.workers)
@@ -133,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if cut.error is None:
                 made, frames = made + 1, frames + cut.clip.frames
             else:
-                failed(cut.clip.recording.path, cut.error, cut.clip)
+                failed(cut.clip.path, cut.error)
     there = len(clips) - len(todo)
     if args.fast and misses:
         early, late = [miss.early for miss in misses], [miss.late for miss in misses]
@@ -141,14 +137,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"copied at keyframes: clips start {sum(early) / len(early):.2f} s early (at most {max(early):.2f} s) "
             f"and end {sum(late) / len(late):.2f} s late (at most {max(late):.2f} s)"
         )
-    if failures:
-        write_table(failures, _FAILURE_COLUMNS, table)
-    else:
-        table.unlink(missing_ok=True)
     say(
         f"{args.out}: {plural(made, 'clip')} cut ({plural(frames, 'frame')})"
         + (f", {there:,} there already" if there else "")
-        + (f", {len(failures):,} failed (see {table})" if failures else "")
+        + (f", {len(failures):,} failed (see {failures.path})" if failures else "")
     )
     return command.SOME_FAILED if failures else command.OK
 
@@ -168,15 +160,13 @@ def _pieces(args) -> list[Segment]:
     return found
 
 
-def _snapped(
-    clips: list[Clip], failed: Callable[[Path, VideoError, Clip | None], None]
-) -> tuple[list[Clip], list[KeyframeOffset]]:
+def _snapped(clips: list[Clip], failed: Callable[[Path, VideoError], None]) -> tuple[list[Clip], list[KeyframeOffset]]:
     moved, misses = [], []
     for clip in clips:
         try:
             there, miss = snap(clip)
         except VideoError as error:
-            failed(clip.recording.path, error, clip)
+            failed(clip.path, error)
             continue
         moved.append(there)
         misses.append(miss)

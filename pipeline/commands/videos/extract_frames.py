@@ -14,12 +14,11 @@ from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.errors import UserError, VideoError
-from pipeline.files.tables import plural, refuse_foreign_table, write_table
+from pipeline.files.tables import plural
 from pipeline.videos.catalog.catalog import open_catalog
+from pipeline.videos.catalog.failures import FAILURES_FILE, FailureLog
 from pipeline.videos.media.sampling import Sampling
 from pipeline.videos.preview.export_frames import ImageSpec, export_frames
-
-_FAILURE_COLUMNS = ("video", "stage", "reason")
 
 
 def parser() -> Parser:
@@ -44,27 +43,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.source.is_dir() and args.out.resolve().is_relative_to(args.source.resolve()):
         raise UserError(f"the output {args.out} lies inside the input {args.source}, where frames would become input")
     folders = _folders(catalog.videos, args.out)
-    table = args.out / "failures.csv"
-    refuse_foreign_table(table, _FAILURE_COLUMNS)
-    failures = []
+    failures = FailureLog(args.out / FAILURES_FILE)
     written = 0
     jobs = [(video.path, folder) for video, folder in zip(catalog.videos, folders, strict=True)]
     with command.progress(len(catalog), "video", args.quiet) as bar:
         done = export_frames(jobs, spec, overwrite=args.overwrite, workers=args.workers, timeout=args.timeout)
+        failures.keep_only(())  # those of an earlier run
         for video, count in zip(catalog.videos, done, strict=True):
             bar.update()
             if isinstance(count, VideoError):
-                failures.append({"video": video.name, "stage": count.stage, "reason": count.reason})
+                failures.add(video.name, count)
                 print(f"failed: {video.name}: {count}", file=sys.stderr)
             else:
                 written += count
-    if failures:
-        write_table(failures, _FAILURE_COLUMNS, table)
-    else:
-        table.unlink(missing_ok=True)
     say(
         f"{args.out}: {plural(written, 'image')} of {plural(len(folders) - len(failures), 'video')}"
-        + (f", {len(failures):,} failed (see {table})" if failures else "")
+        + (f", {len(failures):,} failed (see {failures.path})" if failures else "")
     )
     return command.SOME_FAILED if failures else command.OK
 

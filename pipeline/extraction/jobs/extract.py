@@ -16,11 +16,11 @@ from pipeline.extraction.jobs.plan import Plan, make_plan
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.shard_writer import SHARD_SECONDS, StoreWriter
-from pipeline.extraction.store.store import CATALOG_FILE, FAILURES_FILE, FeatureStore
+from pipeline.extraction.store.store import CATALOG_FILE, FeatureStore
 from pipeline.parallel.machine import processors
 from pipeline.videos.catalog.catalog import Catalog, Video
 from pipeline.videos.catalog.catalog_table import CHOICES, FACTS, TableChanges, update_catalog
-from pipeline.videos.catalog.failures import FailureLog
+from pipeline.videos.catalog.failures import FAILURES_FILE, FailureLog
 from pipeline.videos.catalog.source_file import stat_video
 from pipeline.videos.media.sampling import Sampling
 

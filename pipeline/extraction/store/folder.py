@@ -15,7 +15,6 @@ from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.store import (
     AUGMENTATION_FILE,
     CATALOG_FILE,
-    FAILURES_FILE,
     FORMAT,
     RECIPE_FILE,
     SHARDS,
@@ -23,6 +22,7 @@ from pipeline.extraction.store.store import (
 )
 from pipeline.files.atomic import atomic_write, remove_abandoned
 from pipeline.files.replacing import foreign_entries, refuse_overlap, remove_written
+from pipeline.videos.catalog.failures import FAILURES_FILE
 
 # Everything that a store writes; the recipe goes last, so that a removal that was stopped can be asked for again.
 _STORE_FILES = (

@@ -35,7 +35,7 @@ from pipeline.videos.catalog.catalog import Catalog, read_catalog
 from pipeline.videos.media.sampling import Sampling
 
 FORMAT = 1
-RECIPE_FILE, CATALOG_FILE, FAILURES_FILE = "recipe.json", "catalog.csv", "failures.csv"
+RECIPE_FILE, CATALOG_FILE = "recipe.json", "catalog.csv"
 AUGMENTATION_FILE = "augmentation.json"
 SHARDS = "shard-*.h5"
 _PIECE_BYTES = 32 << 20

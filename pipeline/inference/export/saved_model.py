@@ -14,8 +14,6 @@ Pixels are resized in floating point here and in fixed point by OpenCV, so they 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +21,11 @@ import keras
 
 from pipeline.errors import UserError
 from pipeline.extraction.network.backbone import scale_pixels
-from pipeline.files.atomic import atomic_write
+from pipeline.files.atomic import atomic_write, publish_folder
+from pipeline.files.replacing import check_writable
 from pipeline.inference.classifier import Classifier
 from pipeline.inference.export.onnx import check_onnx_converter, to_onnx, unrolled
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.videos.media.writer import check_writable
 
 _CLASSES_FILE, _NAMES = "classes.json", ".classes.json"
 _LITE, _ONNX = ".tflite", ".onnx"
@@ -99,13 +97,9 @@ def export(classifier: Classifier, path: Path) -> list[Path]:
         return [path, names]
     import tensorflow as tf
 
-    unfinished = path.with_name(f".unfinished-{path.name}-pid-{os.getpid()}")
-    try:
-        tf.saved_model.save(module, str(unfinished), signatures=module.classify)
-        (unfinished / _CLASSES_FILE).write_text(about, encoding="utf-8")
-        os.replace(unfinished, path)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    with publish_folder(path) as folder:
+        tf.saved_model.save(module, str(folder), signatures=module.classify)
+        (folder / _CLASSES_FILE).write_text(about, encoding="utf-8")
     return [path]
 
 

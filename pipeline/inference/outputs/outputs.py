@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.files.replacing import refuse_existing
+from pipeline.files.replacing import check_writable, refuse_existing
 from pipeline.inference.drawing.overlay import STYLES, Style
 from pipeline.inference.drawing.render import render_video
 from pipeline.inference.outputs.data_files import write_frame_table, write_json, write_segments, write_srt
 from pipeline.inference.outputs.player import choose_video, write_player
 from pipeline.inference.timeline.prediction import VideoPrediction
-from pipeline.videos.media.writer import check_output, check_writable
+from pipeline.videos.media.writer import check_output
 
 FILES = ("video", "json", "csv", "segments", "srt", "html")
 

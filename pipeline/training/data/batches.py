@@ -3,39 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
 
 import numpy as np
 
-from pipeline.errors import UserError
 from pipeline.training.data.dataset import Windows
+from pipeline.training.data.feature_augmentation import FeatureAugmentation
 
 _ROUND, _NEIGHBOURS = 64 << 20, 512 << 10  # bytes; see `order_of_an_epoch`
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # features, mask, targets, weights
-
-
-@dataclass(frozen=True)
-class FeatureAugmentation:
-    """What is varied from epoch to epoch; 0 and False leave it as it is."""
-
-    random_windows: bool = False
-    """Windows begin anywhere in their video instead of on the grid of the stride."""
-    noise: float = 0.0
-    """Gaussian noise on every feature, in standard deviations of that feature over the training windows."""
-    time_mask: float = 0.0
-    """The longest stretch of a window that is replaced by the mean features, as a share of its real steps.
-    Source: Park et al. 2019, https://arxiv.org/abs/1904.08779"""
-    mixup: float = 0.0
-    """Two windows and their targets are mixed, with a share from Beta(mixup, mixup).
-    Source: Zhang et al. 2017, https://arxiv.org/abs/1710.09412"""
-
-    def __post_init__(self) -> None:
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if not (value >= 0 and value < float("inf")):
-                raise UserError(f"`{item.name}={value:g}`: expected 0 or more")
-        if self.time_mask > 1:
-            raise UserError(f"`time_mask={self.time_mask:g}`: expected a share from 0 to 1")
 
 
 def batches(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -19,13 +19,14 @@ Policy = Literal["pad", "drop"]
 class WindowSpec:
     """How a sequence is cut into windows."""
 
-    length: int
+    length: int = field(metadata={"name": "window"})
     """Steps in a window; shorter sequences are padded on the right."""
     stride: int = 0
-    """Steps from one window's start to the next one's; 0 means ``length``, that is without overlap."""
+    """Steps from one window's start to the next one's; 0 for no overlap."""
     policy: Policy = "pad"
-    """What becomes of the steps after the last whole window: ``pad`` keeps them as one more window that is
-    padded on the right, ``drop`` leaves them out. A sequence shorter than one window is always kept."""
+    """What becomes of the steps after the last whole window: pad keeps them as one more window, drop leaves them out.
+
+    The window that is kept is padded on the right. A sequence shorter than one window is always kept."""
 
     def __post_init__(self) -> None:
         if self.length < 1:

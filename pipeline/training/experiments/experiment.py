@@ -25,7 +25,7 @@ from pipeline.training.checkpoint import (
 )
 from pipeline.training.data.dataset import Dataset, check_window, windows_of
 from pipeline.training.data.leakage import LeakReport, find_leaks, threshold_for
-from pipeline.training.data.splits import Split, groups_of, make_split
+from pipeline.training.data.splits import Split, make_split
 from pipeline.training.data.windows import WindowSpec
 from pipeline.training.evaluation.calibration import expected_calibration_error, log_loss
 from pipeline.training.evaluation.metrics import confusion, measure, report_text
@@ -39,6 +39,7 @@ from pipeline.training.loop.spec import TrainSpec
 from pipeline.training.reports import plots
 from pipeline.training.reports.report import render_report
 from pipeline.version import VERSION
+from pipeline.videos.catalog.splits import groups_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

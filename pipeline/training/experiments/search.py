@@ -17,6 +17,7 @@ import itertools
 import json
 import math
 import shutil
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,13 +25,14 @@ from typing import Any, Literal
 
 import optuna
 
+from pipeline.cli.fields import given, options_of
 from pipeline.errors import UserError
 from pipeline.files.atomic import atomic_write
 from pipeline.files.tables import write_table
 from pipeline.files.yaml_file import read_yaml
 from pipeline.training.checkpoint import CHECKPOINT_FILE, RESULTS_FILE, Checkpoint, write_folder
-from pipeline.training.data.batches import FeatureAugmentation
 from pipeline.training.data.dataset import Dataset, check_window
+from pipeline.training.data.feature_augmentation import FeatureAugmentation
 from pipeline.training.data.splits import Split
 from pipeline.training.data.windows import WindowSpec
 from pipeline.training.evaluation.metrics import measure
@@ -43,15 +45,13 @@ from pipeline.training.reports.compare import write_comparison
 
 Point = dict[str, Any]
 Method = Literal["grid", "random", "tpe"]
-METHODS = ("grid", "random", "tpe")
-HEAD_KEYS = ("head", "units", "layers", "dropout", "base", "weights", "pooling", "trainable", "cell", "kernel")
-TRAIN_KEYS: tuple[str, ...] = ("learning_rate", "weight_decay", "label_smoothing", "batch", "epochs", "patience")
-TRAIN_KEYS += ("optimizer", "fine_tune")
-AUGMENTATION_KEYS = ("noise", "time_mask", "mixup")
-KEYS = (*HEAD_KEYS, "window", "stride", *TRAIN_KEYS, "augment", *AUGMENTATION_KEYS)
-_WHOLE = frozenset(("units", "layers", "window", "stride", "batch", "epochs", "patience"))
-_WHOLE |= {"kernel", "fine_tune", "trainable"}
-_NAMES = frozenset(("head", "base", "weights", "pooling", "cell", "optimizer", "augment"))
+OPTIONS = {
+    option.key: option
+    for spec in (HeadSpec, WindowSpec, TrainSpec)
+    for option in options_of(spec).values()
+    if option.field != "seed"  # the same for all trials
+}
+"""What can be searched, by the YAML key: every field of these."""
 STUDY_FILE, TABLE_FILE, PAGE_FILE = "search.json", "results.csv", "comparison.html"
 _TRIES = 50  # proposals in a row that were trained before, after which the space counts as exhausted
 
@@ -86,31 +86,29 @@ def read_space(path: Path) -> Space:
     content = read_yaml(path)
     if not isinstance(content, dict) or not content:
         raise UserError(f"{path} holds no settings; expected lines such as 'units: [32, 64]'")
-    unknown = [str(key) for key in content if key not in KEYS]
+    unknown = [str(key) for key in content if key not in OPTIONS]
     if unknown:
-        raise UserError(f"{path}: unknown key {', '.join(map(repr, unknown))}; expected {', '.join(KEYS)}")
+        raise UserError(f"{path}: unknown key {', '.join(map(repr, unknown))}; expected {', '.join(OPTIONS)}")
     return {key: _values(path, key, value) for key, value in content.items()}
 
 
 def _values(path: Path, key: str, value: Any) -> list[Any] | Range:
+    option = OPTIONS[key]
     if isinstance(value, dict):
         ends = (value.get("low"), value.get("high"))
         if not set(value) <= {"low", "high", "log"} or not all(_is_number(end) for end in ends):
             raise UserError(f"{path}: {key} is {value}; expected a list, or low and high, and log: true if wanted")
         low, high = float(ends[0]), float(ends[1])  # type: ignore[arg-type]
-        if not low < high or (value.get("log") and low <= 0):
+        if option.kind not in (int, float) or not low < high or (value.get("log") and low <= 0):
             raise UserError(f"{path}: {key} from {low:g} to {high:g} is no range")
-        return Range(low, high, bool(value.get("log", False)), key in _WHOLE)
+        return Range(low, high, bool(value.get("log", False)), option.kind is int)
     values = value if isinstance(value, list) else [value]
-    wanted = "a name" if key in _NAMES else "a whole number" if key in _WHOLE else "a number"
-    for item in values:
-        fits = isinstance(item, str) if key in _NAMES else _is_number(item) and (key not in _WHOLE or item == int(item))
-        if not fits:
-            # YAML 1.1 reads 1e-3 as text: a number needs a point.
-            raise UserError(f"{path}: {key} has the value {item!r}; expected {wanted} (1.0e-3, not 1e-3)")
     if not values:
         raise UserError(f"{path}: {key} has no values")
-    return values
+    try:
+        return [option.read(item) for item in values]
+    except UserError as error:
+        raise UserError(f"{path}: {key}: {error}") from None
 
 
 def _is_number(value: Any) -> bool:
@@ -136,11 +134,12 @@ def canonical(point: Point) -> Point:
     head = HEADS.get(point.get("head", "gru"))
     if head is None:
         return dict(point)
-    idle = {key for key in HEAD_KEYS[1:] if key not in head.takes}
-    idle |= {"augment"} if head.needs == "features" else set(AUGMENTATION_KEYS)
-    if head.base is None:
-        idle.add("fine_tune")
-    if point.get("cell", head.cell) != "conv1d":
+    idle = {option.key for field, option in options_of(HeadSpec).items() if field not in ("name", *head.takes)}
+    of_features = {option.key for option in options_of(FeatureAugmentation).values()} - {"random_windows"}
+    idle |= {"augment", "precision"} if head.needs == "features" else of_features
+    if "base" not in head.settings:
+        idle |= {"fine_tune", "fine_tune_rate"}
+    if point.get("cell", head.settings.get("cell")) != "conv1d":
         idle.add("kernel")
     return {key: value for key, value in point.items() if key not in idle}
 
@@ -157,15 +156,13 @@ def specs_of(point: Point, base: TrainSpec, data: Dataset, split: Split) -> tupl
     Raises:
         UserError: a value is out of range.
     """
-    point = canonical(point)
-    head = head_spec(point.get("head", "gru"), **{key: point[key] for key in HEAD_KEYS[1:] if key in point})
+    chosen = Namespace(**{OPTIONS[key].field: value for key, value in canonical(point).items()})
+    head = head_spec(**given(HeadSpec, chosen))
     window = data.default_window(split.train)
-    if "window" in point or "stride" in point:
-        window = WindowSpec(point.get("window", window.length), point.get("stride", 0))
+    if of_windows := given(WindowSpec, chosen):
+        window = WindowSpec(**{"length": window.length, **of_windows})
     check_window(data, window)
-    changed = {key: point[key] for key in (*TRAIN_KEYS, "augment") if key in point}
-    augmentation = FeatureAugmentation(**{key: point[key] for key in AUGMENTATION_KEYS if key in point})
-    spec = replace(base, augmentation=augmentation, **changed)
+    spec = replace(base, **given(TrainSpec, chosen))
     check_input(head, data.shape, str(data.folder))
     spec.check(head)
     return head, window, spec
@@ -361,14 +358,14 @@ def _write_tables(out: Path, trials: list[Trial]) -> None:
                 "val_loss": f"{trial.val_loss:.6f}",
                 "val_accuracy": f"{trial.results['accuracy']['val']:.6f}",
                 "train_accuracy": f"{trial.results['accuracy']['train']:.6f}",
-                **{key: trial.point.get(key, "") for key in KEYS},
+                **{key: trial.point.get(key, "") for key in OPTIONS},
                 "epochs_run": trial.results["epochs"],
                 "seconds": f"{trial.results['seconds']:.2f}",
                 "parameters": trial.results["parameters"],
                 "folder": trial.folder.relative_to(out).as_posix(),
             }
         )
-    used = [key for key in KEYS if any(row[key] != "" for row in rows)]
+    used = [key for key in OPTIONS if any(row[key] != "" for row in rows)]
     columns = ["rank", "val_loss", "val_accuracy", "train_accuracy", *used, "epochs_run", "seconds", "parameters"]
     write_table(
         [{key: row[key] for key in (*columns, "folder")} for row in rows], [*columns, "folder"], out / TABLE_FILE

@@ -5,8 +5,8 @@ The functions are in `sequence_heads` and `video_networks`; `HEADS` has the sett
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import keras
@@ -24,85 +24,69 @@ from pipeline.training.heads.spec import HeadSpec
 Build = Callable[[Any, Any, HeadSpec, int], Any]
 
 
-@dataclass(frozen=True)
+SETTINGS: dict[str, Any] = {"units": 64, "layers": 1, "dropout": 0.5}
+"""Of every head that says nothing else, by the fields of `HeadSpec`."""
+TRAINING: dict[str, Any] = {
+    "learning_rate": 5e-4,
+    "weight_decay": 0.01,
+    "label_smoothing": 0.05,
+    "optimizer": "adam",
+    "batch": 32,
+}
+"""How a head is trained that says nothing else, by the fields of `TrainSpec`."""
+
+
 class Head:
-    """One line of the registry: a function and the settings that are used where none are given."""
+    """One line of the registry: a function and the settings that are used where none are given.
 
-    build: Build
-    units: int = 64
-    layers: int = 1
-    dropout: float = 0.5
-    learning_rate: float = 5e-4
-    """Learning rate at the start."""
-    weight_decay: float = 0.01
-    label_smoothing: float = 0.05
-    takes: tuple[str, ...] = ("units", "layers", "dropout")
-    """Which settings make a difference; a published head takes none."""
-    any_length: bool = True
-    """Whether its weights do not depend on the length of the window."""
-    needs: Literal["features", "frames"] = "features"
-    """What it is trained on: ``(L, D)`` of a feature store, or ``(L, H, W, 3)`` of a frame cache."""
-    optimizer: str = "adam"
-    batch: int = 32
-    """Windows in a step."""
-    base: str | None = None
-    pooling: str | None = None
-    trainable: int | None = None
-    cell: str | None = None
-    kernel: int | None = None
-    smallest: int = 1
-    """The smallest side of a frame in pixels, for networks without a base."""
+    Args:
+        build: makes logits of input, mask, spec and number of classes.
+        takes: fields of `HeadSpec` that make a difference; a published head takes none.
+        training: fields of `TrainSpec` other than in `TRAINING`.
+        any_length: whether its weights do not depend on the length of the window.
+        needs: what it is trained on: ``features (L, D)`` of a store, or ``frames (L, H, W, 3)`` of a frame cache.
+        smallest: the smallest side of a frame in pixels, for networks without a base.
+        settings: fields of `HeadSpec` other than in `SETTINGS`.
+    """
+
+    def __init__(
+        self,
+        build: Build,
+        *,
+        takes: tuple[str, ...] = ("units", "layers", "dropout"),
+        training: Mapping[str, Any] | None = None,
+        any_length: bool = True,
+        needs: Literal["features", "frames"] = "features",
+        smallest: int = 1,
+        **settings: Any,
+    ) -> None:
+        self.build, self.takes, self.any_length = build, takes, any_length
+        self.needs, self.smallest = needs, smallest
+        self.training = {**TRAINING, **(training or {})}
+        self.settings = {**SETTINGS, **settings}
 
 
-def head_spec(
-    name: str = "gru",
-    *,
-    units: int | None = None,
-    layers: int | None = None,
-    dropout: float | None = None,
-    bidirectional: bool = True,
-    base: str | None = None,
-    weights: str | None = None,
-    pooling: str | None = None,
-    trainable: int | None = None,
-    cell: str | None = None,
-    kernel: int | None = None,
-) -> HeadSpec:
+def head_spec(name: str = "gru", **given: Any) -> HeadSpec:
     """A spec whose missing settings are the head's own.
+
+    Args:
+        name: of the head.
+        given: fields of `HeadSpec`; None is as if it were not given.
 
     Raises:
         UserError: there is no such head, or a setting is out of range or not the user's to choose.
     """
     head = _find(name)
-    given: dict[str, Any] = {
-        "units": units,
-        "layers": layers,
-        "dropout": dropout,
-        "one-way": None if bidirectional else True,
-    }
-    given |= {"base": base, "weights": weights, "pooling": pooling, "trainable": trainable, "cell": cell}
-    given["kernel"] = kernel
-    for setting, value in given.items():
-        if value is not None and setting not in head.takes:
-            raise UserError(f"head {name} takes no `{setting}`; leave it out")
-
-    def chosen(setting: str) -> Any:
-        return getattr(head, setting) if given[setting] is None else given[setting]
-
-    source = WeightsSource(weights or "imagenet").absolute() if "weights" in head.takes else None
-    return HeadSpec(
-        name,
-        chosen("units"),
-        chosen("layers"),
-        chosen("dropout"),
-        bidirectional,
-        base=find_network(chosen("base")).name if head.base else None,
-        weights=source,
-        pooling=chosen("pooling"),
-        trainable=chosen("trainable"),
-        cell=chosen("cell"),
-        kernel=chosen("kernel"),
-    )
+    chosen = {field: value for field, value in given.items() if value is not None}
+    for field in chosen:
+        if field not in head.takes:
+            raise UserError(f"head {name} takes no `{field}`; leave it out")
+    values = {**head.settings, **chosen}
+    if "base" in values:
+        values["base"] = find_network(values["base"]).name
+    if "weights" in head.takes:
+        values["weights"] = WeightsSource(values.get("weights", "imagenet")).absolute()
+    return HeadSpec(name, **values)
 
 
 def stored_spec(values: dict[str, Any]) -> HeadSpec:
@@ -158,16 +142,24 @@ def check_input(spec: HeadSpec, shape: tuple[int, ...], where: str) -> None:
 
 
 _SIZES = ("units", "layers", "dropout")
-_RECURRENT = (*_SIZES, "one-way")
+_RECURRENT = (*_SIZES, "bidirectional")
 _BASE = ("base", "weights", "pooling", "trainable")
-_PUBLISHED: dict[str, Any] = {"weight_decay": 0, "label_smoothing": 0}
-_ON_BASE: dict[str, Any] = {"needs": "frames", "base": "mobilenetv2", "pooling": "avg", "trainable": 0, **_PUBLISHED}
-_ON_FRAMES: dict[str, Any] = {"needs": "frames", "batch": 8, **_PUBLISHED}
+_PUBLISHED = {"weight_decay": 0, "label_smoothing": 0}
+_ON_BASE: dict[str, Any] = {"needs": "frames", "base": "mobilenetv2", "pooling": "avg", "trainable": 0}
+
+
+def _published(learning_rate: float) -> dict[str, Any]:
+    return _PUBLISHED | {"learning_rate": learning_rate}
+
+
+def _frames(learning_rate: float) -> dict[str, Any]:
+    return _published(learning_rate) | {"batch": 8}
+
 
 HEADS: dict[str, Head] = {
-    "gru": Head(sequence_heads.gru, dropout=0.7, takes=_RECURRENT),
-    "lstm": Head(sequence_heads.lstm, dropout=0.7, takes=_RECURRENT),
-    "rnn": Head(sequence_heads.rnn, dropout=0.7, takes=_RECURRENT),
+    "gru": Head(sequence_heads.gru, takes=_RECURRENT, dropout=0.7),
+    "lstm": Head(sequence_heads.lstm, takes=_RECURRENT, dropout=0.7),
+    "rnn": Head(sequence_heads.rnn, takes=_RECURRENT, dropout=0.7),
     "mean": Head(sequence_heads.mean, takes=("dropout",)),
     "motion": Head(sequence_heads.motion, takes=("dropout",)),
     "mlp": Head(sequence_heads.mlp),
@@ -175,48 +167,69 @@ HEADS: dict[str, Head] = {
     "conv1d": Head(sequence_heads.conv1d),
     "attention": Head(sequence_heads.attention),
     "transformer": Head(sequence_heads.transformer, dropout=0.3),
-    "keras-example": Head(sequence_heads.keras_example, 16, 2, 0.4, learning_rate=1e-3, takes=(), **_PUBLISHED),
-    "apriorit": Head(sequence_heads.apriorit, 2048, 1, 0.5, learning_rate=1e-5, takes=(), **_PUBLISHED),
-    "image_cnn": Head(video_networks.image_cnn, 512, learning_rate=1e-3, takes=(*_SIZES, *_BASE), batch=8, **_ON_BASE),
+    "keras-example": Head(
+        sequence_heads.keras_example, takes=(), training=_published(1e-3), units=16, layers=2, dropout=0.4
+    ),
+    "apriorit": Head(sequence_heads.apriorit, takes=(), training=_published(1e-5), units=2048),
+    "image_cnn": Head(video_networks.image_cnn, takes=(*_SIZES, *_BASE), training=_frames(1e-3), units=512, **_ON_BASE),
     "concat_frames": Head(
         video_networks.concat_frames,
-        256,
-        1,
-        0.2,
-        learning_rate=1e-3,
         takes=(*_SIZES, *_BASE),
         any_length=False,
-        batch=8,
+        training=_frames(1e-3),
+        units=256,
+        dropout=0.2,
         **_ON_BASE,
     ),
     "lrcn": Head(
         video_networks.lrcn,
-        128,
-        1,
-        0.2,
-        learning_rate=1e-3,
         takes=(*_SIZES, *_BASE, "cell", "kernel"),
-        batch=8,
+        training=_frames(1e-3),
+        units=128,
+        dropout=0.2,
         cell="lstm",
         kernel=3,
         **_ON_BASE,
     ),
     "timedistributed_convnet": Head(
-        video_networks.timedistributed_convnet, learning_rate=1e-3, takes=("units", "dropout"), smallest=8, **_ON_FRAMES
+        video_networks.timedistributed_convnet,
+        takes=("units", "dropout"),
+        training=_frames(1e-3),
+        needs="frames",
+        smallest=8,
     ),
     "timedistributed_mobilenet": Head(
         video_networks.timedistributed_mobilenet,
-        learning_rate=1e-2,
         takes=("units", "dropout", *_BASE),
-        optimizer="sgd",
-        batch=8,
+        training=_frames(1e-2) | {"optimizer": "sgd"},
         **_ON_BASE | {"base": "mobilenet", "pooling": "max", "trainable": 9},
     ),
-    "c3d": Head(video_networks.c3d, 4096, 2, learning_rate=1e-4, takes=("units", "dropout"), smallest=16, **_ON_FRAMES),
-    "c3d_small": Head(
-        video_networks.c3d_small, 128, learning_rate=1e-3, takes=("units", "dropout"), smallest=16, **_ON_FRAMES
+    "c3d": Head(
+        video_networks.c3d,
+        takes=("units", "dropout"),
+        training=_frames(1e-4),
+        needs="frames",
+        smallest=16,
+        units=4096,
+        layers=2,
     ),
-    "video_transformer": Head(video_networks.video_transformer, 128, 2, 0.1, smallest=32, **_ON_FRAMES),
+    "c3d_small": Head(
+        video_networks.c3d_small,
+        takes=("units", "dropout"),
+        training=_frames(1e-3),
+        needs="frames",
+        smallest=16,
+        units=128,
+    ),
+    "video_transformer": Head(
+        video_networks.video_transformer,
+        training=_frames(5e-4),
+        needs="frames",
+        smallest=32,
+        units=128,
+        layers=2,
+        dropout=0.1,
+    ),
 }
 
 

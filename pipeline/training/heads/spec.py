@@ -2,42 +2,57 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
 
 from pipeline.errors import UserError
 from pipeline.extraction.network.registry import find_network
 from pipeline.extraction.recipe import FRAME_CACHE
 
-BASE_POOLINGS = ("avg", "max")
-CELLS = ("lstm", "gru", "rnn", "conv1d")
+Pooling = Literal["avg", "max"]
+Cell = Literal["lstm", "gru", "rnn", "conv1d"]
 ALL_LAYERS = -1  # of a base, where a number of its last layers is asked for
+
+
+def parse_layers(text: str) -> int:
+    """A number of layers; ``all`` is `ALL_LAYERS`."""
+    return ALL_LAYERS if text == "all" else int(text)
 
 
 @dataclass(frozen=True)
 class HeadSpec:
     """A head with its settings; `registry.head_spec` fills in what is not given."""
 
-    name: str
+    name: str = field(metadata={"name": "head"})
+    """Which head: gru, lstm and so on; a wrong name lists all."""
     units: int
     """Width of the hidden layers."""
     layers: int
-    """How many layers are stacked."""
+    """Stacked layers, 1 to 4."""
     dropout: float
-    bidirectional: bool = True
+    """Share of values dropped in training."""
+    bidirectional: bool = field(
+        default=True, metadata={"name": "unidirectional", "help": "recurrent layers read forwards only"}
+    )
     """Whether recurrent layers read the window from both ends."""
     base: str | None = None
-    """A network of keras.applications within the head; None where it has none."""
+    """A network of keras.applications within the head, such as mobilenetv2.
+
+    None where it has none."""
     weights: str | None = None
-    """Where the base starts from: ``imagenet``, ``random:SEED`` or a file; None where there is no base."""
-    pooling: str | None = None
-    """``avg`` or ``max`` of the base's output over the picture."""
-    trainable: int | None = None
-    """How many of the base's last layers learn: 0 for a frozen one, -1 for all."""
-    cell: str | None = None
-    """What reads the base's features over time: lstm, gru, rnn or conv1d."""
+    """Of the base: imagenet, random[:SEED] or a file.
+
+    None where there is no base."""
+    pooling: Pooling | None = None
+    """Of the base's output over the frame."""
+    trainable: int | None = field(default=None, metadata={"parse": parse_layers})
+    """Last layers of the base that learn, or 'all'.
+
+    0 for a frozen base, `ALL_LAYERS` for all of it."""
+    cell: Cell | None = None
+    """What reads the base's features over time."""
     kernel: int | None = None
-    """Steps that a convolution over time sees at once."""
+    """Steps that a convolution over time sees at once, where the cell is conv1d."""
 
     def __post_init__(self) -> None:
         if self.units < 1:
@@ -48,10 +63,10 @@ class HeadSpec:
             raise UserError(f"`dropout={self.dropout:g}`: expected 0 or more and less than 1")
         if self.base is not None and find_network(self.base).name == FRAME_CACHE:
             raise UserError(f"`base={self.base}`: frames is no network, it stands for the pictures of a store")
-        if self.pooling is not None and self.pooling not in BASE_POOLINGS:
-            raise UserError(f"`pooling={self.pooling!r}`: expected {' or '.join(BASE_POOLINGS)}")
-        if self.cell is not None and self.cell not in CELLS:
-            raise UserError(f"`cell={self.cell!r}`: expected one of {', '.join(CELLS)}")
+        if self.pooling is not None and self.pooling not in get_args(Pooling):
+            raise UserError(f"`pooling={self.pooling!r}`: expected {' or '.join(get_args(Pooling))}")
+        if self.cell is not None and self.cell not in get_args(Cell):
+            raise UserError(f"`cell={self.cell!r}`: expected one of {', '.join(get_args(Cell))}")
         if self.trainable is not None and self.trainable < ALL_LAYERS:
             raise UserError(f"`trainable={self.trainable}`: expected a number of layers, 0 or more, or 'all'")
         if self.kernel is not None and self.kernel < 1:

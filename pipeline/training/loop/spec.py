@@ -4,56 +4,60 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-
-import keras
+from typing import Literal, get_args
 
 from pipeline.errors import UserError
-from pipeline.extraction.inputs.augmentation import FrameAugmentation
-from pipeline.training.data.batches import FeatureAugmentation
-from pipeline.training.heads.registry import HEADS
-from pipeline.training.heads.spec import ALL_LAYERS, HeadSpec
+from pipeline.extraction.inputs.augmentation import FORMS, FrameAugmentation
+from pipeline.training.data.feature_augmentation import FeatureAugmentation
+from pipeline.training.heads.spec import ALL_LAYERS, HeadSpec, parse_layers
 
-OPTIMIZERS = ("adam", "sgd")
+Optimizer = Literal["adam", "sgd"]
+Precision = Literal["float32", "bfloat16", "float16"]
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
 @dataclass(frozen=True)
 class TrainSpec:
-    """How a head is trained; the defaults were chosen by validation on several data sets, see the README."""
+    """How a head is trained; the defaults were chosen by validation on several data sets, see docs/figures.md."""
 
     epochs: int = 100
     """The most epochs; of each phase where there are two."""
-    batch: int | None = None
-    """Windows in a step. For this and all that may be None, None means the head's own."""
-    learning_rate: float | None = None
-    """Learning rate at the start."""
     patience: int = 12
     """Epochs without a lower validation loss after which training stops."""
     plateau: int = 5
     """Epochs without a lower validation loss after which the learning rate is halved."""
-    rate_decay: float = 0.0
-    """The learning rate of an epoch is divided by 1 + this times the steps before it."""
-    weight_decay: float | None = None
-    """Decoupled weight decay (Loshchilov and Hutter 2017, https://arxiv.org/abs/1711.05101)."""
-    label_smoothing: float | None = None
-    """Share of the target that is spread over all classes."""
-    balance: bool = False
-    """Whether rare classes weigh more, so that all count the same."""
-    augmentation: FeatureAugmentation = field(default_factory=FeatureAugmentation)
-    seed: int = 0
-    optimizer: str | None = None
-    """adam or sgd."""
-    momentum: float = 0.9
-    """Of sgd."""
-    fine_tune: int | None = None
-    """Train in two phases: with the base frozen, then with so many of its last layers (-1 for all) at a lower rate."""
-    fine_tune_rate: float | None = None
-    """Learning rate of the second phase; a tenth of the first one's if None."""
-    precision: str = "float32"
-    """Arithmetic of a network on frames: float32, bfloat16 or float16; its weights stay float32."""
+    batch: int | None = None
+    """Windows in a step; the head's own where none is given, 32, or 8 for networks on frames.
+
+    For this and all that may be None, None means the head's own."""
     accumulate: int = 1
     """Steps whose gradients are averaged before the weights change: as a batch so many times as large."""
-    augment: str = ""
+    optimizer: Optimizer | None = None
+    """What changes the weights; the head's own where none is given."""
+    momentum: float = 0.9
+    """Of sgd."""
+    learning_rate: float | None = None
+    """Learning rate at the start; the head's own where none is given."""
+    rate_decay: float = 0.0
+    """The learning rate of an epoch is divided by 1 + X times the steps before it."""
+    weight_decay: float | None = None
+    """Decoupled weight decay; the head's own where none is given.
+
+    Source: Loshchilov and Hutter 2017, https://arxiv.org/abs/1711.05101"""
+    label_smoothing: float | None = None
+    """Share of the target that is spread over all classes; the head's own where none is given."""
+    balance: bool = False
+    """Rare classes weigh more, so that all count the same."""
+    augmentation: FeatureAugmentation = field(default_factory=FeatureAugmentation)
+    seed: int = 0
+    """Of split, weights and shuffling."""
+    fine_tune: int | None = field(default=None, metadata={"parse": parse_layers})
+    """Two phases: with the base frozen, then with its last N layers, or 'all', at a lower rate."""
+    fine_tune_rate: float | None = None
+    """Learning rate of the second phase; a tenth of the first one's where none is given."""
+    precision: Precision = "float32"
+    """Compute precision of a network on frames; its weights stay float32."""
+    augment: str = field(default="", metadata={"metavar": "SPEC", "help": f"vary sequences of frames: {FORMS}"})
     """How sequences of frames are varied; see `pipeline.extraction.inputs.augmentation`."""
 
     def __post_init__(self) -> None:
@@ -81,8 +85,8 @@ class TrainSpec:
             raise UserError(f"`rate_decay={self.rate_decay:g}`: expected 0 or more")
         if not 0 <= self.momentum < 1:
             raise UserError(f"`momentum={self.momentum:g}`: expected 0 or more and less than 1")
-        if self.optimizer not in (None, *OPTIMIZERS):
-            raise UserError(f"`optimizer={self.optimizer!r}`: expected {' or '.join(OPTIMIZERS)}")
+        if self.optimizer not in (None, *get_args(Optimizer)):
+            raise UserError(f"`optimizer={self.optimizer!r}`: expected {' or '.join(get_args(Optimizer))}")
         if self.precision not in POLICIES:
             raise UserError(f"`precision={self.precision!r}`: expected {', '.join(POLICIES)}")
         if self.fine_tune_rate is not None and self.fine_tune is None:
@@ -91,10 +95,9 @@ class TrainSpec:
 
     def resolved(self, head: HeadSpec) -> TrainSpec:
         """The same with the head's own settings in the place of None."""
-        own = {
-            name: getattr(HEADS[head.name], name)
-            for name in ("learning_rate", "weight_decay", "label_smoothing", "optimizer", "batch")
-        }
+        from pipeline.training.heads.registry import HEADS  # imports Keras, which --help must not wait for
+
+        own = HEADS[head.name].training
         return replace(self, **{name: value for name, value in own.items() if getattr(self, name) is None})
 
     def check(self, head: HeadSpec) -> None:
@@ -103,6 +106,10 @@ class TrainSpec:
         Raises:
             UserError: what is for frames with a head on features, or the other way round; a fine-tuning without base.
         """
+        import keras
+
+        from pipeline.training.heads.registry import HEADS
+
         features = HEADS[head.name].needs == "features"
         for_frames = {
             "augment": self.augment,

@@ -13,6 +13,7 @@ from pipeline.errors import UserError, VideoError
 from pipeline.files.tables import natural_key, plural, read_numbered
 from pipeline.parallel.workers import TIMEOUT
 from pipeline.videos.catalog import clip_origins
+from pipeline.videos.catalog.failures import FAILURES_FILE
 from pipeline.videos.catalog.times import read_times
 from pipeline.videos.media.image_folder import TIMES, is_image
 
@@ -30,7 +31,7 @@ SPLIT_FOLDERS = {"train": "train", "training": "train", "test": "test", "testing
 )
 TABLE = "data_file.csv"  # in a data folder, the table that says more of its videos than the folders do
 # Tables that this program writes into a data folder.
-_OWN_TABLES = frozenset((TABLE, "problems.csv", "failures.csv", "labels.csv", clip_origins.TABLE))
+_OWN_TABLES = frozenset((TABLE, "problems.csv", FAILURES_FILE, "labels.csv", clip_origins.TABLE))
 _SAID = ("label", "split", "group", "frames", "fps", "width", "height", "duration")  # by a table, of a video
 COLUMN_NAMES = {
     "path": ("path", "video_name", "video_path", "file", "filename"),

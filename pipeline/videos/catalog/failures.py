@@ -10,14 +10,18 @@ from pathlib import Path
 from pipeline.errors import VideoError
 from pipeline.files.tables import read_table, refuse_foreign_table, write_table
 
+FAILURES_FILE = "failures.csv"
 _COLUMNS = ("video", "stage", "reason", "time", "size", "mtime_ns")
 
 
 class FailureLog:
-    """The failures of a store; each is on disk as soon as it is known.
+    """The videos that a command could not use; each is on disk as soon as it is known.
 
     Args:
-        path: the CSV file; it need not exist.
+        path: the CSV file; it need not exist, and there is none as long as nothing failed.
+
+    Raises:
+        UserError: there is another table of this name.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,6 +49,7 @@ class FailureLog:
         now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         row = dict(zip(_COLUMNS, (video, error.stage, error.reason, now, str(size), str(mtime_ns)), strict=True))
         self._rows[video] = row
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         fresh = not self.path.exists()
         with self.path.open("a", encoding="utf-8", errors="surrogateescape", newline="") as file:
             writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
@@ -55,7 +60,7 @@ class FailureLog:
     def keep_only(self, videos: Iterable[str]) -> None:
         """Drop the rows of all other videos; without rows there is no file."""
         kept = set(videos) & set(self._rows)
-        if kept == set(self._rows) and self.path.exists():
+        if self._rows and kept == set(self._rows):
             return
         self._rows = {video: row for video, row in self._rows.items() if video in kept}
         if self._rows:

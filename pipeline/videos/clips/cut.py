@@ -6,7 +6,6 @@ lie half way between two frames, so that no rounding can take a frame too many o
 
 from __future__ import annotations
 
-import contextlib
 import os
 import queue
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import UserError, VideoError
-from pipeline.files.atomic import scratch_folder
+from pipeline.files.atomic import put_in_place, scratch_folder
 from pipeline.videos.catalog.clip_origins import read_origins, record_origins
 from pipeline.videos.clips.plan import Clip
 from pipeline.videos.media import open_video
@@ -290,10 +289,4 @@ def _commit(path: Path, clip: Clip, encoding: Encoding) -> None:
             f"{frames} frames instead of {expected:.0f} came out of {clip.recording.path.name} "
             f"from {clip.start_time:.3f} to {clip.end_time:.3f} s; it is damaged there",
         )
-    with contextlib.suppress(OSError):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-    os.replace(path, clip.path)
+    put_in_place(path, clip.path)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import av
 
 from pipeline.errors import VideoError
+from pipeline.files.atomic import atomic_write
 from pipeline.videos.media import open_video
 from pipeline.videos.media.ffmpeg import file_url, run_ffmpeg
 
@@ -39,8 +39,7 @@ def add_sound(video: Path, source: Path) -> str:
             context = container.streams.audio[0].codec_context
             known = context.name if context is not None else ""
         copied, encoder = _SOUND.get(video.suffix.lower(), _MP4)
-        mixed = video.with_name(f".sound{video.name}")
-        try:
+        with atomic_write(video) as mixed:
             run_ffmpeg(
                 ["-i", file_url(video), "-itsoffset", f"{-late:.6f}", "-i", file_url(source)]
                 # Encoders put a little silence before the time 0; moved to 0 with it, pictures would be off by one.
@@ -49,9 +48,6 @@ def add_sound(video: Path, source: Path) -> str:
                 + ["-movflags", "+faststart"] * (video.suffix.lower() in (".mp4", ".m4v", ".mov"))
                 + [file_url(mixed)]
             )
-            os.replace(mixed, video)
-        finally:
-            mixed.unlink(missing_ok=True)
     except (VideoError, av.error.FFmpegError) as error:
         reason = error.reason if isinstance(error, VideoError) else error.strerror
         return f"the sound of {source} could not be kept ({reason})"

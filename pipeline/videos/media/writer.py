@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
-import tempfile
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -25,6 +23,8 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from pipeline.errors import UserError, VideoError
+from pipeline.files.atomic import UnfinishedFile
+from pipeline.files.replacing import check_writable
 from pipeline.parallel.machine import other_processors
 from pipeline.videos.media import open_video
 from pipeline.videos.media.audio import add_sound
@@ -113,7 +113,6 @@ class VideoWriter:
             raise UserError(f"cannot write {self.path} at {fps:g} frames per second; expected more than 0, up to 1000")
         if min(size) < 2:
             raise UserError(f"cannot write {self.path} at {size[0]}x{size[1]}; a video needs at least 2x2 pixels")
-        self._temporary = self.path.with_name(f".{os.getpid()}.{self.path.name}")
         self._palette: av.filter.Graph | None = None
         self._reformatter = VideoReformatter()
         self._last_tick = -1
@@ -121,11 +120,14 @@ class VideoWriter:
 
     def _open(self) -> None:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._container = av.open(f"file:{self._temporary}", "w", options=dict(self._format.container))
+            self._file = UnfinishedFile(self.path)
+        except OSError as error:
+            raise UserError(f"cannot write {self.path}: {error.strerror}") from None
+        try:
+            self._container = av.open(f"file:{self._file.temporary}", "w", options=dict(self._format.container))
             self._stream = self._add_stream()
         except OSError as error:
-            self._discard()
+            self._file.discard()
             raise UserError(f"cannot write {self.path}: {error.strerror}") from None
 
     def _add_stream(self) -> av.VideoStream:
@@ -271,14 +273,14 @@ class VideoWriter:
             self._encode(None)
             self._container.close()
             if self._sound is not None:
-                self.note = add_sound(self._temporary, Path(self._sound))
+                self.note = add_sound(self._file.temporary, Path(self._sound))
             # What a full disk did not take is not always reported, so the packets in the file are counted.
             stored = self._stored()
             if stored != self.frames:
                 raise UserError(
                     f"cannot write {self.path}: only {stored:,} of {self.frames:,} frames are in it; is the disk full?"
                 )
-            os.replace(self._temporary, self.path)
+            self._file.commit()
         except OSError as error:
             raise UserError(f"cannot write {self.path}: {error.strerror}") from None
         finally:
@@ -286,7 +288,7 @@ class VideoWriter:
 
     def _stored(self) -> int:
         try:
-            with open_video(self._temporary) as video:
+            with open_video(self._file.temporary) as video:
                 return len(video.times())
         except VideoError:
             return 0
@@ -294,11 +296,8 @@ class VideoWriter:
     def _abandon(self) -> None:
         with contextlib.suppress(OSError):  # an end that does not fit on the disk either
             self._container.close()
-        self._discard()
-
-    def _discard(self) -> None:
         with contextlib.suppress(OSError):
-            self._temporary.unlink(missing_ok=True)
+            self._file.discard()
 
 
 def check_output(path: Path, *, codec: str = "xvid") -> _Format:
@@ -315,23 +314,3 @@ def check_output(path: Path, *, codec: str = "xvid") -> _Format:
         raise UserError(f"codec {codec!r} is unknown; expected one of {', '.join(AVI_CODECS)}")
     check_writable(path)
     return _MJPG if extension == ".avi" and codec == "mjpg" else _FORMATS[extension]
-
-
-def check_writable(path: Path) -> None:
-    """Whether a file of this name can be made.
-
-    Raises:
-        UserError: it is a folder, or its folder cannot be written to.
-    """
-    if path.is_dir():
-        raise UserError(f"cannot write {path}: it is a folder")
-    above = next(folder for folder in (path.parent, *path.absolute().parent.parents) if folder.exists())
-    if not above.is_dir():
-        raise UserError(f"cannot write {path}: {above} is no folder")
-    try:
-        # Permissions do not tell all: the owner of everything cannot write into /proc or onto a full disk either.
-        tempfile.TemporaryFile(dir=above).close()
-    except PermissionError:
-        raise UserError(f"cannot write {path}: no permission to write into {above}") from None
-    except OSError as error:
-        raise UserError(f"cannot write {path}: no file can be made in {above} ({error.strerror})") from None

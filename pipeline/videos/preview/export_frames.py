@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import glob
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from pipeline.errors import UserError, VideoError
-from pipeline.files.atomic import scratch_folder
+from pipeline.files.replacing import foreign_entries, replace_folder
 from pipeline.files.tables import write_table
 from pipeline.parallel.worker_process import Heartbeat
 from pipeline.parallel.workers import TIMEOUT, Ended, WorkerPool, threads_of_each
@@ -71,10 +71,14 @@ def export_frames(
         UserError: a folder exists or cannot be written.
     """
     for _, folder in videos:
-        if folder.exists() and not overwrite:
+        if not folder.exists():
+            continue
+        if not overwrite:
             raise UserError(f"{folder} exists; give `overwrite=True` to replace it, or another `out`")
-        if folder.exists() and not (folder / TIMES).is_file():
+        if not (folder / TIMES).is_file():
             raise UserError(f"{folder} holds no {TIMES}, so this program did not write it; it is not replaced")
+        for entry in foreign_entries(folder, _names_in(folder)):
+            raise UserError(f"{folder} also holds {entry.name}, which this program did not write; it is not replaced")
     threads = threads_of_each(len(videos), workers)
     jobs = [(folder, (path, spec, threads)) for path, folder in videos]
     with WorkerPool(_encode_frames, jobs, workers=workers, timeout=timeout, ordered=True) as pool:
@@ -126,7 +130,7 @@ class _Image:
 def _write_folder(folder: Path, messages: Iterator, form: Format) -> int:
     """Take the messages of one video and write its folder; only the number of its images is returned."""
     rows: list[dict] = []
-    with scratch_folder(folder.parent) as temporary:
+    with replace_folder(folder, _names_in(folder)) as temporary:
         for _, message in messages:
             if isinstance(message, Ended):
                 if message.error is not None:
@@ -142,26 +146,10 @@ def _write_folder(folder: Path, messages: Iterator, form: Format) -> int:
             (temporary / name).write_bytes(message.data)
             rows.append({"file": name, "frame": message.frame, "time": f"{message.time:.6f}"})
         write_table(rows, ("file", "frame", "time"), temporary / TIMES)
-        if folder.exists():
-            _empty(folder)
-        os.chmod(temporary, 0o777 & ~_umask())
-        os.rename(temporary, folder)
     return len(rows)
 
 
-def _empty(folder: Path) -> None:
-    """Remove what an earlier run wrote; anything else in the folder stops this before the first file is removed."""
-    entries = list(folder.iterdir())
-    for entry in entries:
-        ours = entry.name.startswith(f"{folder.name}_") and entry.suffix in (".jpg", ".png")
-        if entry.name != TIMES and not ours:
-            raise UserError(f"{folder} also holds {entry.name}, which this program did not write; it is not replaced")
-    for entry in entries:
-        entry.unlink()
-    folder.rmdir()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _names_in(folder: Path) -> tuple[str, ...]:
+    """Patterns of the names that are written into a folder."""
+    name = glob.escape(folder.name)
+    return TIMES, f"{name}_*.jpg", f"{name}_*.png"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,10 @@ def test_odd_files_are_cut_or_refused_with_a_reason(tmp_path, capsys, fast):
     options = ["--fast"] if fast else ["--preset", "ultrafast"]
     assert run(ODD, "--every", 2, "--out", tmp_path / "out", *options) == 1
     with open(tmp_path / "out" / "failures.csv", encoding="utf-8") as file:
-        reasons = {Path(row["video"]).name: row["reason"] for row in csv.DictReader(file)}
+        failed = {Path(row["video"]).name: row["reason"] for row in csv.DictReader(file)}
+    # Clips are named by their recording and their times.
+    recordings = {path.stem: path.name for path in ODD.iterdir()}
+    reasons = {recordings.get(re.sub(r"_[\d.-]+\.mp4$", "", name), name): reason for name, reason in failed.items()}
     expected = {"zero_bytes.webm": "empty"}
     if fast:
         expected |= {"corrupted.mp4": "can be decoded after copying", "discard_first_keyframe.mp4": "edit list"}

@@ -173,7 +173,7 @@ def test_every_kind_of_wrong_entry_is_found(tmp_path, spoil, word):
 def test_abandoned_files_of_dead_writers_are_removed(tmp_path):
     code = (
         "import os, sys; from pipeline.files.atomic import atomic_write\n"
-        "with write_whole(sys.argv[1] + '/x.csv'): os._exit(1)"
+        "with atomic_write(sys.argv[1] + '/x.csv'): os._exit(1)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     assert len(list(tmp_path.glob(".unfinished-*"))) == 1

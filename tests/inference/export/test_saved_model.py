@@ -137,5 +137,5 @@ def test_what_cannot_be_exported(checkpoint, tmp_path):
             replace(whole, sources=(replace(whole.sources[0], recipe=replace(whole.recipe, quantised="ab" * 32)),)),
         )
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="is no folder"):
+    with pytest.raises(UserError, match="is not a folder"):
         check_export(tmp_path / "file" / "model", whole)

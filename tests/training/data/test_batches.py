@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.training.data.batches import FeatureAugmentation, balanced_weights, batches
+from pipeline.training.data.batches import balanced_weights, batches
 from pipeline.training.data.dataset import windows_of
+from pipeline.training.data.feature_augmentation import FeatureAugmentation
 from pipeline.training.data.windows import WindowSpec
 
 

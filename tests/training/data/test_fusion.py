@@ -75,18 +75,18 @@ def test_a_checkpoint_of_two_stores_wants_both(store, tmp_path, capsys):
         status = command.run(module.main, [str(argument) for argument in arguments], parser=module.parser)
         return status, capsys.readouterr()
 
-    assert call(train, *arguments, "--join", second)[0] == 0
+    assert call(train, *arguments, "--fuse", second)[0] == 0
     checkpoint = Checkpoint.load(out)
     assert (checkpoint.sources[1].recipe, checkpoint.dimensions) == (MOTION, 17)
     assert "tiny, avg_pool + tiny, avg_pool of farneback, 17 values a frame" in (out / "report.html").read_text()
-    status, printed = call(evaluate, out, store, "--join", second)
+    status, printed = call(evaluate, out, store, "--fuse", second)
     assert status == 0
     assert f"accuracy {checkpoint.metrics['accuracy']['test']:.3f}" in printed.out
     status, printed = call(evaluate, out, store)
     assert status == 2
     assert "was trained on two stores; name the second one (tiny, input farneback) by" in printed.err
     other = write_second(store, tmp_path / "other", recipe=Recipe("uniform:6", "tiny", "0" * 64, 32, 32, input="dis"))
-    status, printed = call(evaluate, out, store, "--join", other)
+    status, printed = call(evaluate, out, store, "--fuse", other)
     assert "the joined store has features of another recipe" in printed.err
     assert "input dis, not farneback" in printed.err
     with pytest.raises(UserError, match="was trained on one store; leave out `fuse`"):

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.training.data.leakage import LeakReport, Twin, find_leaks
-from pipeline.training.data.splits import groups_of, make_split
+from pipeline.training.data.splits import make_split
+from pipeline.videos.catalog.splits import groups_of
 
 
 def test_a_grouped_split_of_different_videos_is_clean(data):

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from pipeline.training.data import batches as module
-from pipeline.training.data.batches import FeatureAugmentation, batches, order_of_an_epoch
+from pipeline.training.data.batches import batches, order_of_an_epoch
 from pipeline.training.data.dataset import open_dataset, windows_of
+from pipeline.training.data.feature_augmentation import FeatureAugmentation
 from pipeline.training.data.leakage import mean_features
 from pipeline.training.data.windows import WindowSpec
 from pipeline.training.heads.normalisation import statistics_of

@@ -116,17 +116,33 @@ def test_a_foreign_folder_is_refused(data, tmp_path):
         ("a: [", "no YAML"),
         ("units: [many]", "whole number"),
         ("units: [1.5]", "whole number"),
-        ("dropout: [1e-1]", "1.0e-3, not 1e-3"),
+        ("dropout: [few]", "dropout: 'few' is not a number"),
+        ("pooling: [mid]", "'mid' is not one of avg, max"),
+        ("head: {low: 1, high: 2}", "no range"),
+        ("seed: [1, 2]", "unknown key 'seed'"),
         ("dropout: []", "no values"),
         ("dropout: {low: 1, high: 0}", "no range"),
         ("dropout: {from: 1}", "expected a list"),
-        ("head: [3]", "expected a name"),
+        ("head: [3]", "head: 3 is not a text"),
     ],
 )
 def test_mistakes_in_the_grid_are_told(tmp_path, text, part):
     with pytest.raises(UserError, match=part) as error:
         space_of(tmp_path, text)
     assert "\n" not in str(error.value)
+
+
+def test_values_are_read_by_the_types_of_the_fields(tmp_path):
+    text = "learning_rate: 1e-3\nunits: [8.0]\nbidirectional: [true, false]\ntrainable: [all, 9]\nnoise: 1\nwindow: 5"
+    found = space_of(tmp_path, text)  # YAML 1.1 reads 1e-3 as a text
+    assert found == {
+        "learning_rate": [0.001],
+        "units": [8],
+        "bidirectional": [True, False],
+        "trainable": [-1, 9],
+        "noise": [1.0],
+        "window": [5],
+    }
 
 
 def test_impossible_points_are_told_before_the_first_training(data, tmp_path):

@@ -93,7 +93,7 @@ def test_padded_equals_cropped(name, batch):
         ({"dropout": 1.0}, "`dropout=1`"),
         ({"name": "keras-example", "units": 8}, "takes no `units`"),
         ({"name": "mean", "layers": 2}, "takes no `layers`"),
-        ({"name": "mlp", "bidirectional": False}, "takes no `one-way`"),
+        ({"name": "mlp", "bidirectional": False}, "takes no `bidirectional`"),
     ],
 )
 def test_impossible_settings_are_refused(options, part):

@@ -11,7 +11,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.extraction.store.timesteps import LoadedSteps
 from pipeline.training.data.dataset import open_dataset, windows_of
-from pipeline.training.data.splits import groups_of, make_split
+from pipeline.training.data.splits import make_split
 from pipeline.training.data.windows import WindowSpec
 from pipeline.training.evaluation.calibration import expected_calibration_error, log_loss
 from pipeline.training.evaluation.predictions import predictions_of, temperature_of
@@ -20,6 +20,7 @@ from pipeline.training.loop.fit import fit
 from pipeline.training.loop.resume import Resumable
 from pipeline.training.loop.schedule import Epoch, Schedule
 from pipeline.training.loop.spec import TrainSpec
+from pipeline.videos.catalog.splits import groups_of
 from tests.training.stores import write_store
 
 

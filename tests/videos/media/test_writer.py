@@ -131,7 +131,7 @@ def test_what_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "dir.avi").mkdir()
     for path, reason in (
         (tmp_path / "a.txt", "must end in"),
-        (tmp_path / "file" / "a.avi", "Not a directory|File exists|no folder"),
+        (tmp_path / "file" / "a.avi", "Not a directory|File exists|not a folder"),
         (tmp_path / "dir.avi", "it is a folder"),
     ):
         with pytest.raises(UserError, match=reason), VideoWriter(path, fps=10, size=(16, 16)) as video:
