@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pipeline.extraction.features.decode_task import DecoderPool, Frames
+from pipeline.extraction.features.decode_task import Images
 from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
@@ -78,13 +78,12 @@ def network_alone(network: Callable[[np.ndarray], np.ndarray], recipe: Recipe, b
 
 
 def decoding_alone(catalog: Catalog, recipe: Recipe, spec: ExtractionSpec) -> Timed:
-    """Hash, decode, crop and resize in the same decoder processes, and throw the pictures away."""
+    """Hash, decode, crop and resize in the same decoder processes, and throw the images away."""
     frames, began = 0, time.perf_counter()
-    jobs = [(video, video.path) for video in catalog]
-    with DecoderPool(jobs, recipe, workers=spec.decoders, timeout=spec.timeout) as pool:
-        for arrived in pool.messages(1.0):
-            if arrived is not None and isinstance(arrived[1], Frames):
-                frames += len(arrived[1].numbers)
+    with spec.decode(catalog, recipe) as pool:
+        for arrived in pool.messages():
+            if arrived is not None and isinstance(arrived[1], Images):
+                frames += len(arrived[1].frames)
         return Timed(frames, time.perf_counter() - began)
 
 

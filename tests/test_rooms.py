@@ -51,8 +51,7 @@ ORDERS = {
         experiments""",
     "pipeline.inference": """
         timeline
-        live drawing pictures
-        apart
+        live drawing
         classifier
         stored_features export
         outputs

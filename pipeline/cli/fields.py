@@ -183,7 +183,7 @@ def _option(item: Field, hint: Any, text: str) -> Option:
     more = dict(item.metadata)
     default = item.default if item.default_factory is MISSING else item.default_factory()
     count: Any = None
-    if get_origin(hint) is tuple:
+    if get_origin(hint) is tuple and "parse" not in more:  # else one text says them all, such as 240x320
         kinds = get_args(hint)
         hint, count = kinds[0], "+" if kinds[-1] is Ellipsis else len(kinds)
     choices = get_args(hint) if get_origin(hint) is Literal else ()

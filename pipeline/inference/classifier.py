@@ -8,46 +8,42 @@ prediction.probabilities     # (frames, classes) float32
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, VideoError
+from pipeline.extraction.features.decode_task import DecodeSpec, decode_videos
 from pipeline.extraction.features.static_frames import reusing
+from pipeline.extraction.features.stream import Failed, Features, Finished, Opened, feature_stream
 from pipeline.extraction.inputs.preprocess import Preprocessor
-from pipeline.extraction.inputs.two_stream import ImageBatch, Streams, side_by_side
+from pipeline.extraction.inputs.two_stream import ImageBatch, InputMakers, side_by_side
 from pipeline.extraction.network.engines.choose import INT8
 from pipeline.extraction.network.load import load_backbone
 from pipeline.extraction.network.weights import EXPECTED, WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.import_export import IMPORTED
 from pipeline.inference.live.live_classify import LivePrediction, StepPicker, stream
-from pipeline.inference.pictures import Pictures, PicturesHere
 from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.inference.timeline.segments import find_segments
 from pipeline.inference.timeline.smoothing import Smoothing, choose_labels, drop_short
-from pipeline.inference.timeline.window_grid import WindowGrid, plan_windows
+from pipeline.inference.timeline.window_grid import GridRule, UnlessKnown, WindowGrid
 from pipeline.inference.timeline.window_runner import WindowRunner, frame_means
-from pipeline.parallel.pipelined import concurrent_calls_of, pipelined
-from pipeline.parallel.prefetch import prefetch
+from pipeline.parallel.workers import TIMEOUT
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.videos.media import open_video
-from pipeline.videos.media.reader import Frame, FramesMissing, VideoInfo
+from pipeline.videos.media.reader import Frame, VideoInfo
 from pipeline.videos.media.sampling import Sampling
 
 if TYPE_CHECKING:
     from pipeline.extraction.network.load import AnyBackbone
-    from pipeline.inference.apart import PicturesApart
+
+Key = TypeVar("Key")
 
 Show = Callable[[int, int], None]
 """Called with how many steps have gone through the network, and how many there are."""
-
-_MOST_PICTURES = 32  # in a batch; more brings nothing
-_AHEAD = 3  # batches that may wait for the network
 
 
 @dataclass(frozen=True)
@@ -112,7 +108,7 @@ class Classifier:
         weights: str | None = None,
         engine: str = "auto",
         precision: str = "auto",
-        batch: int | None = None,
+        batch: int = 0,
     ) -> Classifier:
         """Load a checkpoint and its backbone.
 
@@ -122,14 +118,13 @@ class Classifier:
             engine: ``auto``, ``keras`` or ``openvino``.
             precision: ``auto``, ``float32``, ``bfloat16`` or ``float16`` arithmetic of the backbone; a checkpoint of
                 int8 features computes in int8 and in nothing else.
-            batch: pictures in one call of it; if None up to 32, so that a clip as in training fills its batches.
+            batch: images in one call of it; 0 for as many as bring something and fit into memory.
 
         Raises:
             UserError: no checkpoint, one of imported features, or weights or an int8 network that are missing or
                 other ones.
         """
         checkpoint = Checkpoint.load(folder)
-        batch = _fitting_batch(Sampling.parse(checkpoint.recipe.sampling)) if batch is None else batch
         _check_precision(checkpoint, weights, precision)
         sources = weights_of(checkpoint, weights)
         loaded: dict[tuple, AnyBackbone] = {}
@@ -156,13 +151,9 @@ class Classifier:
         self.checkpoint.predict(np.zeros((1, length, *shape), dtype), np.ones((1, length), bool))
 
     def _features(self) -> Callable[[ImageBatch], np.ndarray]:
-        """The networks as one function on the pictures of one video, in order."""
-        return side_by_side(
-            [
-                reusing(network, recipe.reuse_static)
-                for recipe, network in zip(self.recipes, self._networks, strict=True)
-            ]
-        )
+        """The networks as one function on the images of one source, in order."""
+        networks = zip(self.recipes, self._networks, strict=True)
+        return side_by_side([reusing(network, recipe.reuse_static) for recipe, network in networks])
 
     @property
     def precision_note(self) -> str:
@@ -172,25 +163,20 @@ class Classifier:
             return ""
         return f"the features are computed in {self.backbone.precision}; those of the training were in {trained}"
 
-    def grid(self, video: Pictures, spec: ClassifySpec | None = None) -> WindowGrid:
-        """How a video is read: its steps and windows.
-
-        Raises:
-            VideoError: it has no frames.
-        """
+    def rule(self, spec: ClassifySpec | None = None) -> GridRule:
+        """How videos are read: their steps and windows."""
         spec = spec or ClassifySpec()
-        return plan_windows(
-            video.times(),
-            video.info().duration,
-            self.sampling,
-            length=self.checkpoint.window.length,
-            time_scale=self.checkpoint.time_scale,
-            stride=spec.stride,
-            clip_seconds=spec.clip_seconds,
-        )
+        checkpoint = self.checkpoint
+        return GridRule(self.sampling, checkpoint.window.length, checkpoint.time_scale, spec.stride, spec.clip_seconds)
 
     def classify(
-        self, video: str | Path, spec: ClassifySpec | None = None, *, show: Show = lambda done, total: None
+        self,
+        video: str | Path,
+        spec: ClassifySpec | None = None,
+        *,
+        workers: int = 0,
+        timeout: float = TIMEOUT,
+        show: Show = lambda done, total: None,
     ) -> VideoPrediction:
         """Classify a video file over time.
 
@@ -200,45 +186,72 @@ class Classifier:
         Args:
             video: the file.
             spec: how to read it.
+            workers: 1 decodes in a process of its own, so that a file that hangs or crashes a decoder is an error; 0 in
+                this one.
+            timeout: seconds of silence after which that process is taken for hanging and is killed.
             show: called with the progress.
 
         Raises:
             VideoError: the file cannot be read or has no frames.
             UserError: settings that do not fit the checkpoint.
         """
-        with open_video(video) as reader:
-            return self.classify_pictures(PicturesHere(reader), spec, show=show)
+        path = Path(video)
+        (_, found), *_ = self.classify_many([(path, path)], spec, workers=workers, timeout=timeout, show=show)
+        if isinstance(found, VideoError):
+            raise found
+        assert isinstance(found, VideoPrediction)  # nothing of it was known
+        return found
 
-    def classify_pictures(
-        self, video: Pictures, spec: ClassifySpec | None = None, *, show: Show = lambda done, total: None
-    ) -> VideoPrediction:
-        """As `classify`, for a video that is open, here or in another process."""
-        spec = spec or ClassifySpec()
-        grid = self.grid(video, spec)
-        try:
-            windows = self._windows(video, grid, show)
-        except FramesMissing:
-            # A damaged stretch: from now on only frames that decode are counted, as in training.
-            video.scan()
-            grid = self.grid(video, spec)
-            windows = self._windows(video, grid, show)
-        return self.prediction(video.path, video.info(), video.times(), grid, windows, spec)
+    def classify_many(
+        self,
+        videos: Sequence[tuple[Key, Path]],
+        spec: ClassifySpec | None = None,
+        *,
+        known: Mapping[Key, np.ndarray] | None = None,
+        workers: int = 2,
+        timeout: float = TIMEOUT,
+        show: Show = lambda done, total: None,
+    ) -> Generator[tuple[Key, VideoPrediction | Opened[Key] | VideoError]]:
+        """Classify many videos, with the network always busy: batches cross the borders of videos.
 
-    def begin(self, video: PicturesApart, spec: ClassifySpec | None = None) -> None:
-        """Let a video be decoded in its process already, for `classify_pictures` with the same spec."""
-        video.begin(self.recipes, self.grid(video, spec).frames, self.backbone.batch)
+        Args:
+            videos: whatever stands for each one, which can be hashed, and its path.
+            spec: how to read them.
+            known: numbers of the frames whose features somebody has, for some of the videos. Where they are those that
+                would be used, the video is opened and nothing is computed.
+            workers: videos that are decoded at a time; 0 decodes in this process, one after another.
+            timeout: seconds of silence after which a decoder is taken for hanging and is killed.
+            show: called with how many steps of a video are known, and how many there are.
 
-    def _windows(self, video: Pictures, grid: WindowGrid, show: Show) -> np.ndarray:
-        runner = WindowRunner(self.checkpoint, grid)
-        pictures = video.batches(self.recipes, grid.frames, self.backbone.batch)
-        # Decoder, network and head work at the same time. Pictures that may take features over have to come in order.
-        in_order = any(recipe.reuse_static for recipe in self.recipes)
-        concurrent_calls = 1 if in_order else min(concurrent_calls_of(network) for network in self._networks)
-        with prefetch(pictures, _AHEAD) as batches:
-            for features in pipelined(self._features(), batches, concurrent_calls):
-                runner.push(features)
-                show(runner.done, len(grid.frames))
-        return runner.finish()
+        Yields:
+            What stands for a video, and the prediction, or what opening it told where its features are known, or why it
+            cannot be read; in the order in which they are done.
+        """
+        spec, known = spec or ClassifySpec(), known or {}
+        rule = self.rule(spec)
+        jobs = [(key, path, UnlessKnown(rule, known[key]) if key in known else rule) for key, path in videos]
+        running: dict[Key, tuple[Opened[Key], WindowGrid, WindowRunner]] = {}
+        paths = dict(videos)
+        with decode_videos(jobs, DecodeSpec(tuple(self.recipes)), workers=workers, timeout=timeout) as decoded:
+            for event in feature_stream(decoded, self._networks, batch=self.backbone.batch):
+                match event:
+                    case Opened(video, info, times):
+                        grid = rule.lay(times, info.duration)
+                        running[video] = event, grid, WindowRunner(self.checkpoint, grid)
+                    case Features(video, features):
+                        _, grid, runner = running[video]
+                        runner.push(features)
+                        show(runner.done, len(grid.frames))
+                    case Finished(video):
+                        opened, grid, runner = running.pop(video)
+                        if len(opened.frames):
+                            windows = runner.finish()
+                            yield video, self.prediction(paths[video], opened.info, opened.times, grid, windows, spec)
+                        else:
+                            yield video, opened
+                    case Failed(video, error):
+                        running.pop(video, None)
+                        yield video, error
 
     def stream(self, frames: Iterable[Frame], spec: ClassifySpec | None = None) -> Iterator[LivePrediction]:
         """Classify frames as they come, for example of a camera; see `pipeline.inference.live.live_classify.stream`.
@@ -256,7 +269,7 @@ class Classifier:
         return stream(
             frames,
             network=self._features(),
-            inputs=Streams(self.recipes),
+            inputs=InputMakers(self.recipes),
             head=self.checkpoint,
             picker=StepPicker(self.sampling, self.checkpoint.time_scale),
             stride=spec.stride,
@@ -277,14 +290,6 @@ class Classifier:
             labels = drop_short(labels, probabilities, times, end, spec.min_duration)
         segments = find_segments(labels, probabilities, times, end, self.classes)
         return VideoPrediction(video, self.classes, info, grid, times, windows, probabilities, labels, segments)
-
-
-def _fitting_batch(sampling: Sampling) -> int:
-    """Pictures in a batch of which as few as can be are filled up: a network compiled for 32 takes 20 as 32."""
-    if sampling.kind not in ("uniform", "first"):
-        return _MOST_PICTURES
-    steps = int(sampling.amount)
-    return math.ceil(steps / math.ceil(steps / _MOST_PICTURES))
 
 
 def _same_network(recipe: Recipe, source: WeightsSource | None) -> tuple:

@@ -10,19 +10,20 @@ import contextlib
 import csv
 import hashlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import UserError, VideoError
-from pipeline.extraction.store.store import FeatureStore
+from pipeline.extraction.features.stream import Opened
+from pipeline.extraction.store.store import Entry, FeatureStore
 from pipeline.files.tables import plural, write_table
-from pipeline.inference.apart import TIMEOUT, PicturesApart, read_ahead
 from pipeline.inference.classifier import Classifier, ClassifySpec
 from pipeline.inference.outputs.outputs import Outputs
-from pipeline.inference.pictures import Pictures
 from pipeline.inference.stored_features import StoredFeatures
 from pipeline.inference.timeline.prediction import VideoPrediction
+from pipeline.parallel.machine import processors
+from pipeline.parallel.workers import TIMEOUT
 from pipeline.training.checkpoint import CHECKPOINT_FILE, MODEL_FILE
 from pipeline.videos.catalog.catalog import Catalog, Video
 from pipeline.videos.catalog.failures import FAILURES_FILE, FailureLog
@@ -31,6 +32,9 @@ from pipeline.videos.catalog.source_file import FileState, stat_video
 PREDICTIONS_FILE = "predictions.csv"
 _FIRST = ("video", "label", "prediction", "probability", "segments", "frames", "duration")
 _LAST = ("size", "mtime_ns", "run")
+_MOST_WORKERS = 8
+
+Job = tuple[Video, FileState]
 
 
 @dataclass
@@ -63,9 +67,6 @@ def fingerprint(classifier: Classifier, spec: ClassifySpec, outputs: Outputs) ->
 class FolderRun:
     """Classifies the videos of a catalog.
 
-    Videos are read in processes that are started anew (`multiprocessing`, spawn), so a program of your own that uses
-    this needs ``if __name__ == "__main__":``.
-
     Args:
         classifier: the checkpoint.
         catalog: the videos.
@@ -76,6 +77,7 @@ class FolderRun:
         store: features that were extracted before; used where they are of the frames that would be used.
         retry_failed: try again what failed before.
         overwrite: drop predictions that another checkpoint, or another way of reading, made.
+        workers: videos that are decoded at a time; 0 for one per processor, from 2 to 8, since the network is behind.
         timeout: seconds without a sign of life after which a video is taken for one that hangs the decoder.
 
     Raises:
@@ -93,6 +95,7 @@ class FolderRun:
         store: FeatureStore | None = None,
         retry_failed: bool = False,
         overwrite: bool = False,
+        workers: int = 0,
         timeout: float = TIMEOUT,
     ) -> None:
         self._classifier = classifier
@@ -100,6 +103,7 @@ class FolderRun:
         self._out = out
         self._spec = spec
         self._outputs = outputs or Outputs()
+        self._workers = workers or max(2, min(processors(), _MOST_WORKERS))
         self._timeout = timeout
         self._stored = StoredFeatures(store, classifier) if store is not None else None
         if out.exists() and not out.is_dir():
@@ -129,8 +133,9 @@ class FolderRun:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             rows = csv.DictReader(file)
             if not {"video", "prediction", "run"} <= set(rows.fieldnames or ()):
-                raise UserError(f"{path} was not written by this command; choose another `out`")
-            known = {row["video"]: row for row in rows if overwrite is False or row["run"] == self._run}
+                raise UserError(f"{path} was not written by this command; choose another --out")
+            whole = [row for row in rows if row["run"]]  # a kill may have left half a line
+            known = {row["video"]: row for row in whole if not overwrite or row["run"] == self._run}
         others = sum(row["run"] != self._run for row in known.values())
         if others:
             raise UserError(
@@ -150,7 +155,7 @@ class FolderRun:
             self.progress.failed += 1
             self.progress.failures.append(f"{video.name}: {error}")
 
-        todo: list[tuple[tuple[Video, FileState], Path]] = []
+        todo: list[Job] = []
         for video in self._catalog:
             try:
                 state = stat_video(video.path)
@@ -164,12 +169,20 @@ class FolderRun:
                 self.progress.failed_before += 1
                 failing.append(video.name)
             else:
-                todo.append(((video, state), video.path))
+                todo.append((video, state))
         show(self.progress)
-        with contextlib.closing(read_ahead(todo, self._begin, timeout=self._timeout)) as coming:
-            for (video, state), opened in coming:
+        entries = self._in_store(todo)
+        known = self._stored.frames(entries) if self._stored is not None else {}
+        videos = [((video, state), video.path) for video, state in todo]
+        found = self._classifier.classify_many(
+            videos, self._spec, known=known, workers=self._workers, timeout=self._timeout
+        )
+        with contextlib.closing(found):
+            for (video, state), result in found:
                 try:
-                    prediction = self._classify(video, opened.result())
+                    if isinstance(result, VideoError):
+                        raise result
+                    prediction = self._answer(video, entries.get((video, state)), result)
                     self._write_files(video, prediction)
                 except VideoError as error:
                     fail(video, error, state)
@@ -181,19 +194,28 @@ class FolderRun:
         self._log.keep_only(failing)  # what failed once and works now is no failure
         return self.progress
 
-    def _begin(self, pictures: PicturesApart) -> None:
-        """Let a video be decoded while those before it are computed, unless its features may be in a store."""
+    def _in_store(self, todo: Sequence[Job]) -> dict[Job, Entry]:
+        """The entries of the videos whose content is in the store."""
+        entries: dict[Job, Entry] = {}
         if self._stored is None:
-            self._classifier.begin(pictures, self._spec)
+            return entries
+        for video, state in todo:
+            with contextlib.suppress(VideoError):  # the decoder will say so
+                if entry := self._stored.find(video):
+                    entries[video, state] = entry
+        return entries
 
-    def _classify(self, video: Video, pictures: Pictures) -> VideoPrediction:
-        found = self._stored.prediction(video, pictures, self._spec) if self._stored is not None else ""
-        if isinstance(found, VideoPrediction):
-            self.progress.from_store += 1
-            return found
-        prediction = self._classifier.classify_pictures(pictures, self._spec)
-        if found:  # only now: the video may have failed
-            self.progress.not_from_store[found] += 1
+    def _answer(self, video: Video, entry: Entry | None, result: VideoPrediction | Opened) -> VideoPrediction:
+        """The prediction of the network, or that from the store where the video was only opened."""
+        if self._stored is None:
+            assert isinstance(result, VideoPrediction)
+            return result
+        if isinstance(result, VideoPrediction):
+            self.progress.not_from_store[self._stored.reason(video.name, entry, result)] += 1
+            return result
+        assert entry is not None
+        prediction = self._stored.prediction(video.path, entry, result, self._spec)
+        self.progress.from_store += 1
         return prediction
 
     def _write_files(self, video: Video, prediction: VideoPrediction) -> None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.extraction.features.stream import Opened
 from pipeline.extraction.store.store import Entry, FeatureStore
 from pipeline.inference.classifier import Classifier, ClassifySpec
-from pipeline.inference.pictures import Pictures
 from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.inference.timeline.window_runner import WindowRunner
 from pipeline.videos.catalog.catalog import Video
 from pipeline.videos.catalog.source_file import hash_video, stat_video
+
+Key = TypeVar("Key")
 
 
 class StoredFeatures:
@@ -58,28 +63,29 @@ class StoredFeatures:
         digest = hash_video(video.path)
         return next((entry for entry in alike if entry.source.sha256 == digest), None)
 
-    def prediction(self, video: Video, pictures: Pictures, spec: ClassifySpec) -> VideoPrediction | str:
-        """The prediction, or in a few words why the features are not those that would be used.
+    def frames(self, entries: Mapping[Key, Entry]) -> dict[Key, np.ndarray]:
+        """For each entry ``(T,)`` int64: the numbers of the frames whose features are there."""
+        by_name = self._store.frames({entry.video for entry in entries.values()})
+        return {key: by_name[entry.video] for key, entry in entries.items()}
+
+    def prediction(self, video: Path, entry: Entry, opened: Opened, spec: ClassifySpec) -> VideoPrediction:
+        """The prediction from stored features.
 
         Args:
-            video: what the catalog says of it.
-            pictures: the same video, open.
+            video: its path.
+            entry: what `find` gave; of the frames that would be used.
+            opened: what opening the video told.
             spec: how it is read.
-
-        Raises:
-            VideoError: the file cannot be read.
         """
-        entry = self.find(video)
+        checkpoint = self._classifier.checkpoint
+        grid = self._classifier.rule(spec).lay(opened.times, opened.info.duration)
+        runner = WindowRunner(checkpoint, grid)
+        runner.push(self._store.read(entry.video).features.astype(checkpoint.dtype, copy=False))
+        return self._classifier.prediction(video, opened.info, opened.times, grid, runner.finish(), spec)
+
+    def reason(self, name: str, entry: Entry | None, prediction: VideoPrediction) -> str:
+        """Why the features of a video were not those that were used for an prediction, in a few words."""
         if entry is None:
-            return "changed since" if video.name in self._store.entries else "not in it"
-        if entry.source.frames != pictures.info().frames:
-            pictures.scan()
-        grid = self._classifier.grid(pictures, spec)
-        sequence = self._store.read(entry.video)
-        if not np.array_equal(grid.frames, sequence.frames):
-            as_one_clip = np.array_equal(grid.frames, self._classifier.sampling.indices(pictures.times()))
-            return "with frames that do not decode" if as_one_clip else "longer than the training clips"
-        runner = WindowRunner(self._classifier.checkpoint, grid)
-        runner.push(sequence.features.astype(self._classifier.checkpoint.dtype, copy=False))
-        windows = runner.finish()
-        return self._classifier.prediction(video.path, pictures.info(), pictures.times(), grid, windows, spec)
+            return "changed since" if name in self._store.entries else "not in it"
+        as_one_clip = np.array_equal(prediction.grid.frames, self._classifier.sampling.indices(prediction.times))
+        return "with frames that do not decode" if as_one_clip else "longer than the training clips"

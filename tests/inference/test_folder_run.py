@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import csv
-import multiprocessing
 import os
 import shutil
-import signal
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +12,6 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.extraction.store.store import FeatureStore
-from pipeline.inference.apart import ReadingProcess
 from pipeline.inference.classifier import Classifier, ClassifySpec
 from pipeline.inference.folder_run import FolderRun
 from pipeline.inference.outputs.outputs import Outputs
@@ -56,25 +52,23 @@ def test_one_row_a_video(classifier, videos, tmp_path):
 
 def test_a_run_that_was_stopped_goes_on(classifier, videos, tmp_path, monkeypatch):
     out = tmp_path / "out"
-    asked = []
-    classify = Classifier.classify_pictures
+    row = FolderRun._row
+    with monkeypatch.context() as patch:
 
-    def stopping(self, video, *args, **kwargs):
-        asked.append(video.path.name)
-        if len(asked) == 3:
-            raise KeyboardInterrupt
-        return classify(self, video, *args, **kwargs)
+        def stopping(self, *args):
+            if self.progress.done == 2:
+                raise KeyboardInterrupt
+            return row(self, *args)
 
-    monkeypatch.setattr(Classifier, "classify_pictures", stopping)
-    with pytest.raises(KeyboardInterrupt):
-        run(classifier, videos, out)
+        patch.setattr(FolderRun, "_row", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            run(classifier, videos, out)
     assert len(rows(out)) == 2
     # A kill in the middle of a line leaves half of it.
     with (out / "predictions.csv").open("a") as file:
         file.write("Red/clip0.mp4,Re")
     progress = run(classifier, videos, out)
     assert (progress.done, progress.before) == (2, 2)
-    assert len(asked) == 5
     assert len(rows(out)) == 4
     again = run(classifier, videos, out)
     assert (again.done, again.before) == (0, 4)
@@ -88,10 +82,12 @@ def test_what_changed_is_done_again(classifier, videos, tmp_path):
     assert (progress.done, progress.before) == (1, 3)
     assert rows(out)[0]["prediction"] == "Red"
     # Another spec is another prediction.
-    assert run(classifier, videos, out, ClassifySpec(smoothing=Smoothing("mean", 3))).done == 4
+    with pytest.raises(UserError, match="4 videos of another checkpoint or way of reading"):
+        run(classifier, videos, out, ClassifySpec(smoothing=Smoothing("mean", 3)))
+    assert run(classifier, videos, out, ClassifySpec(smoothing=Smoothing("mean", 3)), overwrite=True).done == 4
     (videos / "Red" / "clip1.mp4").unlink()
     assert run(classifier, videos, out, ClassifySpec(smoothing=Smoothing("mean", 3))).before == 3
-    assert len(rows(out)) == 3
+    assert len(rows(out)) == 4  # what a user deletes may be elsewhere
 
 
 def test_failures_do_not_stop_the_run(classifier, videos, tmp_path):
@@ -116,45 +112,41 @@ def test_failures_do_not_stop_the_run(classifier, videos, tmp_path):
     assert not (out / "failures.csv").exists()
 
 
-def test_a_file_that_hangs_the_decoder_costs_itself_only(classifier, videos, tmp_path):
-    os.mkfifo(videos / "Blue" / "hangs.mp4")  # opening it waits for ever
+def test_files_that_hang_or_crash_the_decoder_cost_themselves_only(classifier, videos, tmp_path, sabotage):
+    for name in ("hangs", "crashes"):
+        shutil.copy(videos / "Red" / "clip0.mp4", videos / "Blue" / f"{name}.mp4")
+    os.mkfifo(videos / "Blue" / "pipe.mp4")
     progress = run(classifier, videos, tmp_path / "out", timeout=2.0)
-    assert (progress.done, progress.failed) == (4, 1)
-    assert progress.failures == ["Blue/hangs.mp4: decode: the decoder hung: no sign of life for 2 s"]
+    assert (progress.done, progress.failed) == (4, 3)
+    pipe, crashes, hangs = sorted(progress.failures, key=lambda line: "pipe crashes hangs".index(line[5:9]))
+    assert pipe == "Blue/pipe.mp4: open: this is a pipe, not a regular file"
+    assert crashes.startswith("Blue/crashes.mp4: decode: the decoder crashed (SIGSEGV) after ")
+    assert hangs == "Blue/hangs.mp4: decode: the decoder hung: no sign of life for 2 s"
 
 
-def test_a_file_that_crashes_the_decoder_costs_itself_only(classifier, videos, tmp_path):
-    fifo = videos / "Blue" / "crashes.mp4"
-    os.mkfifo(fifo)
-
-    def crash() -> None:
-        held = os.open(fifo, os.O_WRONLY)  # waits until somebody opens it to read
-        for child in multiprocessing.active_children():
-            if any(os.path.realpath(file) == str(fifo) for file in Path(f"/proc/{child.pid}/fd").iterdir()):
-                os.kill(child.pid, signal.SIGSEGV)
-        os.close(held)
-
-    killer = threading.Thread(target=crash)
-    killer.start()
-    progress = run(classifier, videos, tmp_path / "out")
-    killer.join()
-    assert (progress.done, progress.failed) == (4, 1)
-    assert progress.failures == ["Blue/crashes.mp4: decode: the decoder crashed (SIGSEGV)"]
-
-
-def test_apart_as_here(classifier, clips, tmp_path):
+def test_many_side_by_side_as_one_here(classifier, clips, tmp_path):
     write_pieces(tmp_path / "long.mp4", [(0, 40), (1, 50), (2, 45)])
-    here = classifier.classify(tmp_path / "long.mp4", ClassifySpec(stride=1))
-    with ReadingProcess() as process:
-        apart = classifier.classify_pictures(process.open(tmp_path / "long.mp4"), ClassifySpec(stride=1))
-        np.testing.assert_array_equal(apart.windows, here.windows)
-        np.testing.assert_array_equal(apart.times, here.times)
-        assert (apart.info, apart.segments) == (here.info, here.segments)
-        # Whoever leaves a video in the middle does not find the rest of it in the next one.
-        left = process.open(tmp_path / "long.mp4").batches(classifier.recipes, list(range(100)), 4)
-        next(left)
-        first = classifier.classify_pictures(process.open(clips / "Red" / "clip0.mp4"))
-    assert first.label == "Red"
+    paths = [tmp_path / "long.mp4", clips / "Red" / "clip0.mp4", tmp_path / "no.mp4"]
+    many = dict(classifier.classify_many([(path, path) for path in paths], ClassifySpec(stride=1), workers=2))
+    assert str(many.pop(tmp_path / "no.mp4")) == "open: the file does not exist"
+    for path, there in many.items():
+        here = classifier.classify(path, ClassifySpec(stride=1))
+        np.testing.assert_allclose(there.windows, here.windows, atol=1e-5)
+        np.testing.assert_array_equal(there.times, here.times)
+        assert (there.info, there.label, len(there.segments)) == (here.info, here.label, len(here.segments))
+
+
+def test_batches_cross_videos(classifier, videos, tmp_path):
+    sizes = []
+
+    def network(images):
+        sizes.append(len(images))
+        return classifier.backbone(images)
+
+    network.digest, network.batch = classifier.backbone.digest, 16
+    assert run(Classifier(classifier.checkpoint, network), videos, tmp_path / "out").done == 4
+    assert len(sizes) > 1
+    assert set(sizes[:-1]) == {16}
 
 
 def test_features_of_a_store_are_used(classifier, clips, store, tmp_path):
@@ -162,7 +154,7 @@ def test_features_of_a_store_are_used(classifier, clips, store, tmp_path):
         raise AssertionError("the network was asked")
 
     with_network = run(classifier, clips, tmp_path / "one")
-    unused.digest = classifier.backbone.digest
+    unused.digest, unused.batch = classifier.backbone.digest, 8
     bare = Classifier(classifier.checkpoint, unused)
     from_store = run(bare, clips, tmp_path / "two", store=FeatureStore(store))
     assert (with_network.done, from_store.done, from_store.from_store) == (24, 24, 24)

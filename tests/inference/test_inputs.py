@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.extraction.features.decode_task import DecoderPool, Frames
+from pipeline.extraction.features.decode_task import DecodeSpec, Images, decode_videos
 from pipeline.extraction.network.backbone import Backbone
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
@@ -17,6 +17,7 @@ from pipeline.inference.classifier import Classifier, ClassifySpec
 from pipeline.inference.export.saved_model import check_export
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.videos.media import open_video
+from pipeline.videos.media.sampling import Sampling
 from tests.media import write_video
 
 
@@ -46,9 +47,9 @@ def test_both_streams_in_training_in_a_file_and_live(make_checkpoint, tmp_path):
 
     trained = []
     for recipe in (colours, motion):
-        with DecoderPool([("a", movie)], recipe, workers=1, timeout=60) as pool:
-            messages = [message[1] for message in pool.messages(1) if message]
-        trained.append(np.concatenate([message.images for message in messages if isinstance(message, Frames)]))
+        with decode_videos([("a", movie, Sampling.parse(recipe.sampling))], DecodeSpec((recipe,)), workers=1) as pool:
+            messages = [message for _, message in pool.messages()]
+        trained.append(np.concatenate([message.images[0] for message in messages if isinstance(message, Images)]))
     assert not np.array_equal(*trained)
     features = np.concatenate([backbone(pictures) for pictures in trained], axis=-1)
 

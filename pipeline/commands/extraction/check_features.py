@@ -18,7 +18,7 @@ def parser() -> Parser:
     made = Parser(__doc__, "python scripts/check_features.py features/match")
     made.add_argument("store", metavar="STORE", type=Path, help="folder of the feature store")
     made.add_argument(
-        "--set-aside", action="store_true", help="move bad shards to STORE/damaged; the next extraction remakes them"
+        "--quarantine", action="store_true", help="move bad shards to STORE/damaged; the next extraction remakes them"
     )
     return made
 
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             bad += 1
             for problem in report.problems:
                 print(f"{report.path.name}: {problem}")
-            if args.set_aside:
+            if args.quarantine:
                 print(f"{report.path.name}: moved to {set_aside(report)}")
     failures = FailureLog(args.store / FAILURES_FILE)
     missing = []

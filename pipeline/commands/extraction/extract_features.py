@@ -7,7 +7,6 @@ new and changed videos only, and refuses to mix features of different recipes.
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.cli import command
+from pipeline.cli.fields import add_options, from_args
 from pipeline.cli.parser import Parser
 from pipeline.errors import UserError
-from pipeline.extraction.features.static_frames import DEFAULT as REUSE_STATIC
 from pipeline.extraction.inputs.augmentation import DEFAULT, check_varies
 from pipeline.extraction.jobs import gpus
 from pipeline.extraction.jobs.augmented_copies import AugmentedCopyJob, AugmentedCopySpec
@@ -28,13 +27,12 @@ from pipeline.extraction.network.int8_model import QuantisedNetwork, expected_di
 from pipeline.extraction.network.load import load_backbone
 from pipeline.extraction.network.registry import find_network
 from pipeline.extraction.network.weights import WeightsSource
-from pipeline.extraction.recipe import CROPS, FRAME_CACHE, INPUTS, INTERPOLATIONS, PIXELS, POOLINGS, Input, Recipe
+from pipeline.extraction.recipe import FRAME_CACHE, PIXELS, POOLINGS, Input, Recipe
 from pipeline.extraction.store.folder import check_place, remove_store
 from pipeline.extraction.store.store import CATALOG_FILE, known_digest
 from pipeline.files.sizes import parse_size
 from pipeline.files.tables import plural
 from pipeline.videos.catalog.catalog import Catalog, open_catalog
-from pipeline.videos.media.sampling import FORMS, Sampling
 
 if TYPE_CHECKING:
     from pipeline.extraction.network.load import AnyBackbone
@@ -43,43 +41,33 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     say = command.say(args.quiet)
-    spec = ExtractionSpec(
-        batch=_batch(args.batch),
-        dtype=args.dtype or "float16",
-        workers=args.workers,
-        timeout=args.timeout,
-        retry_failed=args.retry_failed,
-        commit_every=args.commit_every,
-        worker=_worker(args.shard),
-    )
+    spec = from_args(ExtractionSpec, args)
     name, seen = _stream(args.backbone, args.input)
     copies = AugmentedCopySpec.parse(args.augment) if args.augment else None
     if copies:
         check_varies(seen)
     if args.devices:
-        return _run_on_devices(args, sys.argv[1:] if argv is None else argv)
+        return _run_on_devices(args, spec, sys.argv[1:] if argv is None else argv)
     network = find_network(name)
     if network.name == FRAME_CACHE:
         _check_no_network(args)
     weights = None if network.name == FRAME_CACHE else WeightsSource(args.weights or "imagenet")
     if args.int8_from and args.precision != INT8:
         raise UserError("--int8-from names an int8 network; add --precision int8")
-    sampling = Sampling.parse(args.sampling)
     catalog = open_catalog(args.source)
     say(f"{args.source}: {catalog.summary()}")
     check_place(args.out, Path(args.source), overwrite=args.overwrite)
 
     size = network.check_size(parse_size(args.size) if args.size else None)
-    recipe = Recipe(
-        str(sampling),
-        network.name,
-        "",
-        *size,
-        args.crop,
-        args.interpolation,
+    recipe = from_args(
+        Recipe,
+        args,
+        backbone=network.name,
+        weights_digest="",
+        height=size[0],
+        width=size[1],
         layer=PIXELS if weights is None else f"{args.pooling}_pool",
         input=seen,
-        reuse_static=args.reuse_static,
     )
     loader = _Loader(weights, args, say)
     if args.precision == INT8:
@@ -115,12 +103,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _check_no_network(args: argparse.Namespace) -> None:
     """Options that mean nothing for kept pictures are a mistake, not a wish to be passed over."""
     if args.dtype:
-        raise UserError(f"--dtype {args.dtype}: frames are pictures, kept as uint8")
+        raise UserError(f"--dtype {args.dtype}: frames are images, kept as uint8")
     alone = {"weights": None, "pooling": "avg", "precision": "auto", "int8_from": None}
     for name, unused in alone.items():
         if (value := getattr(args, name)) != unused:
             option = f"--{name.replace('_', '-')} {value}"
-            raise UserError(f"{option}: frames are kept as pictures, and no network computes; leave it out")
+            raise UserError(f"{option}: frames are kept as images, and no network computes; leave it out")
 
 
 def parser() -> Parser:
@@ -132,52 +120,33 @@ def parser() -> Parser:
     )
     made.add_argument("source", metavar="DATA", help="folder of videos, CSV file, or one video")
     made.add_argument("--out", type=Path, required=True, help="folder of the feature store")
-    recipe = made.add_argument_group("recipe: what decides the features")
-    recipe.add_argument("--sampling", default="uniform:20", help=f"which frames: {FORMS}")
-    recipe.add_argument(
-        "--backbone", default="inceptionv3", help="a network of keras.applications; frames or flow keep pictures"
-    )
-    recipe.add_argument(
-        "--input", choices=INPUTS, help="what the network sees: colours, or motion from one frame to the next"
-    )
-    recipe.add_argument("--weights", help="imagenet (default, downloaded once), a local .h5 file, or random[:SEED]")
-    recipe.add_argument("--size", help="side in pixels, or HEIGHTxWIDTH (default: the network's own)")
-    recipe.add_argument("--crop", choices=CROPS, default="center", help="cut the centre out, or squeeze all of it")
-    recipe.add_argument("--pooling", choices=POOLINGS, default="avg", help="of the network's output over the picture")
-    recipe.add_argument("--interpolation", choices=INTERPOLATIONS, default="bilinear", help="how frames are resized")
-    recipe.add_argument(
-        "--reuse-static",
-        nargs="?",
-        type=float,
-        const=REUSE_STATIC,
-        default=0.0,
-        metavar="LEVELS",
-        help="frames that differ by at most so many grey levels on average from the last one that went through the "
-        f"network take its feature over ({REUSE_STATIC:g} where no number is given)",
-    )
+    recipe = "recipe: what decides the features"
+    defaults = {"sampling": "uniform:20", "backbone": "inceptionv3", "input": None}
+    add_options(made, Recipe, group=recipe, only=["sampling", "backbone", "input"], defaults=defaults)
+    group = made.group(recipe)
+    group.add_argument("--weights", help="imagenet (default, downloaded once), a local .h5 file, or random[:SEED]")
+    group.add_argument("--size", help="side in pixels, or HEIGHTxWIDTH (default: the network's own)")
+    add_options(made, Recipe, group=recipe, only=["crop", "interpolation"])
+    group.add_argument("--pooling", choices=POOLINGS, default="avg", help="of the network's output over the frame")
+    add_options(made, Recipe, group=recipe, only=["reuse_static"])
     copies = made.add_argument_group("copies: what a store has besides")
     copies.add_argument(
         "--augment",
         metavar="K[:SPEC]",
         help=f"also K varied copies of each video, used in training only; SPEC as for train.py (default: {DEFAULT})",
     )
-    run = made.add_argument_group("run: what decides the speed")
+    speed = "run: what decides the speed"
+    run = made.group(speed)
     run.add_argument(
         "--precision",
         choices=PRECISIONS,
         default="auto",
-        help="of the arithmetic; int8 changes the features a little and is part of the recipe",
+        help="compute precision; int8 changes the features a little and is part of the recipe",
     )
     run.add_argument(
         "--int8-from", type=Path, metavar="FOLDER", help="a store or checkpoint whose int8 network is to be used"
     )
-    run.add_argument("--dtype", choices=("float16", "float32"), help="of the stored features (default: float16)")
-    run.add_argument("--batch", default="auto", help="pictures in one call of the network; auto: by the free memory")
-    run.add_argument("--workers", type=int, default=0, help="decoder processes; 0: one per processor")
-    run.add_argument("--timeout", type=float, default=60, help="seconds without a sign of life that a video may take")
-    run.add_argument("--commit-every", type=float, default=30, help="seconds of work that a power cut may cost")
-    run.add_argument("--retry-failed", action="store_true", help="try again what failed before")
-    run.add_argument("--shard", metavar="I/N", default="1/1", help="do the I-th of N parts, one per machine")
+    add_options(made, ExtractionSpec, group=speed, defaults={"dtype": None})
     run.add_argument("--devices", metavar="0,1,...", help="GPUs of this machine: a process for each, one store")
     run.add_argument(
         "--engine",
@@ -200,11 +169,11 @@ def _stream(backbone: str, given: Input | None) -> tuple[str, Input]:
     return FRAME_CACHE, given or "farneback"
 
 
-def _run_on_devices(args: argparse.Namespace, argv: Sequence[str]) -> int:
+def _run_on_devices(args: argparse.Namespace, spec: ExtractionSpec, argv: Sequence[str]) -> int:
     if args.engine == "ray":
         raise UserError("--devices is for one machine; Ray gives each GPU an actor by itself")
     words, each = ["-m", "pipeline", "extract"], gpus.parse_devices(args.devices)
-    jobs = gpus.calls(words, argv, each, _worker(args.shard), args.workers)
+    jobs = gpus.calls(words, argv, each, spec.worker, args.workers)
     if args.overwrite:
         check_place(args.out, Path(args.source), overwrite=True)
         remove_store(args.out)
@@ -256,7 +225,7 @@ def _quantised(
 ) -> Recipe:
     """The recipe with the int8 network of the store, which is calibrated where there is none yet."""
     if weights is None:
-        raise UserError("--precision int8: frames are kept as pictures, and no network computes")
+        raise UserError("--precision int8: frames are kept as images, and no network computes")
     if recipe.pooling != "avg":
         raise UserError(f"--precision int8 is for networks pooled by avg, not --pooling {recipe.pooling}")
     choose_engine(args.engine if args.engine in ENGINES else "auto", INT8)
@@ -287,7 +256,7 @@ class _Loader:
                 recipe,
                 self._args.out,
                 weights=self._weights,
-                batch=_batch(self._args.batch),
+                batch=self._args.batch,
                 engine=self._args.engine,
                 precision=self._args.precision,
                 say=self._say,
@@ -314,19 +283,3 @@ def _report(extraction: Extraction, out: Path, say) -> None:
     parts += [f"{progress.copied:,} copied (same content under another name)"] if progress.copied else []
     parts += [f"{len(failures):,} failed (see {out}/failures*.csv; --retry-failed tries again)"] if failures else []
     say("; ".join(parts))
-
-
-def _worker(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)/(\d+)", text)
-    if not match:
-        raise UserError(f"--shard {text}: expected I/N, such as 1/4")
-    return int(match[1]), int(match[2])
-
-
-def _batch(text: str) -> int:
-    """Pictures in one call; 0 for ``auto``."""
-    if text == "auto":
-        return 0
-    if not text.isdecimal() or int(text) < 1:
-        raise UserError(f"--batch {text}: expected at least 1 picture, or auto")
-    return int(text)

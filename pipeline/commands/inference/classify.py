@@ -27,7 +27,6 @@ from pipeline.extraction.store.store import FeatureStore
 from pipeline.files.replacing import free_name
 from pipeline.files.tables import plural
 from pipeline.files.timestamps import format_time
-from pipeline.inference.apart import TIMEOUT
 from pipeline.inference.classifier import Classifier, ClassifySpec
 from pipeline.inference.drawing.overlay import STYLES, Overlay
 from pipeline.inference.folder_run import PREDICTIONS_FILE, FolderProgress, FolderRun
@@ -38,10 +37,11 @@ from pipeline.inference.outputs.outputs import Outputs
 from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.inference.timeline.smoothing import FORMS, Smoothing
 from pipeline.parallel.machine import reuse_freed_memory
+from pipeline.parallel.workers import TIMEOUT
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.videos.catalog.catalog import open_catalog
 from pipeline.videos.catalog.failures import FAILURES_FILE
-from pipeline.videos.media import open_video
+from pipeline.videos.catalog.times import read_times
 from pipeline.videos.media.image_folder import holds_frames
 from pipeline.videos.media.writer import AVI_CODECS
 
@@ -65,7 +65,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.video is None:
         raise UserError("name what is to be classified, for example: classify.py checkpoints/match Match.mp4")
     path = Path(args.video)
-    if is_live(args.video) and not path.exists():
+    live = is_live(args.video) and not path.exists()
+    if live and args.timeout is not None:
+        raise UserError(f"--timeout has no meaning for a live source ({args.video}); --patience is what it waits")
+    args.timeout = TIMEOUT if args.timeout is None else args.timeout
+    if not args.timeout > 0:
+        raise UserError(f"--timeout {args.timeout:g}: expected seconds, more than 0")
+    if live:
         return _live(args, spec)
     if args.out is None and holds_frames(path):
         return _single(args, spec)
@@ -83,8 +89,11 @@ def _single(args: argparse.Namespace, spec: ClassifySpec) -> int:
     outputs = _outputs(args, _default_video(args))
     source = Path(args.video)
     # A file that cannot be read or written is told of before seconds of loading.
-    with _naming(source), open_video(source) as video:
-        outputs.check(source, video.info().codec, overwrite=args.overwrite)
+    with _naming(source):
+        ((_, opened),) = read_times([(source, source)], workers=1, timeout=args.timeout)
+        if isinstance(opened, VideoError):
+            raise opened
+        outputs.check(source, opened[0].codec, overwrite=args.overwrite)
     highlights = _highlights(args)
     classifier = _load(args, say)
     with _naming(source), command.progress(None, "frame", args.quiet, desc="classify") as bar:
@@ -93,7 +102,7 @@ def _single(args: argparse.Namespace, spec: ClassifySpec) -> int:
             bar.total = total
             bar.update(done - bar.n)
 
-        prediction = classifier.classify(source, spec, show=show)
+        prediction = classifier.classify(source, spec, workers=1, timeout=args.timeout, show=show)
     if prediction.grid.note:
         say(f"note: {prediction.grid.note}")
     _say_segments(say, prediction)
@@ -181,9 +190,7 @@ def _say_segments(say: Say, prediction: VideoPrediction) -> None:
 def _folder(args: argparse.Namespace, spec: ClassifySpec) -> int:
     _refuse(args, "many videos", ("probabilities", "cut", "cut_out", "show", "seconds"))
     if args.out is None:
-        raise UserError("many videos need a folder for the predictions; add --out results")
-    if not args.timeout > 0:
-        raise UserError(f"--timeout {args.timeout:g}: expected seconds, more than 0")
+        raise UserError("many videos need a folder for the answers; add --out results")
     say = command.say(args.quiet)
     catalog = open_catalog(args.video)
     outputs = _outputs(args, _default_video(args) if args.html else None)
@@ -228,21 +235,8 @@ def _from_store(store: Path, progress: FolderProgress) -> str:
 
 
 def _live(args: argparse.Namespace, spec: ClassifySpec) -> int:
-    files = (
-        "output",
-        "json",
-        "csv",
-        "segments",
-        "srt",
-        "html",
-        "cut",
-        "cut_out",
-        "out",
-        "store",
-        "retry_failed",
-        "overwrite",
-    )
-    _refuse(args, "a live source", (*files, "clip_seconds", "probabilities"))
+    _refuse(args, "a live source", ("output", "json", "csv", "segments", "srt", "html", "cut", "cut_out", "overwrite"))
+    _refuse(args, "a live source", ("out", "store", "retry_failed", "clip_seconds", "probabilities"))
     if args.seconds is not None and not args.seconds > 0:
         raise UserError(f"--seconds {args.seconds:g}: expected more than 0")
     if not args.patience >= 0:
@@ -309,7 +303,7 @@ def _export(args: argparse.Namespace) -> int:
 # -- what they share -------------------------------------------------------------------------------
 
 
-def _load(args: argparse.Namespace, say: Say, *, batch: int | None = None) -> Classifier:
+def _load(args: argparse.Namespace, say: Say, *, batch: int = 0) -> Classifier:
     classifier = Classifier.load(
         args.checkpoint, weights=args.weights, engine=args.engine, precision=args.precision, batch=batch
     )
@@ -348,6 +342,9 @@ def parser() -> Parser:
         help="with sampling uniform:N or first:N, read long videos as clips of this length "
         "(default: the median of the training clips)",
     )
+    reading.add_argument(
+        "--timeout", type=float, help=f"seconds without a sign of life that a file may take (default: {TIMEOUT:g})"
+    )
     reading.add_argument("--weights", help="of the backbone: imagenet, random or a file (default: as in training)")
     reading.add_argument("--precision", choices=PRECISIONS, default="auto", help="of the arithmetic")
     reading.add_argument("--engine", choices=ENGINES, default="auto", help="what computes the backbone")
@@ -385,9 +382,6 @@ def parser() -> Parser:
     many.add_argument("--out", type=Path, help="the folder for predictions.csv and failures.csv")
     many.add_argument("--store", type=Path, help="features that extract_features.py made, used where they fit")
     many.add_argument("--retry-failed", action="store_true", help="try again what failed before")
-    many.add_argument(
-        "--timeout", type=float, default=TIMEOUT, help="seconds without a sign of life that a video may take"
-    )
     live = made.add_argument_group("live")
     live.add_argument("--show", action="store_true", help="a window with the labelled picture, until q is pressed")
     live.add_argument("--seconds", type=float, help="end after this time")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipeline.cli import command
 from pipeline.cli.parser import Parser
+from pipeline.commands.training.window_options import add_windows, chosen_window
 from pipeline.errors import UserError
 from pipeline.extraction.inputs.augmentation import DEFAULT, FrameAugmentation, check_varies
 from pipeline.extraction.store.store import FeatureStore
@@ -27,10 +28,7 @@ def parser() -> Parser:
     made.add_argument("--sampling", help="thin a denser store to this sampling, as for train.py")
     made.add_argument("--videos", type=int, default=8, help="how many, classes in turn")
     made.add_argument("--columns", type=int, default=8, help="the most pictures in a row, spread over the sequence")
-    made.add_argument("--window", type=int, help="show windows of so many steps")
-    made.add_argument("--window-seconds", type=float, help="show windows of this duration")
-    made.add_argument("--stride", type=int, help="steps between the starts of windows (default: no overlap)")
-    made.add_argument("--stride-seconds", type=float, help="the same in seconds")
+    add_windows(made, leave_out=["policy"])
     made.add_argument(
         "--augment",
         nargs="?",
@@ -52,21 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError(f"--out {args.out}: expected a name ending in .png")
     refuse_existing(args.out, overwrite=args.overwrite)
 
-    from pipeline.training.data.windows import WindowSpec, window_in_seconds
     from pipeline.training.reports import plots
     from pipeline.training.reports.sample_sheet import contact_sheet, draw_samples, seconds_apart
 
     store = FeatureStore(args.store, sampling=Sampling.parse(args.sampling) if args.sampling else None)
-    window = None
-    if args.window_seconds is not None or args.stride_seconds is not None:
-        if args.window is not None or args.stride is not None:
-            raise UserError("--window and --stride count steps; use either them or --window-seconds, --stride-seconds")
-        sampling = Sampling.parse(store.recipe.sampling)
-        window = window_in_seconds(args.window_seconds, args.stride_seconds, seconds_apart(store), sampling)
-    elif args.window is not None or args.stride is not None:
-        if args.window is None:
-            raise UserError("--stride needs --window")
-        window = WindowSpec(args.window, args.stride or 0)
+    window = chosen_window(args, store.recipe.sampling, lambda: seconds_apart(store))
     augmentation = FrameAugmentation.parse(args.augment) if args.augment else None
     if augmentation:
         check_varies(store.recipe.input)

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from pipeline.cli import command
 from pipeline.cli.fields import add_options, from_args, given, options_of
 from pipeline.cli.parser import Parser
+from pipeline.commands.training.window_options import add_windows, chosen_window
 from pipeline.errors import UserError
-from pipeline.training.data.windows import WindowSpec
 from pipeline.training.heads.spec import HeadSpec
 from pipeline.training.loop.spec import TrainSpec
 from pipeline.videos.media.sampling import Sampling
@@ -137,21 +137,12 @@ def _folds(args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: lis
 
 
 def _train(args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: list[str], split: Split, prefix: str = ""):
-    from pipeline.training.data.windows import window_in_seconds
     from pipeline.training.experiments.experiment import train
     from pipeline.training.heads.registry import head_spec
 
     head = head_spec(**given(HeadSpec, args))
-    window = data.default_window(split.train)
-    if (args.window_seconds, args.stride_seconds) != (None, None):
-        if (args.length, args.stride) != (None, None):
-            raise UserError("--window and --stride count steps; use either them or --window-seconds, --stride-seconds")
-        apart, sampling = data.step_seconds[split.train], Sampling.parse(data.recipe.sampling)
-        window = window_in_seconds(
-            args.window_seconds, args.stride_seconds, apart, sampling, policy=args.policy or "pad"
-        )
-    elif of_windows := given(WindowSpec, args):
-        window = WindowSpec(**{"length": window.length, **of_windows})
+    apart, default = data.step_seconds[split.train], data.default_window(split.train)
+    window = chosen_window(args, data.recipe.sampling, lambda: apart, default)
     state = None
     if args.out is not None and args.folds is None:
         state = _state_of(args.out)
@@ -227,10 +218,7 @@ def parser() -> Parser:
     add_options(made, HeadSpec, group=heads, leave_out=on_frames, defaults=of_heads)
     add_options(made, HeadSpec, group=frames, only=on_frames, defaults=of_heads)
     add_options(made, TrainSpec, group=frames, only=_ON_FRAMES)
-    add_options(made, WindowSpec, group=windows, defaults=dict.fromkeys(options_of(WindowSpec)))
-    group = made.group(windows)
-    group.add_argument("--window-seconds", type=float, metavar="S", help="windows of this duration instead")
-    group.add_argument("--stride-seconds", type=float, metavar="S", help="between the starts of such windows")
+    add_windows(made, group=windows)
     add_options(made, TrainSpec, group=windows, only=["random_windows"])
 
     split = made.add_argument_group("split")

@@ -24,7 +24,9 @@ from pipeline.files.replacing import refuse_existing
 from pipeline.files.tables import plural, write_table
 from pipeline.videos.catalog.times import read_times
 from pipeline.videos.labels.annotation_formats import read_annotations
-from pipeline.videos.labels.segments import COLUMNS, find_intervals, intervals_by_video, label_frames, read_labels
+from pipeline.videos.labels.frame_labels import place_labels, read_frame_labels
+from pipeline.videos.labels.segments import COLUMNS, Segment, find_segments, label_frames
+from pipeline.videos.media.image_folder import image_names
 
 Labels = TypeVar("Labels")
 
@@ -50,10 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     reports: list[str] = []
     if args.to == "frames":
         rows = _to_frames(args, reports)
-        write_table(rows, COLUMNS, args.out)
+        write_table(rows, ("video", "frame", "time", "label"), args.out)
     else:
         rows = _to_segments(args, reports)
-        write_table(rows, ("video", "start", "end", "label"), args.out)
+        write_table(rows, COLUMNS, args.out)
     for report in reports:
         print(report, file=sys.stderr)
     what = plural(len(rows), "frame" if args.to == "frames" else "segment")
@@ -63,10 +65,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _to_frames(args, reports: list[str]) -> list[dict]:
     rows = []
-    found = read_annotations(args.labels, video=args.video, tier=args.tier)
-    by_video = list(intervals_by_video(found.segments).items())
-    for path, intervals, duration, times in _opened(by_video, args, reports):
-        labelled = label_frames(times, duration, intervals, background=args.background)
+    by_video: dict[Path, list[Segment]] = {}
+    for segment in read_annotations(args.labels, video=args.video, tier=args.tier).segments:
+        by_video.setdefault(segment.video, []).append(segment)
+    for path, segments, duration, times in _opened(list(by_video.items()), args, reports):
+        labelled = label_frames(times, duration, segments, background=args.background)
         reports += [f"{path}: {report}" for report in labelled.reports]
         name = _relative(path, args.out)
         rows += [
@@ -78,25 +81,20 @@ def _to_frames(args, reports: list[str]) -> list[dict]:
 
 def _to_segments(args, reports: list[str]) -> list[dict]:
     rows = []
-    by_video = [(args.video or args.labels.parent / name, labels) for name, labels in read_labels(args.labels).items()]
-    for path, labels, duration, times in _opened(by_video, args, reports):
-        beyond = sorted(set(labels) - set(range(len(times))))
-        if beyond:
-            reports.append(
-                f"{path}: {plural(len(beyond), 'label')} past the last frame {len(times) - 1}, such as {beyond[0]}"
-            )
-        every = [labels.get(frame, "") or args.background for frame in range(len(times))]
-        missing = np.flatnonzero([not label for label in every])
-        if len(missing):
-            reports.append(f"{path}: {plural(len(missing), 'frame')} without a label, such as {missing[0]}")
+    by_video = read_frame_labels(args.labels)
+    named = [(args.video or args.labels.parent / name, labels) for name, labels in by_video.items()]
+    for path, labels, duration, times in _opened(named, args, reports):
+        files = image_names(path) if path.is_dir() else []
+        labelled = place_labels(labels, files, times, duration, background=args.background)
+        reports += [f"{path}: {report}" for report in labelled.reports]
         rows += [
             {
                 "video": _relative(path, args.out),
-                "start": f"{one.start:.6f}",
-                "end": f"{one.end:.6f}",
-                "label": one.label,
+                "start": f"{segment.start:.6f}",
+                "end": f"{segment.end:.6f}",
+                "label": segment.label,
             }
-            for one in find_intervals(times, duration, every)
+            for segment in find_segments(path, times, duration, labelled.labels)
         ]
     return rows
 

@@ -18,10 +18,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.cli.fields import add_options, from_args, options_of
 from pipeline.cli.parser import Parser
 from pipeline.commands.worker_options import check_workers
 from pipeline.errors import UserError, VideoError
-from pipeline.files.sizes import parse_size
 from pipeline.files.tables import plural
 from pipeline.parallel.workers import TIMEOUT
 from pipeline.videos.catalog.catalog import open_catalog
@@ -47,18 +47,11 @@ def parser() -> Parser:
     made.add_argument("--clamp", action="store_true", help="shorten segments that reach past the end of their video")
     made.add_argument("--tier", default="", help="take this tier (ELAN) or attribute (VIA) only")
     made.add_argument(
-        "--fast",
+        "--copy",
         action="store_true",
         help="copy instead of encoding: clips start at keyframes, and how far off is said",
     )
-    made.add_argument("--size", metavar="HxW", help="scale the clips to this height and width, such as 240x320")
-    made.add_argument("--fps", type=float, help="give the clips this frame rate")
-    made.add_argument("--no-sound", action="store_true", help="leave out the sound")
-    made.add_argument("--quality", type=int, default=18, help="CRF of x264, 0 (lossless) to 51")
-    made.add_argument("--preset", default="veryfast", help="preset of x264: slower ones make smaller files")
-    made.add_argument(
-        "--verify", action="store_true", help="decode each clip as a whole, not its first frame only; a fifth slower"
-    )
+    add_options(made, Encoding)
     made.add_argument("--workers", type=int, default=2, help="ffmpeg processes at a time")
     made.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds of silence a video may take")
     made.add_argument("--overwrite", action="store_true", help="replace files that are other clips of the same name")
@@ -68,20 +61,22 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     say = command.say(args.quiet)
-    height, width = parse_size(args.size, square=False) if args.size else (0, 0)
-    size = (width, height) if args.size else None
-    encoding = Encoding(size, args.fps, not args.no_sound, args.quality, args.preset)
+    encoding = from_args(Encoding, args)
     if args.every is not None and not args.videos:
         raise UserError(
             "--every cuts videos, and none was given; expected: cut_clips.py Match.mp4 --every 3 --out clips"
         )
     if args.segments and len(args.videos) > 1:
         raise UserError(f"--segments goes with one video or with none, not with {len(args.videos)}")
-    if args.fast and (args.size or args.fps or args.no_sound):
-        raise UserError("--fast copies what is there; --size, --fps and --no-sound need encoding, so leave --fast out")
-
+    if args.segments and (args.overlap or args.drop_last):
+        raise UserError("--overlap and --drop-last are for equal pieces, not for --segments; leave them out")
+    if not args.segments and (args.clamp or args.tier):
+        raise UserError("--clamp and --tier are for --segments, not for equal pieces; leave them out")
+    if args.copy and encoding != Encoding():
+        options = ", ".join(option.flag for option in options_of(Encoding).values())
+        raise UserError(f"--copy copies what is there; {options} are for encoding, so leave --copy out")
     check_workers(args)
-    if not args.fast:
+    if not args.copy:
         find_ffmpeg()
 
     failures = FailureLog(args.out / FAILURES_FILE)
@@ -116,14 +111,14 @@ def main(argv: Sequence[str] | None = None) -> int:
                 clips += plan_clips(recording, segments, args.out, clamp=args.clamp, taken=taken)
             except VideoError as error:
                 failed(video, error)
-    settings = SETTINGS if args.fast else str(encoding)
-    if args.fast:
+    settings = SETTINGS if args.copy else str(encoding)
+    if args.copy:
         clips, misses = _snapped(clips, failed)
     todo = left_to_cut(clips, settings, overwrite=args.overwrite)
     claim(todo, settings)
     frames = made = 0
     with command.progress(len(todo), "clip", args.quiet) as bar:
-        cuts = copy_clips(todo, args.out) if args.fast else cut_clips(todo, args.out, encoding, workers=args.workers)
+        cuts = copy_clips(todo, args.out) if args.copy else cut_clips(todo, args.out, encoding, workers=args.workers)
         for cut in cuts:
             bar.update()
             if cut.error is None:
@@ -131,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             else:
                 failed(cut.clip.path, cut.error)
     there = len(clips) - len(todo)
-    if args.fast and misses:
+    if args.copy and misses:
         early, late = [miss.early for miss in misses], [miss.late for miss in misses]
         say(
             f"copied at keyframes: clips start {sum(early) / len(early):.2f} s early (at most {max(early):.2f} s) "

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.cli.fields import add_options, from_args
 from pipeline.cli.parser import Parser
 from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.errors import UserError, VideoError
 from pipeline.files.tables import plural
 from pipeline.videos.catalog.catalog import open_catalog
 from pipeline.videos.catalog.failures import FAILURES_FILE, FailureLog
-from pipeline.videos.media.sampling import Sampling
 from pipeline.videos.preview.export_frames import ImageSpec, export_frames
 
 
@@ -26,9 +26,7 @@ def parser() -> Parser:
     made = Parser(__doc__, "python scripts/extract_frames.py Match.mp4 --sampling fps:2 --out frames")
     made.add_argument("source", type=Path, metavar="VIDEO", help="a video, a folder of videos or a CSV file")
     made.add_argument("--out", type=Path, required=True, help="the folder for a folder for each video")
-    made.add_argument("--sampling", default="all", metavar="RULE", help="all, every:N, fps:F, uniform:N or first:N")
-    made.add_argument("--format", choices=("jpg", "png"), default="jpg", help="of the images")
-    made.add_argument("--quality", type=int, default=95, help="of JPEG, 1 to 100")
+    add_options(made, ImageSpec)
     made.add_argument("--overwrite", action="store_true", help="replace the folders that are there")
     add_workers(made)
     return made
@@ -38,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     check_workers(args)
     say = command.say(args.quiet)
-    spec = ImageSpec(Sampling.parse(args.sampling), args.format, args.quality)
+    spec = from_args(ImageSpec, args)
     catalog = open_catalog(args.source)
     if args.source.is_dir() and args.out.resolve().is_relative_to(args.source.resolve()):
         raise UserError(f"the output {args.out} lies inside the input {args.source}, where frames would become input")

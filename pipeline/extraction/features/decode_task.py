@@ -1,352 +1,189 @@
-"""Decoding in processes of their own: a file that crashes or hangs a decoder costs that file only.
+"""In a worker: from a video file to the images that the networks take, and which frame each of them is.
 
-A decoder process reads jobs from its standard input and writes what it finds to its standard output, so
-frames travel as bytes, at their final size. The process knows nothing of Keras and starts in half a second.
-
-    job      one line of JSON: {"path": ..., "sampling": ..., "recipe": ..., "threads": ...}
-    message  8 bytes of length, that much JSON, and after {"kind": "frames"} the pictures as raw bytes
+A worker imports no network, no store and no table, so that it starts in half a second.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import queue
-import signal
-import struct
-import subprocess
-import sys
-import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import TypeVar
 
 import numpy as np
 
 from pipeline.errors import VideoError
-from pipeline.extraction.inputs.motion import InputMaker
+from pipeline.extraction.features.static_frames import REUSED, StaticFrames
+from pipeline.extraction.inputs.two_stream import InputMakers
 from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.store.store import Source
-from pipeline.parallel.machine import reuse_freed_memory
-from pipeline.videos.catalog.source_file import hash_video, stat_video
+from pipeline.parallel.worker_process import Heartbeat
+from pipeline.parallel.workers import TIMEOUT, WorkerPool, threads_of_each
+from pipeline.videos.catalog.source_file import FileState, hash_video, stat_video
 from pipeline.videos.media import open_video
-from pipeline.videos.media.reader import FramesMissing, VideoReader
-from pipeline.videos.media.sampling import Sampling
+from pipeline.videos.media.frame import Frame, FramesMissing, VideoInfo
+from pipeline.videos.media.reader import VideoReader
 
-CHUNK_BYTES = 4 << 20  # pictures in one message
+CHUNK_BYTES = 4 << 20  # images in one message
 CHANGED = "the file changed while it was read"
-_ALIVE_EVERY = 1.0  # seconds
+_MOST_STEPS = 4096  # in one message; a camera that shows nothing new sends few images
 
-Send = Callable[..., None]
+Key = TypeVar("Key")
+Select = Callable[[np.ndarray, float], np.ndarray]
+"""Which frames are used: from the seconds of all frames ``(n,)`` and the duration to rising frame numbers ``(k,)``.
 
-
-@dataclass(frozen=True)
-class Frames:
-    """Some frames of a video, ready for the network."""
-
-    images: np.ndarray
-    """``(k, height, width, 3)`` uint8."""
-    times: list[float]
-    """Seconds after the first frame of the video."""
-    numbers: list[int]
-    """Frame numbers."""
+A pure function that can be pickled, such as a `Sampling`; it runs in the worker.
+"""
 
 
 @dataclass(frozen=True)
-class Expected:
-    """Comes before the frames of a video: how many there will be."""
+class DecodeSpec:
+    """What is wanted of every video."""
 
-    frames: int
-
-
-class Restart:
-    """A damaged stretch was met: the frames of this video come once more, chosen among those that decode."""
-
-
-Message = Expected | Frames | Restart | Source | VideoError
-"""What a decoder says of a video: how many frames come, the frames, its source at the end, or why it failed."""
+    recipes: tuple[Recipe, ...]
+    """How frames become images, for each network."""
+    identify: bool = False
+    """Also compute the digest of the file, and fail where it changes meanwhile."""
+    check_reuse: bool = False
+    """Also send some images of frames that reuse a feature, so that somebody can see how far off they are."""
 
 
-# -- in the decoder process ------------------------------------------------------------------------
+@dataclass(frozen=True)
+class VideoOpened:
+    """Comes before the images of a video. A second one says that they come once more: a damaged stretch was met,
+    and frames are now chosen among those that decode."""
+
+    info: VideoInfo
+    times: np.ndarray
+    """``(n,)`` float64: seconds of every frame after the first one."""
+    frames: np.ndarray
+    """``(k,)`` int64: the frame numbers that were chosen."""
 
 
-def serve(jobs: IO[bytes], messages: IO[bytes]) -> None:
-    """Work on jobs until there are no more."""
-    heard = time.monotonic()
+@dataclass(frozen=True)
+class Images:
+    """Some frames of a video as the networks take them."""
 
-    def send(kind: str, *, pixels: np.ndarray | None = None, **content: Any) -> None:
-        nonlocal heard
-        heard = time.monotonic()
-        text = json.dumps({"kind": kind, **content}).encode()
-        messages.write(struct.pack("<Q", len(text)) + text)
-        if pixels is not None:
-            messages.write(pixels.data)
-        messages.flush()
-
-    def alive() -> None:
-        if time.monotonic() - heard > _ALIVE_EVERY:
-            send("alive")
-
-    for line in jobs:
-        job = json.loads(line)
-        recipe = Recipe(**job["recipe"])
-        try:
-            source = _decode(Path(job["path"]), recipe, job["threads"], send, alive)
-        except VideoError as error:
-            send("failed", stage=error.stage, reason=error.reason)
-        else:
-            send("done", source=asdict(source))
+    images: tuple[np.ndarray, ...]
+    """For each network ``(m, height, width, 3)`` uint8, ``m`` of them with an image of their own."""
+    uses: tuple[np.ndarray | None, ...]
+    """For each network ``(k,)`` uint8: `FRESH`, `REUSED` or `CHECKED`; None where every frame is fresh."""
+    times: np.ndarray
+    """``(k,)`` float64: seconds after the first frame of the video."""
+    frames: np.ndarray
+    """``(k,)`` int64: frame numbers."""
 
 
-def _decode(path: Path, recipe: Recipe, threads: int, send: Send, alive: Callable[[], None]) -> Source:
-    """Send the frames that the recipe picks and return what is known of the file."""
-    before = stat_video(path)
-    digest = hash_video(path, alive)
-    with open_video(path, threads=threads, alive=alive) as reader:
-        try:
-            _send_frames(reader, recipe, send)
-        except FramesMissing:
-            reader.scan()
-            send("restart")
-            _send_frames(reader, recipe, send)
-        info = reader.info()
-    after = stat_video(path)
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise VideoError("decode", CHANGED)
-    return Source(
-        size=before.st_size,
-        mtime_ns=before.st_mtime_ns,
-        sha256=digest,
-        frames=info.frames,
-        header_frames=info.header_frames,
-        fps=info.fps,
-        width=info.width,
-        height=info.height,
-        duration=info.duration,
-    )
+@dataclass(frozen=True)
+class FileRead:
+    """Comes last: which file it was."""
+
+    state: FileState
+    sha256: str
+    """Empty where it was not asked for."""
 
 
-def _send_frames(reader: VideoReader, recipe: Recipe, send: Send) -> None:
-    numbers = Sampling.parse(recipe.sampling).indices(reader.times())
-    if len(numbers) == 0:
-        raise VideoError("decode", "no frame can be decoded")
-    send("expected", count=len(numbers))
-    room = max(1, CHUNK_BYTES // (recipe.height * recipe.width * 3))
-    chunk = np.empty((room, recipe.height, recipe.width, 3), np.uint8)
-    times: list[float] = []
-    found: list[int] = []
-    for frame in InputMaker(recipe).frames(reader, numbers):
-        chunk[len(found)] = frame.image
-        times.append(frame.time)
-        found.append(frame.index)
-        if len(found) == room:
-            send("frames", times=times, numbers=found, pixels=chunk)
-            times, found = [], []
-    if found:
-        send("frames", times=times, numbers=found, pixels=chunk[: len(found)])
+def decode_videos(
+    videos: Sequence[tuple[Key, Path, Select]], spec: DecodeSpec, *, workers: int, timeout: float = TIMEOUT
+) -> WorkerPool[Key]:
+    """Workers that decode videos; they start when the pool's block is entered.
 
-
-# -- in the process that collects ------------------------------------------------------------------
-
-
-class DecoderPool:
-    """Decoder processes and the one queue of what they find; use it in a ``with`` block.
+    Their messages are `VideoOpened`, `Images` and `FileRead`.
 
     Args:
-        jobs: (key, path) of each video; any hashable key.
-        recipe: which frames, and how they are cropped and resized.
-        workers: number of processes.
+        videos: whatever stands for each one, its path, and which of its frames are used.
+        spec: what is wanted of them.
+        workers: processes; 0 decodes in this process.
         timeout: seconds of silence after which a decoder is taken for hanging and is killed.
     """
-
-    def __init__(self, jobs: list[tuple[Any, Path]], recipe: Recipe, *, workers: int, timeout: float) -> None:
-        self._recipe = recipe
-        self._timeout = timeout
-        workers = max(1, min(workers, len(jobs)))
-        # One long video alone may use all processors; many videos are decoded side by side.
-        self._threads = 1 if workers > 1 else 0
-        self._jobs: queue.SimpleQueue[tuple[Any, Path]] = queue.SimpleQueue()
-        for job in jobs:
-            self._jobs.put(job)
-        self._left = len(jobs)
-        self._messages: queue.Queue[tuple[Any, Message]] = queue.Queue(maxsize=2 * workers + 4)
-        self._stopped = threading.Event()
-        self._decoders = [_Decoder() for _ in range(workers)]
-        self._runners = [
-            threading.Thread(target=self._run, args=(decoder,), daemon=True, name="decoder")
-            for decoder in self._decoders
-        ]
-
-    def __enter__(self) -> DecoderPool:
-        for runner in self._runners:
-            runner.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._stopped.set()
-        for decoder in self._decoders:
-            decoder.kill()
-        while any(runner.is_alive() for runner in self._runners):
-            # Runners may wait for room in the queue.
-            with contextlib.suppress(queue.Empty):
-                self._messages.get(timeout=0.05)
-
-    def messages(self, patience: float) -> Iterator[tuple[Any, Message] | None]:
-        """Yield (key, message) until every video has ended; None whenever nothing came for ``patience`` seconds."""
-        looked = time.monotonic()
-        while self._left:
-            if time.monotonic() - looked > 1:
-                looked = time.monotonic()
-                self._kill_silent()
-            try:
-                key, message = self._messages.get(timeout=patience)
-            except queue.Empty:
-                yield None
-                continue
-            if isinstance(message, Source | VideoError):
-                self._left -= 1
-            yield key, message
-
-    def _kill_silent(self) -> None:
-        for decoder in self._decoders:
-            if decoder.silence() > self._timeout:
-                decoder.kill()
-
-    def _run(self, decoder: _Decoder) -> None:
-        """Feed one decoder process with jobs; start another when it dies."""
-        with contextlib.closing(decoder):
-            while not self._stopped.is_set():
-                try:
-                    key, path = self._jobs.get_nowait()
-                except queue.Empty:
-                    return
-                job = {"path": str(path), "recipe": asdict(self._recipe), "threads": self._threads}
-                for message in decoder.work(job, self._timeout):
-                    if self._stopped.is_set():
-                        return
-                    self._messages.put((key, message))
+    # One long video alone may use all processors; many videos are decoded side by side.
+    threads = threads_of_each(len(videos), workers)
+    jobs = [(key, (path, select, spec, threads)) for key, path, select in videos]
+    return WorkerPool(decode, jobs, workers=workers, timeout=timeout)
 
 
-class _Decoder:
-    """One decoder process, started when it is needed and again after it died."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._errors: IO[bytes] | None = None
-        self._waiting_since: float | None = None
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        self.close()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        command = [sys.executable, "-m", __name__]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, bufsize=1 << 20
-        )
-        return self._process
-
-    def work(self, job: dict, timeout: float) -> Iterator[Message]:
-        """Yield what the process says of one video; the last message is its source or its failure."""
-        process = self._process
-        if process is None or process.poll() is not None:
-            process = self._start()
-        assert process.stdin is not None
-        assert process.stdout is not None
-        began = time.monotonic()
+def decode(
+    heartbeat: Heartbeat, path: Path, select: Select, spec: DecodeSpec, threads: int
+) -> Iterator[VideoOpened | Images | FileRead]:
+    """The task: decode the frames that ``select`` chooses."""
+    before = stat_video(path)
+    digest = hash_video(path, heartbeat) if spec.identify else ""
+    with open_video(path, threads=threads, alive=heartbeat) as reader:
         try:
-            process.stdin.write(json.dumps(job).encode() + b"\n")
-            process.stdin.flush()
-            while True:
-                self._waiting_since = time.monotonic()
-                message = _receive(process.stdout, job["recipe"])
-                self._waiting_since = None
-                if message is None:
+            yield from _read(reader, select, spec)
+        except FramesMissing:
+            reader.scan()
+            yield from _read(reader, select, spec)
+    if spec.identify and stat_video(path) != before:
+        raise VideoError("decode", CHANGED)
+    yield FileRead(before, digest)
+
+
+def _read(reader: VideoReader, select: Select, spec: DecodeSpec) -> Iterator[VideoOpened | Images]:
+    times = reader.times()
+    if not len(times):
+        raise VideoError("decode", "no frame can be decoded")
+    info = reader.info()
+    wanted = select(times, info.duration)
+    yield VideoOpened(info, times, wanted)
+    chunk = _Chunk(spec)
+    for step in InputMakers(spec.recipes).steps(reader, wanted):
+        chunk.add(step)
+        if chunk.full:
+            yield chunk.take()
+    if chunk:
+        yield chunk.take()
+
+
+class _Chunk:
+    """Collects the images of one message."""
+
+    def __init__(self, spec: DecodeSpec) -> None:
+        self._shapes = [(recipe.height, recipe.width, 3) for recipe in spec.recipes]
+        self._room = max(1, CHUNK_BYTES // sum(int(np.prod(shape)) for shape in self._shapes))
+        self._static = [
+            StaticFrames(recipe.reuse_static, check=spec.check_reuse) if recipe.reuse_static else None
+            for recipe in spec.recipes
+        ]
+        self._begin()
+
+    def _begin(self) -> None:
+        # Whoever receives a message keeps its arrays, so each has new ones.
+        self._images = [np.empty((self._room, *shape), np.uint8) for shape in self._shapes]
+        self._counts = [0] * len(self._shapes)
+        self._uses: list[list[int]] = [[] for _ in self._shapes]
+        self._times: list[float] = []
+        self._frames: list[int] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._frames)
+
+    @property
+    def full(self) -> bool:
+        return max(self._counts) == self._room or len(self._frames) == _MOST_STEPS
+
+    def add(self, step: Sequence[Frame]) -> None:
+        """Add a frame: its image for each network."""
+        for number, (frame, static) in enumerate(zip(step, self._static, strict=True)):
+            if static is not None:
+                use = static.use_of(frame.image)
+                self._uses[number].append(use)
+                if use == REUSED:
                     continue
-                yield message
-                if isinstance(message, Source | VideoError):
-                    return
-        except (EOFError, BrokenPipeError, ValueError):
-            silent, self._waiting_since = self.silence() > timeout, None
-            yield VideoError("decode", self._cause_of_death(silent, timeout, time.monotonic() - began))
+            self._images[number][self._counts[number]] = frame.image
+            self._counts[number] += 1
+        self._times.append(step[0].time)
+        self._frames.append(step[0].index)
 
-    def _cause_of_death(self, silent: bool, timeout: float, lasted: float) -> str:
-        if silent:
-            return f"the decoder hung: no sign of life for {timeout:g} s"
-        assert self._process is not None
-        code = self._process.wait()
-        if code < 0:
-            with contextlib.suppress(ValueError):
-                return f"the decoder crashed ({signal.Signals(-code).name}) after {lasted:.1f} s"
-        lines: list[str] = []
-        if self._errors is not None:
-            self._errors.seek(0)
-            lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        return f"the decoder stopped with status {code}" + (f" ({lines[-1]})" if lines else "")
-
-    def silence(self) -> float:
-        """Seconds since this process has been waited for; 0 while it is not."""
-        since = self._waiting_since
-        return 0.0 if since is None else time.monotonic() - since
-
-    def kill(self) -> None:
-        """End the process at once; whoever waits for it gets an end of file."""
-        if self._process is not None:
-            self._process.kill()
-
-    def close(self) -> None:
-        """End the process and close its pipes."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            for pipe in (self._process.stdin, self._process.stdout):
-                if pipe is not None:
-                    with contextlib.suppress(OSError):
-                        pipe.close()
-            self._process = None
-        if self._errors is not None:
-            self._errors.close()
-            self._errors = None
-
-
-def _receive(pipe: IO[bytes], recipe: dict) -> Message | None:
-    """Read one message; None for a mere sign of life."""
-    (length,) = struct.unpack("<Q", _exactly(pipe, 8))
-    content = json.loads(_exactly(pipe, length))
-    kind = content["kind"]
-    if kind == "frames":
-        shape = (len(content["numbers"]), recipe["height"], recipe["width"], 3)
-        images = np.frombuffer(_exactly(pipe, int(np.prod(shape))), np.uint8).reshape(shape)
-        return Frames(images, content["times"], content["numbers"])
-    if kind == "expected":
-        return Expected(content["count"])
-    if kind == "restart":
-        return Restart()
-    if kind == "done":
-        return Source(**content["source"])
-    if kind == "failed":
-        return VideoError(content["stage"], content["reason"])
-    return None
-
-
-def _exactly(pipe: IO[bytes], count: int) -> bytes:
-    data = pipe.read(count)
-    if len(data) < count:
-        raise EOFError
-    return data
-
-
-def _main() -> None:
-    # Ctrl-C reaches the whole group; whoever started us decides, and the end of our input ends us.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    reuse_freed_memory()
-    messages = os.fdopen(os.dup(1), "wb", buffering=1 << 20)
-    os.dup2(2, 1)  # whatever a library prints must not get between the messages
-    with contextlib.suppress(BrokenPipeError):
-        serve(sys.stdin.buffer, messages)
-
-
-if __name__ == "__main__":
-    _main()
+    def take(self) -> Images:
+        """What was collected; begins anew."""
+        message = Images(
+            tuple(images[:count] for images, count in zip(self._images, self._counts, strict=True)),
+            tuple(
+                None if static is None else np.array(uses, np.uint8)
+                for static, uses in zip(self._static, self._uses, strict=True)
+            ),
+            np.array(self._times, np.float64),
+            np.array(self._frames, np.int64),
+        )
+        self._begin()
+        return message

@@ -13,36 +13,91 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-# Grey levels. InceptionV3 at 299 px, every frame of six clips of static cameras: share that reuses a feature, and its
-# cosine to the true one on average and at worst: 0.5: 0.28, 0.9988, 0.9968; 1: 0.39, 0.9977, 0.9863; 2: 0.60, 0.9908,
-# 0.9579; 3: 0.75, 0.9852, 0.9206.
-DEFAULT = 1.0
-_CHECK_FIRST, _CHECK_EVERY, _CHECK_MOST = 4, 32, 500  # of the frames that reuse a feature
+_CHECK_FIRST, _CHECK_EVERY = 4, 32  # of the frames of a video that reuse a feature
+
+FRESH, REUSED, CHECKED = 0, 1, 2
+"""How a frame gets its feature: by its own image, from the last fresh frame, or so that its own is compared with it."""
 
 
 class StaticFrames:
-    """Tells for the pictures of one video, in order, which ones have to go through the network.
+    """Tells for the images of one video, in order, which ones have to go through the network.
 
     Args:
-        threshold: mean absolute difference in grey levels, up to which a picture counts as the same.
+        threshold: mean absolute difference in grey levels, up to which an image counts as the same.
+        check: have some of those compared that need not go through it.
     """
 
-    def __init__(self, threshold: float) -> None:
+    def __init__(self, threshold: float, *, check: bool = False) -> None:
         self._threshold = threshold
+        self._check = check
         self._last: np.ndarray | None = None
+        self._reused = 0
 
-    def fresh(self, images: np.ndarray) -> np.ndarray:
-        """``(k,)`` bool of the next pictures ``(k, height, width, 3)`` uint8: False where the last feature will do.
+    def use_of(self, image: np.ndarray) -> int:
+        """`FRESH`, `REUSED` or `CHECKED` for the next image ``(height, width, 3)`` uint8.
 
-        Each picture is compared with the last one that was not like the one before it, so that slow changes add up.
+        Each image is compared with the last fresh one and not with the one before it, so that slow changes add up.
         """
-        fresh = np.ones(len(images), bool)
-        for number, image in enumerate(images):
-            if self._last is not None:
-                fresh[number] = cv2.norm(image, self._last, cv2.NORM_L1) > self._threshold * image.size
-            if fresh[number]:
-                self._last = image.copy()
-        return fresh
+        if self._last is None or cv2.norm(image, self._last, cv2.NORM_L1) > self._threshold * image.size:
+            self._last = image.copy()
+            return FRESH
+        self._reused += 1
+        return CHECKED if self._check and self._reused % _CHECK_EVERY == _CHECK_FIRST else REUSED
+
+
+class SpreadFeatures:
+    """Gives every frame of a video its feature, from those of the images that went through the network.
+
+    Args:
+        reuse: takes in the frames that were compared.
+    """
+
+    def __init__(self, reuse: Reuse) -> None:
+        self._reuse = reuse
+        self._last: np.ndarray | None = None  # (1, ...) of the last fresh frame
+
+    def spread(self, features: np.ndarray | None, uses: np.ndarray) -> np.ndarray:
+        """The features of the next frames.
+
+        Args:
+            features: ``(m, ...)`` of the frames that are not `REUSED`; None where there are none.
+            uses: ``(k,)``, of all frames.
+
+        Returns:
+            ``(k, ...)``.
+        """
+        own = uses[uses != REUSED]
+        known = [] if self._last is None else [self._last]
+        if features is not None:
+            known.append(features[own == FRESH])
+        rows = known[0] if len(known) == 1 else np.concatenate(known)
+        spread = rows[np.cumsum(uses == FRESH) - 1 + (self._last is not None)]
+        self._last = rows[-1:].copy()
+        self._reuse.frames += len(uses)
+        self._reuse.reused += int(np.count_nonzero(uses != FRESH))
+        if features is not None:
+            for place, feature in zip(np.flatnonzero(uses == CHECKED), features[own == CHECKED], strict=True):
+                self._reuse.compare(spread[place], feature)
+        return spread
+
+
+def reusing(network: Callable[[np.ndarray], np.ndarray], threshold: float) -> Callable[[np.ndarray], np.ndarray]:
+    """``network`` on live images of one source, in order, as a recipe with ``reuse_static`` wants it.
+
+    Args:
+        network: from ``(k, height, width, 3)`` uint8 to ``(k, D)``.
+        threshold: of the recipe; 0 gives ``network`` itself.
+    """
+    if not threshold:
+        return network
+    static, features = StaticFrames(threshold), SpreadFeatures(Reuse())
+
+    def spread(images: np.ndarray) -> np.ndarray:
+        uses = np.array([static.use_of(image) for image in images], np.uint8)
+        fresh = np.ascontiguousarray(images[uses == FRESH])
+        return features.spread(network(fresh) if len(fresh) else None, uses)
+
+    return spread
 
 
 @dataclass
@@ -69,11 +124,6 @@ class Reuse:
             f"average and {self.worst:.4f} at worst"
         )
 
-    def check_next(self) -> bool:
-        """Count a frame that reuses a feature; True where it shall be checked."""
-        self.reused += 1
-        return self.checked < _CHECK_MOST and self.reused % _CHECK_EVERY == _CHECK_FIRST
-
     def compare(self, reused: np.ndarray, own: np.ndarray) -> None:
         """Take in a checked frame: both features ``(D,)``."""
         if not (np.isfinite(reused).all() and np.isfinite(own).all()):
@@ -98,26 +148,3 @@ class Reuse:
         if self.checked:
             content |= {"cosine_mean": self.cosines / self.checked, "cosine_worst": self.worst}
         return json.dumps(content)
-
-
-def reusing(network: Callable[[np.ndarray], np.ndarray], threshold: float) -> Callable[[np.ndarray], np.ndarray]:
-    """``network`` on the pictures of one video, batch by batch, as a recipe with ``reuse_static`` wants it.
-
-    Args:
-        network: from ``(k, height, width, 3)`` uint8 to ``(k, D)``.
-        threshold: of the recipe; 0 gives ``network`` itself.
-    """
-    if not threshold:
-        return network
-    static = StaticFrames(threshold)
-    last = np.empty((0, 0), np.float32)
-
-    def features(images: np.ndarray) -> np.ndarray:
-        nonlocal last
-        fresh = static.fresh(images)
-        known = network(np.ascontiguousarray(images[fresh])) if fresh.any() else last[:0]
-        rows = np.concatenate([last, known]) if len(last) else known
-        last, before = rows[-1:].copy(), len(last)
-        return rows[np.cumsum(fresh) - 1 + before]
-
-    return features

@@ -1,318 +1,333 @@
-"""From decoded frames to stored sequences, with the network always busy.
+"""The spine: from decoded videos to features, with the networks always busy.
 
-Decoder processes, the network and the store work at the same time. Batches cross the borders of videos; one is filled
-while those before are computed.
+with decode_videos(videos, DecodeSpec(recipes), workers=2) as decoded:
+    for event in feature_stream(decoded, networks, batch=32):
+        match event:
+            case Opened(video, info, times, frames): ...         # which frames will come
+            case Features(video, features, times, frames): ...   # of some of them, in order
+            case Finished(video, file): ...
+            case Failed(video, error): ...
+            case Idle(): ...                                     # nothing came for a second
+
+Stage one, classifying and augmented copies are consumers of these events. Decoders, networks and consumer work at the
+same time, and batches cross the borders of videos: one is filled while those before are computed.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from pipeline.errors import VideoError
-from pipeline.extraction.features.decode_task import Expected, Frames, Message, Restart
-from pipeline.extraction.features.expectation import FrameCountEstimate
-from pipeline.extraction.features.static_frames import Reuse, StaticFrames
-from pipeline.extraction.store.shard_writer import SequenceBuffer, StoreWriter
-from pipeline.extraction.store.store import Source
+from pipeline.extraction.features.decode_task import FileRead, Images, VideoOpened
+from pipeline.extraction.features.static_frames import CHECKED, REUSED, Reuse, SpreadFeatures
 from pipeline.parallel.pipelined import PipelinedCalls, concurrent_calls_of
-from pipeline.videos.catalog.catalog import Video
+from pipeline.parallel.workers import Ended
+from pipeline.videos.media.frame import VideoInfo
 
 NetworkCall = Callable[[np.ndarray], np.ndarray]
 """A function from ``(batch, height, width, 3)`` uint8 to ``(batch, D)`` float32."""
 
+Call = tuple[NetworkCall, np.ndarray]
+Key = TypeVar("Key")
+Told = TypeVar("Told", covariant=True)
 
-class Decoded(Protocol):
-    """Where messages about videos come from, such as a `DecoderPool` whose keys are videos."""
+_PATIENCE = 1.0  # seconds without an image, after which a partly filled batch is computed
+_MOST_CHECKS = 500  # images of a run that are only compared; see `Reuse`
 
-    def messages(self, patience: float) -> Iterator[tuple[Video, Message] | None]:
+
+class Decoded(Protocol[Told]):
+    """Where messages about videos come from, such as the pool of `decode_videos`."""
+
+    def messages(self, patience: float) -> Iterator[tuple[Told, Any] | None]:
         """(video, message) until every video has ended; None whenever nothing came for ``patience`` seconds."""
 
 
-_PATIENCE = 1.0  # seconds without a frame, after which a partly filled batch is computed
+@dataclass(frozen=True)
+class Opened(Generic[Key]):
+    """A video could be opened. A second one says that its features come once more, of the frames named now."""
+
+    video: Key
+    info: VideoInfo
+    times: np.ndarray
+    """``(n,)`` float64: seconds of every frame of the video after the first one."""
+    frames: np.ndarray
+    """``(k,)`` int64: numbers of the frames whose features will come."""
+
+
+@dataclass(frozen=True)
+class Features(Generic[Key]):
+    """Features of the next frames of a video."""
+
+    video: Key
+    features: np.ndarray
+    """``(k, D1 + D2 + ...)``: those of the networks side by side."""
+    times: np.ndarray
+    """``(k,)`` float64: seconds after the first frame of the video."""
+    frames: np.ndarray
+    """``(k,)`` int64: frame numbers."""
+
+
+@dataclass(frozen=True)
+class Finished(Generic[Key]):
+    """All features of a video have come."""
+
+    video: Key
+    file: FileRead
+
+
+@dataclass(frozen=True)
+class Failed(Generic[Key]):
+    """A video cannot be used; what came of it is void."""
+
+    video: Key
+    error: VideoError
+
+
+@dataclass(frozen=True)
+class Idle:
+    """Nothing came for a second: time for what has to be done now and then."""
+
+
+Event = Opened[Key] | Features[Key] | Finished[Key] | Failed[Key] | Idle
 
 
 @dataclass
-class ExtractionProgress:
-    """How far a run is; the same object is updated and handed to whoever shows it."""
+class Meter:
+    """What is measured while features are computed; the same object is updated."""
 
-    videos: int = 0
-    """Videos that this run has to extract."""
-    done: int = 0
-    copied: int = 0
-    failed: int = 0
-    frames: int = 0
-    """Frames whose features are known."""
-    reuse: Reuse = field(default_factory=Reuse)
-    """What became of frames that barely differ, where the recipe lets them reuse a feature."""
-    batch: int = 0
-    """Pictures in one call of the network; 0 where several networks may differ."""
-    expectation: FrameCountEstimate | None = None
-    """Of the frames of all videos; None where nobody made one."""
     waited_for_decoding: float = 0.0
     waited_for_network: float = 0.0
-    """Seconds that the collecting side waited."""
-    began: float = field(default_factory=time.monotonic)
-
-    @property
-    def seconds(self) -> float:
-        """Since the first frame was expected."""
-        return time.monotonic() - self.began
-
-    @property
-    def rate(self) -> float:
-        """Frames per second so far."""
-        return self.frames / max(1e-9, self.seconds)
-
-    @property
-    def seconds_left(self) -> float | None:
-        """At this rate, by frames; None where it is not known yet how many will come."""
-        return None if self.expected is None or not self.frames else (self.expected - self.frames) / self.rate
-
-    @property
-    def expected(self) -> int | None:
-        """Frames that will have gone through the network at the end, estimated; None where nothing is known yet."""
-        known = self.expectation.frames if self.expectation else None
-        return None if known is None else max(known, self.frames)
-
-    @property
-    def bottleneck(self) -> str:
-        """Which side the other waits for."""
-        return "decoding" if self.waited_for_decoding > self.waited_for_network else "network"
+    """Seconds."""
+    reuse: Reuse = field(default_factory=Reuse)
+    """What became of frames that barely differ, where a recipe lets them reuse a feature."""
 
 
-@dataclass
-class _Pending:
-    """A video some of whose frames are on their way."""
-
-    video: Video
-    buffer: SequenceBuffer
-    static: StaticFrames | None = None
-    on_the_way: int = 0
-    """Frames whose features are not known yet."""
-    checks: int = 0
-    """Pictures on their way that are there to be compared only."""
-    latest: _BatchRow | None = None
-    source: Source | None = None
-
-
-@dataclass(eq=False)
-class _BatchRow:
-    """A picture in a batch, with the frames that its feature is for."""
-
-    pending: _Pending
-    times: list[float]
-    numbers: list[int]
-    feature: np.ndarray | None = None
-    """Kept for frames that may reuse it; None until it is known."""
-    check_of: _BatchRow | None = None
-    """The step whose feature this picture's frame took over, where it is only compared."""
-
-
-class Collector:
-    """Fills batches from the decoders' messages and hands features to the videos they belong to.
+def feature_stream(
+    decoded: Decoded[Key], networks: Sequence[NetworkCall], *, batch: int, meter: Meter | None = None
+) -> Iterator[Event[Key]]:
+    """Compute the features of decoded videos.
 
     Args:
-        writer: takes the finished sequences; its recipe gives the size of the pictures.
-        network: the frozen network.
-        batch: pictures in one call of it.
-        progress: kept up to date.
-        fail: called with a video and the reason why it cannot be used.
-        show: called after every step with the progress.
+        decoded: tells `VideoOpened`, `Images`, `FileRead` and `Ended` of each video.
+        networks: one for each image of a frame.
+        batch: images in one call of a network.
+        meter: kept up to date.
     """
-
-    def __init__(
-        self,
-        writer: StoreWriter,
-        network: NetworkCall,
-        batch: int,
-        *,
-        progress: ExtractionProgress,
-        fail: Callable[[Video, VideoError], None],
-        show: Callable[[ExtractionProgress], None] = lambda progress: None,
-    ) -> None:
-        self._progress = progress
-        self._progress.batch = batch
-        self._writer = writer
-        self._network = network
-        self._fail = fail
-        self._show = show
-        self._pending: dict[Video, _Pending] = {}
-        self._given_up: set[Video] = set()
-        self._shape = (batch, writer.recipe.height, writer.recipe.width, 3)
-        self._new_batch()
-        self._reuse_static = writer.recipe.reuse_static
-
-    def _new_batch(self) -> None:
-        self._batch = np.zeros(self._shape, np.uint8)
-        self._steps: list[_BatchRow] = []
-
-    def collect(self, decoded: Decoded) -> None:
-        """Work until every video has ended."""
-        try:
-            self._collect(decoded)
-        finally:
-            for video in list(self._pending):
-                self._drop(video)
-
-    def _collect(self, decoded: Decoded) -> None:
-        self._calls: PipelinedCalls[np.ndarray, np.ndarray, list[_BatchRow]] = PipelinedCalls(
-            self._network, concurrent_calls_of(self._network)
-        )
-        with self._calls:
-            asked = time.monotonic()
-            for arrived in decoded.messages(_PATIENCE):
-                self._progress.waited_for_decoding += time.monotonic() - asked
-                if arrived is None:
-                    self._send_batch()
-                    self._receive_all()
-                    self._writer.commit_if_due()
-                else:
-                    self._take(*arrived)
-                asked = time.monotonic()
-            self._send_batch()
-            self._receive_all()
-
-    def _take(self, video: Video, message: object) -> None:
-        if video in self._given_up:
-            return  # its features were unusable, and the rest of it is still coming
-        if isinstance(message, Frames):
-            self._take_frames(video, message)
-        elif isinstance(message, Expected):
-            self._expect(video, message.frames)
-        elif isinstance(message, Source):
-            pending = self._pending[video]
-            pending.source = message
-            self._finish_if_complete(video, pending)
-        elif isinstance(message, Restart):
-            self._drop(video)
-        elif isinstance(message, VideoError):
-            self._expect(video, self._arrived(video))
-            self._drop(video)
-            self._fail(video, message)
-            self._show(self._progress)
-
-    def _expect(self, video: Video, frames: int) -> None:
-        if self._progress.expectation is not None:
-            self._progress.expectation.tell(video, frames)
-
-    def _arrived(self, video: Video) -> int:
-        pending = self._pending.get(video)
-        return 0 if pending is None else len(pending.buffer) + pending.on_the_way
-
-    def _drop(self, video: Video) -> None:
-        """Forget what came of a video; features of it that are still computed find nobody."""
-        pending = self._pending.pop(video, None)
-        if pending is not None:
-            pending.buffer.close()
-
-    def _take_frames(self, video: Video, frames: Frames) -> None:
-        pending = self._pending.get(video)
-        if pending is None:
-            static = StaticFrames(self._reuse_static) if self._reuse_static else None
-            pending = self._pending[video] = _Pending(video, self._writer.buffer(), static)
-        pending.on_the_way += len(frames.numbers)
-        if pending.static is None:
-            for image, seconds, number in zip(frames.images, frames.times, frames.numbers, strict=True):
-                self._add(image, _BatchRow(pending, [seconds], [number]))
-            return
-        self._progress.reuse.frames += len(frames.numbers)
-        fresh = pending.static.fresh(frames.images)
-        for place, (seconds, number) in enumerate(zip(frames.times, frames.numbers, strict=True)):
-            if fresh[place]:
-                pending.latest = _BatchRow(pending, [seconds], [number])
-                self._add(frames.images[place], pending.latest)
-            elif self._pending.get(video) is pending:
-                self._reuse(pending, seconds, number, frames.images[place])
-
-    def _reuse(self, pending: _Pending, seconds: float, number: int, image: np.ndarray) -> None:
-        """Give a frame the feature of the last picture of its video that was sent to the network."""
-        latest = pending.latest
-        assert latest is not None
-        if self._progress.reuse.check_next():
-            pending.checks += 1
-            self._add(image, _BatchRow(pending, [], [], check_of=latest))
-        if latest.feature is None:
-            latest.times.append(seconds)
-            latest.numbers.append(number)
-        else:
-            self._store(pending, latest.feature[None], [seconds], [number])
-
-    def _add(self, image: np.ndarray, step: _BatchRow) -> None:
-        self._batch[len(self._steps)] = image
-        self._steps.append(step)
-        if len(self._steps) == self._shape[0]:
-            self._send_batch()
-
-    def _send_batch(self) -> None:
-        """Send the batch to the network, after taking in the features of an earlier one."""
-        if not self._steps:
-            return
-        if self._calls.full:
-            self._receive_batch()
-        self._calls.submit(self._batch[: len(self._steps)], self._steps)
-        self._new_batch()
-
-    def _receive_all(self) -> None:
-        while self._calls:
-            self._receive_batch()
-
-    def _receive_batch(self) -> None:
+    meter = meter or Meter()
+    engine = _Engine[Key](networks, batch, meter)
+    with engine.calls:
         asked = time.monotonic()
-        features, steps = self._calls.result()
-        self._progress.waited_for_network += time.monotonic() - asked
+        for arrived in decoded.messages(_PATIENCE):
+            meter.waited_for_decoding += time.monotonic() - asked
+            if arrived is None:
+                engine.flush()
+                yield from engine.take_events()
+                yield Idle()
+            else:
+                engine.receive(*arrived)
+                yield from engine.take_events()
+            asked = time.monotonic()
+        engine.flush()
+        yield from engine.take_events()
+
+
+class _Video(Generic[Key]):
+    """A video some of whose features are on their way."""
+
+    def __init__(self, key: Key, networks: int, meter: Meter) -> None:
+        self.key = key
+        self.waiting: deque[_Steps] = deque()
+        """Frames whose features have not all come."""
+        self.arrived: list[list[np.ndarray]] = [[] for _ in range(networks)]
+        """For each network the features of the first images of those."""
+        self.spreads = [SpreadFeatures(meter.reuse) for _ in range(networks)]
+        self.file: FileRead | None = None
+        self.ended = False
+
+    def take(self) -> tuple[np.ndarray, _Steps] | None:
+        """The features that have come of the first message that waits, with their frames; None where there are none."""
+        first = self.waiting[0]
+        ready = first.ready([sum(map(len, parts)) for parts in self.arrived])
+        if not ready:
+            return None
+        steps, rest = first.split(ready)
+        self.waiting.popleft()
+        if len(rest):
+            self.waiting.appendleft(rest)
+        of_networks = []
+        for number, (count, uses) in enumerate(zip(steps.images(), steps.uses, strict=True)):
+            own = self._cut(number, count)
+            of_networks.append(self.spreads[number].spread(own, uses) if uses is not None else own)
+        return of_networks[0] if len(of_networks) == 1 else np.concatenate(of_networks, axis=-1), steps
+
+    def _cut(self, number: int, count: int) -> Any:
+        """The first ``count`` features of a network; None for none."""
+        if not count:
+            return None
+        parts = self.arrived[number]
+        whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        self.arrived[number] = [whole[count:]] if len(whole) > count else []
+        return whole[:count]
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """Frames of a message, without their images."""
+
+    uses: tuple[np.ndarray | None, ...]
+    times: np.ndarray
+    frames: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def images(self) -> list[int]:
+        """How many images there are for each network."""
+        return [len(self) if uses is None else int(np.count_nonzero(uses != REUSED)) for uses in self.uses]
+
+    def ready(self, arrived: Sequence[int]) -> int:
+        """How many of the first frames have their features, where so many of each network have come."""
+        ready = len(self)
+        for uses, count in zip(self.uses, arrived, strict=True):
+            needed = None if uses is None else np.cumsum(uses != REUSED)
+            ready = min(ready, count if needed is None else int(np.searchsorted(needed, count, side="right")))
+        return ready
+
+    def split(self, place: int) -> tuple[_Steps, _Steps]:
+        """The first frames and the others."""
+        halves = [
+            _Steps(
+                tuple(None if uses is None else uses[part] for uses in self.uses), self.times[part], self.frames[part]
+            )
+            for part in (slice(place), slice(place, None))
+        ]
+        return halves[0], halves[1]
+
+
+Piece = tuple[_Video[Key], int]
+"""A video, and how many images of it stand in a batch."""
+
+
+class _Batch(Generic[Key]):
+    """Images for one network, and of which videos they are."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.count = 0
+        self.images: np.ndarray | None = None
+        self.pieces: list[Piece[Key]] = []
+
+    def fill(self, video: _Video[Key], images: np.ndarray) -> int:
+        """Take as many images as there is room for; returns their number."""
+        if self.images is None:
+            self.images = np.empty((self.size, *images.shape[1:]), np.uint8)
+        taken = min(self.size - self.count, len(images))
+        self.images[self.count : self.count + taken] = images[:taken]
+        self.pieces.append((video, taken))
+        self.count += taken
+        return taken
+
+
+class _Engine(Generic[Key]):
+    """Fills batches, keeps networks busy and hands features to the videos they belong to."""
+
+    def __init__(self, networks: Sequence[NetworkCall], batch: int, meter: Meter) -> None:
+        self._networks, self._size, self._meter = networks, batch, meter
+        self._videos: dict[Key, _Video[Key]] = {}
+        self._batches = [_Batch[Key](batch) for _ in networks]
+        self._events: deque[Event[Key]] = deque()
+        self._checks = 0
+        self.calls: PipelinedCalls[
+            tuple[NetworkCall, np.ndarray], np.ndarray, tuple[int, list[tuple[_Video[Key], int]]]
+        ] = PipelinedCalls(lambda call: call[0](call[1]), min(map(concurrent_calls_of, networks)))
+
+    def take_events(self) -> Iterator[Event[Key]]:
+        """Yield what has happened since the last time."""
+        while self._events:
+            yield self._events.popleft()
+
+    def receive(self, key: Key, message: object) -> None:
+        """Take in what a decoder says of a video."""
+        if isinstance(message, VideoOpened):
+            # What came before is void: its features find nobody.
+            self._videos[key] = _Video(key, len(self._networks), self._meter)
+            self._events.append(Opened(key, message.info, message.times, message.frames))
+        elif isinstance(message, Images):
+            message = self._without_needless_checks(message)
+            video = self._videos[key]
+            video.waiting.append(_Steps(message.uses, message.times, message.frames))
+            for number, images in enumerate(message.images):
+                self._add(number, video, images)
+            self._emit(video)  # it may need no image of its own
+        elif isinstance(message, FileRead):
+            self._videos[key].file = message
+        elif isinstance(message, Ended) and message.error is None:
+            self._videos[key].ended = True
+            self._emit(self._videos[key])
+        elif isinstance(message, Ended) and message.error is not None:
+            self._videos.pop(key, None)
+            self._events.append(Failed(key, message.error))
+
+    def _without_needless_checks(self, message: Images) -> Images:
+        if all(uses is None for uses in message.uses):
+            return message
+        images, all_uses = list(message.images), list(message.uses)
+        for number, uses in enumerate(all_uses):
+            checks = 0 if uses is None else int(np.count_nonzero(uses == CHECKED))
+            if uses is not None and checks and self._checks >= _MOST_CHECKS:
+                images[number] = images[number][uses[uses != REUSED] != CHECKED]
+                all_uses[number] = np.where(uses == CHECKED, REUSED, uses)
+            else:
+                self._checks += checks
+        return Images(tuple(images), tuple(all_uses), message.times, message.frames)
+
+    def _add(self, number: int, video: _Video[Key], images: np.ndarray) -> None:
+        while len(images):
+            images = images[self._batches[number].fill(video, images) :]
+            if self._batches[number].count == self._size:
+                self._send(number)
+
+    def _send(self, number: int) -> None:
+        """Send a batch to its network, after taking in the features of an earlier one."""
+        batch = self._batches[number]
+        if batch.images is None:
+            return
+        if self.calls.full:
+            self._take_features()
+        self.calls.submit((self._networks[number], batch.images[: batch.count]), (number, batch.pieces))
+        self._batches[number] = _Batch(self._size)
+
+    def flush(self) -> None:
+        """Compute what there is, also batches that are not full."""
+        for number in range(len(self._networks)):
+            self._send(number)
+        while self.calls:
+            self._take_features()
+
+    def _take_features(self) -> None:
+        asked = time.monotonic()
+        features, (number, pieces) = self.calls.result()
+        self._meter.waited_for_network += time.monotonic() - asked
         start = 0
-        while start < len(steps):
-            pending = steps[start].pending
-            end = start
-            while end < len(steps) and steps[end].pending is pending:
-                end += 1
-            if self._pending.get(pending.video) is pending:
-                self._take_features(pending, features[start:end], steps[start:end])
-            start = end
-        self._show(self._progress)
+        for video, count in pieces:
+            video.arrived[number].append(features[start : start + count])
+            start += count
+            if self._videos.get(video.key) is video:
+                self._emit(video)
 
-    def _take_features(self, pending: _Pending, features: np.ndarray, steps: list[_BatchRow]) -> None:
-        if pending.static is not None:
-            for feature, step in zip(features, steps, strict=True):
-                if step.check_of is None:
-                    step.feature = feature.copy()
-                else:
-                    assert step.check_of.feature is not None  # it was sent before
-                    pending.checks -= 1
-                    self._progress.reuse.compare(step.check_of.feature, feature)
-            features = np.repeat(features, [len(step.numbers) for step in steps], axis=0)
-            if not len(features):
-                self._finish_if_complete(pending.video, pending)
+    def _emit(self, video: _Video[Key]) -> None:
+        while video.waiting:
+            taken = video.take()
+            if taken is None:
                 return
-        times = [seconds for step in steps for seconds in step.times]
-        self._store(pending, features, times, [number for step in steps for number in step.numbers])
-
-    def _store(self, pending: _Pending, features: np.ndarray, times: list[float], numbers: list[int]) -> None:
-        """Add steps whose features are known."""
-        video = pending.video
-        try:
-            pending.buffer.append(features, times, numbers)
-        except VideoError as error:
-            self._expect(video, self._arrived(video))
-            self._drop(video)
-            self._given_up.add(video)
-            self._fail(video, error)
-            return
-        pending.on_the_way -= len(numbers)
-        self._progress.frames += len(numbers)
-        self._finish_if_complete(video, pending)
-
-    def _finish_if_complete(self, video: Video, pending: _Pending) -> None:
-        if pending.source is None or pending.on_the_way or pending.checks:
-            return
-        del self._pending[video]
-        if pending.static is not None:
-            self._writer.provenance["reuse_static"] = self._progress.reuse.to_json()
-        self._writer.add(video.name, pending.buffer, pending.source)
-        self._progress.done += 1
-        self._show(self._progress)
+            features, steps = taken
+            self._events.append(Features(video.key, features, steps.times, steps.frames))
+        if video.ended and video.file is not None:
+            del self._videos[video.key]
+            self._events.append(Finished(video.key, video.file))

@@ -13,14 +13,17 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from pipeline.errors import UserError, VideoError
-from pipeline.extraction.features.decode_task import DecoderPool, Frames, Message
-from pipeline.extraction.features.stream import Collector, ExtractionProgress, NetworkCall
+from pipeline.errors import UserError
+from pipeline.extraction.features.decode_task import Images
+from pipeline.extraction.features.stream import Decoded, NetworkCall
 from pipeline.extraction.inputs.augmentation import DEFAULT, FrameAugmentation, numbers_for
 from pipeline.extraction.jobs.extract import Extraction
+from pipeline.extraction.jobs.progress import ExtractionProgress
 from pipeline.extraction.store.store import AUGMENTATION_FILE, FeatureStore, name_of_copy
 from pipeline.files.atomic import atomic_write
+from pipeline.parallel.workers import Ended
 from pipeline.videos.catalog.catalog import Video
 
 
@@ -87,24 +90,23 @@ class AugmentedCopyJob:
     ) -> ExtractionProgress:
         """Decode, vary and compute what is missing; what cannot be decoded is noted as a failure."""
         extraction = self._extraction
-        batch = extraction.spec.batch_of(network)
         provenance = provenance | {"augmentation": str(self._spec.augmentation)}
         with (
             extraction.spec.decode(self._videos, extraction.recipe) as pool,
             extraction.spec.write(extraction.folder, extraction.recipe, provenance) as writer,
         ):
-            collector = Collector(writer, network, batch, progress=self.progress, fail=extraction.fail, show=show)
-            collector.collect(_Varying(pool, self._missing, self._spec.augmentation))
+            varied = _Varying(pool, self._missing, self._spec.augmentation)
+            extraction.spec.extract(varied, network, writer, progress=self.progress, fail=extraction.fail, show=show)
         return self.progress
 
 
 class _Varying:
     """A pool of decoders whose messages about a video become messages about its copies."""
 
-    def __init__(self, pool: DecoderPool, copies: Mapping[str, list[int]], augmentation: FrameAugmentation) -> None:
+    def __init__(self, pool: Decoded[Video], copies: Mapping[str, list[int]], augmentation: FrameAugmentation) -> None:
         self._pool, self._copies, self._augmentation = pool, copies, augmentation
 
-    def messages(self, patience: float) -> Iterator[tuple[Video, Message] | None]:
+    def messages(self, patience: float) -> Iterator[tuple[Video, Any] | None]:
         from pipeline.extraction.inputs.augment_layer import augmenter  # takes Keras
 
         for arrived in self._pool.messages(patience):
@@ -112,14 +114,14 @@ class _Varying:
                 yield None
                 continue
             video, message = arrived
-            if isinstance(message, VideoError):
+            if isinstance(message, Ended) and message.error is not None:
                 yield video, message
                 continue
             for copy in self._copies[video.name]:
                 told = message
-                if isinstance(message, Frames):
+                if isinstance(message, Images):
                     vary = augmenter(self._augmentation, numbers_for(video.name, copy))
-                    told = replace(message, images=vary(message.images))
+                    told = replace(message, images=tuple(map(vary, message.images)))
                 yield replace(video, name=name_of_copy(video.name, copy)), told
 
 

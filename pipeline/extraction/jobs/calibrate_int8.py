@@ -20,12 +20,14 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.extraction.features.decode_task import DecoderPool, Frames, Restart
+from pipeline.extraction.features.decode_task import DecodeSpec, Images, VideoOpened, decode_videos
+from pipeline.extraction.features.stream import Decoded
 from pipeline.extraction.network.engines.openvino import check_openvino, save_network
 from pipeline.extraction.network.int8_model import Calibration, QuantisedNetwork
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.videos.catalog.catalog import Catalog, Video
+from pipeline.videos.media.sampling import Sampling
 
 CALIBRATION_FRAMES = 300
 _FEWEST = 3  # of one video: its first frame alone may be black
@@ -69,9 +71,11 @@ def quantise(
         raise UserError("`precision=int8` calibrates by NNCF: pip install -r requirements-openvino.txt")
     places, each = spread_frames(len(catalog.videos))
     videos = [catalog.videos[place] for place in places]
-    jobs = [(number, video.path) for number, video in enumerate(videos)]
+    sampling = Sampling("uniform", each)
+    jobs = [(number, video.path, sampling) for number, video in enumerate(videos)]
     size = (recipe.height, recipe.width)
-    with DecoderPool(jobs, replace(recipe, sampling=f"uniform:{each}"), workers=workers, timeout=timeout) as pool:
+    spec = DecodeSpec((replace(recipe, reuse_static=0.0),))
+    with decode_videos(jobs, spec, workers=workers, timeout=timeout) as pool:
         # Decoding has begun; the network is loaded meanwhile.
         from pipeline.extraction.network.backbone import Backbone
 
@@ -95,16 +99,16 @@ def quantise(
     return QuantisedNetwork.write(place, about, lambda path: save_network(network, path))
 
 
-def _collect(pool: DecoderPool) -> dict[int, np.ndarray]:
+def _collect(pool: Decoded[int]) -> dict[int, np.ndarray]:
     """The frames of each video that can be decoded, by its number."""
     parts: dict[int, list[np.ndarray]] = {}
     for arrived in pool.messages(1.0):
         if arrived is None:
             continue
         number, message = arrived
-        if isinstance(message, Frames):
-            parts.setdefault(number, []).append(message.images)
-        elif isinstance(message, Restart):
+        if isinstance(message, Images):
+            parts.setdefault(number, []).append(message.images[0])
+        elif isinstance(message, VideoOpened):
             parts.pop(number, None)
     return {number: np.concatenate(images) for number, images in parts.items()}
 

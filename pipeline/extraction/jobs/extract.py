@@ -3,28 +3,57 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from pipeline.errors import UserError, VideoError
-from pipeline.extraction.features.decode_task import CHANGED, DecoderPool
-from pipeline.extraction.features.expectation import FrameCountEstimate
-from pipeline.extraction.features.stream import Collector, ExtractionProgress, NetworkCall
+from pipeline.extraction.features.decode_task import CHANGED, DecodeSpec, decode_videos
+from pipeline.extraction.features.stream import Decoded, NetworkCall, feature_stream
+from pipeline.extraction.jobs.expectation import FrameCountEstimate
 from pipeline.extraction.jobs.plan import Plan, make_plan
+from pipeline.extraction.jobs.progress import ExtractionProgress
+from pipeline.extraction.jobs.write_sequences import write_sequences
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.shard_writer import SHARD_SECONDS, StoreWriter
 from pipeline.extraction.store.store import CATALOG_FILE, FeatureStore
 from pipeline.parallel.machine import processors
+from pipeline.parallel.workers import WorkerPool
 from pipeline.videos.catalog.catalog import Catalog, Video
 from pipeline.videos.catalog.catalog_table import CHOICES, FACTS, TableChanges, update_catalog
 from pipeline.videos.catalog.failures import FAILURES_FILE, FailureLog
 from pipeline.videos.catalog.source_file import stat_video
 from pipeline.videos.media.sampling import Sampling
 
+Dtype = Literal["float16", "float32"]
 _BATCH = 32  # pictures for a network that has no opinion, such as a plain function
+
+
+class Worker(NamedTuple):
+    """Which of several machines this is, that share the work; written and read as ``1/4``."""
+
+    number: int = 1
+    """From 1."""
+    of: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Worker:
+        """Read ``1/4``.
+
+        Raises:
+            UserError: the text is something else.
+        """
+        match = re.fullmatch(r"(\d+)/(\d+)", text)
+        if not match:
+            raise UserError(f"{text!r} is not I/N, such as 1/4")
+        return cls(int(match[1]), int(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
 
 
 @dataclass(frozen=True)
@@ -32,23 +61,23 @@ class ExtractionSpec:
     """Choices of a run that do not change the features."""
 
     batch: int = 0
-    """Pictures in one call of the network; 0 for as many as the network itself takes."""
-    dtype: str = "float16"
-    """How features are stored: float16 or float32; pictures are uint8 in any case."""
+    """Images in one call of the network; 0 for as many as fit into the free memory."""
+    dtype: Dtype = "float16"
+    """Of the stored features; images are uint8 in any case."""
     workers: int = 0
     """Decoder processes; 0 for one per processor."""
     timeout: float = 60.0
-    """Seconds of silence after which a decoder is taken for hanging."""
+    """Seconds without a sign of life that a video may take."""
     retry_failed: bool = False
     """Try again what failed before."""
     commit_every: float = SHARD_SECONDS
     """Seconds of work that a power cut may cost."""
-    worker: tuple[int, int] = (1, 1)
-    """(i, n): the i-th of n machines that share the work, from 1."""
+    worker: Worker = field(default=Worker(), metadata={"metavar": "I/N"})
+    """This machine is the I-th of N that share the work."""
 
     def __post_init__(self) -> None:
         if self.batch < 0:
-            raise UserError(f"`batch={self.batch}`: expected at least 1 picture")
+            raise UserError(f"`batch={self.batch}`: expected 1 or more images, or 0 for as many as fit")
         if self.workers < 0:
             raise UserError(f"`workers={self.workers}`: expected 1 or more, or 0 for one per processor")
         if not self.timeout > 0:
@@ -57,25 +86,41 @@ class ExtractionSpec:
             raise UserError(f"`commit_every={self.commit_every:g}`: expected seconds, 0 or more")
         i, n = self.worker
         if not 1 <= i <= n:
-            raise UserError(f"`worker={i}/{n}`: expected i/n with i from 1 to n, such as 1/{max(n, 2)}")
+            raise UserError(f"`worker={i}/{n}`: expected I/N with I from 1 to N, such as 1/{max(n, 2)}")
 
     @property
     def decoders(self) -> int:
         """The number of decoder processes."""
         return self.workers or processors()
 
-    def decode(self, videos: Iterable[Video], recipe: Recipe) -> DecoderPool:
+    def decode(self, videos: Iterable[Video], recipe: Recipe) -> WorkerPool[Video]:
         """Decoder processes for some videos; they start when the pool's block is entered."""
-        jobs = [(video, video.path) for video in videos]
-        return DecoderPool(jobs, recipe, workers=self.decoders, timeout=self.timeout)
+        sampling = Sampling.parse(recipe.sampling)
+        return decode_videos(
+            [(video, video.path, sampling) for video in videos],
+            DecodeSpec((recipe,), identify=True, check_reuse=True),
+            workers=self.decoders,
+            timeout=self.timeout,
+        )
+
+    def extract(
+        self,
+        decoded: Decoded[Video],
+        network: NetworkCall,
+        writer: StoreWriter,
+        *,
+        progress: ExtractionProgress,
+        fail: Callable[[Video, VideoError], None],
+        show: Callable[[ExtractionProgress], None] = lambda progress: None,
+    ) -> None:
+        """Compute the features of decoded videos and write them; see `write_sequences`."""
+        progress.batch = self.batch or getattr(network, "batch", _BATCH)
+        events = feature_stream(decoded, [network], batch=progress.batch, meter=progress)
+        write_sequences(events, writer, progress=progress, fail=fail, show=show)
 
     def write(self, folder: Path, recipe: Recipe, provenance: dict[str, str]) -> StoreWriter:
         """A writer of sequences into a store; ``provenance`` are facts to keep with each shard."""
         return StoreWriter(folder, recipe, dtype=self.dtype, provenance=provenance, commit_every=self.commit_every)
-
-    def batch_of(self, network: NetworkCall) -> int:
-        """Pictures in one call of ``network``."""
-        return self.batch or getattr(network, "batch", _BATCH)
 
 
 class Extraction:
@@ -124,13 +169,13 @@ class Extraction:
         self.table_changes = self.write_catalog()
         return self.plan
 
-    def decode(self) -> DecoderPool:
+    def decode(self) -> WorkerPool[Video]:
         """Decoder processes for what is to be extracted; they start when the pool's block is entered."""
         return self.spec.decode(self.plan.extract, self.recipe)
 
     def run(
         self,
-        pool: DecoderPool,
+        pool: Decoded[Video],
         network: NetworkCall,
         provenance: dict[str, str],
         show: Callable[[ExtractionProgress], None] = lambda progress: None,
@@ -147,10 +192,9 @@ class Extraction:
             OSError: the disk is full; what is done is kept.
         """
         self.progress.began = time.monotonic()
-        batch = self.spec.batch_of(network)
         try:
             with self.spec.write(self.folder, self.recipe, provenance) as writer:
-                Collector(writer, network, batch, progress=self.progress, fail=self.fail, show=show).collect(pool)
+                self.spec.extract(pool, network, writer, progress=self.progress, fail=self.fail, show=show)
             self.copy_known(show)
         finally:
             self.write_catalog()

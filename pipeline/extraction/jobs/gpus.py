@@ -43,10 +43,10 @@ def calls(
     i, n = worker
     count = len(devices)
     workers = workers or max(1, processors() // count)
-    kept = _without(argv, ("--devices", "--shard", "--workers"), ("--overwrite",))
+    kept = _without(argv, ("--devices", "--worker", "--workers"), ("--overwrite",))
     return [
         (
-            [sys.executable, *words, *kept, "--workers", str(workers), "--shard", f"{i + n * place}/{n * count}"],
+            [sys.executable, *words, *kept, "--workers", str(workers), "--worker", f"{i + n * place}/{n * count}"],
             {"CUDA_VISIBLE_DEVICES": device, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"},
         )
         for place, device in enumerate(devices)

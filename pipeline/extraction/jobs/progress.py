@@ -4,11 +4,57 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import dataclass, field
 
 from pipeline.cli import command
-from pipeline.extraction.features.stream import ExtractionProgress
+from pipeline.extraction.features.stream import Meter
+from pipeline.extraction.jobs.expectation import FrameCountEstimate
 
 _A_LINE_EVERY = 60.0  # seconds, where output is piped: enough for the log of a job of days
+
+
+@dataclass
+class ExtractionProgress(Meter):
+    """How far a run is; the same object is updated and handed to whoever shows it."""
+
+    videos: int = 0
+    """Videos that this run has to extract."""
+    done: int = 0
+    copied: int = 0
+    failed: int = 0
+    frames: int = 0
+    """Frames whose features are known."""
+    batch: int = 0
+    """Images in one call of the network; 0 where several networks may differ."""
+    expectation: FrameCountEstimate | None = None
+    """Of the frames of all videos; None where nobody made one."""
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Since the first frame was expected."""
+        return time.monotonic() - self.began
+
+    @property
+    def rate(self) -> float:
+        """Frames per second so far."""
+        return self.frames / max(1e-9, self.seconds)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At this rate, by frames; None where it is not known yet how many will come."""
+        return None if self.expected is None or not self.frames else (self.expected - self.frames) / self.rate
+
+    @property
+    def expected(self) -> int | None:
+        """Frames that will have gone through the network at the end, estimated; None where nothing is known yet."""
+        known = self.expectation.frames if self.expectation else None
+        return None if known is None else max(known, self.frames)
+
+    @property
+    def bottleneck(self) -> str:
+        """Which side the other waits for."""
+        return "decoding" if self.waited_for_decoding > self.waited_for_network else "network"
 
 
 class ProgressLine:

@@ -17,8 +17,8 @@ from typing import Any
 
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.features.static_frames import Reuse
-from pipeline.extraction.features.stream import Collector, ExtractionProgress
 from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
+from pipeline.extraction.jobs.progress import ExtractionProgress
 from pipeline.extraction.network.load import load_backbone
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
@@ -72,13 +72,13 @@ class _Worker:
             self._spec.write(self._folder, self._recipe, provenance) as writer,
             self._spec.decode(missing, self._recipe) as pool,
         ):
-            Collector(
-                writer,
+            self._spec.extract(
+                pool,
                 self._backbone,
-                self._backbone.batch,
+                writer,
                 progress=progress,
                 fail=lambda video, error: failed.append((video, error)),
-            ).collect(pool)
+            )
         return _Outcome(len(videos) - len(failed), progress.frames, failed, progress.reuse)
 
     def ready(self) -> str:

@@ -58,7 +58,7 @@ class Backbone(FixedBatch):
     ) -> None:
         self.network = find_network(name)
         if self.network.name == FRAME_CACHE:
-            raise UserError("frames are kept as pictures: no network makes features of them; choose another backbone")
+            raise UserError("frames are kept as images: no network makes features of them; choose another backbone")
         self.size = self.network.check_size(size)
         self.precision = precision
         self.engine = engine

@@ -15,8 +15,8 @@ from pipeline.extraction.store.folder import check_place
 from pipeline.extraction.store.shard_writer import StoreWriter, chunking
 from pipeline.extraction.store.store import CATALOG_FILE, FeatureStore, Source
 from pipeline.files.atomic import atomic_write
-from pipeline.files.tables import natural_key, read_table
-from pipeline.videos.catalog.catalog import SPLITS, Video
+from pipeline.files.tables import natural_key, read_numbered
+from pipeline.videos.catalog.catalog import Video, read_split
 from pipeline.videos.catalog.catalog_table import CHOICES, FACTS, update_catalog
 from pipeline.videos.catalog.source_file import hash_video, stat_video
 
@@ -107,20 +107,19 @@ def import_features(
 def _read_labels(folder: Path, labels: Path) -> list[Video]:
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder; expected a folder of .npy files")
-    rows = read_table(labels)
-    if not rows or not {"file", "label"} <= set(rows[0]):
+    rows = read_numbered(labels)
+    if not rows or not {"file", "label"} <= set(rows[0][1]):
         raise UserError(f"{labels} needs the columns file,label (and may have split,group) and at least one row")
     videos: dict[str, Video] = {}
-    for line, row in enumerate(rows, 2):
+    for line, row in rows:
         name = row["file"]
         if not name or name in videos:
-            raise UserError(f"{labels}, row {line}: the file {name!r} is {'listed twice' if name else 'missing'}")
-        if row.get("split", "") not in ("", *SPLITS):
-            raise UserError(f"{labels}, row {line}: split {row['split']!r} is unknown; expected train, val or test")
+            raise UserError(f"{labels}, line {line}: the file {name!r} is {'listed twice' if name else 'missing'}")
+        split = read_split(row.get("split", ""), f"{labels}, line {line}")
         path = folder / name
         if not path.exists() and path.with_name(path.name + ".npy").exists():
             path = path.with_name(path.name + ".npy")
-        videos[name] = Video(name, path.absolute(), row["label"], row.get("split", ""), row.get("group", ""))
+        videos[name] = Video(name, path.absolute(), row["label"], split, row.get("group", ""))
     return sorted(videos.values(), key=lambda video: natural_key(video.name))
 
 

@@ -221,6 +221,19 @@ class FeatureStore:
                 for entry in sorted(entries, key=lambda entry: entry.row):
                     yield self._read(shard, entry)
 
+    def frames(self, videos: Iterable[str]) -> dict[str, np.ndarray]:
+        """For each of ``videos`` the numbers ``(T,)`` int64 of its frames; no feature is read for it."""
+        by_shard: dict[Path, list[Entry]] = defaultdict(list)
+        for video in videos:
+            by_shard[self.entries[video].shard].append(self.entries[video])
+        found: dict[str, np.ndarray] = {}
+        for path, entries in by_shard.items():
+            with h5py.File(path, "r") as shard:
+                for entry in entries:
+                    steps = int(shard["steps"][entry.row])
+                    found[entry.video] = shard["frames"][entry.row, :steps][self._places(shard, entry.row, steps)]
+        return found
+
     def pieces(self, video: str) -> Iterator[Sequence]:
         """The sequence of one video in pieces of at most 32 MiB, in order: a long one need not fit into memory."""
         entry = self.entries[video]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.extraction.inputs.two_stream import ImageBatch, Streams
+from pipeline.extraction.inputs.two_stream import ImageBatch, InputMakers
 from pipeline.inference.timeline.smoothing import UNKNOWN, LiveSmoother, Smoothing
 from pipeline.inference.timeline.window_grid import clip_step
 from pipeline.inference.timeline.window_runner import WindowHead
@@ -83,7 +83,7 @@ def stream(
     frames: Iterable[Frame],
     *,
     network: Callable[[ImageBatch], np.ndarray],
-    inputs: Streams,
+    inputs: InputMakers,
     head: WindowHead,
     picker: StepPicker,
     stride: int | None = None,

@@ -160,6 +160,46 @@ def plan_windows(
     return _windows(frames, positions, length, stride, len(times), note)
 
 
+@dataclass(frozen=True)
+class GridRule:
+    """`plan_windows` of a checkpoint for any video; as a rule of `decode_videos` it runs in the worker."""
+
+    sampling: Sampling
+    length: int
+    time_scale: TimeScale
+    stride: int | None = None
+    clip_seconds: float | None = None
+
+    def lay(self, times: np.ndarray, duration: float) -> WindowGrid:
+        """The grid of a video, from the seconds of its frames ``(n,)`` and its duration in seconds."""
+        return plan_windows(
+            times,
+            duration,
+            self.sampling,
+            length=self.length,
+            time_scale=self.time_scale,
+            stride=self.stride,
+            clip_seconds=self.clip_seconds,
+        )
+
+    def __call__(self, times: np.ndarray, duration: float) -> np.ndarray:
+        """The frames that are used, ``(s,)`` int64."""
+        return self.lay(times, duration).frames
+
+
+@dataclass(frozen=True)
+class UnlessKnown:
+    """A rule that chooses no frame where the features of all that would be chosen are known."""
+
+    rule: GridRule
+    known: np.ndarray
+    """``(k,)`` int64: numbers of the frames whose features somebody has."""
+
+    def __call__(self, times: np.ndarray, duration: float) -> np.ndarray:
+        frames = self.rule(times, duration)
+        return frames[:0] if np.array_equal(frames, self.known) else frames
+
+
 def _windows(frames: np.ndarray, positions: np.ndarray, length: int, stride: int, total: int, note: str) -> WindowGrid:
     """Windows of ``length`` ticks; several ticks may fall on one frame, which a window then holds once.
 

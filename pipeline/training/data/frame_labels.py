@@ -8,8 +8,7 @@ from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.extraction.store.store import FeatureStore
-from pipeline.files.tables import read_table
-from pipeline.videos.catalog.catalog import SPLITS
+from pipeline.videos.labels.frame_labels import names_of, one_split, read_frame_labels
 
 
 @dataclass
@@ -26,30 +25,18 @@ class FrameLabels:
 
 
 def read_step_labels(path: Path, store: FeatureStore) -> dict[str, FrameLabels]:
-    """The labelled frames by name of the video. A name may leave out the folder and the extension if it is unique.
+    """The labelled frames by name of the video; see `read_frame_labels` for the table.
 
     Raises:
-        UserError: columns are missing, a video is not in the store, a frame has two labels, or a video two splits.
+        UserError: a wrong table, a video that is not in the store, or two splits for one.
     """
-    names = {name: name for name in store.entries}
-    short = Counter(Path(name).stem for name in names)
-    names |= {Path(name).stem: name for name in store.entries if short[Path(name).stem] == 1}
+    names = names_of(store.entries)
     labels: dict[str, FrameLabels] = {}
-    for line, row in enumerate(read_table(path), 2):
-        here = f"{path}, row {line}"
-        if not {"video", "frame", "label"} <= set(row):
-            raise UserError(f"{path} needs the columns video, frame and label; found {', '.join(row)}")
-        if row["video"] not in names:
-            raise UserError(f"{here}: {row['video']!r} is not in {store.folder}; extract it first, or drop the row")
-        if not row["frame"].isdecimal() or not row["label"]:
-            raise UserError(f"{here}: expected a frame number and a label, found {row['frame']!r}, {row['label']!r}")
-        of_video = labels.setdefault(names[row["video"]], FrameLabels())
-        if of_video.of_frame.setdefault(int(row["frame"]), row["label"]) != row["label"]:
-            raise UserError(f"{here}: frame {row['frame']} of {row['video']} has two labels")
-        split = row.get("split", "")
-        if split not in ("", *SPLITS) or (of_video.split and split and split != of_video.split):
-            raise UserError(f"{here}: split {split!r}; expected one of {', '.join(SPLITS)} for all of a video")
-        of_video.split = split or of_video.split
-    if not labels:
-        raise UserError(f"{path} has no rows; expected video,frame,label")
+    for video, rows in read_frame_labels(path).items():
+        if video not in names:
+            raise UserError(f"{rows[0].where}: {video!r} is not in {store.folder}; extract it first, or drop its rows")
+        wrong = next((row for row in rows if not row.frame.isdecimal() or not row.label), None)
+        if wrong is not None:
+            raise UserError(f"{wrong.where}: expected a frame number and a label, not {wrong.frame!r}, {wrong.label!r}")
+        labels[names[video]] = FrameLabels({int(row.frame): row.label for row in rows}, one_split(rows))
     return labels

@@ -9,12 +9,10 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from pipeline.errors import UserError, VideoError
+from pipeline.errors import UserError
 from pipeline.files.tables import natural_key, plural, read_numbered
-from pipeline.parallel.workers import TIMEOUT
 from pipeline.videos.catalog import clip_origins
 from pipeline.videos.catalog.failures import FAILURES_FILE
-from pipeline.videos.catalog.times import read_times
 from pipeline.videos.media.image_folder import TIMES, is_image
 
 if TYPE_CHECKING:
@@ -333,9 +331,7 @@ def read_rows(path: Path) -> list[tuple[dict[str, str], Video]]:
         if not row[column]:
             raise UserError(f"{path}, line {line}: the column '{column}' is empty")
         label, split, group = (row.get(columns[key] or "", "") for key in ("label", "split", "group"))
-        split = SPLIT_FOLDERS.get(split.lower(), split)
-        if split not in ("", *SPLITS):
-            raise UserError(f"{path}, line {line}: split {split!r} is unknown; expected train, val or test")
+        split = read_split(split, f"{path}, line {line}")
         file = _find(folder, row[column], label, split)
         name = row.get(columns["video"] or "", "") or Path(row[column]).as_posix()
         video = Video(name, file, label, split, group or _group_beside(file, groups), **_facts(row))
@@ -344,6 +340,18 @@ def read_rows(path: Path) -> list[tuple[dict[str, str], Video]]:
         found.append((row, video))
         videos[name] = video
     return found
+
+
+def read_split(text: str, where: str) -> str:
+    """A split as a table names it (``valid``, ``Testing``) by the name it has here; empty stays empty.
+
+    Raises:
+        UserError: another word; the message begins with ``where``.
+    """
+    split = SPLIT_FOLDERS.get(text.lower(), text)
+    if split not in ("", *SPLITS):
+        raise UserError(f"{where}: split {text!r} is unknown; expected train, val or test")
+    return split
 
 
 def _find(folder: str, name: str, label: str, split: str) -> Path:
@@ -371,22 +379,3 @@ def _facts(row: dict[str, str]) -> dict:
 
 def _in_order(videos: Iterable[Video]) -> tuple[Video, ...]:
     return tuple(sorted(videos, key=lambda video: natural_key(video.name)))
-
-
-# -- counting --------------------------------------------------------------------------------------
-
-
-def count_videos(
-    videos: Sequence[Video], *, decode: bool = False, workers: int = 2, timeout: float = TIMEOUT
-) -> Iterator[tuple[Video, VideoError | None]]:
-    """Open each video and yield it with its frames counted, or as it was with the reason why it cannot be read.
-
-    Args:
-        videos: rows of a catalog.
-        decode: count by decoding every frame instead of reading packets only; slow, and sees all damage.
-        workers: processes at a time.
-        timeout: seconds of silence after which a decoder is taken for hanging and is killed.
-    """
-    named = [(video, video.path) for video in videos]
-    for video, found in read_times(named, decode=decode, workers=workers, timeout=timeout):
-        yield (video, found) if isinstance(found, VideoError) else (video.counted(found[0]), None)

@@ -70,7 +70,7 @@ def _hash_into(digest: hashlib._Hash, path: Path, alive: Callable[[], None]) -> 
 
 def _files(path: Path) -> list[Path]:
     """The file itself, or the images of a folder and the table of their times."""
-    if not path.is_dir():
+    if not os.path.isdir(path):  # says no, and raises nothing, where the name is too long or leads in a circle
         return [path]
     try:
         return sorted(entry for entry in path.iterdir() if is_image(entry.name) or entry.name == TIMES)

@@ -10,11 +10,12 @@ import os
 import queue
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import UserError, VideoError
 from pipeline.files.atomic import put_in_place, scratch_folder
+from pipeline.files.sizes import parse_size
 from pipeline.videos.catalog.clip_origins import read_origins, record_origins
 from pipeline.videos.clips.plan import Clip
 from pipeline.videos.media import open_video
@@ -26,22 +27,33 @@ _LONGEST_RUN = 300
 _CLOCK = "1:360000"
 
 
+def _parse_size(text: str) -> tuple[int, int]:
+    height, width = parse_size(text, square=False)
+    return width, height
+
+
 @dataclass(frozen=True)
 class Encoding:
     """How clips are encoded: H.264 in MP4, with sound where there is any."""
 
-    size: tuple[int, int] | None = None
-    """``(width, height)`` in pixels; None keeps the recording's."""
+    size: tuple[int, int] | None = field(default=None, metadata={"parse": _parse_size, "metavar": "HxW"})
+    """Scale the clips to this height and width, such as 240x320.
+
+    ``(width, height)`` in pixels; None keeps the recording's."""
     fps: float | None = None
-    """Frames per second; None keeps every frame with its own time."""
-    sound: bool = True
+    """Frames per second of the clips.
+
+    None keeps every frame with its own time."""
+    sound: bool = field(default=True, metadata={"help": "leave out the sound"})
+    """Whether the clips have the sound of their recording."""
     quality: int = 18
-    """The CRF of x264: 18 can hardly be told from the source, 28 is small."""
+    """CRF of x264, from 0 (lossless) to 51: 18 can hardly be told from the source, 28 is small."""
     preset: str = "veryfast"
-    """The preset of x264."""
-    decode_again: bool = False
-    """Whether each finished clip is decoded as a whole to verify it. Otherwise its first frame is decoded and its
-    packets are counted, one for each frame that ffmpeg decoded from the source and encoded; a fifth quicker."""
+    """Preset of x264: slower ones make smaller files."""
+    decode_again: bool = field(default=False, metadata={"name": "verify"})
+    """Decode each clip as a whole, not its first frame only; a fifth slower.
+
+    Otherwise the packets are counted, one for each frame that ffmpeg decoded from the source and encoded."""
 
     def __post_init__(self) -> None:
         if self.size is not None and (min(self.size) < 2 or self.size[0] % 2 or self.size[1] % 2):

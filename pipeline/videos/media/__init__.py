@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,6 @@ def open_video(path: str | Path, *, threads: int = 0, alive: Callable[[], None] 
     from pipeline.videos.media.image_folder import ImageReader, is_image
     from pipeline.videos.media.reader import VideoReader
 
-    if Path(path).is_dir() or is_image(Path(path).name):
+    if os.path.isdir(path) or is_image(Path(path).name):
         return ImageReader(path, alive=alive)
     return VideoReader(path, threads=threads, alive=alive)

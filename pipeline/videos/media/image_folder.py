@@ -33,6 +33,11 @@ def is_image(name: str) -> bool:
     return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_EXTENSIONS
 
 
+def image_names(folder: Path) -> list[str]:
+    """The images right in a folder, in the order of frames."""
+    return sorted((entry.name for entry in folder.iterdir() if is_image(entry.name)), key=natural_key)
+
+
 def holds_frames(path: Path) -> bool:
     """Whether a folder has images right in it, so that it can be read as one video."""
     return path.is_dir() and any(is_image(entry.name) for entry in path.iterdir())
@@ -62,8 +67,7 @@ class ImageReader(VideoReader):
         if not self.path.is_dir():
             stat_regular(self.path)
             return [self.path]
-        found = (entry for entry in self.path.iterdir() if is_image(entry.name))
-        return sorted(found, key=lambda entry: natural_key(entry.name))
+        return [self.path / name for name in image_names(self.path)]
 
     def _read_times(self) -> np.ndarray:
         table = self._files[0].parent / TIMES

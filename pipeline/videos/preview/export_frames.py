@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -29,9 +29,10 @@ Format = Literal["jpg", "png"]
 class ImageSpec:
     """Which frames, and as what they are written."""
 
-    sampling: Sampling
-    form: Format = "jpg"
-    """``jpg`` or ``png``."""
+    sampling: Sampling = field(default=Sampling("all"), metadata={"metavar": "RULE"})
+    """Which frames: all, every:N, fps:F, uniform:N or first:N."""
+    form: Format = field(default="jpg", metadata={"name": "format"})
+    """Of the images."""
     quality: int = 95
     """Of JPEG, 1 to 100."""
 

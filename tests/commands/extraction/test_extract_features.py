@@ -64,9 +64,9 @@ def test_one_bad_video_is_exit_status_1(data, tmp_path, capsys):
         (["{data}", "--sampling", "often"], "sampling 'often' is unknown; expected uniform:N"),
         (["{data}", "--weights", "gone.h5"], "there is no such file; expected 'imagenet'"),
         (["{data}", "--backbone", "alexnet"], "backbone 'alexnet' is unknown"),
-        (["{data}", "--shard", "3/2"], "--shard 3/2: expected i/n"),
-        (["{data}", "--shard", "half"], "--shard half: expected I/N"),
-        (["{data}", "--batch", "0"], "--batch 0: expected at least 1"),
+        (["{data}", "--worker", "3/2"], "--worker 3/2: expected I/N"),
+        (["{data}", "--worker", "half"], "--worker: 'half' is not I/N"),
+        (["{data}", "--batch", "-1"], "--batch -1: expected 1 or more"),
         (["{data}", "--out", "{data}/left/clip0.mp4"], "is a file"),
     ],
 )
@@ -97,7 +97,7 @@ def test_a_damaged_shard_is_named_set_aside_and_made_again(data, tmp_path, capsy
     shard.write_bytes(shard.read_bytes()[:2000])
     assert call(extract_features, data, "--out", store, *TINY) == 2
     assert "is damaged" in capsys.readouterr().err
-    assert call(check_features, store, "--set-aside") == 1
+    assert call(check_features, store, "--quarantine") == 1
     assert "to extract again: right/clip1.mp4" in capsys.readouterr().out
     assert call(extract_features, data, "--out", store, *TINY) == 0
     assert call(check_features, store) == 0

@@ -49,5 +49,5 @@ def test_gaps_and_faults_are_reported(tmp_path, capsys):
     (tmp_path / "few.csv").write_text("video,frame,label\na.mp4,0,walk\na.mp4,99,walk\n")
     assert run(tmp_path / "few.csv", "--to", "segments", "--out", tmp_path / "n.csv") == 1
     error = capsys.readouterr().err
-    assert "1 label past the last frame 49, such as 99" in error
-    assert "49 frames without a label, such as 1" in error
+    assert "there is no frame '99'; the last is 49" in error
+    assert "frames 1 to 49 have no label" in error

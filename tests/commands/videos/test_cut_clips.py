@@ -61,7 +61,7 @@ ODD = Path(__file__).parents[4] / "shared" / "videos" / "odd"
 @pytest.mark.skipif(not ODD.is_dir(), reason="the folder of odd videos is not there")
 @pytest.mark.parametrize("fast", [False, True])
 def test_odd_files_are_cut_or_refused_with_a_reason(tmp_path, capsys, fast):
-    options = ["--fast"] if fast else ["--preset", "ultrafast"]
+    options = ["--copy"] if fast else ["--preset", "ultrafast"]
     assert run(ODD, "--every", 2, "--out", tmp_path / "out", *options) == 1
     with open(tmp_path / "out" / "failures.csv", encoding="utf-8") as file:
         failed = {Path(row["video"]).name: row["reason"] for row in csv.DictReader(file)}
@@ -81,12 +81,12 @@ def test_odd_files_are_cut_or_refused_with_a_reason(tmp_path, capsys, fast):
 def test_subtitles_and_copies(tmp_path, capsys):
     video = write_video(tmp_path / "Match.mp4", frames=100)
     (tmp_path / "Match.srt").write_text("1\n00:00:01,000 --> 00:00:02,500\nBall\n")
-    assert run(video, "--segments", tmp_path / "Match.srt", "--out", tmp_path / "data", "--fast") == 0
+    assert run(video, "--segments", tmp_path / "Match.srt", "--out", tmp_path / "data", "--copy") == 0
     printed = capsys.readouterr().out
     assert "copied at keyframes: clips start 0.04 s early (at most 0.04 s) and end 0.0" in printed
     assert "1 clip cut" in printed
     assert [video.label for video in open_catalog(tmp_path / "data")] == ["Ball"]
-    assert run(video, "--segments", tmp_path / "Match.srt", "--out", tmp_path / "data", "--fast") == 0
+    assert run(video, "--segments", tmp_path / "Match.srt", "--out", tmp_path / "data", "--copy") == 0
     assert "1 there already" in capsys.readouterr().out
     assert run("--segments", tmp_path / "Match.srt", "--out", tmp_path / "data") == 2
     assert "was cut with other settings (copied without encoding)" in capsys.readouterr().err
@@ -122,7 +122,10 @@ def test_wrong_calls_are_one_line(tmp_path, capsys):
         "reaches past the end": ("--segments", table, "--out", tmp_path / "o"),
         "--every cuts videos, and none was given": ("--every", 3, "--out", tmp_path / "o"),
         "goes with one video or with none": (video, video, "--segments", table, "--out", tmp_path / "o"),
-        "--fast copies what is there": (video, "--every", 1, "--fast", "--fps", 5, "--out", tmp_path / "o"),
+        "--copy copies what is there": (video, "--every", 1, "--copy", "--fps", 5, "--out", tmp_path / "o"),
+        "--verify are for encoding": (video, "--every", 1, "--copy", "--quality", 20, "--out", tmp_path / "o"),
+        "are for equal pieces": ("--segments", table, "--drop-last", "--out", tmp_path / "o"),
+        "are for --segments": (video, "--every", 1, "--clamp", "--out", tmp_path / "o"),
         "pieces of 0 seconds": (video, "--every", 0, "--out", tmp_path / "o"),
         "expected HEIGHTxWIDTH": (video, "--every", 1, "--size", "big", "--out", tmp_path / "o"),
         "is not a clip of this recording": (video, "--every", 1, "--out", tmp_path / "taken"),

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UserError, VideoError
-from pipeline.extraction.features.decode_task import CHANGED, _decode
+from pipeline.extraction.features.decode_task import CHANGED, DecodeSpec, Images, VideoOpened, decode
 from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
 from pipeline.extraction.jobs.ray_cluster import _connect
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.videos.catalog.catalog import open_catalog
+from pipeline.videos.media.sampling import Sampling
 from tests.extraction.conftest import RECIPE, column_means
 from tests.media import write_video
 
@@ -93,15 +94,17 @@ def test_a_video_that_changes_while_it_is_read_fails_and_is_tried_again(videos, 
 
 def test_a_changed_file_is_noticed_whatever_was_decoded(tmp_path):
     path = write_video(tmp_path / "v.mp4", frames=20)
-    sent = []
+    told: list[type] = []
+    task = decode(lambda: None, path, Sampling.parse(RECIPE.sampling), DecodeSpec((RECIPE,), identify=True), 1)
 
-    def send(kind, **content):
-        sent.append(kind)
-        os.utime(path, ns=(1, len(sent)))
+    def tell() -> None:
+        for message in task:
+            told.append(type(message))
+            os.utime(path, ns=(1, len(told)))
 
     with pytest.raises(VideoError, match=CHANGED):
-        _decode(path, RECIPE, 1, send, lambda: None)
-    assert "frames" in sent
+        tell()
+    assert told == [VideoOpened, Images]
 
 
 def test_what_failed_because_it_changed_is_tried_again_unasked(videos, tmp_path):

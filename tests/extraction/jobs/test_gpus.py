@@ -22,14 +22,14 @@ def test_each_device_gets_a_process_with_its_own_part():
         "--overwrite",
         "--workers",
         "7",
-        "--shard",
+        "--worker",
         "2/4",
         "--batch",
         "8",
     ]
     first, second = calls(["x.py"], argv, parse_devices("3,5"), (2, 4))
     same = [sys.executable, "x.py", "data", "--out", "store", "--batch", "8"]
-    same += ["--workers", str(max(1, processors() // 2)), "--shard"]
+    same += ["--workers", str(max(1, processors() // 2)), "--worker"]
     assert first[0] == [*same, "2/8"]
     assert second[0] == [*same, "6/8"]
     assert [call[1]["CUDA_VISIBLE_DEVICES"] for call in (first, second)] == ["3", "5"]

@@ -5,8 +5,7 @@ import time
 
 import pytest
 
-from pipeline.extraction.features.stream import ExtractionProgress
-from pipeline.extraction.jobs.progress import ProgressLine, line
+from pipeline.extraction.jobs.progress import ExtractionProgress, ProgressLine, line
 from tests.media import write_video
 
 

@@ -96,7 +96,7 @@ def test_new_videos_go_through_the_same_network(data, store, tmp_path):
     more = Path(shutil.copytree(data, tmp_path / "more"))
     write_pieces(more / "0/new", [(0, 9)])
     assert extract(more, store, "--precision", "int8") == 0
-    assert extract(more, store, "--precision", "int8", "--shard", "2/2") == 0
+    assert extract(more, store, "--precision", "int8", "--worker", "2/2") == 0
     assert len(FeatureStore(store).entries) == 13
     assert extract(more / "0", tmp_path / "other", "--precision", "int8", "--int8-from", store) == 0
     assert FeatureStore(tmp_path / "other").recipe.quantised == digest

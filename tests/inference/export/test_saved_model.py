@@ -28,7 +28,7 @@ if keras.backend.backend() != "tensorflow":
 def window(classifier: Classifier, path: Path, size: tuple[int, int]) -> np.ndarray:
     """The frames of a clip's one window, scaled to ``size``."""
     with open_video(path) as video:
-        grid = classifier.grid(video)
+        grid = classifier.rule().lay(video.times(), video.info().duration)
         return np.stack([cv2.resize(frame.image, size) for frame in video.frames(grid.frames)])
 
 

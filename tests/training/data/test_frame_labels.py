@@ -62,10 +62,10 @@ def test_frames_get_predictions(labelled, tmp_path):
     ("text", "part"),
     [
         ("video,frame,label\nnobody.mp4,0,calm\n", "'nobody.mp4' is not in"),
-        ("video,label\na,b\n", "needs the columns"),
+        ("video,label\na,b\n", "expected video,frame,label"),
         ("video,frame,label\n{name},x,calm\n", "frame number"),
         ("video,frame,label\n{name},1,calm\n{name},1,wild\n", "two labels"),
-        ("video,frame,label,split\n{name},1,calm,train\n{name},2,calm,test\n", "split 'test'"),
+        ("video,frame,label,split\n{name},1,calm,train\n{name},2,calm,test\n", "splits test and train"),
         ("video,frame,label\n", "no rows"),
         ("video,frame,label\n{name},1,calm\n", "only the class 'calm'"),
     ],

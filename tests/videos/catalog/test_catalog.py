@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.videos.catalog.catalog import count_videos, open_catalog, read_catalog, scan_folder
+from pipeline.videos.catalog.catalog import open_catalog, read_catalog, scan_folder
 from pipeline.videos.catalog.catalog_table import write_catalog
 from pipeline.videos.catalog.clip_origins import ClipOrigin, record_origins
+from pipeline.videos.catalog.times import count_videos
 from tests.media import write_video
 
 

@@ -9,7 +9,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.videos.catalog.catalog import open_catalog
 from pipeline.videos.catalog.splits import Shares
-from pipeline.videos.labels.frame_labels import FrameLabel, add_splits, label_data
+from pipeline.videos.labels.frame_labels import FrameLabel, add_splits, label_data, read_frame_labels
 
 
 @pytest.fixture
@@ -62,9 +62,9 @@ def test_times_become_labels_of_frames(frames):
 def test_frames_without_a_label_and_labels_without_a_frame_are_told(frames):
     text = "video,frame,label\n" + "".join(f"seal,{n},a\n" for n in (0, 3, 4, 5)) + "seal,9,a\nfish,0,a\n"
     checked = frames(text)
-    assert "seal: frames 1 to 2 have no label" in checked.reports
-    assert "bird: frames 0 to 5 have no label" in checked.reports
-    assert any("line 6: seal has no frame '9'" in report for report in checked.reports)
+    assert "seal: frames 1 to 2 have no label (00:00:00.040 to 00:00:00.120)" in checked.reports
+    assert any(report.startswith("bird: frames 0 to 5 have no label") for report in checked.reports)
+    assert any("line 6: there is no frame '9'; the last is 5" in report for report in checked.reports)
     assert any("line 7: there is no video 'fish'" in report for report in checked.reports)
     whole = frames(text, background="none")
     assert labels_of(whole, "bird") == ["none"] * 6
@@ -77,8 +77,11 @@ def test_frames_without_a_label_and_labels_without_a_frame_are_told(frames):
         ("video,label\nseal,a\n", "expected video,frame,label or"),
         ("video,frame,label\nseal,0,a\nseal,0,b\n", "line 3: frame 0 of seal has two labels"),
         ("video,frame,label,split\nseal,0,a,tain\n", "line 2: split 'tain' is unknown"),
-        ("video,frame,label,split\nseal,0,a,train\nseal,1,a,test\n", "frames in test and train"),
-        ("video,time,label\nseal,soon,a\n", "line 2: 'soon' is no stretch of time"),
+        (
+            "video,frame,label,split\nseal,0,a,train\nseal,1,a,test\n",
+            "line 3: rows of one video name the splits test and train",
+        ),
+        ("video,time,label\nseal,soon,a\n", "line 2: 'soon' is not a stretch of time"),
         ("video,time,label\nseal,0:02 - 0:01,a\n", "not after the start"),
     ],
 )
@@ -96,3 +99,30 @@ def test_splits_keep_videos_whole_and_given_ones_stay():
     assert add_splits(done, Shares(1, 0, 0)) == done
     with pytest.raises(UserError, match="19 videos without a split"):
         add_splits([FrameLabel("v0", 0, "", "a", "train"), *labels[3:]], Shares(0.5, 0.25, 0.25))
+
+
+def read(path):
+    return {video: {row.frame: row.label for row in rows} for video, rows in read_frame_labels(path).items()}
+
+
+def test_reads_labels_of_frames(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_bytes("\ufeffvideo;frame;time;label\r\na.mp4;0;0;walk\r\na.mp4;1;0.04;\r\n".encode())
+    assert read(path) == {"a.mp4": {"0": "walk", "1": ""}}
+    path.write_text("file,label\nvideo_1/video_1_10.jpg,b\nvideo_1/video_1_9.jpg,a\nvideo_2/x.jpg,c\n")
+    assert read(path) == {"video_1": {"video_1_10.jpg": "b", "video_1_9.jpg": "a"}, "video_2": {"x.jpg": "c"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("video,label\na,b\n", "has the columns label, video; expected video,frame,label or file,label"),
+        ("video,frame,label\na,1,b\na,1,c\n", "line 3: frame 1 of a has two labels, 'b' ("),
+        ("file,label\nv/1.jpg,b\nv/1.jpg,c\n", "line 3: frame 1.jpg of v has two labels"),
+    ],
+)
+def test_wrong_tables_are_refused(tmp_path, text, message):
+    (tmp_path / "labels.csv").write_text(text)
+    with pytest.raises(UserError) as caught:
+        read_frame_labels(tmp_path / "labels.csv")
+    assert message in str(caught.value)

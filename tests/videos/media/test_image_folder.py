@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import VideoError
-from pipeline.videos.catalog.catalog import count_videos, open_catalog
+from pipeline.videos.catalog.catalog import open_catalog
+from pipeline.videos.catalog.times import count_videos
 from pipeline.videos.media import open_video
 from pipeline.videos.media.frame import FramesMissing
 from pipeline.videos.quality.checks import check_video

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.extraction.features.expectation import FrameCountEstimate
+from pipeline.extraction.jobs.expectation import FrameCountEstimate
 from pipeline.videos.catalog.catalog import Video
 from pipeline.videos.media.sampling import Sampling
 
