@@ -46,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.files.sizes import parse_memory
     from pipeline.training.data.dataset import open_dataset
     from pipeline.training.data.splits import make_split
-    from pipeline.training.experiments.search import finish, read_space, search
+    from pipeline.training.experiments.search import finish, search
+    from pipeline.training.experiments.search_space import read_space
     from pipeline.videos.catalog.splits import groups_of
 
     space = read_space(args.grid)

@@ -18,7 +18,8 @@ from pipeline.commands.training import search as script
 from pipeline.errors import UserError
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.data.splits import make_split
-from pipeline.training.experiments.search import Range, finish, grid_points, key_of, read_space, search
+from pipeline.training.experiments.search import finish, search
+from pipeline.training.experiments.search_space import Range, grid_points, key_of, read_space
 from pipeline.training.loop.spec import TrainSpec
 
 BASE = TrainSpec(epochs=2)

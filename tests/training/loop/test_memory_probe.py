@@ -53,7 +53,7 @@ def test_what_does_not_fit_is_told_with_what_would(monkeypatch):
     monkeypatch.setattr(memory_probe, "free_memory", lambda: 8 << 30)
     check_memory(step, 8)
     with pytest.raises(
-        UserError, match=r"of 64 windows takes about 34.4 GB .* `batch=12` would fit, with `accumulate=6`"
+        UserError, match=r"of 64 windows takes about 34.4 GB .* `batch=11` would fit, with `accumulate=6`"
     ):
         check_memory(step, 64)
     monkeypatch.setattr(memory_probe, "free_memory", lambda: 1 << 29)
