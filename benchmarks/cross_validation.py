@@ -17,8 +17,9 @@ import numpy as np
 
 from pipeline.training.data.dataset import open_dataset
 from pipeline.training.data.fusion import fuse_stores
-from pipeline.training.data.splits import make_folds
-from pipeline.training.experiments.experiment import train
+from pipeline.training.data.splits import Split
+from pipeline.training.experiments.cross_validation import cross_validate
+from pipeline.training.experiments.experiment import Run, train
 from pipeline.training.heads.registry import head_spec
 from pipeline.training.loop.spec import TrainSpec
 from pipeline.videos.catalog.splits import groups_of
@@ -43,12 +44,14 @@ def main() -> None:
         epochs = 10 if name == "keras-example" else TrainSpec().epochs
         means = []
         for seed in range(args.first_seed, args.first_seed + args.seeds):
-            accuracies = []
-            for split in make_folds(data, groups, args.folds, seed=seed):
-                run = train(data, split, head=head_spec(name), groups=groups, spec=TrainSpec(epochs=epochs, seed=seed))
-                accuracies.append((run.results["accuracy"]["test"], len(split.test)))
-            means.append(float(np.mean([accuracy for accuracy, _ in accuracies])))
-            lowest, clips = min(accuracies)
+            spec = TrainSpec(epochs=epochs, seed=seed)
+
+            def train_fold(split: Split, number: int, name: str = name, spec: TrainSpec = spec) -> Run:
+                return train(data, split, head=head_spec(name), groups=groups, spec=spec)
+
+            found = cross_validate(data, groups, args.folds, train_fold, seed=seed)
+            means.append(found.mean)
+            lowest, clips = found.lowest
             of = f"{lowest:.3f}, {round(lowest * clips)} of {clips}"
             print(f"{name}, seed {seed}: mean {means[-1]:.3f}, lowest fold {of}", flush=True)
         print(f"{name}: {np.mean(means):.3f} ± {np.std(means):.3f} over {args.seeds} seeds", flush=True)

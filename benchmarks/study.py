@@ -235,8 +235,9 @@ def train_row(row: Row, out: Path, weights: str) -> dict[str, Any]:
 
     from pipeline.training.data.dataset import open_dataset
     from pipeline.training.data.fusion import fuse_stores
-    from pipeline.training.data.splits import make_folds
-    from pipeline.training.experiments.experiment import train
+    from pipeline.training.data.splits import Split
+    from pipeline.training.experiments.cross_validation import cross_validate
+    from pipeline.training.experiments.experiment import Run, train
     from pipeline.training.heads.registry import head_spec
     from pipeline.training.loop.spec import TrainSpec
     from pipeline.videos.catalog.splits import groups_of
@@ -247,18 +248,19 @@ def train_row(row: Row, out: Path, weights: str) -> dict[str, Any]:
     groups, _ = groups_of(data.videos, GROUPS[row.store.data])
     settings = row.head_settings | ({"weights": weights} if "base" in row.head_settings else {})
     results = []
+
+    def on_fold(number: int, run: Run) -> None:
+        history = run.trained.schedule.history
+        # The first epoch compiles.
+        results.append((run.results, float(np.median([epoch.seconds for epoch in history[1:] or history]))))
+
     for seed in range(row.seeds):
-        for split in make_folds(data, groups, row.folds, seed=seed):
-            run = train(
-                data,
-                split,
-                head=head_spec(row.head, **settings),
-                groups=groups,
-                spec=TrainSpec(**row.training, seed=seed),
-            )
-            history = run.trained.schedule.history
-            # The first epoch compiles.
-            results.append((run.results, float(np.median([epoch.seconds for epoch in history[1:] or history]))))
+        spec = TrainSpec(**row.training, seed=seed)
+
+        def train_fold(split: Split, number: int, spec: TrainSpec = spec) -> Run:
+            return train(data, split, head=head_spec(row.head, **settings), groups=groups, spec=spec)
+
+        cross_validate(data, groups, row.folds, train_fold, seed=seed, on_fold=on_fold)
     accuracies = [result["accuracy"]["test"] for result, _ in results]
     return {
         "accuracy": float(np.mean(accuracies)),

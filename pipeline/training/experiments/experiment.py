@@ -23,7 +23,7 @@ from pipeline.training.checkpoint import (
     Checkpoint,
     write_folder,
 )
-from pipeline.training.data.dataset import Dataset, check_window, windows_of
+from pipeline.training.data.dataset import Dataset, Windows, check_window, windows_of
 from pipeline.training.data.leakage import LeakReport, find_leaks, threshold_for
 from pipeline.training.data.splits import Split, make_split
 from pipeline.training.data.windows import WindowSpec
@@ -127,18 +127,7 @@ def train(
     learnt = windows["train"] if longer is data else windows_of(longer, rows, window)
     trained = fit(data, learnt, windows["val"], head, spec, on_epoch=on_epoch, resumable=resumable)
     groups = list(groups) if groups is not None else data.names
-    logits = {name: trained.logits(part) for name, part in windows.items() if len(part)}
-    temperature = temperature_of(predictions_of("val", data, windows["val"], logits["val"]))
-    plain, predictions = (
-        {name: predictions_of(name, data, windows[name], values, temperature=t) for name, values in logits.items()}
-        for t in (1.0, temperature)
-    )
-    measured = {name: measure(part, groups) for name, part in predictions.items()}
-    for name, part in plain.items():
-        measured[name]["uncalibrated"] = {
-            "log_loss": log_loss(part.probabilities, part.labels),
-            "ece": expected_calibration_error(part.probabilities, part.labels),
-        }
+    predictions, measured, temperature = evaluate_all(data, trained, windows, groups)
     leaks = find_leaks(data, split, groups, threshold=threshold_for(data))
     results: dict[str, Any] = {
         "accuracy": {name: figures["accuracy"] for name, figures in measured.items()},
@@ -163,6 +152,36 @@ def train(
         "measured": measured,
     }
     return Run(data, split, window, head, trained, predictions, leaks, results)
+
+
+def evaluate_all(
+    data: Dataset, trained: Trained, windows: dict[str, Windows], groups: Sequence[str]
+) -> tuple[dict[str, Predictions], dict[str, dict[str, Any]], float]:
+    """What a head says of the windows of each split, how right it is, and the temperature that suits validation best.
+
+    Args:
+        data: what the windows are over.
+        trained: the head.
+        windows: by split; splits without windows are left out.
+        groups: a group for each video.
+
+    Returns:
+        Predictions and figures by split, and the temperature.
+    """
+    logits = {name: trained.logits(part) for name, part in windows.items() if len(part)}
+    plain = {name: predictions_of(name, data, windows[name], values) for name, values in logits.items()}
+    temperature = temperature_of(plain["val"])
+    predictions = {
+        name: predictions_of(name, data, windows[name], values, temperature=temperature)
+        for name, values in logits.items()
+    }
+    measured = {name: measure(part, groups) for name, part in predictions.items()}
+    for name, part in plain.items():
+        measured[name]["uncalibrated"] = {
+            "log_loss": log_loss(part.probabilities, part.labels),
+            "ece": expected_calibration_error(part.probabilities, part.labels),
+        }
+    return predictions, measured, temperature
 
 
 def names_of(data: Dataset, rows: np.ndarray) -> list[str]:
