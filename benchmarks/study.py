@@ -4,7 +4,7 @@
     python -m benchmarks.study --out study-quick --videos ../shared/videos --weights W --quick
 
   cached or end to end   the same frozen network cached and computed anew in each epoch; its last layers learnt;
-                         networks learnt from nothing
+                         networks learnt from scratch
   heads                  on the same cached features
   frames per video       1 to 20, spread evenly
   backbones              InceptionV3 with the weights given against seeded random ones, and other networks
@@ -151,7 +151,7 @@ def _end_to_end(data: str) -> list[Row]:
         ),
         Row(
             END_TO_END,
-            "ConvNet and GRU from nothing",
+            "ConvNet and GRU from scratch",
             replace(pictures, size=32),
             "timedistributed_convnet",
             training={"epochs": 10, "patience": 10},
@@ -159,7 +159,7 @@ def _end_to_end(data: str) -> list[Row]:
         ),
         Row(
             END_TO_END,
-            "small C3D from nothing",
+            "small C3D from scratch",
             eight,
             "c3d_small",
             training={"epochs": 20, "patience": 20},
@@ -174,7 +174,7 @@ def _in_quick(row: Row) -> bool:
         FRAMES: (" 1", " 5"),
         BACKBONES: ("InceptionV3, weights given", "MobileNetV2, random"),
         MOTION: ("colours", "flow", "both"),
-        END_TO_END: ("InceptionV3 cached, gru", "small C3D from nothing"),
+        END_TO_END: ("InceptionV3 cached, gru", "small C3D from scratch"),
     }
     return row.store.data == "actions" and row.setting in shown[row.question]
 

@@ -89,7 +89,7 @@ class Checkpoint:
             values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             found = values["format"]
         except (FileNotFoundError, NotADirectoryError):
-            raise UserError(f"{folder} is no checkpoint ({CHECKPOINT_FILE} is missing); train one first") from None
+            raise UserError(f"{folder} is not a checkpoint ({CHECKPOINT_FILE} is missing); train one first") from None
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise UserError(f"{path} cannot be read ({' '.join(str(error).split())})") from None
         if found != FORMAT:
@@ -245,7 +245,7 @@ def check_free(folder: Path, *, overwrite: bool) -> None:
     if not overwrite:
         raise UserError(f"{folder} exists; add `overwrite=True` to replace it, or choose another `out`")
     if not (folder / CHECKPOINT_FILE).is_file():
-        raise UserError(f"{folder} exists and is no checkpoint; it is not replaced, choose another `out`")
+        raise UserError(f"{folder} exists and is not a checkpoint; it is not replaced, choose another `out`")
 
 
 @contextlib.contextmanager

@@ -188,5 +188,5 @@ def test_an_existing_folder_is_kept_unless_it_may_be_replaced(tmp_path):
 def test_a_folder_of_something_else_is_never_replaced(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_text("x")
-    with pytest.raises(UserError, match="is no checkpoint"), write_folder(tmp_path / "photos", overwrite=True):
+    with pytest.raises(UserError, match="is not a checkpoint"), write_folder(tmp_path / "photos", overwrite=True):
         pytest.fail("the folder was offered")

@@ -16,7 +16,7 @@ from pipeline.videos.catalog.splits import Shares, assign_folds, assign_splits
 
 @dataclass(frozen=True)
 class Split:
-    """Rows of a dataset by part; no row is in two parts."""
+    """Rows of a dataset by what they are for; no row is in two of these."""
 
     train: np.ndarray
     val: np.ndarray
@@ -28,7 +28,7 @@ class Split:
         return f"Split(train {len(self.train)}, val {len(self.val)}, test {len(self.test)})"
 
     def parts(self) -> dict[str, np.ndarray]:
-        """The rows by the name of the part."""
+        """The rows by train, val and test."""
         return {name: getattr(self, name) for name in SPLITS}
 
     def summary(self) -> str:

@@ -89,7 +89,7 @@ def window_for_frames(steps: list[int]) -> WindowSpec:
 def window_in_seconds(
     seconds: float | None, stride: float | None, apart: np.ndarray, sampling: Sampling, *, policy: Policy = "pad"
 ) -> WindowSpec:
-    """A window of a fixed duration, which glides over the video.
+    """A window of a fixed duration, which slides over the video.
 
     Args:
         seconds: how long a window is.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Probabilities of the videos of one part, and of their windows."""
+    """Probabilities of the videos of one split, and of their windows."""
 
     split: str
     """train, val or test."""
@@ -103,12 +103,12 @@ class Predictions:
 def predictions_of(
     split: str, data: Dataset, windows: Windows, logits: np.ndarray, *, temperature: float = 1.0
 ) -> Predictions:
-    """Bring the windows of a part together into videos.
+    """Bring the windows of a split together into videos.
 
     Args:
         split: its name.
         data: what the windows are over.
-        windows: the windows of all videos of the part.
+        windows: the windows of all videos of the split.
         logits: ``(m, C)`` of those windows.
         temperature: divides the logits.
     """

@@ -59,7 +59,7 @@ class Run:
     head: HeadSpec
     trained: Trained
     predictions: dict[str, Predictions]
-    """By part; parts without videos are missing."""
+    """By split; splits without videos are missing."""
     leaks: LeakReport
     results: dict[str, Any]
     """The content of ``results.json``."""
@@ -89,7 +89,7 @@ def train(
     state: Path | None = None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> Run:
-    """Train on the train part, choose by the val part, then look at the test part for the first time.
+    """Train on the train split, choose by the val split, then look at the test split for the first time.
 
     Args:
         data: the videos.

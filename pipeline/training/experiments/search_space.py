@@ -75,7 +75,7 @@ def _values(path: Path, key: str, value: Any) -> list[Any] | Range:
             raise UserError(f"{path}: {key} is {value}; expected a list, or low and high, and log: true if wanted")
         low, high = float(ends[0]), float(ends[1])  # type: ignore[arg-type]
         if option.kind not in (int, float) or not low < high or (value.get("log") and low <= 0):
-            raise UserError(f"{path}: {key} from {low:g} to {high:g} is no range")
+            raise UserError(f"{path}: {key} from {low:g} to {high:g} is not a range")
         return Range(low, high, bool(value.get("log", False)), option.kind is int)
     values = value if isinstance(value, list) else [value]
     if not values:

@@ -1,13 +1,13 @@
-"""Networks on frames: masked classifiers of a sequence of pictures, each one function.
+"""Networks on frames: masked classifiers of a sequence of frames, each one function.
 
 A function takes the frames ``(batch, L, H, W, 3)`` uint8, the mask ``(batch, L)``, its `HeadSpec` and the number of
 classes, and returns logits ``(batch, classes)``; it scales the pixels itself. What holds for each of them at
 inference: frames in the padding change nothing, and a padded window gives the same as the same window cropped.
 
-The frames of all windows go through the layers of one picture as one batch, which is what Keras' TimeDistributed
+The frames of all windows go through the layers of one image as one batch, which is what Keras' TimeDistributed
 computes step by step. Its batch normalisation is told which frames are padding. A base of keras.applications cannot
 be told; with weights of its own it runs in inference mode (https://keras.io/guides/transfer_learning/), and where it
-is learnt from nothing, padding is filled with the first frame of the window while it is trained and applied.
+is learnt from scratch, padding is filled with the first frame of the window while it is trained and applied.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PATCH, _TUBELET = 16, 2  # pixels and frames of a token of the transformer
 
 
 def _base_features(x: Any, mask: Any, spec: HeadSpec) -> Any:
-    """``(batch, L, D)``: what the base makes of every frame, pooled over the picture."""
+    """``(batch, L, D)``: what the base makes of every frame, pooled over the image."""
     length, height, width = x.shape[1:4]
     network = find_network(spec.base or "")
     base = build_network(
@@ -148,7 +148,7 @@ def c3d(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
     Source: Tran et al. 2015, https://arxiv.org/abs/1412.0767
     """
     x, mask = _convolved(x, mask, ((64,), (128,), (256, 256), (512, 512), (512, 512)))
-    # The mean over time; places of the picture stay apart.
+    # The mean over time; places of the image stay apart.
     x = masked_mean(ops.reshape(x, (-1, x.shape[1], x.shape[2] * x.shape[3] * x.shape[4])), mask)
     for _ in range(2):
         x = layers.Dropout(spec.dropout)(layers.Dense(spec.units, activation="relu")(x))

@@ -26,7 +26,7 @@ def write_comparison(folders: Sequence[Path], path: Path, *, title: str) -> None
         title: its heading.
 
     Raises:
-        UserError: there are no folders, or one is no checkpoint.
+        UserError: there are no folders, or one is not a checkpoint.
     """
     if not folders:
         raise UserError("there are no runs to compare; name checkpoint folders")

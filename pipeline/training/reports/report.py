@@ -44,7 +44,7 @@ def render_report(
     Args:
         results: the content of ``results.json``.
         history: of the training.
-        counts: ``(C, C)`` confusion matrix of the part that is shown: test, or val where there is no test part.
+        counts: ``(C, C)`` confusion matrix of the split that is shown: test, or val where nothing is tested.
         data: where the videos are, for thumbnails.
         title: the name of the run.
         versions: of the software.
@@ -143,12 +143,12 @@ def _stream(recipe: Recipe) -> str:
 
 def _weights(recipe: Recipe, source: str) -> str:
     if recipe.layer == PIXELS:
-        return "none: the store holds pictures, and no network computed"
+        return "none: the store holds frames, and no network computed"
     digest = f" ({recipe.weights_digest[:12]}…)" if recipe.weights_digest else ""
     return f"{source or 'not known'}{digest}"
 
 
-# -- pictures --------------------------------------------------------------------------------------
+# -- images ----------------------------------------------------------------------------------------
 
 
 def _svg(figure: Figure) -> Markup:
@@ -222,7 +222,7 @@ def _thumbnails(examples: list[dict[str, Any]], data: Dataset) -> list[dict[str,
 
 
 def _thumbnail(data: Dataset, row: int) -> str:
-    """The middle frame of a video as a ``data:`` address; empty where neither it nor its pictures can be read."""
+    """The middle frame of a video as a ``data:`` address; empty where neither it nor its stored frames can be read."""
     try:
         with open_video(data.videos[row].path) as reader:
             middle = max(0, reader.info().frames // 2)

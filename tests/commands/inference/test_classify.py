@@ -111,7 +111,7 @@ def test_wrong_inputs_are_one_line(checkpoint, movie, tmp_path, capsys):  # noqa
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("no video")
     for folder, video, line in (
-        (tmp_path, movie, "is no checkpoint"),
+        (tmp_path, movie, "is not a checkpoint"),
         (checkpoint, tmp_path / "missing.mp4", "the file does not exist"),
         (checkpoint, tmp_path / "empty.mp4", "the file is empty (0 bytes)"),
         (checkpoint, tmp_path / "text.mp4", "not a readable media file"),

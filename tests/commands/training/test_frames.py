@@ -149,7 +149,7 @@ def test_a_grid_over_networks(store, tmp_path):
         ),
         (["--head", "c3d_small", "--augment", "blur:2"], "augmentation 'blur:2' is unknown"),
         (["--head", "lrcn", "--base", "tiny"], "backbone tiny has random weights only; add --weights random"),
-        (["--head", "lrcn", "--base", "frames", "--weights", "random"], "frames is no network"),
+        (["--head", "lrcn", "--base", "frames", "--weights", "random"], "frames is not a network"),
         (["--head", "c3d_small", "--accumulate", "99"], "--accumulate 99: an epoch has 1 step of"),
         (["--head", "c3d_small", "--optimizer", "lion"], "--optimizer 'lion': expected adam or sgd"),
         (["--head", "c3d_small", "--precision", "int8"], "--precision 'int8': expected float32, bfloat16, float16"),

@@ -140,7 +140,7 @@ def test_evaluate_refuses_what_does_not_fit(capsys, checkpoint, store, tmp_path)
     assert "'cook', 'read', which the checkpoint does not know" in err
     status, _, err = call(capsys, evaluate, store, store)
     assert status == 2
-    assert "is no checkpoint" in err
+    assert "is not a checkpoint" in err
 
 
 def test_a_store_that_took_no_part_is_evaluated_as_a_whole(capsys, checkpoint, tmp_path):

@@ -85,7 +85,7 @@ def test_names_are_text_and_the_contents_are_there(page):
     [
         ({"weights_digest": "0123456789abcdef"}, "random:0", "random:0 (0123456789ab…)"),
         ({"weights_digest": ""}, "", "not known"),
-        ({"weights_digest": "", "layer": "pixels"}, "", "none: the store holds pictures, and no network computed"),
+        ({"weights_digest": "", "layer": "pixels"}, "", "none: the store holds frames, and no network computed"),
     ],
 )
 def test_it_says_of_what_weights_the_features_are(data, recipe, source, said):
