@@ -78,14 +78,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"without a label: {plural(unlabelled, 'video')}")
     for line in gaps(videos, shares):
         say(line)
-    before = list(videos)
+    names = [video.name for video in videos]
     if folder is not None:
         videos = arrange(videos, folder, move=args.move is not None)
     changes = update_catalog(
         videos,
         out,
         (*FACTS, "split", *(["group"] if args.group or args.list else [])),
-        before=before if args.move else (),
+        renamed=dict(zip([video.name for video in videos], names, strict=True)),
         keep_others=not (args.list and args.overwrite),
     )
     for line in changes.lines(out, args.source):

@@ -254,4 +254,5 @@ class Extraction:
             entry = entries.get(video.name)
             rows.append(video.counted(entry.source) if entry is not None else video)
         replaced = FACTS if self._catalog.table is None else (*FACTS, *CHOICES)
-        return update_catalog(rows, self.folder / CATALOG_FILE, replaced)
+        renamed = {video.name: entry.video for video, entry, _ in self.plan.copies}
+        return update_catalog(rows, self.folder / CATALOG_FILE, replaced, renamed=renamed)

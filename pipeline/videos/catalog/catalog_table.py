@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -52,7 +53,7 @@ def update_catalog(
     path: str | Path,
     replace: Collection[str] = FACTS,
     *,
-    before: Sequence[Video] = (),
+    renamed: Mapping[str, str] | None = None,
     keep_others: bool = True,
 ) -> TableChanges:
     """Write videos into a table that may be there already.
@@ -65,7 +66,8 @@ def update_catalog(
         videos: rows to write.
         path: the table.
         replace: fields of `Video` whose value counts more than that of the table.
-        before: the same videos before they were moved, whose rows are meant.
+        renamed: names that videos had before, by their new ones. A row of the old name whose file is gone becomes the
+            row of the new one, with the label of the new place.
         keep_others: keep the rows of other videos.
 
     Raises:
@@ -87,8 +89,13 @@ def update_catalog(
     rows = [dict(row) for row, _ in known]
     fresh: list[dict[str, str]] = []
     met: set[int] = set()
-    for video, was in zip(videos, before or videos, strict=True):
-        number = by_name.get(was.name, by_path.get(was.path))
+    for video in videos:
+        number, moved = by_name.get(video.name), False
+        if number is None and (number := by_name.get((renamed or {}).get(video.name, ""))) is not None:
+            moved = not os.path.lexists(known[number][1].path)
+            number = number if moved else None
+        if number is None:
+            number = by_path.get(video.path)
         new = {names.get(key, key): value for key, value in _row(video, path.parent).items()}
         if number is None:
             fresh.append(new)
@@ -97,11 +104,15 @@ def update_catalog(
         row = rows[number]
         for field in CHOICES:
             old, value = row.get(names[field], ""), getattr(video, field)
-            if value and value != getattr(known[number][1], field) and (field in replace or not old):
+            if (
+                value
+                and value != getattr(known[number][1], field)
+                and (field in replace or not old or (moved and field == "label"))
+            ):
                 changed[field] += bool(old)
                 row[names[field]] = value
         row |= {field: new[field] for field in FACTS if new[field] and (field in replace or not row.get(field))}
-        if video.path != known[number][1].path or was is not video:
+        if video.path != known[number][1].path or moved:
             row |= {key: new[key] for key in ("path", "video")}
     met_names = {known[number][1].name for number in met}
     kept = [row for row, (_, video) in zip(rows, known, strict=True) if keep_others or video.name in met_names]

@@ -87,7 +87,7 @@ def test_another_recipe_is_refused_and_overwrite_begins_anew(data, tmp_path, cap
     assert call(extract_features, data, "--out", store, *TINY, "--crop", "none", "--overwrite") == 0
     assert FeatureStore(store).recipe.crop == "none"
     assert call(extract_features, data, "--out", data, *TINY, "--overwrite") == 2
-    assert "is no feature store, so it is left alone" in capsys.readouterr().err
+    assert "is the input itself" in capsys.readouterr().err
 
 
 def test_a_damaged_shard_is_named_set_aside_and_made_again(data, tmp_path, capsys):

@@ -75,8 +75,9 @@ def test_moved_files_keep_their_rows(tmp_path):
     table.write_text("path,label,notes\nBall/1.mp4,Ball,mine\n")
     before = open_catalog(tmp_path).videos
     lay(tmp_path, "train/Ball/1.mp4")
+    (tmp_path / "Ball/1.mp4").unlink()
     moved = [replace(before[0], path=tmp_path / "train/Ball/1.mp4", name="train/Ball/1.mp4", split="train")]
-    update_catalog(moved, table, ("split",), before=before)
+    update_catalog(moved, table, ("split",), renamed={"train/Ball/1.mp4": "Ball/1.mp4"})
     assert table.read_text().splitlines()[1].startswith("train/Ball/1.mp4,Ball,mine,train,train/Ball/1.mp4")
 
 
