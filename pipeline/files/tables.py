@@ -144,7 +144,7 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
             index=False,
             lineterminator="\n",
             float_format="%.6f",
-            quoting=quoting(frame.select_dtypes("object").to_dict("records")),
+            quoting=quoting(frame.select_dtypes(exclude="number").to_dict("records")),
             errors="surrogateescape",
             encoding="utf-8",
         )
