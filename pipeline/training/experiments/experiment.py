@@ -118,13 +118,9 @@ def train(
     if spec.augment:
         check_varies(data.recipe.input)
     windows = {name: windows_of(data, rows, window) for name, rows in split.parts().items()}
-    names = {name: names_of(data, rows) for name, rows in split.parts().items()}
-    resumable = None
-    if state is not None:
-        settings = {"head": head.settings(), "window": asdict(window), "training": asdict(replace(spec, epochs=1))}
-        resumable = Resumable(state, {"recipe": data.fingerprint, "split": names, **settings})
     longer, rows = data.with_copies(split.train)
     learnt = windows["train"] if longer is data else windows_of(longer, rows, window)
+    resumable = None if state is None else Resumable(state, _settings_of(data, split, window, head, spec))
     trained = fit(data, learnt, windows["val"], head, spec, on_epoch=on_epoch, resumable=resumable)
     groups = list(groups) if groups is not None else data.names
     predictions, measured, temperature = evaluate_all(data, trained, windows, groups)
@@ -143,7 +139,7 @@ def train(
         "window": asdict(window),
         "training": asdict(trained.spec),
         "store": str(data.folder),
-        "split": names,
+        "split": names_by_split(data, split),
         "notes": list(split.notes),
         "temperature": temperature,
         "abstain_below": abstain_below,
@@ -152,6 +148,17 @@ def train(
         "measured": measured,
     }
     return Run(data, split, window, head, trained, predictions, leaks, results)
+
+
+def _settings_of(data: Dataset, split: Split, window: WindowSpec, head: HeadSpec, spec: TrainSpec) -> dict[str, Any]:
+    """All that must be the same for a training to go on; more epochs may be asked for."""
+    return {
+        "recipe": data.fingerprint,
+        "split": names_by_split(data, split),
+        "head": head.settings(),
+        "window": asdict(window),
+        "training": asdict(replace(spec, epochs=1)),
+    }
 
 
 def evaluate_all(
@@ -182,6 +189,10 @@ def evaluate_all(
             "ece": expected_calibration_error(part.probabilities, part.labels),
         }
     return predictions, measured, temperature
+
+
+def names_by_split(data: Dataset, split: Split) -> dict[str, list[str]]:
+    return {name: names_of(data, rows) for name, rows in split.parts().items()}
 
 
 def names_of(data: Dataset, rows: np.ndarray) -> list[str]:

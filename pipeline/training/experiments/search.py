@@ -30,7 +30,7 @@ from pipeline.training.data.dataset import Dataset
 from pipeline.training.data.splits import Split
 from pipeline.training.evaluation.metrics import measure
 from pipeline.training.evaluation.predict import predict
-from pipeline.training.experiments.experiment import names_of, save_run, train
+from pipeline.training.experiments.experiment import names_by_split, names_of, save_run, train
 from pipeline.training.experiments.search_space import (
     OPTIONS,
     Point,
@@ -196,8 +196,7 @@ def _finished(out: Path) -> Iterator[Trial]:
 
 def _check_same(out: Path, data: Dataset, split: Split, base: TrainSpec) -> None:
     """Trials can be compared only if they had the same videos, split and seed."""
-    parts = {name: names_of(data, rows) for name, rows in split.parts().items()}
-    text = json.dumps([data.fingerprint, parts, base.seed], sort_keys=True)
+    text = json.dumps([data.fingerprint, names_by_split(data, split), base.seed], sort_keys=True)
     found = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
     path = out / STUDY_FILE
     if path.exists() and json.loads(path.read_text())["same"] != found:
