@@ -49,6 +49,11 @@ def test_a_grid_is_trained_once_and_ranked_by_validation(data, tmp_path):
     with open(tmp_path / "s" / "results.csv", newline="") as file:
         assert [row["folder"] for row in csv.DictReader(file)] == [f"trials/{trial.folder.name}" for trial in trials]
 
+    frame = trials.to_frame()
+    assert frame["rank"].tolist() == [1, 2, 3, 4]
+    assert frame["val_loss"].tolist() == [trial.val_loss for trial in trials]
+    assert frame["head"].tolist() == [trial.point["head"] for trial in trials]
+
     figures = finish(trials[0], data, split, data.names, tmp_path / "s")
     best = Checkpoint.load(tmp_path / "s" / "best")
     assert best.metrics["accuracy"]["test"] == figures["accuracy"]
