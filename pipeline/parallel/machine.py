@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import platform
 import shutil
 import subprocess
+from importlib import metadata
 from pathlib import Path
 
 
@@ -110,3 +112,12 @@ def cpu_has(*flags: str) -> bool:
 def computes_bfloat16() -> bool:
     """Whether the processor multiplies in bfloat16 faster than in float32."""
     return cpu_has("avx512_bf16", "amx_bf16")
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """The versions of Python and of the packages that are installed, by name."""
+    found = {"python": platform.python_version()}
+    for package in packages:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found

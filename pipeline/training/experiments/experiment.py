@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +13,7 @@ import numpy as np
 from pipeline.extraction.inputs.augmentation import check_varies
 from pipeline.extraction.network.int8_model import QuantisedNetwork
 from pipeline.files.tables import write_table
+from pipeline.parallel.machine import versions
 from pipeline.training.checkpoint import (
     CHECKPOINT_FILE,
     MODEL_FILE,
@@ -47,6 +45,7 @@ if TYPE_CHECKING:
 HISTORY_FILE, PREDICTIONS_FILE = "history.csv", "predictions.csv"
 CURVES_FILE, CONFUSION_FILE = "curves.png", "confusion_matrix.png"
 REPORT_FILE = "report.html"
+_PACKAGES = ("keras", "tensorflow", "jax", "numpy", "scikit-learn")  # whose versions a checkpoint notes
 
 
 @dataclass(frozen=True)
@@ -218,7 +217,7 @@ def save_run(run: Run, folder: str | Path, *, overwrite: bool = False) -> Checkp
         time_scale=data.time_scale(run.split.train),
         temperature=run.results["temperature"],
         abstain_below=run.results["abstain_below"],
-        versions=versions() | {"precision": data.precision},
+        versions=versions(*_PACKAGES) | {"pipeline": VERSION, "precision": data.precision},
     )
     with write_folder(folder, overwrite=overwrite) as temporary:
         if data.recipe.quantised:  # joined stores are never of int8
@@ -238,12 +237,3 @@ def save_run(run: Run, folder: str | Path, *, overwrite: bool = False) -> Checkp
         page = render_report(run.results, history, counts, data, title=folder.name, versions=checkpoint.versions)
         (temporary / REPORT_FILE).write_text(page, encoding="utf-8", errors="replace")
     return Checkpoint.load(folder)
-
-
-def versions() -> dict[str, str]:
-    """Versions of what takes part in training."""
-    found = {"python": platform.python_version(), "pipeline": VERSION}
-    for package in ("keras", "tensorflow", "jax", "numpy", "scikit-learn"):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found
