@@ -26,7 +26,7 @@ from benchmarks.stages import PeakMemory, whole_command
 from pipeline.cli import command
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.shard_writer import StoreWriter
-from pipeline.extraction.store.store import Source
+from pipeline.videos.catalog.source_file import SourceFile
 from pipeline.videos.media.ffmpeg import find_ffmpeg
 
 _BOUND = 300e6  # bytes that the long one may take more than the short one
@@ -58,7 +58,7 @@ def write_sequence(steps: int, dimensions: int = 2048, batch: int = 32) -> int:
             count = min(batch, steps - start)
             numbers = list(range(start, start + count))
             buffer.append(features[:count], [0.04 * number for number in numbers], numbers)
-        writer.add("long.mp4", buffer, Source(1, 1, "0" * 64, frames=steps))
+        writer.add("long.mp4", buffer, SourceFile(1, 1, "0" * 64, frames=steps))
         writer.commit()
     return memory.bytes
 

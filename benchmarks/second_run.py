@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from pipeline.cli import command
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.shard_writer import StoreWriter
-from pipeline.extraction.store.store import Source
+from pipeline.videos.catalog.source_file import SourceFile
 
 ROOT = Path(__file__).parents[1]
 _VIDEOS_PER_SHARD = 64
@@ -40,11 +41,10 @@ def make_finished_store(data: Path, store: Path, videos: int, dimensions: int = 
             for number in range(start, min(videos, start + _VIDEOS_PER_SHARD)):
                 path = data / "ab"[number % 2] / f"clip{number}.mp4"
                 path.write_text(f"video {number}")
-                status = path.stat()
                 buffer = writer.buffer()
                 buffer.append(features, [0.1 * step for step in range(20)], list(range(20)))
                 name = path.relative_to(data).as_posix()
-                writer.add(name, buffer, Source(status.st_size, status.st_mtime_ns, f"{number:064x}", frames=20))
+                writer.add(name, buffer, replace(SourceFile.of(path), sha256=f"{number:064x}", frames=20))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -28,9 +28,10 @@ import numpy as np
 from pipeline.cli import command
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.shard_writer import StoreWriter
-from pipeline.extraction.store.store import CATALOG_FILE, Source
+from pipeline.extraction.store.store import CATALOG_FILE
 from pipeline.videos.catalog.catalog import Video
 from pipeline.videos.catalog.catalog_table import write_catalog
+from pipeline.videos.catalog.source_file import SourceFile
 
 STEPS, DIMENSIONS, CLASSES = 20, 2048, 20
 
@@ -51,7 +52,7 @@ def make_store(folder: Path, size: float) -> None:
                 times = [0.5 * step for step in range(STEPS)]
                 buffer.append(centres[label] + own + noise[rows : rows + STEPS], times, list(range(STEPS)))
                 name = f"class{label}/video{number}.mp4"
-                store.add(name, buffer, Source(1, 1, "", frames=STEPS, duration=10.0))
+                store.add(name, buffer, SourceFile(1, 1, "", frames=STEPS, duration=10.0))
                 videos.append(Video(name, folder / name, f"class{label}", "val" if number % 10 == 0 else "train"))
     write_catalog(videos, folder / CATALOG_FILE)
 

@@ -18,18 +18,10 @@ from pipeline.lazy import lazy_names
 from pipeline.version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from pipeline.extraction.jobs.one_call import extract
-    from pipeline.extraction.recipe import Recipe
-    from pipeline.extraction.store.store import FeatureStore
-    from pipeline.inference.classifier import Classifier
-    from pipeline.training.checkpoint import Checkpoint
-    from pipeline.training.data.dataset import open_dataset
-    from pipeline.training.evaluation.predict import evaluate
-    from pipeline.training.experiments.experiment import save_run, train
-    from pipeline.training.heads.registry import head_spec
-    from pipeline.training.loop.spec import TrainSpec
-    from pipeline.videos.catalog.catalog import open_catalog
-    from pipeline.videos.media.sampling import Sampling
+    from pipeline.extraction import FeatureStore, Recipe, extract
+    from pipeline.inference import Classifier
+    from pipeline.training import Checkpoint, TrainSpec, evaluate, head_spec, open_dataset, save_run, train
+    from pipeline.videos import Sampling, open_catalog
 
 __all__ = [
     "Checkpoint",
@@ -54,17 +46,9 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "errors": ("UserError", "VideoError"),
-        "videos.catalog.catalog": ("open_catalog",),
-        "videos.media.sampling": ("Sampling",),
-        "extraction.recipe": ("Recipe",),
-        "extraction.jobs.one_call": ("extract",),
-        "extraction.store.store": ("FeatureStore",),
-        "training.data.dataset": ("open_dataset",),
-        "training.heads.registry": ("head_spec",),
-        "training.loop.spec": ("TrainSpec",),
-        "training.experiments.experiment": ("train", "save_run"),
-        "training.checkpoint": ("Checkpoint",),
-        "training.evaluation.predict": ("evaluate",),
-        "inference.classifier": ("Classifier",),
+        "videos": ("Sampling", "open_catalog"),
+        "extraction": ("FeatureStore", "Recipe", "extract"),
+        "training": ("Checkpoint", "TrainSpec", "evaluate", "head_spec", "open_dataset", "save_run", "train"),
+        "inference": ("Classifier",),
     },
 )

@@ -31,7 +31,7 @@ def draw_number(number: int, *, width: int = WIDTH, height: int = HEIGHT) -> np.
 
 
 def read_number(image: np.ndarray) -> int:
-    """The number that `draw_number` put into an upright picture of any size."""
+    """The number that `draw_number` put into an upright image of any size."""
     height, width = image.shape[:2]
     row = image[height // 8 : height * 3 // 8].mean(axis=(0, 2))
     centres = ((np.arange(BITS) + 0.5) * width / BITS).astype(int)
@@ -98,7 +98,7 @@ def write_video(
         size: (width, height).
         first: the number of the first frame.
         sound: add a stereo tone of the same length.
-        draw: gives the picture of a number.
+        draw: gives the image of a number.
 
     Returns:
         The file.

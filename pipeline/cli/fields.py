@@ -162,7 +162,7 @@ def given(spec: type, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def from_args(spec: type[Spec], args: argparse.Namespace, **others: Any) -> Spec:
-    """A dataclass from the command line; ``others`` are fields that are no options here, and count first."""
+    """A dataclass from the command line; ``others`` are fields that are not options here, and count first."""
     return spec(**{**given(spec, args), **others})
 
 

@@ -66,8 +66,8 @@ class Parser(argparse.ArgumentParser):
         """A line of the library with the options of this command in the place of its fields.
 
         The library names fields as Python does, in backquotes: ```units=0`: expected 1 or more`` is
-        ``--units 0: expected 1 or more`` here, and ```overwrite=True``` is ``--overwrite``. Names that are no option
-        of this command stay as they are.
+        ``--units 0: expected 1 or more`` here, and ```overwrite=True``` is ``--overwrite``. Names that are not
+        an option of this command stay as they are.
         """
         options = self._options()
 

@@ -26,7 +26,7 @@ VERBS = {
     "evaluate": ("training.evaluate", "a checkpoint on a store"),
     "search": ("training.search", "train many heads, and keep the best"),
     "compare": ("training.compare_runs", "several runs side by side, as a page"),
-    "samples": ("training.show_samples", "sequences of a frame cache as a picture"),
+    "samples": ("training.show_samples", "sequences of a frame cache as an image"),
     "classify": ("inference.classify", "label videos, a camera or a stream"),
     "demo": ("published.demo", "the whole main job, on recordings made here or on your videos"),
     "run": ("published.run_config", "a whole published system, from its configuration"),

@@ -12,7 +12,8 @@ from pipeline.parallel.workers import TIMEOUT
 def add_workers(parser: argparse.ArgumentParser) -> None:
     """Add the two options."""
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="videos at a time")
-    parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds of silence a video may take")
+    given_up = "seconds without a sign of life until a video is given up"
+    parser.add_argument("--timeout", type=float, default=TIMEOUT, help=given_up)
 
 
 def check_workers(args: argparse.Namespace) -> None:

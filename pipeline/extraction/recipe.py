@@ -1,7 +1,7 @@
 """All that decides the features of a video, in one frozen record with a fingerprint.
 
 Two stores with the same fingerprint hold interchangeable features. What changes only the speed
-(precision, batch size, workers, engine) is no part of the recipe; it is kept as provenance.
+(precision, batch size, workers, engine) is not part of the recipe; it is kept as provenance.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Input = Literal["rgb", "farneback", "dis", "difference"]
 FLOW_SMALLEST = 16  # pixels of a side
 POOLINGS = ("avg", "max")
 MAX_POOL = "max_pool"
-FRAME_CACHE, PIXELS = "frames", "pixels"  # backbone and layer of a frame cache, which keeps the pictures themselves
+FRAME_CACHE, PIXELS = "frames", "pixels"  # backbone and layer of a frame cache, which keeps the raw frames
 
 # Grey levels. InceptionV3 at 299 px, every frame of six clips of static cameras: share that reuses a feature, and its
 # cosine to the true one on average and at worst: 0.5: 0.28, 0.9988, 0.9968; 1: 0.39, 0.9977, 0.9863; 2: 0.60, 0.9908,
@@ -39,7 +39,7 @@ class Recipe:
 
     In the canonical spelling of `Sampling`."""
     backbone: str
-    """A network of keras.applications; frames or flow keep images.
+    """A network of keras.applications; frames or flow keep raw frames.
 
     In a recipe flow is frames, with motion for its input."""
     weights_digest: str
@@ -53,7 +53,7 @@ class Recipe:
     interpolation: Interpolation = "bilinear"
     """How frames are resized."""
     layer: str = "avg_pool"
-    """Which output of the network is the feature: its mean or its maximum over the picture, `max_pool`."""
+    """Which output of the network is the feature: its mean or its maximum over the image, `max_pool`."""
     input: Input = "rgb"
     """What the network sees of a frame: its colours, or the motion since the one before as an image.
 
@@ -80,9 +80,9 @@ class Recipe:
         if not 0 <= self.reuse_static < 255:
             raise UserError(f"`reuse_static={self.reuse_static:g}`: expected grey levels, above 0 and below 255")
         if self.reuse_static and self.keeps_pictures:
-            raise UserError("`reuse_static`: frames are kept as images, so there is no feature to reuse")
+            raise UserError("`reuse_static`: frames are kept as raw frames, so there is no feature to reuse")
         if min(self.height, self.width) < 1:
-            raise UserError(f"size {self.height}x{self.width} is no picture size")
+            raise UserError(f"size {self.height}x{self.width} is not an image size")
         if self.input in ("farneback", "dis") and min(self.height, self.width) < FLOW_SMALLEST:
             raise UserError(
                 f"size {self.height}x{self.width} is too small for input {self.input}: each side needs at least "
@@ -91,7 +91,7 @@ class Recipe:
 
     @property
     def pooling(self) -> str:
-        """``avg`` or ``max`` of the network's output over the picture."""
+        """``avg`` or ``max`` of the network's output over the image."""
         return "max" if self.layer == MAX_POOL else "avg"
 
     @property
@@ -129,7 +129,7 @@ class Recipe:
 
     @property
     def keeps_pictures(self) -> bool:
-        """Whether a step is a picture ``(height, width, 3)`` uint8 instead of a feature vector ``(D,)``."""
+        """Whether a step is an image ``(height, width, 3)`` uint8 instead of a feature vector ``(D,)``."""
         return self.backbone == FRAME_CACHE
 
     def differences(self, other: Recipe) -> str:

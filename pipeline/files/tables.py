@@ -85,10 +85,10 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file in UTF-8 or UTF-16; bytes that are no UTF-8 are kept as surrogates.
+    """The text of a file in UTF-8 or UTF-16; bytes that are not UTF-8 are kept as surrogates.
 
     Raises:
-        UserError: the file cannot be read or is no text.
+        UserError: the file cannot be read or is not text.
     """
     try:
         data = path.read_bytes()
@@ -100,7 +100,7 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        raise UserError(f"{path} is no CSV text (UTF-8 with a header line is expected)")
+        raise UserError(f"{path} is not CSV text (UTF-8 with a header line is expected)")
     return text
 
 

@@ -27,7 +27,7 @@ def parse_time(text: str, where: str = "") -> float:
     clock = _CLOCK.fullmatch(text)
     prefix = f"{where}: " if where else ""
     if clock is None:
-        raise UserError(f"{prefix}{text!r} is no time; expected {FORMS}")
+        raise UserError(f"{prefix}{text!r} is not a time; expected {FORMS}")
     hours, minutes, seconds = clock[1], int(clock[2]), float(clock[3].replace(",", "."))
     if seconds >= 60 or (hours is not None and minutes >= 60):
         raise UserError(f"{prefix}{text!r} has more than 59 minutes or seconds; expected {FORMS}")

@@ -116,9 +116,9 @@ class Classifier:
             folder: the checkpoint.
             weights: ``imagenet``, ``random:SEED`` or a file; where the training had them from if None.
             engine: ``auto``, ``keras`` or ``openvino``.
-            precision: ``auto``, ``float32``, ``bfloat16`` or ``float16`` arithmetic of the backbone; a checkpoint of
+            precision: ``auto``, ``float32``, ``bfloat16`` or ``float16`` precision of the backbone; a checkpoint of
                 int8 features computes in int8 and in nothing else.
-            batch: images in one call of it; 0 for as many as bring something and fit into memory.
+            batch: images in one call of it; 0 for as many as still make it faster and fit into memory.
 
         Raises:
             UserError: no checkpoint, one of imported features, or weights or an int8 network that are missing or
@@ -145,7 +145,7 @@ class Classifier:
         return self.checkpoint.classes
 
     def warm_up(self) -> None:
-        """Compile network and head now, so that the first picture of a stream does not wait for it."""
+        """Compile network and head now, so that the first frame of a stream does not wait for it."""
         self._features()(tuple(np.zeros((1, recipe.height, recipe.width, 3), np.uint8) for recipe in self.recipes))
         length, shape, dtype = self.checkpoint.window.length, self.checkpoint.shape, self.checkpoint.dtype
         self.checkpoint.predict(np.zeros((1, length, *shape), dtype), np.ones((1, length), bool))
@@ -306,7 +306,7 @@ def _check_precision(checkpoint: Checkpoint, weights: str | None, precision: str
     if not checkpoint.recipe.quantised:
         if precision == INT8:
             raise UserError(
-                f"`precision=int8`: {checkpoint.folder} was trained on features of float arithmetic; "
+                f"`precision=int8`: {checkpoint.folder} was trained on float features; "
                 "int8 needs a checkpoint of features that were extracted with `precision=int8`"
             )
     elif precision not in ("auto", INT8):

@@ -27,14 +27,14 @@ from pipeline.parallel.workers import TIMEOUT
 from pipeline.training.checkpoint import CHECKPOINT_FILE, MODEL_FILE
 from pipeline.videos.catalog.catalog import Catalog, Video
 from pipeline.videos.catalog.failures import FAILURES_FILE, FailureLog
-from pipeline.videos.catalog.source_file import FileState, stat_video
+from pipeline.videos.catalog.source_file import SourceFile
 
 PREDICTIONS_FILE = "predictions.csv"
 _FIRST = ("video", "label", "prediction", "probability", "segments", "frames", "duration")
 _LAST = ("size", "mtime_ns", "run")
 _MOST_WORKERS = 8
 
-Job = tuple[Video, FileState]
+Job = tuple[Video, SourceFile]
 
 
 @dataclass
@@ -149,23 +149,23 @@ class FolderRun:
         self._write_rows()
         failing: list[str] = []
 
-        def fail(video: Video, error: VideoError, state: FileState) -> None:
+        def fail(video: Video, error: VideoError, state: SourceFile) -> None:
             failing.append(video.name)
-            self._log.add(video.name, error, *state)
+            self._log.add(video.name, error, state)
             self.progress.failed += 1
             self.progress.failures.append(f"{video.name}: {error}")
 
         todo: list[Job] = []
         for video in self._catalog:
             try:
-                state = stat_video(video.path)
+                state = SourceFile.of(video.path)
             except VideoError as error:
-                fail(video, error, FileState(0, 0))
+                fail(video, error, SourceFile(0, 0))
                 continue
             row = self._rows.get(video.name)
-            if row and (row["size"], row["mtime_ns"]) == (str(state.st_size), str(state.st_mtime_ns)):
+            if row and (row["size"], row["mtime_ns"]) == (str(state.size), str(state.mtime_ns)):
                 self.progress.before += 1
-            elif self._log.knows(video.name, *state):
+            elif self._log.knows(video.name, state):
                 self.progress.failed_before += 1
                 failing.append(video.name)
             else:
@@ -191,7 +191,7 @@ class FolderRun:
                     self.progress.done += 1
                 show(self.progress)
         self._write_rows()
-        self._log.keep_only(failing)  # what failed once and works now is no failure
+        self._log.keep_only(failing)  # what failed once and works now is not a failure
         return self.progress
 
     def _in_store(self, todo: Sequence[Job]) -> dict[Job, Entry]:
@@ -225,7 +225,7 @@ class FolderRun:
             outputs.check(video.path, prediction.info.codec, overwrite=True)  # in a folder of this run
             outputs.write(prediction, self._classifier.checkpoint.folder)
 
-    def _row(self, video: Video, prediction: VideoPrediction, state: FileState) -> dict[str, str]:
+    def _row(self, video: Video, prediction: VideoPrediction, state: SourceFile) -> dict[str, str]:
         mean = prediction.mean.tolist()
         values = {
             "video": video.name,
@@ -235,8 +235,8 @@ class FolderRun:
             "segments": str(len(prediction.segments)),
             "frames": str(len(prediction.times)),
             "duration": f"{prediction.info.duration:.6g}",
-            "size": str(state.st_size),
-            "mtime_ns": str(state.st_mtime_ns),
+            "size": str(state.size),
+            "mtime_ns": str(state.mtime_ns),
             "run": self._run,
         }
         return values | {f"p:{name}": f"{value:.6f}" for name, value in zip(prediction.classes, mean, strict=True)}

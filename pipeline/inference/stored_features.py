@@ -16,7 +16,7 @@ from pipeline.inference.classifier import Classifier, ClassifySpec
 from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.inference.timeline.window_runner import WindowRunner
 from pipeline.videos.catalog.catalog import Video
-from pipeline.videos.catalog.source_file import hash_video, stat_video
+from pipeline.videos.catalog.source_file import SourceFile, sha256
 
 Key = TypeVar("Key")
 
@@ -54,13 +54,13 @@ class StoredFeatures:
             VideoError: the file is missing or cannot be read.
         """
         known = self._store.entries.get(video.name)
-        now = stat_video(video.path)
-        if known and (known.source.size, known.source.mtime_ns) == (now.st_size, now.st_mtime_ns):
+        now = SourceFile.of(video.path)
+        if known and known.source.same_state(now):
             return known
-        alike = self._by_size.get(now.st_size)
+        alike = self._by_size.get(now.size)
         if not alike:
             return None
-        digest = hash_video(video.path)
+        digest = sha256(video.path)
         return next((entry for entry in alike if entry.source.sha256 == digest), None)
 
     def frames(self, entries: Mapping[Key, Entry]) -> dict[Key, np.ndarray]:

@@ -182,4 +182,4 @@ def _split(text: str, where: str) -> list[str]:
     try:
         return shlex.split(text)
     except ValueError as error:
-        raise UserError(f"{where}: {text!r} is no command line ({error})") from None
+        raise UserError(f"{where}: {text!r} is not a command line ({error})") from None

@@ -149,7 +149,7 @@ def draw_recordings(
 
     Args:
         folder: made where it is missing; recordings of the same names are replaced.
-        seed: the same seed draws the same pictures.
+        seed: the same seed draws the same images.
         classes: which of ``SCENES``.
         recordings: how many of each class; each is one group, so a split needs at least three.
         seconds: shortest and longest recording.
@@ -162,7 +162,7 @@ def draw_recordings(
     """
     unknown = [name for name in classes if name not in SCENES]
     if unknown:
-        raise UserError(f"there is no drawn class {unknown[0]!r}; expected some of {', '.join(SCENES)}")
+        raise UserError(f"there is no synthetic class {unknown[0]!r}; expected some of {', '.join(SCENES)}")
     paths = []
     for label in classes:
         for number in range(1, recordings + 1):

@@ -47,9 +47,9 @@ def test_a_quote_that_is_not_closed_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("data", [b"", b"\0\1\2" * 50, b"\xff\xfea"])
-def test_what_is_no_table_is_refused(tmp_path, data):
+def test_what_is_not_a_table_is_refused(tmp_path, data):
     (tmp_path / "t.csv").write_bytes(data)
-    with pytest.raises(UserError, match=r"t\.csv is (empty|no CSV text)"):
+    with pytest.raises(UserError, match=r"t\.csv is (empty|not CSV text)"):
         read_table(tmp_path / "t.csv")
 
 

@@ -23,7 +23,7 @@ FPS = 10.0
 
 
 def draw_class(label: int, number: int, *, width: int = SIZE[0], height: int = SIZE[1]) -> np.ndarray:
-    """``(height, width, 3)`` uint8: a picture in shades of the class's colour with a bar that moves."""
+    """``(height, width, 3)`` uint8: an image in shades of the class's colour with a bar that moves."""
     noise = np.random.default_rng(number * 7 + label).integers(0, 60, (height, width, 3))
     image = noise + 40
     image[..., 2 - label] += 110

@@ -25,7 +25,7 @@ ODD = Path(__file__).parents[3] / "shared" / "videos" / "odd"
 
 
 class Recording:
-    """A backbone that notes how often it saw each picture."""
+    """A backbone that notes how often it saw each image."""
 
     def __init__(self, backbone) -> None:
         self._backbone = backbone
@@ -42,7 +42,7 @@ class Recording:
 
 
 def test_features_are_those_of_the_training(classifier, clips, store):
-    """The clips of the store, read again by inference, give its features: same frames, same pictures, same network."""
+    """The clips of the store, read again by inference, give its features: same frames, same images, same network."""
     known = FeatureStore(store)
     recording = Recording(classifier.backbone)
     same = Classifier(classifier.checkpoint, recording)

@@ -22,7 +22,7 @@ from tests.media import write_video
 
 
 class Recording:
-    """A backbone that notes the pictures it sees."""
+    """A backbone that notes the images it sees."""
 
     def __init__(self, backbone) -> None:
         self._backbone = backbone

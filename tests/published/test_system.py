@@ -50,12 +50,12 @@ def test_words_that_are_added_count_more_than_those_that_are_there(tmp_path):
         ("commands:\n  a: {train: 3}", "expected a name and a command line each"),
         ("commands:\n  a:", "expected a name and a command line each"),
         ("commands:\n  a: ''", "there is no command ''"),
-        ("commands:\n  a: train '$data", "is no command line"),
+        ("commands:\n  a: train '$data", "is not a command line"),
         ("commands:\n  a: train $data\nquik: {}", "unknown key 'quik'; the nearest is 'quick'"),
         ("commands:\n  a: train $dat", r"\$name that is none of \$data"),
         ("commands:\n  a: train $data --epochs few", "--epochs: .*'few'"),
         ("commands:\n  a: train --epochs 3", "required: STORE"),
-        ("commands: [", "is no YAML"),
+        ("commands: [", "is not YAML"),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path, text, line):

@@ -8,9 +8,10 @@ import numpy as np
 
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.shard_writer import StoreWriter
-from pipeline.extraction.store.store import CATALOG_FILE, Source
+from pipeline.extraction.store.store import CATALOG_FILE
 from pipeline.videos.catalog.catalog import Video
 from pipeline.videos.catalog.catalog_table import write_catalog
+from pipeline.videos.catalog.source_file import SourceFile
 
 DIMENSIONS, STEPS = 12, 6
 
@@ -41,7 +42,7 @@ def write_store(
                 split = ("test", "train", "train", "val")[number % 4] if splits else ""
                 group = f"g{number % groups}"
                 video = Video(f"{name}/{group}_{number}.mp4", folder / f"{name}_{number}.mp4", name, split)
-                store.add(video.name, buffer, Source(1, 1, "", frames=steps, duration=1.0 + number))
+                store.add(video.name, buffer, SourceFile(1, 1, "", frames=steps, duration=1.0 + number))
                 videos.append(video)
     write_catalog(videos, folder / CATALOG_FILE)
     return folder

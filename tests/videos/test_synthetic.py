@@ -1,4 +1,4 @@
-"""The drawn recordings: seeded, different, and really moving."""
+"""The synthetic recordings: seeded, different, and really moving."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_seed_decides_the_pictures(recordings, tmp_path):
 
 
 def test_wrong_calls_are_one_line(tmp_path):
-    with pytest.raises(UserError, match="no drawn class 'Snow'"):
+    with pytest.raises(UserError, match="no synthetic class 'Snow'"):
         draw_recordings(tmp_path, classes=["Snow"])
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot write"):

@@ -101,14 +101,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _check_no_network(args: argparse.Namespace) -> None:
-    """Options that mean nothing for kept pictures are a mistake, not a wish to be passed over."""
+    """Options that mean nothing for a frame cache are a mistake, not a wish to be passed over."""
     if args.dtype:
-        raise UserError(f"--dtype {args.dtype}: frames are images, kept as uint8")
+        raise UserError(f"--dtype {args.dtype}: frames are kept as raw frames, in uint8")
     alone = {"weights": None, "pooling": "avg", "precision": "auto", "int8_from": None}
     for name, unused in alone.items():
         if (value := getattr(args, name)) != unused:
             option = f"--{name.replace('_', '-')} {value}"
-            raise UserError(f"{option}: frames are kept as images, and no network computes; leave it out")
+            raise UserError(f"{option}: frames are kept as raw frames, and no network computes; leave it out")
 
 
 def parser() -> Parser:
@@ -225,7 +225,7 @@ def _quantised(
 ) -> Recipe:
     """The recipe with the int8 network of the store, which is calibrated where there is none yet."""
     if weights is None:
-        raise UserError("--precision int8: frames are kept as images, and no network computes")
+        raise UserError("--precision int8: frames are kept as raw frames, and no network computes")
     if recipe.pooling != "avg":
         raise UserError(f"--precision int8 is for networks pooled by avg, not --pooling {recipe.pooling}")
     choose_engine(args.engine if args.engine in ENGINES else "auto", INT8)
@@ -271,12 +271,14 @@ class _Loader:
 
 def _report(extraction: Extraction, out: Path, say) -> None:
     progress, plan, failures = extraction.progress, extraction.plan, extraction.failures()
-    computes = extraction.recipe.backbone != FRAME_CACHE  # pictures are copied, and a batch says nothing
+    computes = extraction.recipe.backbone != FRAME_CACHE  # raw frames are copied, and a batch says nothing
     for video, reason in failures.items():
         print(f"failed: {video}: {reason}", file=sys.stderr)
     parts = [f"{out}: {plural(progress.done, 'video')} extracted"]
     if progress.frames:
-        how = f"{progress.rate:.1f} frames/s" + (f", {progress.batch} a batch" if progress.batch and computes else "")
+        how = f"{progress.rate:.1f} frames/s" + (
+            f", batch size {progress.batch}" if progress.batch and computes else ""
+        )
         parts.append(f"{progress.frames:,} frames in {progress.seconds:.1f} s ({how})")
     parts += [str(progress.reuse)] if progress.reuse else []
     parts += [f"{len(plan.done):,} were there"] if plan.done else []

@@ -135,7 +135,12 @@ def _naming(video: Path) -> Iterator[None]:
 
 def _default_video(args: argparse.Namespace) -> Path:
     """result.avi, or beside a page an .mp4, since browsers do not play AVI; a name that is free."""
-    return free_name(Path("result.avi") if args.html is None else args.html.with_suffix(".mp4"))
+    if args.html is None:
+        return free_name(Path("result.avi"))
+    beside = args.html.with_suffix(".mp4")
+    if beside.absolute() == Path(args.video).absolute():  # the video itself is there
+        beside = args.html.with_name(f"{args.html.stem}.labelled.mp4")
+    return free_name(beside)
 
 
 def _outputs(args: argparse.Namespace, default: Path | None) -> Outputs:
@@ -190,7 +195,7 @@ def _say_segments(say: Say, prediction: VideoPrediction) -> None:
 def _folder(args: argparse.Namespace, spec: ClassifySpec) -> int:
     _refuse(args, "many videos", ("probabilities", "cut", "cut_out", "show", "seconds"))
     if args.out is None:
-        raise UserError("many videos need a folder for the answers; add --out results")
+        raise UserError("many videos need a folder for the predictions; add --out results")
     say = command.say(args.quiet)
     catalog = open_catalog(args.video)
     outputs = _outputs(args, _default_video(args) if args.html else None)

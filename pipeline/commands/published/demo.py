@@ -101,5 +101,5 @@ def _conclude(commands: _Commands, out: Path, video: Path, seconds: float) -> No
 What is where:
   {out / "data_file.csv"}              the videos, counted
   {out / "features"}                   the feature sequences; cached, so that a second run is quick
-  {out / "checkpoint"}                 the trained model, its figures and pictures
+  {out / "checkpoint"}                 the trained model, its figures and plots
   {out / "result.avi"}                 {video.name} with its labels drawn on every frame""")

@@ -83,8 +83,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         of_those = f", {right.mean():.3f} of them right" if len(right) else ""
         say(f"at least {checkpoint.abstain_below:g} sure: {sure.mean():.3f} of the videos{of_those}")
     low, high = figures["interval"]
+    which = "videos" if args.split == "all" else f"{args.split} videos"
     say(
-        f"{args.checkpoint} on {figures['videos']} {args.split} videos: accuracy {figures['accuracy']:.3f} "
+        f"{args.checkpoint} on {figures['videos']} {which}: accuracy {figures['accuracy']:.3f} "
         f"(95 % {low:.3f} to {high:.3f}), balanced {figures['balanced_accuracy']:.3f}, "
         f"log loss {figures['log_loss']:.3f}, ECE {figures['ece']:.3f}"
     )

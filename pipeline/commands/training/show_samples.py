@@ -1,4 +1,4 @@
-"""Write a picture of sequences of a frame cache, as a network on frames gets to see them.
+"""Write an image of sequences of a frame cache, as a network on frames gets to see them.
 
 Each row is a video, or with --window or --window-seconds a window of one, its frames with their times; with
 --augment an augmented one is below each original.
@@ -24,10 +24,10 @@ def parser() -> Parser:
     """The options of the command."""
     made = Parser(__doc__, "python scripts/show_samples.py features/frames --out samples.png")
     made.add_argument("store", metavar="STORE", type=Path, help="frame cache: a store of --backbone frames or flow")
-    made.add_argument("--out", type=Path, required=True, help="the picture to write, a .png")
+    made.add_argument("--out", type=Path, required=True, help="the image to write, a .png")
     made.add_argument("--sampling", help="thin a denser store to this sampling, as for train.py")
     made.add_argument("--videos", type=int, default=8, help="how many, classes in turn")
-    made.add_argument("--columns", type=int, default=8, help="the most pictures in a row, spread over the sequence")
+    made.add_argument("--columns", type=int, default=8, help="the most frames in a row, spread over the sequence")
     add_windows(made, leave_out=["policy"])
     made.add_argument(
         "--augment",
@@ -37,7 +37,7 @@ def parser() -> Parser:
         help=f"show each sequence once more, varied as in training ({DEFAULT} where nothing is given)",
     )
     made.add_argument("--seed", type=int, default=0, help="of the choice of videos and of the augmentation")
-    made.add_argument("--overwrite", action="store_true", help="replace a picture that is there")
+    made.add_argument("--overwrite", action="store_true", help="replace an image that is there")
     return made
 
 

@@ -16,14 +16,15 @@ from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.errors import UserError, VideoError
-from pipeline.files.tables import natural_key, plural, refuse_foreign_table, write_table
+from pipeline.files.tables import natural_key, plural, refuse_foreign_table
 from pipeline.videos.catalog.catalog import Video, open_catalog
-from pipeline.videos.quality.checks import KINDS, Problem, VideoFacts, check_set, check_videos
+from pipeline.videos.quality.checks import check_videos
+from pipeline.videos.quality.dataset_checks import check_dataset
 from pipeline.videos.quality.duplicates import find_duplicates
+from pipeline.videos.quality.problems import COLUMNS, KINDS, Problem, VideoFacts, sort_problems, write_problems
 from pipeline.videos.quality.repair import quarantine, repair
 
 FIXABLE = ("damaged", "truncated", "header", "hidden frames", "odd size")
-_COLUMNS = ("severity", "problem", "video", "label", "split", "detail")
 MOVABLE = ("unreadable", "no video", "damaged", "truncated")
 
 
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     catalog = open_catalog(args.source)
     out = args.out or catalog.root / "problems.csv"
-    refuse_foreign_table(out, _COLUMNS)
+    refuse_foreign_table(out, COLUMNS)
     for folder, flag in ((args.quarantine, "--quarantine"), (args.fix, "--fix")):
         if folder is not None and folder.resolve().is_relative_to(catalog.root.resolve()):
             raise UserError(f"{flag} {folder} lies inside {catalog.root}, where its videos would become input")
@@ -58,13 +59,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         for found in check_videos(catalog.videos, workers=args.workers, timeout=args.timeout):
             facts.append(found)
             bar.update()
-    problems = _in_order(
+    problems = sort_problems(
         [problem for found in facts for problem in found.problems]
-        + check_set(catalog.videos, facts)
+        + check_dataset(catalog.videos, facts)
         + find_duplicates(catalog.videos, sorted(facts, key=lambda found: natural_key(found.name)))
     )
     rows = {video.name: video for video in catalog.videos}
-    write_table((_row(problem, rows) for problem in problems), _COLUMNS, out)
+    write_problems(problems, catalog.videos, out)
     for problem in problems:
         say(f"{problem.severity:5}  {problem.kind:23}  {problem.video}{': ' if problem.video else ''}{problem.detail}")
     _act(problems, rows, args, say)
@@ -76,26 +77,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         + (f" ({named})" if named else "")
     )
     return command.SOME_FAILED if counts["fault"] else command.OK
-
-
-def _in_order(problems: list[Problem]) -> list[Problem]:
-    """Faults first, then by kind and video."""
-    kinds = list(KINDS)
-    return sorted(
-        problems, key=lambda problem: (problem.severity, kinds.index(problem.kind), natural_key(problem.video))
-    )
-
-
-def _row(problem: Problem, rows: dict[str, Video]) -> dict[str, str]:
-    video = rows.get(problem.video)
-    return {
-        "severity": problem.severity,
-        "problem": problem.kind,
-        "video": problem.video,
-        "label": video.label if video else "",
-        "split": video.split if video else "",
-        "detail": problem.detail,
-    }
 
 
 def _act(problems: list[Problem], rows: dict[str, Video], args, say) -> None:

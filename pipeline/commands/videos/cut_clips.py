@@ -7,7 +7,7 @@ Segments from a CSV file with the columns video,start,end,label and optionally s
 ELAN (tab-delimited text), VIA 3 (CSV), BORIS (CSV) or subtitles (.srt, .vtt):
     cut_clips.py --segments segments.csv --out data   (makes data/[split]/<label>/...)
     cut_clips.py Match.mp4 --segments Match.srt --out data
-Times are seconds, MM:SS or HH:MM:SS.mmm. Where each clip comes from stands in clips.csv beside it.
+Times are seconds, MM:SS or HH:MM:SS.mmm. Where each clip comes from is in clips.csv beside it.
 A run that was stopped goes on where it was.
 """
 
@@ -53,7 +53,8 @@ def parser() -> Parser:
     )
     add_options(made, Encoding)
     made.add_argument("--workers", type=int, default=2, help="ffmpeg processes at a time")
-    made.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds of silence a video may take")
+    given_up = "seconds without a sign of life until a video is given up"
+    made.add_argument("--timeout", type=float, default=TIMEOUT, help=given_up)
     made.add_argument("--overwrite", action="store_true", help="replace files that are other clips of the same name")
     return made
 

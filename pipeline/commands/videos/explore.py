@@ -16,9 +16,13 @@ from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.files.replacing import refuse_existing
 from pipeline.files.tables import natural_key, plural
 from pipeline.videos.catalog.catalog import open_catalog
-from pipeline.videos.preview.thumbnails import read_previews, read_problems, write_dataset_page, write_sheets
-from pipeline.videos.quality.checks import Problem, VideoFacts, check_set, check_videos
+from pipeline.videos.preview.contact_sheet import write_sheets
+from pipeline.videos.preview.dataset_page import write_dataset_page
+from pipeline.videos.preview.thumbnails import read_previews
+from pipeline.videos.quality.checks import check_videos
+from pipeline.videos.quality.dataset_checks import check_dataset
 from pipeline.videos.quality.duplicates import find_duplicates
+from pipeline.videos.quality.problems import Problem, VideoFacts, read_problems
 
 
 def parser() -> Parser:
@@ -50,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 bar.update()
         facts.sort(key=lambda found: natural_key(found.name))
         problems = [problem for found in facts for problem in found.problems]
-        problems += check_set(catalog.videos, facts) + find_duplicates(catalog.videos, facts)
+        problems += check_dataset(catalog.videos, facts) + find_duplicates(catalog.videos, facts)
     elif args.problems or table.is_file():
         problems = read_problems(table)
     looks = []

@@ -121,7 +121,7 @@ def _by_lists(videos: Sequence[Video], args, say) -> list[Video]:
     videos = applied.videos
     if args.val:
         if not 0 < args.val < 1:
-            raise UserError(f"--val {args.val:g} is no share; expected a number between 0 and 1")
+            raise UserError(f"--val {args.val:g} is not a share; expected a number between 0 and 1")
         train = assign_splits(
             [v for v in videos if v.split == "train"], Shares(1 - args.val, args.val, 0), seed=args.seed
         )

@@ -6,7 +6,7 @@ A worker imports no network, no store and no table, so that it starts in half a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from pipeline.extraction.inputs.two_stream import InputMakers
 from pipeline.extraction.recipe import Recipe
 from pipeline.parallel.worker_process import Heartbeat
 from pipeline.parallel.workers import TIMEOUT, WorkerPool, threads_of_each
-from pipeline.videos.catalog.source_file import FileState, hash_video, stat_video
+from pipeline.videos.catalog.source_file import SourceFile, sha256
 from pipeline.videos.media import open_video
 from pipeline.videos.media.frame import Frame, FramesMissing, VideoInfo
 from pipeline.videos.media.reader import VideoReader
@@ -73,21 +73,12 @@ class Images:
     """``(k,)`` int64: frame numbers."""
 
 
-@dataclass(frozen=True)
-class FileRead:
-    """Comes last: which file it was."""
-
-    state: FileState
-    sha256: str
-    """Empty where it was not asked for."""
-
-
 def decode_videos(
     videos: Sequence[tuple[Key, Path, Select]], spec: DecodeSpec, *, workers: int, timeout: float = TIMEOUT
 ) -> WorkerPool[Key]:
     """Workers that decode videos; they start when the pool's block is entered.
 
-    Their messages are `VideoOpened`, `Images` and `FileRead`.
+    Their messages are `VideoOpened`, `Images` and, last, the `SourceFile` that it was.
 
     Args:
         videos: whatever stands for each one, its path, and which of its frames are used.
@@ -103,19 +94,19 @@ def decode_videos(
 
 def decode(
     heartbeat: Heartbeat, path: Path, select: Select, spec: DecodeSpec, threads: int
-) -> Iterator[VideoOpened | Images | FileRead]:
+) -> Iterator[VideoOpened | Images | SourceFile]:
     """The task: decode the frames that ``select`` chooses."""
-    before = stat_video(path)
-    digest = hash_video(path, heartbeat) if spec.identify else ""
+    before = SourceFile.of(path)
+    digest = sha256(path, heartbeat) if spec.identify else ""
     with open_video(path, threads=threads, alive=heartbeat) as reader:
         try:
             yield from _read(reader, select, spec)
         except FramesMissing:
             reader.scan()
             yield from _read(reader, select, spec)
-    if spec.identify and stat_video(path) != before:
+    if spec.identify and not before.is_unchanged(path):
         raise VideoError("decode", CHANGED)
-    yield FileRead(before, digest)
+    yield replace(before, sha256=digest)
 
 
 def _read(reader: VideoReader, select: Select, spec: DecodeSpec) -> Iterator[VideoOpened | Images]:

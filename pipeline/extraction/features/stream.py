@@ -24,10 +24,11 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from pipeline.errors import VideoError
-from pipeline.extraction.features.decode_task import FileRead, Images, VideoOpened
+from pipeline.extraction.features.decode_task import Images, VideoOpened
 from pipeline.extraction.features.static_frames import CHECKED, REUSED, Reuse, SpreadFeatures
 from pipeline.parallel.pipelined import PipelinedCalls, concurrent_calls_of
 from pipeline.parallel.workers import Ended
+from pipeline.videos.catalog.source_file import SourceFile
 from pipeline.videos.media.frame import VideoInfo
 
 NetworkCall = Callable[[np.ndarray], np.ndarray]
@@ -78,7 +79,7 @@ class Finished(Generic[Key]):
     """All features of a video have come."""
 
     video: Key
-    file: FileRead
+    file: SourceFile
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def feature_stream(
     """Compute the features of decoded videos.
 
     Args:
-        decoded: tells `VideoOpened`, `Images`, `FileRead` and `Ended` of each video.
+        decoded: tells `VideoOpened`, `Images`, `SourceFile` and `Ended` of each video.
         networks: one for each image of a frame.
         batch: images in one call of a network.
         meter: kept up to date.
@@ -147,7 +148,7 @@ class _Video(Generic[Key]):
         self.arrived: list[list[np.ndarray]] = [[] for _ in range(networks)]
         """For each network the features of the first images of those."""
         self.spreads = [SpreadFeatures(meter.reuse) for _ in range(networks)]
-        self.file: FileRead | None = None
+        self.file: SourceFile | None = None
         self.ended = False
 
     def take(self) -> tuple[np.ndarray, _Steps] | None:
@@ -265,7 +266,7 @@ class _Engine(Generic[Key]):
             for number, images in enumerate(message.images):
                 self._add(number, video, images)
             self._emit(video)  # it may need no image of its own
-        elif isinstance(message, FileRead):
+        elif isinstance(message, SourceFile):
             self._videos[key].file = message
         elif isinstance(message, Ended) and message.error is None:
             self._videos[key].ended = True

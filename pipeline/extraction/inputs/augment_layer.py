@@ -1,6 +1,6 @@
 """Sequences of frames varied as `FrameAugmentation` says: one warp of each frame, the same for a whole sequence.
 
-Keras' own random layers draw for every picture of a batch, and each of them interpolates anew. Here all of flip,
+Keras' own random layers draw for every image of a batch, and each of them interpolates anew. Here all of flip,
 rotation, zoom, shift and shear are one `keras.ops.image.affine_transform`, with one matrix for all frames of a
 sequence, so that pixels are interpolated once.
 """
@@ -75,7 +75,7 @@ def vary(frames: Any, numbers: Any, augmentation: FrameAugmentation) -> Any:
         scale = 1 / (1 + zoom * a.zoom)
         mirror = ops.where(flip > 0, -1.0, 1.0) if a.flip else ops.ones_like(flip)
         cos, sin, lean = ops.cos(angle) * scale, ops.sin(angle) * scale, slant * a.shear
-        # Where each pixel comes from, about the centre of the picture: mirrored, slanted, turned, zoomed.
+        # Where each pixel comes from, about the centre of the image: mirrored, slanted, turned, zoomed.
         matrix = (mirror * cos, mirror * (lean * cos - sin), sin, lean * sin + cos)
         middle = ((width - 1) / 2, (height - 1) / 2)
         shift = (across * a.shift * width, down * a.shift * height)
@@ -97,5 +97,5 @@ def vary(frames: Any, numbers: Any, augmentation: FrameAugmentation) -> Any:
 
 
 def augmenter(augmentation: FrameAugmentation, numbers: np.ndarray) -> Any:
-    """A function that varies pictures ``(n, H, W, 3)`` uint8 of one sequence, however it is divided, in one way."""
+    """A function that varies images ``(n, H, W, 3)`` uint8 of one sequence, however it is divided, in one way."""
     return lambda images: np.asarray(vary(images[None], ops.convert_to_tensor(numbers), augmentation))[0]

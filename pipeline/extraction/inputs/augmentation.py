@@ -80,7 +80,7 @@ class FrameAugmentation:
 
 
 def check_varies(seen: str) -> None:
-    """Refuse to vary pictures of motion.
+    """Refuse to vary images of motion.
 
     Args:
         seen: a recipe's ``input``.
@@ -89,9 +89,7 @@ def check_varies(seen: str) -> None:
         UserError: it is optical flow, whose colours are directions.
     """
     if seen in ("farneback", "dis"):
-        raise UserError(
-            f"`augment` turns and mirrors pictures, and the motion of input {seen} would keep its direction"
-        )
+        raise UserError(f"`augment` turns and mirrors images, and the motion of input {seen} would keep its direction")
 
 
 def numbers_for(name: str, copy: int, seed: int = 0) -> np.ndarray:

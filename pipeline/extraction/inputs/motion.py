@@ -1,12 +1,12 @@
-"""Motion as a picture: the second of two streams, for the same frozen network.
+"""Motion as an image: the second of two streams, for the same frozen network.
 
     farneback   dense optical flow by polynomial expansion
     dis         dense optical flow by inverse search, several times faster
     difference  how much each colour of each pixel changed
 
 The motion at frame n is that from frame n - 1 to frame n of the video, whatever the sampling; at the first frame it
-is that to the second one. Flow is measured on the grey picture after cropping and resizing, and travels as bytes:
-right, down and speed as red, green and blue. A displacement of `BOUND` of the picture's longer side within one
+is that to the second one. Flow is measured on the grey image after cropping and resizing, and travels as bytes:
+right, down and speed as red, green and blue. A displacement of `BOUND` of the image's longer side within one
 frame is the most that can be told.
 
 Sources: Farnebäck 2003, Two-Frame Motion Estimation Based on Polynomial Expansion; Kroeger et al. 2016, Fast Optical
@@ -26,12 +26,12 @@ from pipeline.extraction.recipe import FLOW_SMALLEST, Recipe
 from pipeline.videos.media.reader import Frame, VideoReader
 
 BOUND = 0.05
-SIDE = 160  # pixels of the longer side of the picture that flow is measured on, at most
+SIDE = 160  # pixels of the longer side of the image that flow is measured on, at most
 _ZERO = 128  # the byte of no motion
 
 Picture = np.ndarray
 Between = Callable[[Picture, Picture], Picture]
-"""From two pictures ``(h, w, 3)`` uint8 that follow each other to the motion between them, of the same shape."""
+"""From two images ``(h, w, 3)`` uint8 that follow each other to the motion between them, of the same shape."""
 
 
 def motion_between(kind: str) -> Between:
@@ -75,7 +75,7 @@ def _grey(picture: Picture) -> np.ndarray:
 
 
 def _encode(flow: np.ndarray, size: tuple[int, int]) -> Picture:
-    """``(h, w, 2)`` float32 pixels a frame as a picture of (width, height) ``size``."""
+    """``(h, w, 2)`` float32 pixels a frame as an image of (width, height) ``size``."""
     flow = flow / (BOUND * max(flow.shape[:2]))
     speed = np.hypot(flow[..., 0], flow[..., 1])
     # Clipping the length keeps the direction.
@@ -85,7 +85,7 @@ def _encode(flow: np.ndarray, size: tuple[int, int]) -> Picture:
 
 
 class InputMaker:
-    """From frames to the pictures that go into the network, as a recipe's ``input`` says.
+    """From frames to the images that go into the network, as a recipe's ``input`` says.
 
     Args:
         recipe: gives input, crop, size and interpolation.
@@ -97,7 +97,7 @@ class InputMaker:
         self._last: Frame | None = None
 
     def frames(self, reader: VideoReader, numbers: Iterable[int]) -> Iterator[Frame]:
-        """The wanted frames of a video, each with the picture ``(height, width, 3)`` uint8 that the network takes.
+        """The wanted frames of a video, each with the image ``(height, width, 3)`` uint8 that the network takes.
 
         Args:
             reader: of the video.
@@ -140,7 +140,7 @@ class InputMaker:
             yield replace(first, image=between(picture, picture))  # a video of one frame
 
     def live(self, frame: Frame, *, wanted: bool) -> Picture | None:
-        """The picture of one frame of a stream; every frame has to be shown, since motion is told from the last one.
+        """The image of one frame of a stream; every frame has to be shown, since motion is told from the last one.
 
         Returns:
             None for a frame that is not wanted, and where its motion is not known: ask for the next one instead.

@@ -2,7 +2,7 @@
 
 The copies of ``a.mp4`` are the sequences ``a.mp4#1``, ``a.mp4#2``, ... in the shards. They are in no catalog: whoever
 trains takes them beside their original, and everything else does not see them. What the originals' features are is
-left as it was, so copies are no part of the recipe; ``augmentation.json`` says how they were made, and a store has
+left as it was, so copies are not part of the recipe; ``augmentation.json`` says how they were made, and a store has
 copies of one kind only.
 """
 

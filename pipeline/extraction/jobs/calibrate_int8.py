@@ -58,7 +58,7 @@ def quantise(
     Args:
         place: the store.
         catalog: the videos, all of them also where several machines share the work.
-        recipe: how pictures are cropped and resized; its sampling does not count here.
+        recipe: how images are cropped and resized; its sampling does not count here.
         weights: where the network's weights come from.
         workers: decoder processes.
         timeout: seconds of silence after which a decoder is taken for hanging.

@@ -26,11 +26,11 @@ from pipeline.parallel.workers import WorkerPool
 from pipeline.videos.catalog.catalog import Catalog, Video
 from pipeline.videos.catalog.catalog_table import CHOICES, FACTS, TableChanges, update_catalog
 from pipeline.videos.catalog.failures import FAILURES_FILE, FailureLog
-from pipeline.videos.catalog.source_file import stat_video
+from pipeline.videos.catalog.source_file import SourceFile
 from pipeline.videos.media.sampling import Sampling
 
 Dtype = Literal["float16", "float32"]
-_BATCH = 32  # pictures for a network that has no opinion, such as a plain function
+_BATCH = 32  # images for a network that has no opinion, such as a plain function
 
 
 class Worker(NamedTuple):
@@ -67,7 +67,7 @@ class ExtractionSpec:
     workers: int = 0
     """Decoder processes; 0 for one per processor."""
     timeout: float = 60.0
-    """Seconds without a sign of life that a video may take."""
+    """Seconds without a sign of life until a video is given up."""
     retry_failed: bool = False
     """Try again what failed before."""
     commit_every: float = SHARD_SECONDS
@@ -212,11 +212,11 @@ class Extraction:
                 self.fail(video, VideoError("decode", f"same content as {other.name}, which failed"))
                 continue
             try:
-                status = stat_video(video.path)
+                now = SourceFile.of(video.path)
             except VideoError as error:  # it has vanished since it was compared
                 self.fail(video, error)
             else:
-                copies.append((video, entry, replace(entry.source, mtime_ns=status.st_mtime_ns)))
+                copies.append((video, entry, replace(entry.source, mtime_ns=now.mtime_ns)))
         with self.spec.write(self.folder, self.recipe, {"copied": "yes"}) as writer:
             for video, entry, source in copies:
                 buffer = writer.buffer()
@@ -229,13 +229,12 @@ class Extraction:
 
     def fail(self, video: Video, error: VideoError) -> None:
         """Note a failure and go on."""
-        size = mtime_ns = 0
+        now = None
         # A file that somebody was writing may be whole by now: the next run tries it again, so no size is noted.
         if error.reason != CHANGED:
             with contextlib.suppress(VideoError):
-                status = stat_video(video.path)
-                size, mtime_ns = status.st_size, status.st_mtime_ns
-        self._log.add(video.name, error, size, mtime_ns)
+                now = SourceFile.of(video.path)
+        self._log.add(video.name, error, now)
         self.progress.failed += 1
 
     def failures(self) -> dict[str, str]:

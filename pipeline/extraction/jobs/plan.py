@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline.errors import VideoError
-from pipeline.extraction.store.store import Entry, Source
+from pipeline.extraction.store.store import Entry
 from pipeline.videos.catalog.catalog import Video
 from pipeline.videos.catalog.failures import FailureLog
-from pipeline.videos.catalog.source_file import hash_video, stat_video
+from pipeline.videos.catalog.source_file import SourceFile, sha256
 
 
 @dataclass
@@ -21,7 +21,7 @@ class Plan:
     """In the store, unchanged."""
     extract: list[Video] = field(default_factory=list)
     """To be decoded and sent through the network."""
-    copies: list[tuple[Video, Entry, Source]] = field(default_factory=list)
+    copies: list[tuple[Video, Entry, SourceFile]] = field(default_factory=list)
     """New name, known content: the sequence is copied."""
     twins: list[tuple[Video, Video]] = field(default_factory=list)
     """(video, other): the same content as another one that is to be extracted."""
@@ -55,19 +55,18 @@ def make_plan(
     by_size: dict[int, list[Entry]] = defaultdict(list)
     for entry in entries.values():
         by_size[entry.source.size].append(entry)
-    new: list[tuple[Video, Source]] = []
+    new: list[tuple[Video, SourceFile]] = []
     for video in videos:
         looked_at()
         try:
-            status = stat_video(video.path)
+            now = SourceFile.of(video.path)
         except VideoError as error:
             plan.failed.append((video, error))
             continue
-        now = Source(status.st_size, status.st_mtime_ns, "")
         known = entries.get(video.name)
-        if known and (known.source.size, known.source.mtime_ns) == (now.size, now.mtime_ns):
+        if known and known.source.same_state(now):
             plan.done.append(video)
-        elif failures.knows(video.name, now.size, now.mtime_ns) and not retry_failed:
+        elif failures.knows(video.name, now) and not retry_failed:
             plan.failed_before.append(video)
         else:
             new.append((video, now))
@@ -75,7 +74,7 @@ def make_plan(
     return plan
 
 
-def _find_known_content(plan: Plan, new: list[tuple[Video, Source]], by_size: dict[int, list[Entry]]) -> None:
+def _find_known_content(plan: Plan, new: list[tuple[Video, SourceFile]], by_size: dict[int, list[Entry]]) -> None:
     """Sort new videos into those to extract, and those whose content is in the store or comes twice."""
     sizes: dict[int, int] = defaultdict(int)
     for _, now in new:
@@ -86,7 +85,7 @@ def _find_known_content(plan: Plan, new: list[tuple[Video, Source]], by_size: di
             plan.extract.append(video)
             continue
         try:
-            digest = hash_video(video.path)
+            digest = sha256(video.path)
         except VideoError as error:
             plan.failed.append((video, error))
             continue

@@ -53,8 +53,8 @@ class ExtractionProgress(Meter):
 
     @property
     def bottleneck(self) -> str:
-        """Which side the other waits for."""
-        return "decoding" if self.waited_for_decoding > self.waited_for_network else "network"
+        """The slower side, which the other waits for."""
+        return "decoding" if self.waited_for_decoding > self.waited_for_network else "the network"
 
 
 class ProgressLine:
@@ -90,7 +90,7 @@ class ProgressLine:
 
 
 def line(progress: ExtractionProgress) -> str:
-    """``1,340 of about 3,000 frames, 29.6 frames/s, 0:56 left, 67 of 150 videos, waits for network``."""
+    """``1,340 of about 3,000 frames, 29.6 frames/s, 0:56 left, 67 of 150 videos, limited by the network``."""
     of = f" of about {progress.expected:,}" if progress.expected else ""
     parts = [f"{progress.frames:,}{of} frames", f"{progress.rate:.1f} frames/s"]
     if progress.seconds_left is not None:
@@ -103,4 +103,4 @@ def line(progress: ExtractionProgress) -> str:
 def _of_videos(progress: ExtractionProgress) -> str:
     parts = [f"{progress.done + progress.copied:,} of {progress.videos:,} videos"]
     parts += [f"{progress.failed:,} failed"] if progress.failed else []
-    return ", ".join([*parts, f"waits for {progress.bottleneck}"])
+    return ", ".join([*parts, f"limited by {progress.bottleneck}"])

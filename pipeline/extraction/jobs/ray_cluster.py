@@ -24,7 +24,6 @@ from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.videos.catalog.catalog import Video
-from pipeline.videos.catalog.source_file import stat_video
 
 _VIDEOS_PER_TASK = 16
 _TASKS_AHEAD = 2  # per worker, so that none waits for the driver
@@ -91,10 +90,9 @@ def _is_done(video: Video, entries: dict[str, Any]) -> bool:
     if entry is None:
         return False
     try:
-        status = stat_video(video.path)
+        return entry.source.is_unchanged(video.path)
     except VideoError:
         return False  # the decoder will say why
-    return (entry.source.size, entry.source.mtime_ns) == (status.st_size, status.st_mtime_ns)
 
 
 def run_on_ray(

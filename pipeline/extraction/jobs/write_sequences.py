@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from pipeline.errors import VideoError
-from pipeline.extraction.features.decode_task import FileRead
 from pipeline.extraction.features.stream import Event, Failed, Features, Finished, Idle, Opened
 from pipeline.extraction.jobs.progress import ExtractionProgress
 from pipeline.extraction.store.shard_writer import SequenceBuffer, StoreWriter
-from pipeline.extraction.store.store import Source
 from pipeline.videos.catalog.catalog import Video
+from pipeline.videos.catalog.source_file import SourceFile
 from pipeline.videos.media.frame import VideoInfo
 
 
@@ -82,11 +82,9 @@ def write_sequences(
             drop(video)
 
 
-def _source(file: FileRead, info: VideoInfo) -> Source:
-    return Source(
-        size=file.state.st_size,
-        mtime_ns=file.state.st_mtime_ns,
-        sha256=file.sha256,
+def _source(file: SourceFile, info: VideoInfo) -> SourceFile:
+    return replace(
+        file,
         frames=info.frames,
         header_frames=info.header_frames,
         fps=info.fps,

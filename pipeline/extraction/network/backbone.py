@@ -1,4 +1,4 @@
-"""The frozen network of stage one as one compiled function from pictures to features."""
+"""The frozen network of stage one as one compiled function from images to features."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from pipeline.extraction.recipe import FRAME_CACHE
 
 
 class Backbone(FixedBatch):
-    """A frozen network whose output is pooled over the picture, on batches of one fixed size.
+    """A frozen network whose output is pooled over the image, on batches of one fixed size.
 
     Args:
         name: a network of `known.NETWORKS`.
         weights: ``imagenet``, ``random``, ``random:SEED`` or a file.
-        size: (height, width) of the pictures in pixels; the network's own size if None.
-        batch: pictures in one call of the compiled function; 0: chosen by the free memory.
-        precision: ``float32``, ``bfloat16`` or ``float16`` arithmetic; weights and features stay float32.
+        size: (height, width) of the images in pixels; the network's own size if None.
+        batch: images in one call of the compiled function; 0: chosen by the free memory.
+        precision: ``float32``, ``bfloat16`` or ``float16`` precision; weights and features stay float32.
         engine: ``keras`` or ``openvino``; see `choose.choose_engine`.
-        pooling: ``avg`` or ``max`` over the picture.
+        pooling: ``avg`` or ``max`` over the image.
 
     Attributes:
-        model: the Keras model, from scaled pictures to features.
+        model: the Keras model, from scaled images to features.
         dimensions: the length D of a feature vector.
         shape: of one step: (D,).
         batch: as asked, or as chosen.
@@ -58,7 +58,7 @@ class Backbone(FixedBatch):
     ) -> None:
         self.network = find_network(name)
         if self.network.name == FRAME_CACHE:
-            raise UserError("frames are kept as images: no network makes features of them; choose another backbone")
+            raise UserError("frames are kept as raw frames: no network makes features of them; choose another backbone")
         self.size = self.network.check_size(size)
         self.precision = precision
         self.engine = engine
@@ -86,7 +86,7 @@ class Backbone(FixedBatch):
         return compile_model(_with_preprocessing(self.model, self.network), shape, self.precision)
 
     def converted(self) -> Any:
-        """The network, from pictures to features, as an ``openvino.Model``."""
+        """The network, from images to features, as an ``openvino.Model``."""
         return convert(_with_preprocessing(self.model, self.network))
 
 
@@ -98,13 +98,13 @@ def build_network(
     pooling: str = "avg",
     policy: str | None = None,
 ) -> keras.Model:
-    """A network without its classification layer, from scaled pictures to ``(n, D)``.
+    """A network without its classification layer, from scaled images to ``(n, D)``.
 
     Args:
         network: which one.
         source: of its weights; None leaves those that Keras starts with, to be loaded afterwards.
-        size: (height, width) of the pictures in pixels.
-        pooling: ``avg`` or ``max`` over the picture.
+        size: (height, width) of the images in pixels.
+        pooling: ``avg`` or ``max`` over the image.
         policy: Keras dtype policy of its layers; the one in force if None.
 
     Raises:
@@ -168,7 +168,7 @@ def _tiny(size: tuple[int, int], pooling: str) -> keras.Model:
 
 
 def _with_preprocessing(model: keras.Model, network: Network) -> keras.Model:
-    """Put the network's own scaling of pixel values in front, so that pictures travel as bytes."""
+    """Put the network's own scaling of pixel values in front, so that images travel as bytes."""
     picture = keras.Input(model.input_shape[1:], dtype="uint8")
     x = scale_pixels(keras.ops.cast(picture, "float32"), network)
     return keras.Model(picture, model(x, training=False))

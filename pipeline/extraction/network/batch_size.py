@@ -1,4 +1,4 @@
-"""How many pictures in one call of the network: as many as bring something, and as fit into memory.
+"""How many images in one call of the network: as many as still make it faster, and as fit into memory.
 
 ``python -m benchmarks.batch_size`` measures both, on the user's machine.
 """
@@ -16,25 +16,25 @@ _SHARE = 0.5  # of the free memory; others need some as well
 
 
 def choose_batch(model: keras.Model) -> tuple[int, str]:
-    """The number of pictures in one call of ``model`` on this machine, and the reason in a few words."""
+    """The number of images in one call of ``model`` on this machine, and the reason in a few words."""
     on_gpu = has_gpu()
     free = free_gpu_memory() if on_gpu else free_memory()
     enough = _ENOUGH_GPU if on_gpu else _ENOUGH_CPU
     if free is None:
         return enough, "free memory is unknown"
     batch = largest_batch(enough, memory_per_picture(model), int(_SHARE * free))
-    return batch, "more brings nothing" if batch == enough else f"{free / 1e9:.1f} GB of memory are free"
+    return batch, "larger is not faster" if batch == enough else f"{free / 1e9:.1f} GB of memory are free"
 
 
 def largest_batch(enough: int, each: int, room: int) -> int:
-    """``enough``, halved until that many pictures of ``each`` bytes fit into ``room``; at least 1."""
+    """``enough``, halved until that many images of ``each`` bytes fit into ``room``; at least 1."""
     while enough > 1 and enough * each > room:
         enough //= 2
     return enough
 
 
 def memory_per_picture(model: keras.Model) -> int:
-    """Bytes that computing one picture takes at its worst moment.
+    """Bytes that computing one image takes at its worst moment.
 
     A frozen graph frees what it has used, so what counts is its widest place: what goes into a layer and what
     comes out of it, twice, since a fused convolution has a rearranged copy of each.

@@ -1,4 +1,4 @@
-"""Stage one without a network: the frame cache keeps the pictures themselves, for networks that are trained whole."""
+"""Stage one without a network: the frame cache keeps the raw frames, for networks that are trained whole."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pipeline.extraction.recipe import FRAME_CACHE
 
 
 class IdentityBackbone:
-    """Stands where a `Backbone` stands and gives every picture back as it came; no Keras is loaded for it.
+    """Stands where a `Backbone` stands and gives every image back as it came; no Keras is loaded for it.
 
     Args:
-        size: (height, width) of the pictures in pixels; 112x112 if None.
-        batch: pictures that are handed on together; 0 for 32.
+        size: (height, width) of the images in pixels; 112x112 if None.
+        batch: images that are handed on together; 0 for 32.
 
     Attributes:
         shape: of one step: (height, width, 3).

@@ -1,4 +1,4 @@
-"""The frozen network in whole numbers: computing with one that was quantised, by OpenVINO; Keras is not loaded."""
+"""The frozen network in int8: computing with one that was quantised, by OpenVINO; Keras is not loaded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class QuantisedBackbone(FixedBatch):
 
     Args:
         quantised: the network on disk.
-        batch: pictures in one call of the compiled function; 32 if 0.
+        batch: images in one call of the compiled function; 32 if 0.
 
     Attributes:
         digest: SHA-256 of the weights that it was quantised from.

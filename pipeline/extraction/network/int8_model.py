@@ -1,7 +1,7 @@
 """The int8 network of a store: made once from frames of its own videos, and a folder that never changes after.
 
     int8/calibration.json   what it was made of and how, see `Calibration`
-    int8/network.xml .bin   the OpenVINO model: pictures (n, height, width, 3) uint8 to features (n, D) float32
+    int8/network.xml .bin   the OpenVINO model: images (n, height, width, 3) uint8 to features (n, D) float32
 
 The folder gets its name when it is whole, and the first one stays: whoever comes later, a second run or another
 machine, finds it and takes it. Its digest is part of the store's recipe, and a checkpoint carries a copy.
@@ -137,7 +137,7 @@ def expected_digest(place: Path) -> str | None:
     """The digest of the int8 network that a store or checkpoint was made with.
 
     Returns:
-        Empty for one of float arithmetic; None where ``place`` is neither a store nor a checkpoint.
+        Empty for of float features; None where ``place`` is neither a store nor a checkpoint.
     """
     for name in ("recipe.json", "checkpoint.json"):
         try:
@@ -159,19 +159,16 @@ def network_for(place: Path, source: Path | None, make: Callable[[], QuantisedNe
         make: quantises and puts the network into ``place``.
 
     Raises:
-        UserError: the store is one of float arithmetic, its network is damaged, or it is not that of ``source``.
+        UserError: the store holds float features, its network is damaged, or it is not that of ``source``.
     """
     expected = expected_digest(place)
     if expected == "":
-        raise UserError(
-            f"{place} holds features of float arithmetic, and int8 features are never mixed with them; "
-            "use another `out`"
-        )
+        raise UserError(f"{place} holds float features, and int8 features are never mixed with them; use another `out`")
     if source is not None:
         theirs = expected_digest(source)
         if not theirs:
-            what = "no store or checkpoint" if theirs is None else "of float arithmetic"
-            raise UserError(f"`int8_from={source}`: it is {what}; name one that was made with `precision=int8`")
+            what = "this is not a store or checkpoint" if theirs is None else "its features are float"
+            raise UserError(f"`int8_from={source}`: {what}; name one that was made with `precision=int8`")
         if expected and expected != theirs:
             raise UserError(f"`int8_from={source}`: {place} was made with another int8 network; use another `out`")
         return QuantisedNetwork.open(source, theirs).copy_to(place)

@@ -35,7 +35,7 @@ def load_backbone(
         recipe: of a store or checkpoint; its weights' digest is not compared here.
         place: the store or checkpoint, which holds the int8 network where there is one.
         weights: None for frames and for int8 networks, which have their own.
-        batch: pictures in one call.
+        batch: images in one call.
         engine: as in `choose.choose_engine`.
         precision: likewise.
         say: takes one line that says what computes.
@@ -64,5 +64,5 @@ def load_backbone(
         engine=chosen.name,
         pooling=recipe.pooling,
     )
-    say(f"{recipe.backbone}, {named}, {chosen}, {backbone.batch} pictures a batch ({backbone.batch_reason})")
+    say(f"{recipe.backbone}, {named}, {chosen}, batch size {backbone.batch} ({backbone.batch_reason})")
     return backbone

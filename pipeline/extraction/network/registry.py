@@ -10,7 +10,7 @@ from pipeline.extraction.recipe import FRAME_CACHE
 
 @dataclass(frozen=True)
 class Network:
-    """Where a network comes from and what pictures it takes."""
+    """Where a network comes from and what images it takes."""
 
     name: str
     """The name on the command line, in lower case."""
@@ -19,7 +19,7 @@ class Network:
     module: str
     """The module whose ``preprocess_input`` belongs to it."""
     size: int
-    """The side in pixels of the pictures it was trained on."""
+    """The side in pixels of the images it was trained on."""
     smallest: int
     """The smallest side it takes."""
 
@@ -64,7 +64,7 @@ NETWORKS: dict[str, Network] = {
     **_family("convnext", 32, ConvNeXtTiny=224, ConvNeXtSmall=224, ConvNeXtBase=224, ConvNeXtLarge=224),
     # Four small layers of our own: for trying things out and for tests. It has no ImageNet weights.
     "tiny": Network("tiny", "", "", 32, 8),
-    # No network at all: the pictures are kept as they are, for networks that are trained whole.
+    # No network at all: the images are kept as they are, for networks that are trained whole.
     FRAME_CACHE: Network(FRAME_CACHE, "", "", 112, 1),
 }
 

@@ -28,7 +28,7 @@ class WeightsSource:
         if self.is_random:
             _, _, seed = self.text.partition(":")
             if seed and not seed.isdecimal():
-                raise UserError(f"`weights={self.text}`: the seed {seed!r} is no whole number")
+                raise UserError(f"`weights={self.text}`: the seed {seed!r} is not a whole number")
         elif self.text != "imagenet" and not Path(self.text).is_file():
             raise UserError(f"`weights={self.text}`: there is no such file; {EXPECTED}")
 
@@ -99,5 +99,5 @@ def load_file(model: keras.Model, path: str) -> None:
     except (ValueError, KeyError, OSError, IndexError) as error:
         reason = " ".join(str(error).split())[:120]
         raise UserError(
-            f"`weights={path}`: these are no weights of {model.name} without its classification layer ({reason})"
+            f"`weights={path}`: these are not weights of {model.name} without its classification layer ({reason})"
         ) from None

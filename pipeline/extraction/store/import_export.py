@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -13,12 +13,13 @@ from pipeline.errors import UserError, VideoError
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.folder import check_place
 from pipeline.extraction.store.shard_writer import StoreWriter, chunking
-from pipeline.extraction.store.store import CATALOG_FILE, FeatureStore, Source
+from pipeline.extraction.store.store import CATALOG_FILE, FeatureStore
 from pipeline.files.atomic import atomic_write
 from pipeline.files.tables import natural_key, read_numbered
 from pipeline.videos.catalog.catalog import Video, read_split
 from pipeline.videos.catalog.catalog_table import CHOICES, FACTS, update_catalog
-from pipeline.videos.catalog.source_file import hash_video, stat_video
+from pipeline.videos.catalog.source_file import SourceFile, sha256
+from pipeline.videos.media.regular_file import stat_regular
 
 IMPORTED = "imported"
 _STEPS_AT_ONCE = 4096
@@ -41,7 +42,7 @@ def read_sequence(path: Path) -> np.ndarray:
     Raises:
         VideoError: the file is missing, damaged, or holds something else.
     """
-    stat_video(path)
+    stat_regular(path)
     try:
         sequence = np.load(path, allow_pickle=False, mmap_mode="r")
     except (ValueError, OSError, EOFError) as error:
@@ -81,9 +82,9 @@ def import_features(
         for video in videos:
             looked_at()
             try:
-                status = stat_video(video.path)
+                now = SourceFile.of(video.path)
                 known = entries.get(video.name)
-                if known and (known.source.size, known.source.mtime_ns) == (status.st_size, status.st_mtime_ns):
+                if known and known.source.same_state(now):
                     present += 1
                     continue
                 sequence = read_sequence(video.path)
@@ -98,7 +99,7 @@ def import_features(
             except VideoError as error:
                 failed[video.name] = str(error)
                 continue
-            source = Source(status.st_size, status.st_mtime_ns, hash_video(video.path), frames=len(sequence))
+            source = replace(now, sha256=sha256(video.path), frames=len(sequence))
             writer.add(video.name, buffer, source)
             added += 1
     return Imported(added, present, failed)
@@ -106,7 +107,7 @@ def import_features(
 
 def _read_labels(folder: Path, labels: Path) -> list[Video]:
     if not folder.is_dir():
-        raise UserError(f"{folder} is no folder; expected a folder of .npy files")
+        raise UserError(f"{folder} is not a folder; expected a folder of .npy files")
     rows = read_numbered(labels)
     if not rows or not {"file", "label"} <= set(rows[0][1]):
         raise UserError(f"{labels} needs the columns file,label (and may have split,group) and at least one row")

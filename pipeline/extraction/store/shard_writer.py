@@ -21,9 +21,10 @@ from pipeline.errors import VideoError
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.folder import prepare_store
-from pipeline.extraction.store.store import FORMAT, Source
+from pipeline.extraction.store.store import FORMAT
 from pipeline.files.atomic import atomic_write
 from pipeline.parallel.machine import versions
+from pipeline.videos.catalog.source_file import SourceFile
 
 SHARD_SECONDS = 30.0  # the most work that a power cut can cost
 SHARD_BYTES = 256 << 20
@@ -38,7 +39,7 @@ class SequenceBuffer:
     """The features of one video while they arrive: in memory, and beyond 32 MiB in an unnamed file.
 
     Args:
-        dtype: float16, float32 or, for pictures, uint8, as stored.
+        dtype: float16, float32 or, for images, uint8, as stored.
         folder: where the unnamed file goes.
     """
 
@@ -56,7 +57,7 @@ class SequenceBuffer:
         return len(self.frames)
 
     def append(self, features: np.ndarray, times: list[float], frames: list[int]) -> None:
-        """Add steps: ``(k, D)`` features, or ``(k, H, W, 3)`` pictures, with the times in seconds and numbers of
+        """Add steps: ``(k, D)`` features, or ``(k, H, W, 3)`` images, with the times in seconds and numbers of
         their frames.
 
         Raises:
@@ -113,7 +114,7 @@ class StoreWriter:
     Args:
         folder: the store.
         recipe: what makes the features.
-        dtype: ``float16`` or ``float32``; the pictures of a frame cache are ``uint8`` whatever is asked for.
+        dtype: ``float16`` or ``float32``; the images of a frame cache are ``uint8`` whatever is asked for.
         provenance: further facts to keep with each shard, such as the precision.
         weights: where the weights with the recipe's digest came from; None where no network takes part.
         commit_every: seconds after which what was added is committed, at the latest.
@@ -151,7 +152,7 @@ class StoreWriter:
         """An empty buffer to collect one video in."""
         return SequenceBuffer(self.dtype, self.folder)
 
-    def add(self, video: str, sequence: SequenceBuffer, source: Source) -> None:
+    def add(self, video: str, sequence: SequenceBuffer, source: SourceFile) -> None:
         """Add the sequence of a video and empty its buffer; it is safe on disk after the next commit.
 
         Raises:
@@ -185,7 +186,7 @@ class _Shard:
         self._folder = folder
         self._born = time.monotonic()
         self._bytes = 0
-        self._rows: list[tuple[str, Source]] = []
+        self._rows: list[tuple[str, SourceFile]] = []
         self._steps: list[tuple[list[float], list[int]]] = []
         self._longest = 0
         self._dtype = dtype
@@ -216,7 +217,7 @@ class _Shard:
         """Steps of all rows, padding included, if a row of so many ``steps`` were added."""
         return (len(self._rows) + 1) * max(steps, self._longest)
 
-    def add(self, video: str, sequence: SequenceBuffer, source: Source) -> None:
+    def add(self, video: str, sequence: SequenceBuffer, source: SourceFile) -> None:
         steps, row, at = len(sequence), len(self._rows), 0
         try:
             for block in sequence.blocks():
@@ -283,7 +284,7 @@ class _Shard:
         text = h5py.string_dtype("utf-8")
         names = [video.encode("utf-8", "surrogateescape") for video, _ in self._rows]
         self._file.create_dataset("video", data=np.array(names, dtype=object), dtype=text)
-        for item in fields(Source):
+        for item in fields(SourceFile):
             facts = [getattr(source, item.name) for _, source in self._rows]
             kind = text if item.type == "str" else None
             self._file.create_dataset(f"source/{item.name}", data=facts, dtype=kind)
@@ -292,7 +293,7 @@ class _Shard:
 def chunking(shape: tuple[int, ...], steps: int) -> dict[str, Any]:
     """How HDF5 lays out the steps of a video, each of ``shape``: padding that was never written takes no room.
 
-    Feature vectors lie together by a few steps and read in one go. Pictures are read singly and shrink when they are
+    Feature vectors lie together by a few steps and read in one go. Images are read singly and shrink when they are
     compressed: to 0.8 by LZF and to 0.65 by gzip, which reads half as fast (112x112, clips of films and of people).
     """
     if len(shape) == 1:

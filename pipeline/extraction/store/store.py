@@ -3,7 +3,7 @@
 Each shard is one HDF5 file that never changes once it has its name:
 
     features (n, T, D)   float16 or float32; rows padded with zeros at the end
-             (n, T, H, W, 3)   uint8 pictures instead, in a frame cache; compressed (LZF), each by itself
+             (n, T, H, W, 3)   uint8 images instead, in a frame cache; compressed (LZF), each by itself
     mask     (n, T)      bool, True where a step is real
     times    (n, T)      float64, seconds after the first frame of the video
     frames   (n, T)      int64, frame numbers
@@ -32,6 +32,7 @@ from pipeline.errors import UserError
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.videos.catalog.catalog import Catalog, read_catalog
+from pipeline.videos.catalog.source_file import SourceFile
 from pipeline.videos.media.sampling import Sampling
 
 FORMAT = 1
@@ -39,27 +40,6 @@ RECIPE_FILE, CATALOG_FILE = "recipe.json", "catalog.csv"
 AUGMENTATION_FILE = "augmentation.json"
 SHARDS = "shard-*.h5"
 _PIECE_BYTES = 32 << 20
-
-
-@dataclass(frozen=True)
-class Source:
-    """The video file that a sequence was made from, as it was then."""
-
-    size: int
-    """Bytes."""
-    mtime_ns: int
-    """Modification time in nanoseconds."""
-    sha256: str
-    """Of the whole file; empty for imported sequences."""
-    frames: int = 0
-    """Frames of the video, counted."""
-    header_frames: int = 0
-    """Frames that the file's header claims; 0 where it claims nothing."""
-    fps: float = 0.0
-    width: int = 0
-    height: int = 0
-    duration: float = 0.0
-    """Seconds."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +51,7 @@ class Entry:
     row: int
     steps: int
     """Real steps, without padding."""
-    source: Source
+    source: SourceFile
 
 
 @dataclass(frozen=True)
@@ -98,7 +78,7 @@ class FeatureStore:
         sampling: read it as if it had been extracted by this sparser sampling; no video is touched for it.
 
     Raises:
-        UserError: the folder is no store, was written by a newer version, or does not hold the frames that
+        UserError: the folder is not a store, was written by a newer version, or does not hold the frames that
             ``sampling`` picks.
     """
 
@@ -149,11 +129,7 @@ class FeatureStore:
         source = self.entries[video].source
         names = (name_of_copy(video, copy) for copy in range(1, most + 1))
         found = ((name, self.entries.get(name)) for name in names)
-        return [
-            name
-            for name, entry in found
-            if entry and (entry.source.size, entry.source.mtime_ns) == (source.size, source.mtime_ns)
-        ]
+        return [name for name, entry in found if entry and entry.source.same_state(source)]
 
     @property
     def weights_source(self) -> str:
@@ -163,7 +139,7 @@ class FeatureStore:
 
     @functools.cached_property
     def precision(self) -> str:
-        """The arithmetic that the features were computed in, such as ``bfloat16``; several are joined by commas."""
+        """The precision that the features were computed in, such as ``bfloat16``; several are joined by commas."""
         found = set()
         for path in sorted(self.folder.glob(SHARDS)):
             with h5py.File(path, "r") as shard:
@@ -275,7 +251,7 @@ def read_recipe_file(folder: Path) -> dict:
         if found == FORMAT:
             content["recipe"], content["weights"]
     except FileNotFoundError:
-        raise UserError(f"{folder} is no feature store ({RECIPE_FILE} is missing)") from None
+        raise UserError(f"{folder} is not a feature store ({RECIPE_FILE} is missing)") from None
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise UserError(f"{path} cannot be read ({' '.join(str(error).split())})") from None
     if found != FORMAT:
@@ -304,13 +280,13 @@ def read_entries(path: Path, recipe: Recipe) -> Iterator[tuple[int, Entry]]:
             created = int(shard.attrs["created"])
             videos = [_text(name) for name in shard["video"][:]]
             steps = shard["steps"][:]
-            columns = {item.name: shard["source"][item.name][:] for item in fields(Source)}
+            columns = {item.name: shard["source"][item.name][:] for item in fields(SourceFile)}
     except (OSError, KeyError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path} is damaged ({reason}); move it away and extract again") from None
     for row, video in enumerate(videos):
         values = {name: _plain(column[row]) for name, column in columns.items()}
-        yield created, Entry(video, path, row, int(steps[row]), Source(**values))
+        yield created, Entry(video, path, row, int(steps[row]), SourceFile(**values))
 
 
 def _plain(value: Any) -> Any:

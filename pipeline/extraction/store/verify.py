@@ -32,7 +32,7 @@ def check_shards(folder: Path) -> Iterator[ShardReport]:
     """Read every value of every shard; yields a report per shard, with no problems if it is good.
 
     Raises:
-        UserError: the folder is no store.
+        UserError: the folder is not a store.
     """
     recipe = read_recipe(folder)
     for path in sorted(folder.glob(SHARDS)):
@@ -62,7 +62,7 @@ def _check_recipe(shard: h5py.File, recipe: Recipe) -> Iterator[str]:
 def _check_shape(features: h5py.Dataset, recipe: Recipe) -> Iterator[str]:
     expected = (recipe.height, recipe.width, 3)
     if recipe.keeps_pictures and (features.shape[2:] != expected or features.dtype != np.uint8):
-        yield f"expected pictures of shape {expected} in uint8, found {features.shape[2:]} in {features.dtype}"
+        yield f"expected images of shape {expected} in uint8, found {features.shape[2:]} in {features.dtype}"
 
 
 def _check_entry(shard: h5py.File, entry: Entry) -> Iterator[str]:

@@ -1,11 +1,11 @@
-"""Labels and probabilities drawn on the frames of a video, readable on any picture from 64 pixels to 4K.
+"""Labels and probabilities drawn on the frames of a video, readable on any image from 64 pixels to 4K.
 
 bars   the present label, a bar for each class, and along the bottom a timeline of labels with the position
 plain  every class with its probability in white, 40 pixels apart, as the first published systems drew them
 none   the frames as they are
 
 What is drawn are patches (`videos.media.canvas`): small regions, made anew only when they change, that are painted
-on the picture for the screen or into the planes of the picture for the encoder.
+on the image for the screen or into the planes of the image for the encoder.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Style = Literal["bars", "plain", "none"]
 STYLES = ("bars", "plain", "none")
 _WHITE: Colour = (255, 255, 255)
 _BLACK: Colour = (0, 0, 0)
-_DIM = 89  # of 255: what is left of the picture behind the panel
+_DIM = 89  # of 255: what is left of the image behind the panel
 _MOST_ROWS = 8
 _KEPT = 4_000_000  # pixels of headings, and of rows, that are kept for later frames; some 7 bytes each
 _PLAIN_STEP = 40  # pixels from line to line
@@ -91,7 +91,7 @@ class Overlay:
 
 
 class _Sheet:
-    """A patch in the making: at first it leaves the picture as it is."""
+    """A patch in the making: at first it leaves the image as it is."""
 
     def __init__(self, height: int, width: int) -> None:
         self.keep = np.full((height, width), 255, np.uint8)
@@ -146,7 +146,7 @@ class _Panel:
         self.percent = text_mask("100%", self.font).shape[1]
         self.bar = min(6 * self.font, width // 5)
         names = [classes[row] for row in self.rows]
-        # At most half of the picture, but small ones need more to hold a word.
+        # At most half of the image, but small ones need more to hold a word.
         most = max(width // 2, min(width, 30 * self.font)) - self.bar - self.percent - 4 * self.pad
         self.names = [fit_text(name, self.font, most) for name in names]
         widest = max((text_mask(name, self.font).shape[1] for name in self.names), default=0)

@@ -1,4 +1,4 @@
-"""Text as pictures, in any alphabet for which a font can be found.
+"""Text as images, in any alphabet for which a font can be found.
 
 DejaVu Sans, which comes with matplotlib, has Latin, Greek, Cyrillic, Arabic and more. For other characters a font
 of the system is looked for that has them, and then the Chinese, Japanese and Korean characters that OpenCV 5 has
@@ -109,7 +109,7 @@ def _system_fonts() -> list[str]:
 
 @functools.lru_cache(maxsize=512)
 def _characters(path: str) -> frozenset[int]:
-    """Code points that a font file can draw; none if it holds pictures instead of outlines, or is damaged."""
+    """Code points that a font file can draw; none if it holds images instead of outlines, or is damaged."""
     try:
         with TTFont(path, fontNumber=0, lazy=True) as font:
             outlines = any(table in font for table in ("glyf", "CFF ", "CFF2"))

@@ -54,11 +54,11 @@ def check_export(path: Path, checkpoint: Checkpoint) -> None:
     if recipe.quantised:
         raise UserError(
             "`export`: this checkpoint has an int8 network of OpenVINO in it, which TensorFlow does not compute; "
-            "train on features of float arithmetic for it"
+            "train on float features for it"
         )
     if recipe.interpolation != "bilinear":
         raise UserError(
-            f"`export`: this checkpoint resizes pictures by {recipe.interpolation}, which TensorFlow computes in "
+            f"`export`: this checkpoint resizes images by {recipe.interpolation}, which TensorFlow computes in "
             "another way than OpenCV; only bilinear can be exported"
         )
     if keras.backend.backend() != "tensorflow":
@@ -71,7 +71,7 @@ def export(classifier: Classifier, path: Path) -> list[Path]:
     """Write the chain.
 
     Args:
-        classifier: with float32 arithmetic, which is what is exported.
+        classifier: in float32, which is what is exported.
         path: a folder that does not exist, or a new file ending in ``.tflite`` or ``.onnx``.
 
     Returns:

@@ -97,8 +97,8 @@ def stream(
 
     Args:
         frames: in order; an index or a time that falls back starts anew.
-        network: from the pictures of one step to ``(1, D)`` float32.
-        inputs: from frames to the network's pictures. A step whose motion cannot be told, because the frame before
+        network: from the images of one step to ``(1, D)`` float32.
+        inputs: from frames to the network's images. A step whose motion cannot be told, because the frame before
             it was passed over, is the next frame.
         head: the trained head.
         picker: which frames are steps.

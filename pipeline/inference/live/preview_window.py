@@ -58,7 +58,7 @@ class Screen:
         scale = min(1.0, most[0] / picture.width, most[1] / picture.height)
         if scale < 1:
             picture = picture.resize((round(picture.width * scale), round(picture.height * scale)))
-        # Tk does not keep the picture alive by itself.
+        # Tk does not keep the image alive by itself.
         self._photo = self._photo_of(picture, master=self._root)
         self._label.configure(image=self._photo)
         self._root.update()

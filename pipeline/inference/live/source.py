@@ -1,4 +1,4 @@
-"""Live pictures: a camera, a network stream or a pipe, of which only the newest frame is kept.
+"""Live frames: a camera, a network stream or a pipe, of which only the newest frame is kept.
 
 A thread decodes as fast as frames come. Whoever classifies takes the newest one, so the delay stays that of one
 step however slow the network is; frames that were passed over are counted.
@@ -61,7 +61,9 @@ class LiveSource:
 
     def __init__(self, source: str, *, patience: float = 60.0) -> None:
         if not is_live(source):
-            raise UserError(f"{source} is no live source; expected -, a camera number or an address such as rtsp://…")
+            raise UserError(
+                f"{source} is not a live source; expected -, a camera number or an address such as rtsp://…"
+            )
         self.source = source
         self.dropped = self.frames = self.reconnects = 0
         self._patience = patience
@@ -152,7 +154,7 @@ class LiveSource:
         address = "pipe:0" if self.source == PIPE else self.source
         options = dict(_SMALL_PROBE)
         if address.startswith("rtsp"):
-            options["rtsp_transport"] = "tcp"  # UDP loses packets, and a damaged picture is classified wrongly
+            options["rtsp_transport"] = "tcp"  # UDP loses packets, and a damaged image is classified wrongly
         # A person's terminal as standard input would wait for ever.
         if self.source == PIPE and sys.stdin is not None and sys.stdin.isatty():
             raise OSError(0, "standard input is the terminal; pipe a video into it")
@@ -169,7 +171,7 @@ class LiveSource:
         number, last, came = 0, 0.0, 0.0
         for frame in frames:
             clock = time.monotonic()
-            # The first picture of an RTSP stream has no time: then the clock tells how much later one came.
+            # The first frame of an RTSP stream has no time: then the clock tells how much later one came.
             now = last + (clock - came if number else 0.0)
             if frame.pts is not None:
                 start = frame.pts * unit - now if start is None else start

@@ -115,7 +115,7 @@ class Smoothing:
         try:
             amount = float(number) if colon else 1.0
         except ValueError:
-            raise UserError(f"smoothing {text!r}: {number!r} is no number; expected {FORMS}") from None
+            raise UserError(f"smoothing {text!r}: {number!r} is not a number; expected {FORMS}") from None
         return cls(kind, amount)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
@@ -130,7 +130,7 @@ class LiveSmoother:
     """The same for vectors that come one by one: gives what `Smoothing` gives for the present one.
 
     Raises:
-        UserError: ``centred`` needs the future, which a live picture has not.
+        UserError: ``centred`` needs the future, which live frames do not have.
     """
 
     def __init__(self, smoothing: Smoothing) -> None:

@@ -1,4 +1,4 @@
-"""From features to the probabilities of windows: each picture goes through the network once.
+"""From features to the probabilities of windows: each image goes through the network once.
 
 Features are kept for the windows that are still open, so memory does not grow with the video.
 """
@@ -90,7 +90,7 @@ class WindowRunner:
         """``(w, C)`` float32: probabilities of all windows.
 
         Raises:
-            VideoError: fewer pictures came than the grid has steps.
+            VideoError: fewer images came than the grid has steps.
         """
         if self.done < len(self._grid.frames):
             raise VideoError("decode", f"only {self.done} of {len(self._grid.frames)} wanted frames came")

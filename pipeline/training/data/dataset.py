@@ -51,7 +51,7 @@ class Dataset:
     sources: tuple[FeatureSource, ...]
     """What made the features: one store, or two whose features are side by side; see `fusion.fuse_stores`."""
     precision: str
-    """The arithmetic that the features were computed in."""
+    """The precision that the features were computed in."""
     classes: tuple[str, ...]
     videos: tuple[Video, ...]
     labels: np.ndarray

@@ -63,7 +63,7 @@ def fuse_stores(data: Dataset, other: Dataset) -> Dataset:
         if len(one.shape) != 1:
             raise UserError(f"{one.folder} holds frames; only stores of features can be joined")
         if one.recipe.quantised:
-            raise UserError(f"{one.folder} holds int8 features; only those of float arithmetic can be joined")
+            raise UserError(f"{one.folder} holds int8 features; only float features can be joined")
     if data.recipe == other.recipe:
         raise UserError(f"{data.folder} and {other.folder} have the same recipe, so joining them adds nothing")
     row_of = {video.name: row for row, video in enumerate(other.videos)}

@@ -1,1 +1,1 @@
-"""Pages and pictures of a run."""
+"""Pages and plots of a run."""

@@ -1,4 +1,4 @@
-"""Pictures of a training: curves, confusion matrix, reliability. Each function returns a matplotlib figure."""
+"""Plots of a training: curves, confusion matrix, reliability. Each function returns a matplotlib figure."""
 
 from __future__ import annotations
 

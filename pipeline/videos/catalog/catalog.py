@@ -129,7 +129,7 @@ class Catalog:
             count = sum(video.split == split for video in self.videos)
             if count:
                 parts.append(f"{split} {count}")
-        parts += [f"skipped {count} {reason}" for reason, count in sorted(self.skipped.items())]
+        parts += [f"{count:,} left out ({reason})" for reason, count in sorted(self.skipped.items())]
         if self.table is not None and self.table.parent == self.root:
             parts.append(f"labels and splits of {self.table.name}")
         return ", ".join(parts)
@@ -168,8 +168,9 @@ def open_catalog(source: str | Path, *, use_table: bool = True) -> Catalog:
         if use_table and (source / TABLE).is_file():
             catalog = _with_table(catalog, source / TABLE)
         if not catalog.videos:
-            left_out = ", ".join(f"{count} {reason}" for reason, count in catalog.skipped.items()) or "it is empty"
-            raise UserError(f"no videos in {source} ({left_out}); expected {source}/<Class>/*.mp4 or similar")
+            left_out = [f"{count:,} left out: {reason}" for reason, count in catalog.skipped.items()]
+            why = ", ".join(left_out) or "it is empty"
+            raise UserError(f"no videos in {source} ({why}); expected {source}/<Class>/*.mp4 or similar")
         return catalog
     if not source.exists():
         raise UserError(f"{source} does not exist; expected a folder of videos, a video file or a CSV file")
@@ -184,7 +185,7 @@ def scan_folder(root: Path) -> Catalog:
     Where there are no video files, images are taken: ``root/<Class>/<video>/00001.jpg`` for folders of frames, and
     ``root/<Class>/kitten.jpg`` for videos of one frame. A folder with ``frames.csv`` (see `videos.media.image_folder`)
     is always a video. In a folder with ``labels.csv`` each folder of images is a video that has no one label.
-    Hidden files and files that are no videos are counted and left out. Linked folders are followed,
+    Hidden files and files that are not videos are counted and left out. Linked folders are followed,
     each folder once. A video right in ``root`` has no label. Clips have the group that the ``clips.csv``
     beside them gives.
     """
@@ -367,7 +368,7 @@ def _find(folder: str, name: str, label: str, split: str) -> Path:
 
 
 def _facts(row: dict[str, str]) -> dict:
-    """Counted facts that an earlier run wrote into a catalog; what is no number is left out."""
+    """Counted facts that an earlier run wrote into a catalog; what is not a number is left out."""
     facts: dict[str, float | None] = {}
     for key, kind in (("frames", int), ("fps", float), ("width", int), ("height", int), ("duration", float)):
         try:

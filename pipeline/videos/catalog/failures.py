@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipeline.errors import VideoError
 from pipeline.files.tables import read_table, refuse_foreign_table, write_table
+from pipeline.videos.catalog.source_file import SourceFile
 
 FAILURES_FILE = "failures.csv"
 _COLUMNS = ("video", "stage", "reason", "time", "size", "mtime_ns")
@@ -39,15 +40,16 @@ class FailureLog:
         """Stage and reason of a known failure."""
         return f"{self._rows[video]['stage']}: {self._rows[video]['reason']}"
 
-    def knows(self, video: str, size: int, mtime_ns: int) -> bool:
+    def knows(self, video: str, now: SourceFile) -> bool:
         """Whether this very file failed before; a file that changed since deserves another try."""
         row = self._rows.get(video)
-        return row is not None and (row["size"], row["mtime_ns"]) == (str(size), str(mtime_ns))
+        return row is not None and (row["size"], row["mtime_ns"]) == (str(now.size), str(now.mtime_ns))
 
-    def add(self, video: str, error: VideoError, size: int = 0, mtime_ns: int = 0) -> None:
-        """Write a failure at the end of the file."""
+    def add(self, video: str, error: VideoError, found: SourceFile | None = None) -> None:
+        """Write a failure at the end of the file; without what was ``found`` the next run tries the video again."""
         now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        row = dict(zip(_COLUMNS, (video, error.stage, error.reason, now, str(size), str(mtime_ns)), strict=True))
+        state = (str(found.size), str(found.mtime_ns)) if found is not None else ("0", "0")
+        row = dict(zip(_COLUMNS, (video, error.stage, error.reason, now, *state), strict=True))
         self._rows[video] = row
         self.path.parent.mkdir(parents=True, exist_ok=True)
         fresh = not self.path.exists()

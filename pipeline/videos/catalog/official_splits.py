@@ -78,7 +78,7 @@ def _ucf(path: Path) -> list[SplitEntry]:
         folder = PurePosixPath(name).parent.name
         if not folder:
             raise UserError(
-                f"{path}, line {line_number}: {line.strip()!r} is no line of a UCF101 list (Class/video.avi 1)"
+                f"{path}, line {line_number}: {line.strip()!r} is not a line of a UCF101 list (Class/video.avi 1)"
             )
         label = numbered.get(number.strip(), folder) if number else folder
         if label != folder:
@@ -96,7 +96,7 @@ def _hmdb(path: Path, label: str) -> list[SplitEntry]:
         name, _, number = line.strip().rpartition(" ")
         if number not in ("0", "1", "2") or not name:
             raise UserError(
-                f"{path}, line {line_number}: {line.strip()!r} is no line of an HMDB51 list (video.avi 0|1|2)"
+                f"{path}, line {line_number}: {line.strip()!r} is not a line of an HMDB51 list (video.avi 0|1|2)"
             )
         if number != "0":
             entries.append(SplitEntry(f"{label}/{_stem(name.strip())}", label, "train" if number == "1" else "test"))

@@ -194,7 +194,7 @@ def _cut_run(
     size = (run[0].recording.width, run[0].recording.height)
     if encoding.size is None and min(size) < 2:
         small = VideoError(
-            "cut", f"a picture of {size[0]}x{size[1]} pixels is too small for H.264; choose a larger size"
+            "cut", f"an image of {size[0]}x{size[1]} pixels is too small for H.264; choose a larger size"
         )
         for clip in run:
             done(CutResult(clip, small))

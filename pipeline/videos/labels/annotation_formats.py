@@ -118,7 +118,7 @@ def _cues(path: Path, text: str, video: Path) -> Annotations:
         times = _ARROW.match(line)
         if times is None:
             if "-->" in line:
-                raise UserError(f"{path}, line {number + 1}: {line.strip()!r} is no pair of times")
+                raise UserError(f"{path}, line {number + 1}: {line.strip()!r} is not a pair of times")
             continue
         where = f"{path}, line {number + 1}"
         words = []
@@ -157,7 +157,7 @@ def _elan(path: Path, text: str, video: Path, tier: str) -> Annotations:
             raise UserError(f"{where}: {len(row)} columns; expected at least {max(begin, end) + 1}")
         start, stop = (_elan_time(row[column], where) for column in (begin, end))
         for column in range(last + 1, len(row)):
-            # Either the tier stands in the first column, or each tier has a column of its own.
+            # Either the tier is in the first column, or each tier has a column of its own.
             name = header[column] if column < len(header) and begin == 0 else row[0] if begin > 0 else ""
             if row[column] and (not tier or tier == name):
                 segments.append(_segment(video, start, stop, row[column], where))
@@ -230,7 +230,7 @@ def _json(text: str, path: Path, what: str):
         return json.loads(text)
     except ValueError:
         raise UserError(
-            f"{what if str(path) in what else f'{path}: {what}'}: {text.strip()[:60]!r} is no JSON"
+            f"{what if str(path) in what else f'{path}: {what}'}: {text.strip()[:60]!r} is not JSON"
         ) from None
 
 

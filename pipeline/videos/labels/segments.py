@@ -77,7 +77,7 @@ def read_segments(path: str | Path) -> list[Segment]:
         beside = path.parent / row["video"]
         video = beside if beside.exists() or not Path(row["video"]).exists() else Path(row["video"])
         if (key := (video, start, end, label)) in seen:
-            raise UserError(f"{where}: the same segment stands in line {seen[key]}; remove one of them")
+            raise UserError(f"{where}: the same segment is in line {seen[key]}; remove one of them")
         seen[key] = line
         segments.append(Segment(video, start, end, label, split, row.get("group", ""), where))
     return segments
@@ -92,7 +92,7 @@ def check_label(label: str, where: str) -> None:
     if label in (".", "..") or label.startswith(".") or any(sign in label for sign in "/\\\0"):
         raise UserError(f"{where}: the label {label!r} cannot name a folder; leave out slashes and leading dots")
     if not label.isprintable():
-        raise UserError(f"{where}: the label {label!r} is no plain UTF-8 text; save the file as UTF-8")
+        raise UserError(f"{where}: the label {label!r} is not plain UTF-8 text; save the file as UTF-8")
 
 
 def label_frames(

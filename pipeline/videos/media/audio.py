@@ -1,4 +1,4 @@
-"""Takes the sound of one video over into another, in time with the pictures."""
+"""Takes the sound of one video over into another, in time with the images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MP4 = (("aac", "mp3", "ac3"), "aac")
 def add_sound(video: Path, source: Path) -> str:
     """Put the sound of ``source`` into ``video``, whose first frame is the first one of ``source``.
 
-    A picture format without sound (GIF) and a source without sound leave ``video`` as it is.
+    An image format without sound (GIF) and a source without sound leave ``video`` as it is.
 
     Returns:
         Why the sound could not be kept, in one line; empty where it was, or where there is none.
@@ -42,7 +42,7 @@ def add_sound(video: Path, source: Path) -> str:
         with atomic_write(video) as mixed:
             run_ffmpeg(
                 ["-i", file_url(video), "-itsoffset", f"{-late:.6f}", "-i", file_url(source)]
-                # Encoders put a little silence before the time 0; moved to 0 with it, pictures would be off by one.
+                # Encoders put a little silence before the time 0; moved to 0 with it, images would be off by one.
                 + ["-avoid_negative_ts", "disabled"]
                 + ["-map", "0:v:0", "-map", "1:a:0", "-c:v", "copy", "-c:a", "copy" if known in copied else encoder]
                 + ["-movflags", "+faststart"] * (video.suffix.lower() in (".mp4", ".m4v", ".mov"))

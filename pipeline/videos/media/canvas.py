@@ -1,8 +1,8 @@
-"""Pictures as encoders take them, on which regions are painted without turning the whole into RGB and back.
+"""Images as encoders take them, on which regions are painted without turning the whole into RGB and back.
 
 A canvas is one plane of brightness and two of colour, mostly at half the width and height. Painting is a share of the
-picture that is kept and a colour that is added. The way from RGB to planes is linear, so that the colour added is
-converted once for each patch and the picture never. On a 720p frame this saves 3 of 7 ms of a core.
+image that is kept and a colour that is added. The way from RGB to planes is linear, so that the colour added is
+converted once for each patch and the image never. On a 720p frame this saves 3 of 7 ms of a core.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LIMITED, FULL = 1, 2
 """Ranges: 16 to 235 for brightness, or 0 to 255."""
 BT709, BT601 = 1, 5
 _RGB, _UNKNOWN = 0, 2
-_HD_HEIGHT = 720  # from here players take a picture without a matrix of its own for BT.709
+_HD_HEIGHT = 720  # from here players take an image without a matrix of its own for BT.709
 # How much red and blue count for brightness, by the number of the matrix (ITU-T H.273, table 4).
 _WEIGHTS = {BT709: (0.2126, 0.0722), 7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
 _SD_WEIGHTS = (0.299, 0.114)
@@ -32,7 +32,7 @@ _PACKED = ("rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr", "pal", "xyz")
 
 @dataclass(frozen=True, eq=False)
 class Patch:
-    """What is painted on a region: ``picture * keep / 255 + colour``."""
+    """What is painted on a region: ``image * keep / 255 + colour``."""
 
     top: int
     left: int
@@ -85,7 +85,7 @@ _Coats = tuple[_Coat, ...]
 
 @dataclass(frozen=True)
 class Canvas:
-    """One picture to paint on and to encode."""
+    """One image to paint on and to encode."""
 
     frame: av.VideoFrame
     """Has the size and the pixel format of the encoder."""
@@ -106,12 +106,12 @@ class Canvas:
 
 
 def _coats(patch: Patch, kind: _Kind) -> _Coats:
-    """One for each plane; none of a patch outside the picture."""
+    """One for each plane; none of a patch outside the image."""
     rows, columns = min(patch.keep.shape[0], kind.height - patch.top), min(patch.keep.shape[1], kind.width - patch.left)
     if rows < 1 or columns < 1:
         return ()
     keep, colour = patch.keep[:rows, :columns], patch.colour[:rows, :columns]
-    # What is black, or without colour, is not 0 in the planes: it is added as far as the picture is not kept.
+    # What is black, or without colour, is not 0 in the planes: it is added as far as the image is not kept.
     added = cv2.transform(np.dstack([colour, 255 - keep]).astype(np.float32), _matrix(kind.matrix, kind.span))
     bright = _coat(patch.top, patch.left, keep, added[..., 0])
     step = kind.step
@@ -161,7 +161,7 @@ class CanvasMaker:
         self._known: WeakKeyDictionary[Patch, tuple[_Kind, _Coats]] = WeakKeyDictionary()
 
     def __call__(self, frame: av.VideoFrame) -> Canvas:
-        """A canvas with the picture of ``frame``, which is not changed."""
+        """A canvas with the image of ``frame``, which is not changed."""
         turn = _TURN.get(round(frame.rotation / 90) * 90 % 360)
         width, height = self._size
         across, down = (height, width) if turn in (_TURN[90], _TURN[270]) else (width, height)

@@ -3,7 +3,7 @@
     video_1/video_1_00001.jpg, video_1/video_1_00002.jpg, ...    a video of as many frames, in natural order
     kitten.png                                                   a video of one frame
 
-Times stand in ``frames.csv`` beside the images (columns ``file`` and ``time``, as extract_frames.py writes them);
+Times are in ``frames.csv`` beside the images (columns ``file`` and ``time``, as extract_frames.py writes them);
 without it 25 frames a second are assumed.
 """
 

@@ -43,7 +43,7 @@ class VideoReader:
         alive: called for every packet that is read, so that somebody who waits sees progress.
 
     Raises:
-        VideoError: stage ``open``, where the file is missing, empty, no media or has no picture.
+        VideoError: stage ``open``, where the file is missing, empty, no media or has no image.
     """
 
     def __init__(self, path: str | Path, *, threads: int = 0, alive: Callable[[], None] = lambda: None) -> None:
@@ -145,7 +145,7 @@ class VideoReader:
         return index.key_pts[np.maximum(np.searchsorted(index.key_pts, index.pts, side="right") - 1, 0)] * self._unit
 
     def scan(self) -> int:
-        """Decode the whole file once without keeping a picture; afterwards only frames that decode count.
+        """Decode the whole file once without keeping an image; afterwards only frames that decode count.
 
         Returns:
             The number of frames.
@@ -193,7 +193,7 @@ class VideoReader:
     # -- reading -----------------------------------------------------------------------------------
 
     def raw(self) -> Iterator[av.VideoFrame]:
-        """Yield every frame as the decoder gives it, for those who want a picture of few of them."""
+        """Yield every frame as the decoder gives it, for those who want an image of few of them."""
         self._restart()
         yield from self._decode_all()
 
@@ -226,7 +226,7 @@ class VideoReader:
             yield from self._sparse(wanted)
 
     def pictures(self) -> Iterator[tuple[int, float, av.VideoFrame]]:
-        """Yield number, time in seconds and picture of every frame, as the decoder gives it and not turned upright."""
+        """Yield number, time in seconds and image of every frame, as the decoder gives it and not turned upright."""
         self._restart()
         start = None
         last = -1.0

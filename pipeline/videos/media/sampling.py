@@ -100,7 +100,7 @@ class Sampling:
         try:
             amount = float(number) if colon else 0.0
         except ValueError:
-            raise UserError(f"sampling {text!r}: {number!r} is no number; expected {FORMS}") from None
+            raise UserError(f"sampling {text!r}: {number!r} is not a number; expected {FORMS}") from None
         return cls(kind, amount)  # type: ignore[arg-type]
 
     def __str__(self) -> str:

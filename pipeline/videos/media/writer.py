@@ -31,7 +31,7 @@ from pipeline.videos.media.audio import add_sound
 from pipeline.videos.media.canvas import BT601, Canvas, CanvasMaker
 
 _TICKS = 90_000  # per second, for frames with times of their own
-# Threads of the encoder of AVI files work on parts of a picture; more than two make the file larger. Two processors
+# Threads of the encoder of AVI files work on parts of an image; more than two make the file larger. Two processors
 # have a decoder and an encoder to run.
 _MOST_THREADS = 2
 _KEYFRAMES_EVERY = 2.0  # seconds in AVI files; twelve frames, as is usual, make a file half as large again
@@ -160,7 +160,7 @@ class VideoWriter:
         return stream
 
     def canvas(self, frame: av.VideoFrame) -> Canvas:
-        """A picture to paint on and to `write_canvas`, made of a decoded frame of any size and format.
+        """An image to paint on and to `write_canvas`, made of a decoded frame of any size and format.
 
         It is upright, and has the colours of the frame: files that can say how colours are coded (H.264) keep the
         frame's own way.
@@ -195,7 +195,7 @@ class VideoWriter:
             raise ValueError(f"expected a ({height}, {width}, 3) uint8 frame, not {image.shape} {image.dtype}")
         frame = av.VideoFrame.from_ndarray(image, format="rgb24")
         if self._format.codec != "gif":
-            # One thread: swscale's own take four times longer for a picture of this size.
+            # One thread: swscale's own take four times longer for an image of this size.
             frame = self._reformatter.reformat(frame, format=self._stream.pix_fmt, threads=1)
         self._append(frame, time)
 

@@ -1,1 +1,1 @@
-"""Videos as pictures to look at."""
+"""Videos as images to look at."""

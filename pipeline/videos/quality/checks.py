@@ -1,99 +1,26 @@
-"""What is wrong with a video: every frame is decoded once, and what comes out is held against what the file claims."""
+"""What is wrong with a video: every frame is decoded once, and what comes out is compared with what the file claims.
+
+To add a check, write a function from `Evidence` to a line of text, empty where all is well, and name it in ``CHECKS``.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
-import av
-import cv2
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from pipeline.errors import VideoError
-from pipeline.files.timestamps import parse_time
 from pipeline.parallel.worker_process import Heartbeat
 from pipeline.parallel.workers import TIMEOUT, run_each
 from pipeline.videos.catalog.catalog import Video
-from pipeline.videos.catalog.source_file import hash_file
-from pipeline.videos.media import open_video
 from pipeline.videos.media.image_folder import is_image
+from pipeline.videos.quality.evidence import Evidence, decode_images, decode_video
+from pipeline.videos.quality.problems import Problem, VideoFacts
 
-SAMPLES, SIDE = 8, 16
-_DARK = 32  # of 255: nothing in the picture is brighter
+_DARK = 32  # of 255: no pixel is brighter
 _STILL = 1.5  # of 255: what noise of the encoder changes in a patch
-
-Severity = Literal["fault", "note"]
-KINDS: dict[str, Severity] = {
-    "unreadable": "fault",
-    "no video": "fault",
-    "damaged": "fault",
-    "truncated": "fault",
-    "exact duplicate across": "fault",
-    "near duplicate across": "fault",
-    "exact duplicate": "note",
-    "near duplicate": "note",
-    "header": "note",
-    "hidden frames": "note",
-    "hole": "note",
-    "variable rate": "note",
-    "rotated": "note",
-    "odd size": "note",
-    "dark": "note",
-    "frozen": "note",
-    "length": "note",
-    "size": "note",
-    "balance": "note",
-}
-"""Every kind of problem. A fault makes a video unfit; a note is worth knowing."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something about a video, or about a class."""
-
-    video: str
-    """Its name in the catalog; empty where a whole class is meant."""
-    kind: str
-    """One of ``KINDS``."""
-    detail: str
-    """One line with the numbers."""
-
-    @property
-    def severity(self) -> Severity:
-        return KINDS[self.kind]
-
-
-@dataclass(frozen=True)
-class VideoFacts:
-    """What was seen while a video was decoded."""
-
-    name: str
-    frames: int = 0
-    """Decoded."""
-    fps: float = 0.0
-    width: int = 0
-    height: int = 0
-    """As shown, after rotation."""
-    duration: float = 0.0
-    """Seconds."""
-    bytes: int = 0
-    digest: str = ""
-    """SHA-256 of the file."""
-    brightest: float = 0.0
-    """0..255: of the sampled frames, scaled to a few pixels."""
-    motion: float = 0.0
-    """0..255: how much the patch that changes most does."""
-    patches: np.ndarray | None = None
-    """``(SAMPLES, SIDE, SIDE)`` uint8: small grey pictures, evenly spread, for finding duplicates."""
-    problems: tuple[Problem, ...] = field(default=())
-
-    def __repr__(self) -> str:
-        return f"VideoFacts({self.name}, {self.frames} frames, {len(self.problems)} problems)"
 
 
 def check_videos(videos: Sequence[Video], *, workers: int = 2, timeout: float = TIMEOUT) -> Iterator[VideoFacts]:
@@ -117,208 +44,105 @@ def _check_task(heartbeat: Heartbeat, name: str, path: Path) -> Iterator[VideoFa
     yield check_video(name, path, heartbeat)
 
 
-# -- one video -------------------------------------------------------------------------------------
-
-
 def check_video(name: str, path: Path, heartbeat: Heartbeat = lambda: None) -> VideoFacts:
     """Decode a video once and compare it with what its file claims; what cannot be read is a problem, not an error.
 
     Args:
         name: what it is called in the catalog.
-        path: the file.
+        path: a file, or a folder of images.
         heartbeat: called all the time, so that somebody who waits sees progress.
     """
     try:
-        images = path.is_dir() or is_image(path.name)
-        return _check_images(name, path, heartbeat) if images else _check(name, path, heartbeat)
+        decode = decode_images if path.is_dir() or is_image(path.name) else decode_video
+        seen = decode(name, path, heartbeat)
     except VideoError as error:
         kind = "no video" if "no video stream" in error.reason else "unreadable"
         size = path.stat().st_size if path.is_file() else 0
         return VideoFacts(name, bytes=size, problems=(Problem(name, kind, error.reason),))
+    found = ((kind, check(seen)) for kind, check in CHECKS.items())
+    return replace(seen.facts, problems=tuple(Problem(name, kind, detail) for kind, detail in found if detail))
 
 
-def _check_images(name: str, path: Path, heartbeat: Heartbeat) -> VideoFacts:
-    """The same for a folder of frames or a single image."""
-    with open_video(path, alive=heartbeat) as video:
-        named = video.info().header_frames
-        frames = video.scan()
-        info = video.info()
-        wanted = np.unique(np.round(np.linspace(0, frames - 1, SAMPLES)).astype(int))
-        stack = [cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY) for frame in video.frames(wanted)]
-    problems = []
-    if frames < named:
-        problems.append(Problem(name, "damaged", f"{named - frames} of {named} images cannot be decoded"))
-    if info.width % 2 or info.height % 2:
-        problems.append(Problem(name, "odd size", f"{info.width}x{info.height} pixels"))
-    brightest = max(float(_shrunk(picture, 4 * SIDE).max()) for picture in stack)
-    if brightest < _DARK:
-        problems.append(Problem(name, "dark", f"nothing is brighter than {brightest:.0f} of 255"))
-    patches = [_shrunk(picture, SIDE) for picture in stack]
-    patches += [patches[-1]] * (SAMPLES - len(patches))
-    motion = float(np.ptp(np.stack(patches).astype(int), axis=0).max())
-    if motion < _STILL and frames > 1:
-        problems.append(Problem(name, "frozen", f"nothing moves in {frames} frames"))
-    files = (
-        [path] if path.is_file() else sorted(file for file in path.iterdir() if is_image(file.name) and file.is_file())
-    )
-    digest = hashlib.sha256("".join(hash_file(file, heartbeat) for file in files).encode()).hexdigest()
-    return VideoFacts(
-        name,
-        frames,
-        info.fps,
-        info.width,
-        info.height,
-        info.duration,
-        sum(file.stat().st_size for file in files),
-        digest,
-        brightest,
-        motion,
-        np.stack(patches),
-        tuple(problems),
-    )
+# -- the checks ------------------------------------------------------------------------------------
 
 
-def _check(name: str, path: Path, heartbeat: Heartbeat) -> VideoFacts:
-    with open_video(path, threads=1, alive=heartbeat) as video:
-        index = video.index
-        expected = len(index.pts) if index.trusted else len(video.times())
-        wanted = set(np.round(np.linspace(0, max(0, expected - 1), SAMPLES)).astype(int).tolist())
-        frames, corrupt, turned, patches = 0, 0, 0, []
-        brightest = 0.0
-        grey = VideoReformatter()
-        for frame in video.raw():
-            if frames in wanted:
-                small = grey.reformat(frame, 4 * SIDE, 4 * SIDE, "gray", interpolation="AREA").to_ndarray()
-                brightest = max(brightest, float(small.max()))
-                patches.append(_shrunk(small, SIDE))
-            turned = frame.rotation % 360
-            corrupt += bool(frame.is_corrupt)
-            frames += 1
-        if not frames:
-            raise VideoError("decode", "no frame can be decoded")
-        info = video.info()
-        times = video.times()
-    claims = _claims(path)
-    problems = []
+def _damaged(seen: Evidence) -> str:
+    frames, expected = seen.facts.frames, seen.expected
+    lost = f"{expected - frames} of {expected} frames cannot be decoded" if frames < expected else ""
+    broken = f"{seen.corrupt} of {frames} frames are incomplete" if seen.corrupt else ""
+    return " and ".join(part for part in (lost, broken) if part)
 
-    def add(kind: str, detail: str) -> None:
-        problems.append(Problem(name, kind, detail))
 
-    if frames < expected or corrupt:
-        lost = f"{expected - frames} of {expected} frames cannot be decoded" if frames < expected else ""
-        broken = f"{corrupt} of {frames} frames are incomplete" if corrupt else ""
-        add("damaged", " and ".join(part for part in (lost, broken) if part))
-    there = max(expected, frames) + index.hidden
-    if claims.seconds - info.duration > max(1.0, 0.1 * claims.seconds) or claims.frames - there > max(
-        2, claims.frames // 50
-    ):
-        what = f"{claims.frames} frames, {there} are there" if claims.frames > there else ""
-        add("truncated", f"the header says {what or f'{claims.seconds:.1f} s, {info.duration:.1f} s are there'}")
-    elif claims.frames and claims.frames != there:
-        add("header", f"the header says {claims.frames} frames, {there} are there")
-    if index.hidden:
-        add("hidden frames", f"an edit list hides {index.hidden} of {there} frames")
-    gaps = np.diff(times) if index.trusted else np.empty(0)  # Elsewhere the times are guesses.
+def _truncated(seen: Evidence) -> str:
+    there, claimed, duration = seen.there, seen.claimed_frames, seen.facts.duration
+    short = seen.claimed_seconds - duration > max(1.0, 0.1 * seen.claimed_seconds)
+    if not short and claimed - there <= max(2, claimed // 50):
+        return ""
+    if claimed > there:
+        return f"the header says {claimed} frames, {there} are there"
+    return f"the header says {seen.claimed_seconds:.1f} s, {duration:.1f} s are there"
+
+
+def _header(seen: Evidence) -> str:
+    if seen.claimed_frames in (0, seen.there) or _truncated(seen):
+        return ""
+    return f"the header says {seen.claimed_frames} frames, {seen.there} are there"
+
+
+def _hidden_frames(seen: Evidence) -> str:
+    return f"an edit list hides {seen.hidden} of {seen.there} frames" if seen.hidden else ""
+
+
+def _uneven(gaps: np.ndarray) -> int:
+    """How many gaps between frames differ from the usual one."""
     usual = float(np.median(gaps)) if len(gaps) else 0.0
-    uneven = np.flatnonzero((gaps > 1.25 * usual) | (gaps < 0.75 * usual))
-    if 0 < len(uneven) <= 2 < len(gaps) / 5 and gaps.max() > 3 * usual:
-        place = int(gaps.argmax())
-        add("hole", f"no frame for {gaps[place]:.2f} s after {times[place]:.2f} s in an otherwise steady video")
-    elif len(uneven) and np.ptp(gaps) > 3e-3:
-        add("variable rate", f"{1 / gaps.max():.3g} to {1 / gaps.min():.3g} frames/s, {info.fps:.3g} on average")
-    if turned:
-        add("rotated", f"by {turned} degrees; shown as {info.width}x{info.height}")
-    if info.width % 2 or info.height % 2:
-        add("odd size", f"{info.width}x{info.height} pixels")
-    while len(patches) < SAMPLES:
-        patches.append(patches[-1])
-    stack = np.stack(patches)
-    motion = float(np.ptp(stack.astype(int), axis=0).max())
-    if brightest < _DARK:
-        add("dark", f"nothing is brighter than {brightest:.0f} of 255")
-    if motion < _STILL and frames > 1:
-        add("frozen", f"nothing moves in {frames} frames")
-    return VideoFacts(
-        name,
-        frames,
-        info.fps,
-        info.width,
-        info.height,
-        info.duration,
-        path.stat().st_size,
-        hash_file(path, heartbeat),
-        brightest,
-        motion,
-        stack,
-        tuple(problems),
-    )
+    return int(np.count_nonzero((gaps > 1.25 * usual) | (gaps < 0.75 * usual)))
 
 
-def _shrunk(picture: np.ndarray, side: int) -> np.ndarray:
-    return cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
+def _hole(seen: Evidence) -> str:
+    gaps = np.diff(seen.times)
+    if not 0 < _uneven(gaps) <= 2 < len(gaps) / 5 or gaps.max() <= 3 * np.median(gaps):
+        return ""
+    place = int(gaps.argmax())
+    return f"no frame for {gaps[place]:.2f} s after {seen.times[place]:.2f} s in an otherwise steady video"
 
 
-@dataclass(frozen=True)
-class _Claims:
-    frames: int
-    seconds: float
+def _variable_rate(seen: Evidence) -> str:
+    gaps = np.diff(seen.times)
+    if not _uneven(gaps) or np.ptp(gaps) <= 3e-3 or _hole(seen):
+        return ""
+    return f"{1 / gaps.max():.3g} to {1 / gaps.min():.3g} frames/s, {seen.facts.fps:.3g} on average"
 
 
-def _claims(path: Path) -> _Claims:
-    """What the header says of the picture: frames and seconds, 0 where it says nothing."""
-    with av.open(f"file:{path}", metadata_errors="ignore") as container:
-        stream = container.streams.video[0]
-        if stream.duration and stream.time_base:
-            seconds = float(stream.duration * stream.time_base)
-        elif "DURATION" in stream.metadata:
-            seconds = parse_time(stream.metadata["DURATION"][:15])
-        else:
-            # The whole file's duration is the picture's only where there is nothing else in it.
-            seconds = (container.duration or 0) / 1e6 if len(container.streams) == 1 else 0.0
-        return _Claims(stream.frames, seconds)
+def _rotated(seen: Evidence) -> str:
+    return f"by {seen.rotation} degrees; shown as {seen.facts.width}x{seen.facts.height}" if seen.rotation else ""
 
 
-# -- all videos ------------------------------------------------------------------------------------
+def _odd_size(seen: Evidence) -> str:
+    width, height = seen.facts.width, seen.facts.height
+    return f"{width}x{height} pixels" if width % 2 or height % 2 else ""
 
 
-def check_set(videos: Sequence[Video], facts: Iterable[VideoFacts]) -> list[Problem]:
-    """Problems that only show when all videos are seen: outliers of length and size, classes out of balance.
-
-    Args:
-        videos: rows of the catalog.
-        facts: of those videos.
-    """
-    readable = [fact for fact in facts if fact.frames]
-    problems = []
-    for place in _outliers([fact.duration for fact in readable]):
-        middle = float(np.median([fact.duration for fact in readable]))
-        problems.append(
-            Problem(readable[place].name, "length", f"{readable[place].duration:.2f} s where {middle:.2f} s are usual")
-        )
-    sides = [float(np.sqrt(fact.width * fact.height)) for fact in readable]
-    for place in _outliers(sides):
-        fact, side = readable[place], float(np.median(sides))
-        problems.append(
-            Problem(fact.name, "size", f"{fact.width}x{fact.height} where about {side:.0f}x{side:.0f} is usual")
-        )
-    counts = Counter(video.label for video in videos if video.label)
-    if len(counts) > 1:
-        most = counts.most_common(1)[0]
-        for label, count in sorted(counts.items()):
-            if most[1] > 5 * count:
-                problems.append(Problem("", "balance", f"class {label} has {count} videos, {most[0]} has {most[1]}"))
-    for split in sorted({video.split for video in videos if video.split}):
-        missing = sorted(set(counts) - {video.label for video in videos if video.split == split})
-        if missing:
-            problems.append(Problem("", "balance", f"{split} has no videos of {', '.join(missing)}"))
-    return problems
+def _dark(seen: Evidence) -> str:
+    brightest = seen.facts.brightest
+    return f"nothing is brighter than {brightest:.0f} of 255" if brightest < _DARK else ""
 
 
-def _outliers(values: Sequence[float]) -> list[int]:
-    """Places of values that are at least four times as large or small as usual, and far outside the spread."""
-    if len(values) < 10:
-        return []
-    logs = np.log(np.maximum(values, 1e-6))
-    away = np.abs(logs - np.median(logs))
-    limit = max(np.log(4), 5 * 1.4826 * float(np.median(away)))
-    return np.flatnonzero(away > limit).tolist()
+def _frozen(seen: Evidence) -> str:
+    frames = seen.facts.frames
+    return f"nothing moves in {frames} frames" if seen.facts.motion < _STILL and frames > 1 else ""
+
+
+CHECKS: dict[str, Callable[[Evidence], str]] = {
+    "damaged": _damaged,
+    "truncated": _truncated,
+    "header": _header,
+    "hidden frames": _hidden_frames,
+    "hole": _hole,
+    "variable rate": _variable_rate,
+    "rotated": _rotated,
+    "odd size": _odd_size,
+    "dark": _dark,
+    "frozen": _frozen,
+}
+"""By kind of problem; see `problems.KINDS` for how grave each is."""

@@ -1,6 +1,6 @@
-"""Videos that are there twice: the same file, or the same pictures encoded anew, scaled or brightened.
+"""Videos that are there twice: the same file, or the same images encoded anew, scaled or brightened.
 
-Each video is known by small grey pictures, evenly spread over it. Two are taken for near duplicates where what moves
+Each video is known by small grey images, evenly spread over it. Two are taken for near duplicates where what moves
 in them moves alike and what stands still looks alike; two clips before one background are not.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.videos.catalog.catalog import Video
-from pipeline.videos.quality.checks import Problem, VideoFacts
+from pipeline.videos.quality.problems import Problem, VideoFacts
 
 _ALIKE = 0.95  # correlation of what moves
 _CLOSE = 12.0  # of 255: mean difference of what stands still, brightness set aside
@@ -27,7 +27,7 @@ def find_duplicates(videos: Sequence[Video], facts: Sequence[VideoFacts]) -> lis
         facts: of those videos, by name.
 
     Returns:
-        One problem for each video that repeats one before it; a fault where they stand in two splits or classes.
+        One problem for each video that repeats one before it; a fault where they are in two splits or classes.
     """
     rows = {video.name: video for video in videos}
     known = [fact for fact in facts if fact.patches is not None and fact.name in rows]
@@ -61,7 +61,7 @@ def _alike(facts: Sequence[VideoFacts]) -> list[tuple[VideoFacts, VideoFacts]]:
     moving = stacks.reshape(len(facts), stacks.shape[1], -1) - still[:, None]
     moving = moving.reshape(len(facts), -1)
     strength = np.linalg.norm(moving, axis=1)
-    # What a still picture of noise would have; below it correlation means nothing.
+    # What a still image of noise would have; below it correlation means nothing.
     moves = strength > 1.0 * np.sqrt(moving.shape[1])
     moving /= np.maximum(strength, 1e-6)[:, None]
     still -= still.mean(axis=1, keepdims=True)

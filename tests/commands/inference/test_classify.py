@@ -90,7 +90,7 @@ def test_the_default_is_result_avi(checkpoint, movie, tmp_path, monkeypatch):  #
         (["--output", "a.webm"], "the name of the output must end in one of .avi, .mp4"),
         (["--output", "movie.mp4"], "movie.mp4 is the video itself"),
         (["--json", "a.csv", "--csv", "a.csv"], "a.csv is named for two outputs"),
-        (["--json", "movie.mp4/a.json"], "is no folder"),
+        (["--json", "movie.mp4/a.json"], "is not a folder"),
         (["--frames", "none", "--json", "/proc/a.json"], "cannot write /proc/a.json: no file can be made in /proc"),
         (["--weights", "random:5"], "was trained on features of tiny with other weights"),
         (["--weights", "nowhere.h5"], "--weights nowhere.h5: there is no such file"),

@@ -1,6 +1,6 @@
 """The five published systems, each run to its end on real clips, with its outputs looked into.
 
-Pictures are smaller, clips and epochs fewer than published, by ``--set``; nothing else is changed.
+Images are smaller, clips and epochs fewer than published, by ``--set``; nothing else is changed.
 """
 
 from __future__ import annotations
@@ -175,36 +175,36 @@ def test_rolling_average(capfd, tmp_path):
 
 def test_frame_generators(capfd, tmp_path):
     data, out = linked(tmp_path / "videos", people=range(1, 8)), tmp_path / "out"
-    sizes = tuple(f"{name}=--size 32" for name in ("spread", "gliding", "flow"))
-    epochs = tuple(f"{name}=--epochs 2" for name in ("model", "model-gliding", "model-flow"))
+    sizes = tuple(f"{name}=--size 32" for name in ("spread", "sliding", "flow"))
+    epochs = tuple(f"{name}=--epochs 2" for name in ("model", "model-sliding", "model-flow"))
     run(capfd, "frame-generators", data, out, *sizes, *epochs)
-    spread, gliding, flow = (FeatureStore(out / name) for name in ("spread", "gliding", "flow"))
+    spread, sliding, flow = (FeatureStore(out / name) for name in ("spread", "sliding", "flow"))
     name = "jack/jack_person1.mp4"
     pictures = spread.read(name).features
     assert (pictures.shape, pictures.dtype) == ((5, 32, 32, 3), np.uint8)
     with open_video(data / name) as video:
         chosen = list(video.frames(spread.read(name).frames))
     assert np.abs(pictures[2].mean() - chosen[2].image.mean()) < 5  # pixels of that frame, made small
-    assert np.median(np.diff(gliding.read(name).times)) == pytest.approx(0.2, abs=0.03)
+    assert np.median(np.diff(sliding.read(name).times)) == pytest.approx(0.2, abs=0.03)
     right, down, speed = np.moveaxis(flow.read(name).features.astype(float) - (128, 128, 0), -1, 0)
     assert np.hypot(right, down).max() > 10  # something moves
     assert np.corrcoef(np.hypot(right, down).ravel(), speed.ravel())[0, 1] > 0.8
-    pictures = [cv2.imread(str(out / f"samples{suffix}.png")) for suffix in ("", "-gliding", "-flow")]
+    pictures = [cv2.imread(str(out / f"samples{suffix}.png")) for suffix in ("", "-sliding", "-flow")]
     assert all(picture.std() > 5 for picture in pictures)
     assert pictures[0].shape[0] > 1.5 * pictures[2].shape[0]  # varied rows below the originals
     split = results_of(out / "checkpoint")["split"]
     assert len(split["val"]) / (len(split["val"]) + len(split["train"])) == pytest.approx(0.33, abs=0.12)
     training = results_of(out / "checkpoint")["training"]
     assert training["augment"].startswith("flip")
-    windows = results_of(out / "checkpoint-gliding")["measured"]["test"]
-    assert windows["windows"] > windows["videos"]  # they glide
-    for suffix in ("", "-gliding", "-flow"):
+    windows = results_of(out / "checkpoint-sliding")["measured"]["test"]
+    assert windows["windows"] > windows["videos"]  # they slide
+    for suffix in ("", "-sliding", "-flow"):
         checkpoint = Checkpoint.load(out / f"checkpoint{suffix}")
         assert (checkpoint.head.name, checkpoint.window.length) == ("timedistributed_convnet", 5)
         assert checkpoint.needs == "frames"
         assert_evaluated_as_trained(out, f"checkpoint{suffix}", f"evaluation{suffix}")
     page = (out / "comparison.html").read_text()
-    assert all(f"checkpoint{suffix}" in page for suffix in ("", "-gliding", "-flow"))
+    assert all(f"checkpoint{suffix}" in page for suffix in ("", "-sliding", "-flow"))
     answer = json.loads((out / "result.json").read_text())
     assert answer["label"] in ("bend", "jack")
     with open_video(out / "result.mp4") as video:

@@ -1,4 +1,4 @@
-"""Files that hang or crash a decoder, and what is no file at all: every command names them and does the others."""
+"""Files that hang or crash a decoder, and what is not a file at all: every command names them and does the others."""
 
 from __future__ import annotations
 

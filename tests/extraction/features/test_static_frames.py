@@ -42,7 +42,7 @@ def fading(number: int, *, width: int, height: int) -> np.ndarray:
 
 
 class Counting:
-    """The network of the tests, with the number of pictures that it saw; what fills a batch up is black."""
+    """The network of the tests, with the number of images that it saw; what fills a batch up is black."""
 
     def __init__(self) -> None:
         self.pictures = 0
@@ -98,7 +98,7 @@ def test_the_size_of_batches_does_not_matter(scenes, extract, tmp_path, batch):
     for sequence in FeatureStore(tmp_path / "store").sequences(["fading.mkv", "still.mkv"]):
         with open_video(scenes / sequence.video) as video:
             pictures = np.stack([cv2.resize(frame.image, (48, 24)) for frame in video])
-        features = reusing(column_means, 1.0)  # as a live picture has it
+        features = reusing(column_means, 1.0)  # as a live image has it
         parts = [features(pictures[start : start + batch]) for start in range(0, len(pictures), batch)]
         np.testing.assert_allclose(sequence.features, np.concatenate(parts), atol=1e-4)
 

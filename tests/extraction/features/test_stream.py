@@ -9,9 +9,10 @@ import pytest
 
 from pipeline.errors import VideoError
 from pipeline.extraction.features import decode_task, stream
-from pipeline.extraction.features.decode_task import DecodeSpec, FileRead, Images, VideoOpened, decode_videos
+from pipeline.extraction.features.decode_task import DecodeSpec, Images, VideoOpened, decode_videos
 from pipeline.extraction.features.stream import Failed, Features, Finished, Idle, Meter, Opened, feature_stream
 from pipeline.parallel.workers import Ended
+from pipeline.videos.catalog.source_file import SourceFile
 from pipeline.videos.media.frame import VideoInfo
 from pipeline.videos.media.sampling import Sampling
 from tests.extraction.conftest import RECIPE, column_means
@@ -88,7 +89,7 @@ def opened(count: int) -> VideoOpened:
     return VideoOpened(VideoInfo(count, count, 10, 2, 2, count / 10, "h264"), np.arange(count) / 10, np.arange(count))
 
 
-FILE = FileRead((1, 2), "")  # type: ignore[arg-type]
+FILE = SourceFile(1, 2)
 
 
 def means(pixels: np.ndarray) -> np.ndarray:

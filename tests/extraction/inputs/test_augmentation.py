@@ -15,7 +15,7 @@ ALL = "flip,rotate:10,zoom:0.2,shift:0.1,shear:0.1,colour:0.2"
 
 @pytest.fixture(scope="module")
 def frames():
-    """Four rows of five times the same picture, smooth so that interpolation changes little."""
+    """Four rows of five times the same image, smooth so that interpolation changes little."""
     random = np.random.default_rng(0)
     small = random.integers(0, 256, (4, 1, 4, 5, 3), np.uint8)
     return np.tile(small.repeat(8, axis=2).repeat(8, axis=3), (1, 5, 1, 1, 1))

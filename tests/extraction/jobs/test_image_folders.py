@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.errors import VideoError
 from pipeline.extraction.store.store import FeatureStore
-from pipeline.videos.catalog.source_file import hash_video, stat_video
+from pipeline.videos.catalog.source_file import SourceFile, sha256
 
 
 @pytest.fixture
@@ -35,11 +35,11 @@ def test_a_folder_of_frames_is_extracted_once_and_again_when_a_frame_changes(fol
 
 
 def test_state_and_digest_see_every_frame(folder):
-    before, digest = stat_video(folder), hash_video(folder)
+    before, digest = SourceFile.of(folder), sha256(folder)
     (folder / "notes.txt").write_text("no frame")
-    assert (stat_video(folder), hash_video(folder)) == (before, digest)
+    assert (SourceFile.of(folder), sha256(folder)) == (before, digest)
     (folder / "5.png").rename(folder / "6.png")
-    assert hash_video(folder) != digest
-    assert stat_video(folder).st_size == sum(file.stat().st_size for file in folder.glob("*.png"))
+    assert sha256(folder) != digest
+    assert SourceFile.of(folder).size == sum(file.stat().st_size for file in folder.glob("*.png"))
     with pytest.raises(VideoError, match="does not exist"):
-        stat_video(folder / "7.png")
+        SourceFile.of(folder / "7.png")

@@ -29,11 +29,11 @@ def progress():
 
 def test_the_time_that_is_left_is_that_of_the_frames(progress):
     assert progress.seconds_left == pytest.approx(100, rel=0.01)  # two thirds of the frames; of the videos half is left
-    expected = "1,000 of about 3,000 frames, 20.0 frames/s, 1:40 left, 67 of 150 videos, 1 failed, waits for network"
-    assert line(progress) == expected
+    begins = "1,000 of about 3,000 frames, 20.0 frames/s, 1:40 left, 67 of 150 videos, 1 failed"
+    assert line(progress) == f"{begins}, limited by the network"
     progress.waited_for_decoding = 6.0
     progress.expectation = None
-    assert line(progress) == "1,000 frames, 20.0 frames/s, 67 of 150 videos, 1 failed, waits for decoding"
+    assert line(progress) == "1,000 frames, 20.0 frames/s, 67 of 150 videos, 1 failed, limited by decoding"
 
 
 def test_more_frames_than_expected_leave_no_negative_time(progress):
@@ -62,7 +62,7 @@ def test_a_terminal_gets_a_bar_of_frames(progress, capsys, monkeypatch):
         shown.show(progress)
     out, err = capsys.readouterr()
     assert out == ""
-    for part in ("1000/3000 [", "frames/s, 67 of 150 videos, 1 failed, waits for network"):
+    for part in ("1000/3000 [", "frames/s, 67 of 150 videos, 1 failed, limited by the network"):
         assert part in err
 
 

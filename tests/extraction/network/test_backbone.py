@@ -86,7 +86,7 @@ def test_a_file_of_weights_and_their_source_are_one(tmp_path):
 def test_weights_of_another_network_are_refused(tmp_path):
     path = tmp_path / "tiny.weights.h5"
     Backbone("tiny", weights=RANDOM).model.save_weights(path)
-    with pytest.raises(UserError, match="no weights of mobilenet"):
+    with pytest.raises(UserError, match="not weights of mobilenet"):
         Backbone("mobilenet", weights=WeightsSource(str(path)), size=(32, 32))
 
 
@@ -137,7 +137,7 @@ def test_every_listed_network_exists_in_keras():
         ("nope", "random", None, "backbone 'nope' is unknown; expected one of inceptionv3"),
         ("inceptionv3", "random", (10, 10), "size 10x10 is too small for inceptionv3: each side needs at least 75"),
         ("tiny", "missing.h5", None, "there is no such file; expected 'imagenet'"),
-        ("tiny", "random:x", None, "the seed 'x' is no whole number"),
+        ("tiny", "random:x", None, "the seed 'x' is not a whole number"),
         ("tiny", "imagenet", None, "random weights only"),
     ],
 )
@@ -151,5 +151,5 @@ def test_bad_choices_are_one_line(name, weights, size, line):
 def test_a_damaged_weights_file_is_refused(tmp_path):
     path = tmp_path / "bad.weights.h5"
     path.write_bytes(b"not HDF5" * 100)
-    with pytest.raises(UserError, match="no weights of mobilenet"):
+    with pytest.raises(UserError, match="not weights of mobilenet"):
         Backbone("mobilenet", weights=WeightsSource(str(path)), size=(32, 32))

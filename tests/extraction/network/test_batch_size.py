@@ -19,7 +19,7 @@ def test_the_largest_batch_that_fits(each, room):
 
 def test_little_memory_makes_small_batches(monkeypatch):
     made = Backbone("tiny", weights=WeightsSource("random"), size=(64, 64), batch=0)
-    assert (made.batch, made.batch_reason) == (32, "more brings nothing")
+    assert (made.batch, made.batch_reason) == (32, "larger is not faster")
     each = memory_per_picture(made.model)
     assert each == 2 * 4 * (64 * 64 * 3 + 32 * 32 * 16)
     monkeypatch.setattr(batch_size, "free_memory", lambda: 2 * 5 * each)

@@ -120,7 +120,7 @@ def test_the_cache_is_exported_as_it_is_and_not_imported(cache, tmp_path, capsys
 def test_frames_are_no_features_and_have_no_network(cache):
     with pytest.raises(UserError, match=r"holds frames \(24x48x3\), not features"):
         _ = FeatureStore(cache).dimensions
-    with pytest.raises(UserError, match="frames are kept as images: no network makes features of them"):
+    with pytest.raises(UserError, match="frames are kept as raw frames: no network makes features of them"):
         Backbone("frames", weights=WeightsSource("random"))
     assert isinstance(load_backbone(RECIPE, cache, weights=None, batch=4), IdentityBackbone)
 
@@ -146,11 +146,11 @@ def test_no_network_is_loaded_for_frames(videos, tmp_path):
     refused = call("--dtype", "float32")
     assert (refused.stdout, refused.stderr) == (
         "2 False\n",
-        "error: --dtype float32: frames are images, kept as uint8\n",
+        "error: --dtype float32: frames are kept as raw frames, in uint8\n",
     )
     for option in ("--weights random", "--pooling max", "--precision bfloat16"):
         refused = call(*option.split())
         assert (refused.stdout, refused.stderr) == (
             "2 False\n",
-            f"error: {option}: frames are kept as images, and no network computes; leave it out\n",
+            f"error: {option}: frames are kept as raw frames, and no network computes; leave it out\n",
         )

@@ -68,9 +68,9 @@ def test_float_and_int8_are_never_mixed(tmp_path):
     make_store(tmp_path / "float", "")
     with pytest.raises(UserError, match="int8 features are never mixed with them; use another `out`"):
         network_for(tmp_path / "float", None, no_calibration)
-    with pytest.raises(UserError, match="it is of float arithmetic; name one that was made with `precision=int8`"):
+    with pytest.raises(UserError, match="its features are float; name one that was made with `precision=int8`"):
         network_for(tmp_path / "new", tmp_path / "float", no_calibration)
-    with pytest.raises(UserError, match="it is no store or checkpoint"):
+    with pytest.raises(UserError, match="this is not a store or checkpoint"):
         network_for(tmp_path / "new", tmp_path / "nowhere", no_calibration)
     make_store(tmp_path / "int8", make(tmp_path / "int8").digest)
     make_store(tmp_path / "other", make(tmp_path / "other", b"more").digest)

@@ -14,11 +14,12 @@ from pipeline.errors import UserError, VideoError
 from pipeline.extraction.store import shard_writer
 from pipeline.extraction.store.import_export import export_arrays, export_hdf5, import_features
 from pipeline.extraction.store.shard_writer import SequenceBuffer, StoreWriter
-from pipeline.extraction.store.store import FeatureStore, Source
+from pipeline.extraction.store.store import FeatureStore
 from pipeline.extraction.store.verify import check_shards, set_aside
+from pipeline.videos.catalog.source_file import SourceFile
 from tests.extraction.conftest import RECIPE
 
-SOURCE = Source(100, 1, "f" * 64, frames=9, header_frames=10, fps=25.0, width=64, height=48, duration=0.36)
+SOURCE = SourceFile(100, 1, "f" * 64, frames=9, header_frames=10, fps=25.0, width=64, height=48, duration=0.36)
 
 
 def fill(buffer: SequenceBuffer, steps: int, seed: int = 0, dimensions: int = 8) -> np.ndarray:
@@ -135,7 +136,7 @@ def test_a_damaged_recipe_file_is_one_line(tmp_path, content):
 
 
 def test_no_store_is_one_line(tmp_path):
-    with pytest.raises(UserError, match="is no feature store"):
+    with pytest.raises(UserError, match="is not a feature store"):
         FeatureStore(tmp_path / "nowhere")
 
 

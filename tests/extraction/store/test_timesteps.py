@@ -9,8 +9,9 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.shard_writer import StoreWriter
-from pipeline.extraction.store.store import FeatureStore, Source
+from pipeline.extraction.store.store import FeatureStore
 from pipeline.extraction.store.timesteps import StoredSteps
+from pipeline.videos.catalog.source_file import SourceFile
 from pipeline.videos.media.sampling import Sampling
 
 LENGTHS = {"a": 40, "b": 3, "c": 70, "d": 1, "e": 33}
@@ -25,7 +26,7 @@ def folder(tmp_path):
             for name in names:
                 buffer, steps = writer.buffer(), range(LENGTHS[name])
                 buffer.append(random.normal(size=(len(steps), 6)), [0.1 * step for step in steps], list(steps))
-                writer.add(name, buffer, Source(1, 1, ""))
+                writer.add(name, buffer, SourceFile(1, 1, ""))
     return tmp_path
 
 

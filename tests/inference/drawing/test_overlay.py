@@ -1,4 +1,4 @@
-"""The drawing: there, readable, inside the picture, and the same colour for the same class."""
+"""The drawing: there, readable, inside the image, and the same colour for the same class."""
 
 from __future__ import annotations
 

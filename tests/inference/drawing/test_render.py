@@ -85,7 +85,7 @@ def test_a_clip_cut_off_in_the_middle(untrained, tmp_path):
     prediction = untrained.classify(source)
     written, _ = render_video(prediction, tmp_path / "out.avi", style="none")
     assert 5 < written < 60
-    # The last packet is cut in two, and its picture is what the decoder makes of one half.
+    # The last packet is cut in two, and its image is what the decoder makes of one half.
     assert numbers(tmp_path / "out.avi")[:-1] == list(range(written - 1))
     assert len(prediction.labels) == written
 
@@ -116,7 +116,7 @@ def test_an_output_that_cannot_be_written(untrained, tmp_path):
     source = write_video(tmp_path / "in.mp4", frames=5)
     prediction = untrained.classify(source)
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="is no folder"):
+    with pytest.raises(UserError, match="is not a folder"):
         render_video(prediction, tmp_path / "file" / "out.avi")
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["file", "in.mp4"]
 

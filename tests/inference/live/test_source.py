@@ -51,7 +51,7 @@ def test_what_is_live():
     assert [is_live(text) for text in ("-", "0", "12", "rtsp://host/a", "a.mp4", "folder/1", "")] == [True] * 4 + [
         False
     ] * 3
-    with pytest.raises(UserError, match="no live source"):
+    with pytest.raises(UserError, match="not a live source"):
         LiveSource("a.mp4")
 
 

@@ -8,12 +8,13 @@ from pipeline.commands.training import evaluate, train
 from pipeline.errors import UserError
 from pipeline.extraction.recipe import FRAME_CACHE, PIXELS, Recipe
 from pipeline.extraction.store.shard_writer import StoreWriter
-from pipeline.extraction.store.store import CATALOG_FILE, FeatureStore, Source
+from pipeline.extraction.store.store import CATALOG_FILE, FeatureStore
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.data.dataset import open_dataset, windows_of
 from pipeline.training.data.fusion import check_sources, fuse_stores
 from pipeline.training.data.windows import WindowSpec
 from pipeline.videos.catalog.catalog_table import write_catalog
+from pipeline.videos.catalog.source_file import SourceFile
 
 MOTION = Recipe("uniform:6", "tiny", "0" * 64, 32, 32, input="farneback")
 
@@ -29,7 +30,7 @@ def write_second(store, folder, *, recipe=MOTION, leave_out=(), shift=0, shape=(
             buffer = writer.buffer()
             features = np.ones((len(sequence.frames), *shape)) * (1 + sequence.frames).reshape(-1, *[1] * len(shape))
             buffer.append(features, sequence.times.tolist(), (sequence.frames + shift).tolist())
-            writer.add(name, buffer, Source(1, 1, "", frames=len(sequence.frames), duration=1.0))
+            writer.add(name, buffer, SourceFile(1, 1, "", frames=len(sequence.frames), duration=1.0))
     write_catalog([video for video in one.catalog if video.name not in leave_out], folder / CATALOG_FILE)
     return folder
 

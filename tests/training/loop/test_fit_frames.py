@@ -30,7 +30,7 @@ def no_probe(monkeypatch):
 
 @pytest.fixture(scope="module")
 def frames(data):
-    """The drawn videos with pictures in the place of features."""
+    """The synthetic videos with images in the place of features."""
     pictures = np.random.default_rng(0).integers(0, 256, (len(data.features), 16, 16, 3), np.uint8)
     return replace(data, features=LoadedSteps(pictures))
 

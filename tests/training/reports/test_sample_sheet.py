@@ -9,11 +9,12 @@ from pipeline.commands.training import show_samples
 from pipeline.extraction.inputs.augmentation import FrameAugmentation
 from pipeline.extraction.recipe import FRAME_CACHE, PIXELS, Recipe
 from pipeline.extraction.store.shard_writer import StoreWriter
-from pipeline.extraction.store.store import CATALOG_FILE, FeatureStore, Source
+from pipeline.extraction.store.store import CATALOG_FILE, FeatureStore
 from pipeline.training.data.windows import WindowSpec
 from pipeline.training.reports.sample_sheet import draw_samples, seconds_apart
 from pipeline.videos.catalog.catalog import Video
 from pipeline.videos.catalog.catalog_table import write_catalog
+from pipeline.videos.catalog.source_file import SourceFile
 
 RED = (255, 0, 0)
 
@@ -31,7 +32,7 @@ def cache(tmp_path_factory):
             pictures = np.full((steps, 8, 12, 3), RED, np.uint8) if number == 0 else pictures
             buffer = writer.buffer()
             buffer.append(pictures, [0.2 * step for step in range(steps)], list(range(steps)))
-            writer.add(name, buffer, Source(1, 1, "", frames=steps))
+            writer.add(name, buffer, SourceFile(1, 1, "", frames=steps))
             videos.append(Video(name, folder / name, label))
     write_catalog(videos, folder / CATALOG_FILE)
     return folder

@@ -115,7 +115,7 @@ def test_nothing_there_is_one_line(tmp_path):
         open_catalog(tmp_path / "missing")
     with pytest.raises(UserError, match="it is empty"):
         open_catalog(tmp_path)
-    with pytest.raises(UserError, match="1 not videos"):
+    with pytest.raises(UserError, match="1 left out: not videos"):
         open_catalog(lay(tmp_path, "a.txt"))
 
 

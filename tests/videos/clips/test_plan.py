@@ -72,13 +72,13 @@ def test_reads_segments_in_all_ways_people_write_them(tmp_path):
         ("a.mp4,5,3,Ball", "line 3: the end 3 is not after the start 5"),
         ("a.mp4,5,5,Ball", "line 3: the end 5 is not after the start 5"),
         ("a.mp4,5,1:75,Ball", "line 3: '1:75' has more than 59"),
-        ("a.mp4,five,6,Ball", "line 3: 'five' is no time; expected seconds"),
+        ("a.mp4,five,6,Ball", "line 3: 'five' is not a time; expected seconds"),
         (",5,6,Ball", "line 3: the column 'video' is empty"),
         ("a.mp4,5,6,", "line 3: the column 'label' is empty"),
         ("a.mp4,5,6,../up", "line 3: the label '../up' cannot name a folder"),
         ("a.mp4,5,6,.hidden", "cannot name a folder"),
-        ("a.mp4,5,6,a\udce9b", "is no plain UTF-8 text"),
-        ("a.mp4,1,2,Ball", "line 3: the same segment stands in line 2"),
+        ("a.mp4,5,6,a\udce9b", "is not plain UTF-8 text"),
+        ("a.mp4,1,2,Ball", "line 3: the same segment is in line 2"),
     ],
 )
 def test_a_wrong_row_is_named(tmp_path, row, message):

@@ -102,14 +102,14 @@ def test_the_video_is_given_or_found(tmp_path):
     ("name", "text", "message"),
     [
         ("a.srt", SRT.replace("00:00:02,500", "00:00:00,500"), "line 2: the end 0.5 is not after the start 1"),
-        ("a.srt", SRT.replace("00:00:02,500", "soon"), "line 2: 'soon' is no time"),
+        ("a.srt", SRT.replace("00:00:02,500", "soon"), "line 2: 'soon' is not a time"),
         ("a.srt", SRT.replace("wave", ""), "line 2: there is no label"),
         ("a.srt", "nothing here", "holds no cues"),
         ("a.txt", ELAN_PLAIN + "hands\t\t00:00:05.000\n", "line 3|no two columns of times"),
         ("a.txt", "hello\tworld\n", "no two columns of times"),
-        ("a.csv", VIA.replace("[1,2.5]", "[1,2.5"), "line 6: '[1,2.5' is no JSON"),
+        ("a.csv", VIA.replace("[1,2.5]", "[1,2.5"), "line 6: '[1,2.5' is not JSON"),
         ("a.csv", VIA.replace("[1,2.5]", "[2.5,1]"), "line 6: the end 1 is not after"),
-        ("a.csv", BORIS_AGGREGATED.replace("2.500", "x"), "line 2: 'x' is no time"),
+        ("a.csv", BORIS_AGGREGATED.replace("2.500", "x"), "line 2: 'x' is not a time"),
         ("a.csv", BORIS_EVENTS.replace("wave;STOP", "walk;STOP"), "line 4: walk stops without having started"),
         (
             "a.csv",

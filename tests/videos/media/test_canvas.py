@@ -1,4 +1,4 @@
-"""Painting into planes gives the picture that painting into RGB gives."""
+"""Painting into planes gives the image that painting into RGB gives."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_the_decoded_frame_stays_as_it_was():
     [
         ("yuv420p", True, 48, BT709, LIMITED, (BT709, LIMITED)),
         ("yuv420p", True, 48, BT709, FULL, (BT709, FULL)),
-        ("yuv420p", False, 48, BT709, LIMITED, (BT601, LIMITED)),  # players take a small picture for BT.601 ...
+        ("yuv420p", False, 48, BT709, LIMITED, (BT601, LIMITED)),  # players take a small image for BT.601 ...
         ("yuv420p", False, 720, BT709, LIMITED, (BT709, LIMITED)),  # ... and a large one for BT.709
         ("yuv420p", False, 48, BT601, FULL, (BT601, LIMITED)),
         ("yuvj420p", False, 48, BT709, LIMITED, (BT601, FULL)),

@@ -64,7 +64,7 @@ def test_a_damaged_image_is_missed(tmp_path):
         assert [read_number(frame.image) for frame in video] == [0, 1, 3, 5]
     facts = check_video("v", folder)
     assert [(problem.kind, problem.detail) for problem in facts.problems] == [
-        ("damaged", "2 of 6 images cannot be decoded")
+        ("damaged", "2 of 6 frames cannot be decoded")
     ]
 
 

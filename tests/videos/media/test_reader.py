@@ -144,7 +144,7 @@ def test_a_cut_off_file_gives_the_frames_that_are_there(tmp_path):
         numbers = [read_number(frame.image) for frame in video]
     assert 20 < count < 80
     assert len(numbers) == count
-    assert numbers[: count - 1] == list(range(count - 1))  # The last one may be half a picture.
+    assert numbers[: count - 1] == list(range(count - 1))  # The last one may be half an image.
 
 
 def test_an_error_crosses_processes():

@@ -80,7 +80,7 @@ def test_sound_comes_along(tmp_path, extension, source):
     assert video.note == ""
     with open_video(tmp_path / f"a{extension}") as video:
         assert video.has_sound
-        # The pictures did not move for it.
+        # The images did not move for it.
         np.testing.assert_allclose(video.times(), np.arange(50) / 25, atol=1e-3)
     with av.open(str(tmp_path / f"a{extension}")) as container:
         tone = list(container.decode(audio=0))

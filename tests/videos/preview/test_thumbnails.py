@@ -15,8 +15,10 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.videos.catalog.catalog import Video, open_catalog
-from pipeline.videos.preview.thumbnails import Preview, read_previews, read_problems, write_dataset_page, write_sheets
-from pipeline.videos.quality.checks import Problem
+from pipeline.videos.preview.contact_sheet import write_sheets
+from pipeline.videos.preview.dataset_page import write_dataset_page
+from pipeline.videos.preview.thumbnails import Preview, read_previews
+from pipeline.videos.quality.problems import Problem, read_problems
 from tests.media import write_video
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

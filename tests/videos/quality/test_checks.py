@@ -13,8 +13,10 @@ import pytest
 
 from pipeline.videos.catalog.catalog import Video, open_catalog
 from pipeline.videos.media.ffmpeg import run_ffmpeg
-from pipeline.videos.quality.checks import KINDS, Problem, VideoFacts, check_set, check_video, check_videos
+from pipeline.videos.quality.checks import check_video, check_videos
+from pipeline.videos.quality.dataset_checks import check_dataset
 from pipeline.videos.quality.duplicates import find_duplicates
+from pipeline.videos.quality.problems import KINDS, Problem, VideoFacts
 from tests.media import draw_number, write_video
 
 SHARED = Path(__file__).parents[4] / "shared" / "videos"
@@ -49,7 +51,9 @@ def problems_in(folder: Path) -> dict[str, set[str]]:
     videos = open_catalog(folder).videos
     facts = sorted(check_videos(videos, workers=2), key=lambda fact: fact.name)
     found: dict[str, set[str]] = {}
-    for problem in [p for f in facts for p in f.problems] + check_set(videos, facts) + find_duplicates(videos, facts):
+    for problem in (
+        [p for f in facts for p in f.problems] + check_dataset(videos, facts) + find_duplicates(videos, facts)
+    ):
         found.setdefault(problem.video, set()).add(problem.kind)
     return found
 
@@ -208,14 +212,14 @@ def test_outliers_and_balance():
     facts[4] = replace(facts[4], width=16, height=12)
     videos = [Video(fact.name, Path(fact.name), "a" if i else "b", "train") for i, fact in enumerate(facts)]
     videos[19] = replace(videos[19], split="test")
-    assert {(p.video, p.kind) for p in check_set(videos, facts)} == {
+    assert {(p.video, p.kind) for p in check_dataset(videos, facts)} == {
         ("3.mp4", "length"),
         ("4.mp4", "size"),
         ("", "balance"),
     }
-    details = [p.detail for p in check_set(videos, facts) if p.kind == "balance"]
+    details = [p.detail for p in check_dataset(videos, facts) if p.kind == "balance"]
     assert details == ["class b has 1 videos, a has 19", "test has no videos of b"]
-    assert all(p.kind in KINDS for p in check_set(videos, facts))
+    assert all(p.kind in KINDS for p in check_dataset(videos, facts))
 
 
 def test_a_file_that_crashes_or_hangs_the_decoder_costs_itself_only(tmp_path, sabotage):

@@ -19,7 +19,7 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float16", INT8)
 
 @dataclass(frozen=True)
 class Engine:
-    """An engine and the arithmetic it computes in; neither is part of the recipe, but for int8."""
+    """An engine and the precision it computes in; neither is part of the recipe, but for int8."""
 
     name: str
     """``keras`` or ``openvino``."""
@@ -53,7 +53,7 @@ def choose_engine(engine: str = "auto", precision: str = "auto") -> Engine:
 
 
 def _openvino_is_faster(precision: str) -> bool:
-    """Measured on x86 processors; a GPU, other processors and other arithmetic are left to Keras."""
+    """Measured on x86 processors; a GPU, other processors and other precisions are left to Keras."""
     if not installed() or platform.machine().lower() not in ("x86_64", "amd64"):
         return False
     if precision == "float16" or (precision == "bfloat16" and not computes_bfloat16()):

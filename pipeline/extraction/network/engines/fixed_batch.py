@@ -1,4 +1,4 @@
-"""Any number of pictures through a function that is compiled for one number of them."""
+"""Any number of images through a function that is compiled for one number of them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy as np
 
 
 class FixedBatch:
-    """What all networks of stage one have in common: they are called with any number of pictures.
+    """What all networks of stage one have in common: they are called with any number of images.
 
     Attributes:
-        batch: pictures in one call of the compiled function.
-        size: (height, width) of the pictures in pixels.
+        batch: images in one call of the compiled function.
+        size: (height, width) of the images in pixels.
         dimensions: the length D of a feature vector.
         concurrent_calls: calls that may go on at the same time.
-        accepts_partial_batch: whether the function takes fewer pictures than a batch.
+        accepts_partial_batch: whether the function takes fewer images than a batch.
     """
 
     batch: int
@@ -26,7 +26,7 @@ class FixedBatch:
     _function: Callable[[np.ndarray], np.ndarray]
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Features of some pictures.
+        """Features of some images.
 
         Args:
             images: ``(n, height, width, 3)`` uint8, RGB, any ``n``.
@@ -44,7 +44,7 @@ class FixedBatch:
 
 
 def fill_up(images: np.ndarray, count: int) -> np.ndarray:
-    """``count`` pictures for what is compiled for that number: black ones after those that are there."""
+    """``count`` images for what is compiled for that number: black ones after those that are there."""
     if len(images) == count:
         return images
     filled = np.zeros((count, *images.shape[1:]), images.dtype)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pipeline.extraction.network.engines.keras import NetworkFunction
 
-_PIECE = 2  # pictures in one request; more are slower (8: by 4 %), and the last ones of a batch leave cores idle
+_PIECE = 2  # images in one request; more are slower (8: by 4 %), and the last ones of a batch leave cores idle
 CONCURRENT_CALLS = 2
 """Calls of a compiled network that may go on at the same time."""
 _TYPES = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}  # what is not quantised in int8 stays float32
@@ -44,7 +44,7 @@ def check_openvino(what: str) -> None:
 
 
 def convert(model: keras.Model) -> Any:
-    """A Keras model, on the backend TensorFlow, as an ``openvino.Model`` for any number of pictures."""
+    """A Keras model, on the backend TensorFlow, as an ``openvino.Model`` for any number of images."""
     import openvino
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
@@ -77,10 +77,10 @@ def compile_network(network: Any, shape: tuple[int, ...], precision: str) -> Net
 
     A batch is cut into pieces, and every core works on a piece of its own, which takes less time than all cores
     on the whole batch. Two batches may be computed at a time (`CONCURRENT_CALLS`): cores without a piece of one go on
-    with the other. One picture alone (``shape[0] == 1``, as from a camera) is shared by all cores.
+    with the other. One image alone (``shape[0] == 1``, as from a camera) is shared by all cores.
 
     Returns:
-        A function from a uint8 array of that shape, or of fewer pictures, to a float32 array.
+        A function from a uint8 array of that shape, or of fewer images, to a float32 array.
     """
     import openvino
     from openvino.properties import hint, inference_num_threads, num_streams
