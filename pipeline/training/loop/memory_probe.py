@@ -24,6 +24,7 @@ from pipeline.training.loop.learner import augmented, prepare
 from pipeline.training.loop.spec import POLICIES, Phase, TrainSpec
 
 _SHARE = 0.7  # of the free memory that a step may take; measured are 0.70 to 0.85 of what batches of 8 and 16 took
+_DECISIVE = ("optimizer", "precision", "accumulate", "augment")  # fields of `TrainSpec` by which memory differs
 _TIMEOUT = 600.0  # seconds; a large network compiles for minutes on a busy machine
 _PROC = Path("/proc/self")
 
@@ -51,7 +52,10 @@ def check_memory(step: StepShape, batch: int) -> None:
     Raises:
         UserError: the line says which batch would fit.
     """
-    needed, free = batch * bytes_per_window(step), free_memory()
+    # What changes nothing must not make another measurement: a search trains the same network at many rates.
+    same = TrainSpec(**{name: getattr(step.spec, name) for name in _DECISIVE}).resolved(step.head)
+    alike = replace(step, spec=same, phase=replace(step.phase, learning_rate=1e-3))
+    needed, free = batch * bytes_per_window(alike), free_memory()
     if needed <= _SHARE * free:
         return
     fits = int(batch * _SHARE * free / needed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -69,6 +70,17 @@ def test_a_step_is_measured_once_in_a_process_of_its_own(monkeypatch):
     assert 4 * 32 * 32 * 32 * 4 * 2 < each < 1 << 28
     monkeypatch.setattr(memory_probe, "run_each", lambda *args, **options: pytest.fail("it is known"))
     assert bytes_per_window(step) == each
+
+
+def test_a_step_at_another_rate_is_not_measured_again(monkeypatch):
+    asked = []
+    monkeypatch.setattr(memory_probe, "bytes_per_window", lambda step: asked.append(step) or 0)
+    step = step_of("c3d_small", 4, 32)
+    check_memory(step, 8)
+    slower = replace(step.spec, learning_rate=1e-5, seed=3, epochs=7)
+    check_memory(replace(step, spec=slower, phase=slower.phases(step.head)[0]), 8)
+    check_memory(replace(step, spec=replace(step.spec, accumulate=2)), 8)
+    assert asked[0] == asked[1] != asked[2]
 
 
 def test_a_probe_that_is_killed_says_that_memory_ran_out(monkeypatch):
