@@ -142,17 +142,14 @@ def test_a_grid_over_networks(store, tmp_path):
     [
         (["--head", "gru"], "head gru needs features, and .* holds frames"),
         (["--head", "lrcn", "--base", "inceptionv3", "--weights", "random"], "each side needs at least 75 pixels"),
-        (["--head", "c3d_small", "--noise", "0.1"], "--noise is for heads on features"),
-        (
-            ["--head", "c3d_small", "--fine-tune", "2"],
-            "--fine-tune needs a network with a base",
-        ),
+        (["--head", "c3d_small", "--noise", "0.1"], "`noise` is for heads on features"),
+        (["--head", "c3d_small", "--fine-tune", "2"], "`fine_tune` needs a network with a base"),
         (["--head", "c3d_small", "--augment", "blur:2"], "augmentation 'blur:2' is unknown"),
-        (["--head", "lrcn", "--base", "tiny"], "backbone tiny has random weights only; add --weights random"),
+        (["--head", "lrcn", "--base", "tiny"], "backbone tiny has random weights only; add `weights=random`"),
         (["--head", "lrcn", "--base", "frames", "--weights", "random"], "frames is not a network"),
-        (["--head", "c3d_small", "--accumulate", "99"], "--accumulate 99: an epoch has 1 step of"),
-        (["--head", "c3d_small", "--optimizer", "lion"], "--optimizer 'lion': expected adam or sgd"),
-        (["--head", "c3d_small", "--precision", "int8"], "--precision 'int8': expected float32, bfloat16, float16"),
+        (["--head", "c3d_small", "--accumulate", "99"], "`accumulate=99`: an epoch has 1 step of"),
+        (["--head", "c3d_small", "--optimizer", "lion"], "--optimizer: 'lion' is not one of adam, sgd"),
+        (["--head", "c3d_small", "--precision", "int8"], "--precision: 'int8' is not one of float32, bfloat16, float16"),
     ],
 )
 def test_mistakes_are_one_line(store, tmp_path, options, line):
