@@ -149,7 +149,10 @@ def test_a_grid_over_networks(store, tmp_path):
         (["--head", "lrcn", "--base", "frames", "--weights", "random"], "frames is not a network"),
         (["--head", "c3d_small", "--accumulate", "99"], "`accumulate=99`: an epoch has 1 step of"),
         (["--head", "c3d_small", "--optimizer", "lion"], "--optimizer: 'lion' is not one of adam, sgd"),
-        (["--head", "c3d_small", "--precision", "int8"], "--precision: 'int8' is not one of float32, bfloat16, float16"),
+        (
+            ["--head", "c3d_small", "--precision", "int8"],
+            "--precision: 'int8' is not one of float32, bfloat16, float16",
+        ),
     ],
 )
 def test_mistakes_are_one_line(store, tmp_path, options, line):
