@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -111,7 +112,7 @@ def write_video(
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(f"file:{path}", "w", options={"fflags": "+bitexact"}) as container:
         rate = Fraction(fps).limit_denominator(1001)
-        stream = container.add_stream(kind.codec, rate=rate, options=dict(kind.options))
+        stream = cast(av.VideoStream, container.add_stream(kind.codec, rate=rate, options=dict(kind.options)))
         stream.width, stream.height = size
         stream.pix_fmt = kind.pixels
         stream.codec_context.thread_count = 1

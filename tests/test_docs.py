@@ -63,7 +63,7 @@ def test_every_command_has_its_paragraph_and_the_options_named_in_it():
     assert set(paragraphs) == set(VERBS)
     for verb, paragraph in paragraphs.items():
         assert paragraph.startswith(f"`scripts/{VERBS[verb][0].rpartition('.')[2]}.py`. "), verb
-        named = {word for span in re.findall(r"`([^`]+)`", paragraph) for word in re.findall(r"^--[a-z][\w-]*", span)}
+        named = {word for span in code_of(paragraph) for word in re.findall(r"^--[a-z][\w-]*", span)}
         assert named <= options(verb), f"{verb}: {named - options(verb)}"
 
 
@@ -87,6 +87,18 @@ def test_every_folder_of_the_package_has_its_line():
     assert rooms - set(named) == set()
 
 
+def test_what_is_to_be_changed_is_in_the_files_of_its_row():
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition("## To add X, change Y")[2]
+    rows = [line.split("|")[1:4] for line in table.splitlines() if line.startswith("| ") and "`" in line]
+    assert len(rows) >= 10
+    for thing, change, tests in rows:
+        files = [ROOT / name for name in PATH.findall(change) if "." in name]
+        text = "".join(path.read_text() for path in files)
+        gone = [name for name in re.findall(r"`(_?[A-Za-z]\w*)(?:\(.*?\))?`", change) if name not in text]
+        assert gone == [], thing
+        assert PATH.findall(tests), thing
+
+
 @pages
 def test_every_link_leads_somewhere(page):
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)|src=\"([^\"]+)\"", page.read_text())
@@ -97,7 +109,8 @@ def test_every_link_leads_somewhere(page):
 def test_every_benchmark_named_is_there():
     named = {name for page in PAGES for name in re.findall(r"python -m benchmarks\.([\w.]+)", page.read_text())}
     assert named
-    assert {name for name in named if not (ROOT / "benchmarks" / f"{name.replace('.', '/')}.py").exists()} == set()
+    files = {name: [f"benchmarks/{name.replace('.', '/')}{end}" for end in (".py", "/__main__.py")] for name in named}
+    assert [name for name, paths in files.items() if not any((ROOT / path).exists() for path in paths)] == []
 
 
 def test_the_readme_is_short():

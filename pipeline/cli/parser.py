@@ -73,12 +73,16 @@ class Parser(argparse.ArgumentParser):
 
         def option(match: re.Match[str]) -> str:
             name, value = match[1], match[2]
-            flag = self.flags.get(name, f"--{name.replace('_', '-')}")
+            flag = self.flag_of(name)
             if flag not in options:
                 return match[0]
             return flag if value in (None, "True", "False") else f"{flag} {value}"
 
         return _FIELD.sub(option, text)
+
+    def flag_of(self, field: str) -> str:
+        """The option that sets a field, or that sets what is called so in the arguments."""
+        return self.flags.get(field, f"--{field.replace('_', '-')}")
 
     def _options(self) -> set[str]:
         return set(_OPTION.findall(self.format_usage()))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -18,17 +17,6 @@ from pipeline.files.atomic import atomic_write
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def plural(count: int, one: str, many: str = "") -> str:
-    """``3 videos``, ``1 video``, ``1,200 classes``."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
-
-
-def natural_key(text: str) -> list[tuple[int, int | str]]:
-    """Sort key by which ``clip2`` comes before ``clip10``."""
-    parts = re.split(r"(\d+)", text.casefold())
-    return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts] + [(1, text)]
 
 
 def read_frame(path: Path) -> pd.DataFrame:

@@ -9,7 +9,6 @@ prediction.probabilities     # (frames, classes) float32
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -26,10 +25,11 @@ from pipeline.extraction.network.load import load_backbone
 from pipeline.extraction.network.weights import EXPECTED, WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.import_export import IMPORTED
+from pipeline.inference.classify_spec import ClassifySpec
 from pipeline.inference.live.live_classify import LivePrediction, StepPicker, stream
 from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.inference.timeline.segments import find_segments
-from pipeline.inference.timeline.smoothing import Smoothing, choose_labels, drop_short
+from pipeline.inference.timeline.smoothing import choose_labels, drop_short
 from pipeline.inference.timeline.window_grid import GridRule, UnlessKnown, WindowGrid
 from pipeline.inference.timeline.window_runner import WindowRunner, frame_means
 from pipeline.parallel.workers import TIMEOUT
@@ -44,29 +44,6 @@ Key = TypeVar("Key")
 
 Show = Callable[[int, int], None]
 """Called with how many steps have gone through the network, and how many there are."""
-
-
-@dataclass(frozen=True)
-class ClassifySpec:
-    """How a video is read and its prediction is made."""
-
-    stride: int | None = None
-    """Steps from one window to the next; a quarter of a window if None."""
-    clip_seconds: float | None = None
-    """For recipes by count: read long videos as clips of this length, not of the training clips' median."""
-    smoothing: Smoothing = field(default_factory=Smoothing)
-    min_duration: float = 0.0
-    """Seconds; shorter segments go to a neighbour."""
-    abstain_below: float | None = None
-    """Below this probability a frame is "unknown"; the checkpoint's own threshold if None."""
-
-    def __post_init__(self) -> None:
-        if self.stride is not None and self.stride < 1:
-            raise UserError(f"`stride={self.stride}`: expected 1 or more steps")
-        if not 0 <= self.min_duration < float("inf"):
-            raise UserError(f"`min_duration={self.min_duration:g}`: expected seconds, 0 or more")
-        if self.abstain_below is not None and not 0 <= self.abstain_below <= 1:
-            raise UserError(f"`abstain_below={self.abstain_below:g}`: expected a probability from 0 to 1")
 
 
 class Classifier:

@@ -17,8 +17,10 @@ from pathlib import Path
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.features.stream import Opened
 from pipeline.extraction.store.store import Entry, FeatureStore
-from pipeline.files.tables import plural, write_table
-from pipeline.inference.classifier import Classifier, ClassifySpec
+from pipeline.files.tables import write_table
+from pipeline.files.text import plural
+from pipeline.inference.classifier import Classifier
+from pipeline.inference.classify_spec import ClassifySpec
 from pipeline.inference.outputs.outputs import Outputs
 from pipeline.inference.stored_features import StoredFeatures
 from pipeline.inference.timeline.prediction import VideoPrediction
@@ -107,7 +109,7 @@ class FolderRun:
         self._timeout = timeout
         self._stored = StoredFeatures(store, classifier) if store is not None else None
         if out.exists() and not out.is_dir():
-            raise UserError(f"`out={out}`: expected a folder, and this is a file")
+            raise UserError(f"{out} is a file; expected a folder for the predictions")
         try:
             out.mkdir(parents=True, exist_ok=True)
             # Opening to append tells whether rows can be written, and changes nothing.
@@ -133,7 +135,7 @@ class FolderRun:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             rows = csv.DictReader(file)
             if not {"video", "prediction", "run"} <= set(rows.fieldnames or ()):
-                raise UserError(f"{path} was not written by this command; choose another --out")
+                raise UserError(f"{path} was not written by this command; choose another folder")
             whole = [row for row in rows if row["run"]]  # a kill may have left half a line
             known = {row["video"]: row for row in whole if not overwrite or row["run"] == self._run}
         others = sum(row["run"] != self._run for row in known.values())

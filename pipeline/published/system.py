@@ -22,7 +22,7 @@ from typing import Any
 
 from pipeline.cli.parser import Parser, nearest
 from pipeline.errors import UserError
-from pipeline.files.yaml_file import read_yaml
+from pipeline.files.text import read_yaml
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 PLACES = ("data", "out", "weights", "video", "configs")

@@ -173,9 +173,48 @@ def draw_recordings(
     return paths
 
 
+def draw_match(
+    path: str | Path,
+    *,
+    seed: int = 0,
+    classes: Sequence[str] = tuple(SCENES),
+    seconds: tuple[float, float] = (5.0, 8.0),
+) -> Path:
+    """Draw one MP4 that shows several classes, one after the other, as a long recording does.
+
+    Args:
+        path: the file; one that is there is replaced.
+        seed: the same seed draws the same images.
+        classes: of ``SCENES``, in this order.
+        seconds: the shortest and the longest stretch of a class.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    size, fps = _SIZES[0], _RATES[1]
+    rng = np.random.default_rng([seed, len(SCENES)])
+    images = (image for label in classes for image in _images(rng, label, rng.uniform(*seconds), size, fps))
+    _write_mp4(Path(path), fps, size, images)
+    return Path(path)
+
+
 def _draw(path: Path, rng: np.random.Generator, label: str, seconds: float) -> None:
-    width, height = _SIZES[rng.integers(len(_SIZES))]
+    size = _SIZES[rng.integers(len(_SIZES))]
     fps = _RATES[rng.integers(len(_RATES))]
+    images = _images(rng, label, seconds, size, fps)
+    if path.suffix == ".avi":
+        with VideoWriter(path, fps=fps, size=size) as video:
+            for image in images:
+                video.write(image)
+    else:
+        _write_mp4(path, fps, size, images)
+
+
+def _images(
+    rng: np.random.Generator, label: str, seconds: float, size: tuple[int, int], fps: float
+) -> Iterator[np.ndarray]:
+    """The frames of a scene, ``(height, width, 3)`` uint8 RGB."""
+    width, height = size
     ground, scene = SCENES[label](rng, width, height)
     # Fresh noise for every pixel of every frame would take longer than all else; a few shifted images do.
     strength = rng.uniform(6, 14)
@@ -183,21 +222,11 @@ def _draw(path: Path, rng: np.random.Generator, label: str, seconds: float) -> N
         (strength * rng.standard_normal((height, width, 3), np.float32)).astype(np.int16) for _ in range(_NOISE_IMAGES)
     ]
     light = rng.uniform(0.85, 1.1)
-    frames = round(seconds * fps)
-
-    def pictures() -> Iterator[np.ndarray]:
-        for number in range(frames):
-            canvas = ground.copy()
-            scene(number / fps, canvas)
-            grain = np.roll(noise[rng.integers(_NOISE_IMAGES)], int(rng.integers(width)), axis=1)
-            yield cv2.add(cv2.convertScaleAbs(canvas, alpha=light), grain, dtype=cv2.CV_8U)
-
-    if path.suffix == ".avi":
-        with VideoWriter(path, fps=fps, size=(width, height)) as video:
-            for image in pictures():
-                video.write(image)
-    else:
-        _write_mp4(path, fps, (width, height), pictures())
+    for number in range(round(seconds * fps)):
+        canvas = ground.copy()
+        scene(number / fps, canvas)
+        grain = np.roll(noise[rng.integers(_NOISE_IMAGES)], int(rng.integers(width)), axis=1)
+        yield cv2.add(cv2.convertScaleAbs(canvas, alpha=light), grain, dtype=cv2.CV_8U)
 
 
 def _write_mp4(path: Path, fps: float, size: tuple[int, int], images: Iterable[np.ndarray]) -> None:

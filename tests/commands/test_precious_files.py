@@ -139,7 +139,7 @@ def test_predictions_of_another_run_stay_until_asked(checkpoint, clips, tmp_path
         for path in sorted((clips / name).iterdir())[:2]:
             (tmp_path / name).mkdir(exist_ok=True)
             shutil.copy(path, tmp_path / name / f"{name}-{path.name}")
-    assert run("classify", checkpoint, tmp_path / "Blue", "--out", out) == 0
+    assert run("classify", checkpoint, tmp_path / "Blue", "--output", out) == 0
     rows = rows_of(table)
     for row in rows:
         row["mine"] = "looked at"
@@ -148,15 +148,15 @@ def test_predictions_of_another_run_stay_until_asked(checkpoint, clips, tmp_path
         writer.writeheader()
         writer.writerows(rows)
     # Another folder into the same table: rows are added, columns of the user stay.
-    assert run("classify", checkpoint, tmp_path / "Red", "--out", out) == 0
+    assert run("classify", checkpoint, tmp_path / "Red", "--output", out) == 0
     after = rows_of(table)
     assert {row["video"]: row["mine"] for row in after if row["mine"]} == {row["video"]: "looked at" for row in rows}
     assert len(after) > len(rows)
     before = table.read_bytes()
-    assert run("classify", checkpoint, tmp_path / "Red", "--out", out, "--stride", 1) == 2
+    assert run("classify", checkpoint, tmp_path / "Red", "--output", out, "--stride", 1) == 2
     assert "of another checkpoint or way of reading" in capsys.readouterr().err
     assert table.read_bytes() == before
-    assert run("classify", checkpoint, tmp_path / "Red", "--out", out, "--stride", 1, "--overwrite") == 0
+    assert run("classify", checkpoint, tmp_path / "Red", "--output", out, "--stride", 1, "--overwrite") == 0
 
 
 def test_the_catalog_of_a_store_keeps_rows_labels_and_splits(data, tmp_path, capsys):

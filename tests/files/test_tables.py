@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.errors import UserError
-from pipeline.files.tables import natural_key, plural, read_numbered, read_table, write_table
+from pipeline.files.tables import read_numbered, read_table, write_table
 
 ROWS = [{"path": "a.mp4", "label": "Über"}, {"path": "b, c.mp4", "label": "Ball"}]
 
@@ -74,8 +74,3 @@ def test_a_failed_write_leaves_the_old_table(tmp_path):
         write_table(({"a": 1 / number} for number in (1, 0)), ("a",), path)
     assert path.read_text() == "a\n1\n"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_order_and_wording():
-    assert sorted(["clip10", "Clip2", "clip1", "b"], key=natural_key) == ["b", "clip1", "Clip2", "clip10"]
-    assert [plural(n, "class", "classes") for n in (0, 1, 1200)] == ["0 classes", "1 class", "1,200 classes"]

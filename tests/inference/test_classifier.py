@@ -12,7 +12,8 @@ from pipeline.errors import UserError, VideoError
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.feature_source import FeatureSource
 from pipeline.extraction.store.store import FeatureStore
-from pipeline.inference.classifier import Classifier, ClassifySpec
+from pipeline.inference.classifier import Classifier
+from pipeline.inference.classify_spec import ClassifySpec
 from pipeline.inference.timeline.smoothing import UNKNOWN, Smoothing
 from pipeline.inference.timeline.window_runner import WindowRunner
 from pipeline.training.data.time_scale import TimeScale

@@ -12,7 +12,8 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.extraction.store.store import FeatureStore
-from pipeline.inference.classifier import Classifier, ClassifySpec
+from pipeline.inference.classifier import Classifier
+from pipeline.inference.classify_spec import ClassifySpec
 from pipeline.inference.folder_run import FolderRun
 from pipeline.inference.outputs.outputs import Outputs
 from pipeline.inference.timeline.smoothing import Smoothing
@@ -202,7 +203,7 @@ def test_a_table_of_somebody_else_stays(classifier, videos, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot write to"):
         run(classifier, videos, tmp_path / "file" / "out")
-    with pytest.raises(UserError, match="expected a folder, and this is a file"):
+    with pytest.raises(UserError, match="is a file; expected a folder for the predictions"):
         run(classifier, videos, tmp_path / "file")
 
 

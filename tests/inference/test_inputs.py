@@ -13,7 +13,8 @@ from pipeline.extraction.network.backbone import Backbone
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.feature_source import FeatureSource
-from pipeline.inference.classifier import Classifier, ClassifySpec
+from pipeline.inference.classifier import Classifier
+from pipeline.inference.classify_spec import ClassifySpec
 from pipeline.inference.export.saved_model import check_export
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.videos.media import open_video

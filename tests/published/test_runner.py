@@ -20,7 +20,9 @@ def data(tmp_path):
 
 def run(data, out, said, *, limit=2):
     runner = Runner(out, "mine", said.append)
-    runner.run("table", "list", [str(data), "--out", str(out / "table.csv"), "--class-limit", str(limit)])
+    runner.run(
+        "table", "list", [str(data), "--out", str(out / "table.csv"), "--overwrite", "--class-limit", str(limit)]
+    )
     runner.run("split", "split", [str(out / "table.csv"), "--out", str(out / "split.csv"), "--overwrite"])
     return runner
 
@@ -28,11 +30,11 @@ def run(data, out, said, *, limit=2):
 def test_what_is_done_is_passed_over_until_something_changes(data, tmp_path):
     out, said = tmp_path / "out", []
     assert (runner := run(data, out, said)).ran == 2
-    assert said[0] == f"\n$ video-pipeline list {data} --out {out}/table.csv --class-limit 2"
+    assert said[0] == f"\n$ video-pipeline list {data} --out {out}/table.csv --overwrite --class-limit 2"
     assert (runner := run(data, out, said)).passed == 2
     # Another setting changes the table, and so what the split reads.
     assert (runner := run(data, out, said, limit=1)).ran == 2
-    assert "b.mp4" not in (out / "split.csv").read_text()
+    assert "b.mp4" not in (out / "table.csv").read_text()
     # A result that is gone is made again; what it reads is unchanged, so the first command is not.
     (out / "split.csv").unlink()
     runner = run(data, out, said, limit=1)

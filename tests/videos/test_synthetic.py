@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from pipeline.errors import UserError
 from pipeline.videos.catalog.catalog import open_catalog
 from pipeline.videos.media import open_video
-from pipeline.videos.synthetic import SCENES, draw_recordings
+from pipeline.videos.synthetic import SCENES, draw_match, draw_recordings
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,15 @@ def test_the_seed_decides_the_pictures(recordings, tmp_path):
     with open_video(folder / "Rain" / "Rain_1.mp4") as video:
         assert np.array_equal(next(video.frames([5])).image, picture[3])
     assert picture[3].shape != picture[4].shape or not np.array_equal(picture[3], picture[4])
+
+
+def test_a_match_shows_its_classes_one_after_the_other(tmp_path):
+    path = draw_match(tmp_path / "Match.mp4", classes=["Ball", "Lamps"], seconds=(1.0, 1.0))
+    with open_video(path) as video:
+        images = [frame.image.astype(float) for frame in video.frames(range(40))]
+        assert video.info().frames == 40
+    changes = [np.abs(after - before).mean() for before, after in pairwise(images)]
+    assert int(np.argmax(changes)) == 19  # the cut
 
 
 def test_wrong_calls_are_one_line(tmp_path):

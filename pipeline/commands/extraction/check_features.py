@@ -9,7 +9,7 @@ from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.extraction.store.store import SHARDS, FeatureStore
 from pipeline.extraction.store.verify import check_shards, missing_videos, set_aside
-from pipeline.files.tables import plural
+from pipeline.files.text import plural
 from pipeline.videos.catalog.failures import FAILURES_FILE, FailureLog
 
 

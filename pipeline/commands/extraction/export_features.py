@@ -10,7 +10,7 @@ from pipeline.cli.parser import Parser
 from pipeline.errors import UserError
 from pipeline.extraction.store.import_export import export_arrays, export_hdf5
 from pipeline.extraction.store.store import FeatureStore
-from pipeline.files.tables import plural
+from pipeline.files.text import plural
 
 
 def parser() -> Parser:

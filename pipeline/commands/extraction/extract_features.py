@@ -30,8 +30,7 @@ from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import FRAME_CACHE, PIXELS, POOLINGS, Input, Recipe
 from pipeline.extraction.store.folder import check_place, remove_store
 from pipeline.extraction.store.store import CATALOG_FILE, known_digest
-from pipeline.files.sizes import parse_size
-from pipeline.files.tables import plural
+from pipeline.files.text import parse_size, plural
 from pipeline.videos.catalog.catalog import Catalog, open_catalog
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.extraction.store.import_export import import_features
-from pipeline.files.tables import plural
+from pipeline.files.text import plural
 
 
 def parser() -> Parser:

@@ -4,7 +4,7 @@ The video is read as the checkpoint was trained: same frames, same windows, same
 through the network once, however many windows hold it. VIDEO is one of
 
     a file, or a folder of frames   labelled frames in --output, data in --json, --csv, --segments, --srt, --html
-    a folder or a CSV of videos     one row each in OUT/predictions.csv; a run that was stopped goes on
+    a folder or a CSV of videos     one row each in predictions.csv of the folder --output; a stopped run goes on
     a camera number, rtsp://..., -  live: JSON lines on standard output, or a window with --show; - is a pipe
 """
 
@@ -12,70 +12,59 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipeline.cli import command
+from pipeline.cli.fields import add_options, from_args
 from pipeline.cli.parser import Parser
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.network.engines.choose import ENGINES, PRECISIONS
-from pipeline.extraction.store.store import FeatureStore
 from pipeline.files.replacing import free_name
-from pipeline.files.tables import plural
-from pipeline.files.timestamps import format_time
-from pipeline.inference.classifier import Classifier, ClassifySpec
-from pipeline.inference.drawing.overlay import STYLES, Overlay
-from pipeline.inference.folder_run import PREDICTIONS_FILE, FolderProgress, FolderRun
-from pipeline.inference.live.live_classify import LivePrediction
-from pipeline.inference.live.source import LiveSource, is_live, live_line, run_live
-from pipeline.inference.outputs.cut_segments import Highlights, cut_highlights
+from pipeline.files.text import format_time, plural
+from pipeline.inference.classify_spec import ClassifySpec
 from pipeline.inference.outputs.outputs import Outputs
-from pipeline.inference.timeline.prediction import VideoPrediction
-from pipeline.inference.timeline.smoothing import FORMS, Smoothing
-from pipeline.parallel.machine import reuse_freed_memory
 from pipeline.parallel.workers import TIMEOUT
-from pipeline.training.checkpoint import Checkpoint
-from pipeline.videos.catalog.catalog import open_catalog
-from pipeline.videos.catalog.failures import FAILURES_FILE
-from pipeline.videos.catalog.times import read_times
-from pipeline.videos.media.image_folder import holds_frames
-from pipeline.videos.media.writer import AVI_CODECS
+
+if TYPE_CHECKING:  # and imported where they are used: --help and mistakes must not wait for h5py, OpenCV and PyAV
+    from pipeline.inference.classifier import Classifier
+    from pipeline.inference.folder_run import FolderProgress
+    from pipeline.inference.outputs.cut_segments import Highlights
+    from pipeline.inference.timeline.prediction import VideoPrediction
 
 _MOST_LINES = 20  # segments on the terminal
+_CLIPS = ("cut", "cut_out", "clips")
+_LIVE = ("show", "seconds", "patience")
+_MANY = ("store", "retry_failed")
+_OF_EXPORT = ("checkpoint", "video", "export", "weights", "quiet", "verbose")
 
 Say = Callable[[str], None]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    reuse_freed_memory()
-    spec = ClassifySpec(
-        stride=args.stride,
-        clip_seconds=args.clip_seconds,
-        smoothing=Smoothing.parse(args.smooth),
-        min_duration=args.min_duration,
-        abstain_below=args.abstain_below,
-    )
+    spec = from_args(ClassifySpec, args)
     if args.export is not None:
         return _export(args)
     if args.video is None:
-        raise UserError("name what is to be classified, for example: classify.py checkpoints/match Match.mp4")
+        raise UserError("name what is to be classified, for example: classify checkpoints/match Match.mp4")
+
+    from pipeline.inference.live.source import is_live
+    from pipeline.parallel.machine import reuse_freed_memory
+    from pipeline.videos.media.image_folder import holds_frames
+
+    reuse_freed_memory()
     path = Path(args.video)
-    live = is_live(args.video) and not path.exists()
-    if live and args.timeout is not None:
-        raise UserError(f"--timeout has no meaning for a live source ({args.video}); --patience is what it waits")
-    args.timeout = TIMEOUT if args.timeout is None else args.timeout
+    if is_live(args.video) and not path.exists():
+        return _live(args, spec)
     if not args.timeout > 0:
         raise UserError(f"--timeout {args.timeout:g}: expected seconds, more than 0")
-    if live:
-        return _live(args, spec)
-    if args.out is None and holds_frames(path):
-        return _single(args, spec)
-    if path.is_dir() or path.suffix.lower() in (".csv", ".tsv"):
+    one = holds_frames(path) and (args.output is None or _names_video(args.output))
+    if not one and (path.is_dir() or path.suffix.lower() in (".csv", ".tsv")):
         return _folder(args, spec)
     return _single(args, spec)
 
@@ -84,9 +73,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _single(args: argparse.Namespace, spec: ClassifySpec) -> int:
-    _refuse(args, "a file", ("out", "store", "retry_failed", "show", "seconds"))
+    from pipeline.videos.catalog.times import read_times
+
+    _refuse(args, "a file", (*_MANY, *_LIVE))
     say = command.say(args.quiet)
-    outputs = _outputs(args, _default_video(args))
+    outputs = from_args(Outputs, args, video=_drawn(args, args.output or _default_video(args)))
     source = Path(args.video)
     # A file that cannot be read or written is told of before seconds of loading.
     with _naming(source):
@@ -143,24 +134,21 @@ def _default_video(args: argparse.Namespace) -> Path:
     return free_name(beside)
 
 
-def _outputs(args: argparse.Namespace, default: Path | None) -> Outputs:
-    return Outputs(
-        video=None if args.frames == "none" else args.output or default,
-        json=args.json,
-        csv=args.csv,
-        segments=args.segments,
-        srt=args.srt,
-        html=args.html,
-        style=args.style,
-        fps=args.fps,
-        codec=args.codec,
-    )
+def _drawn(args: argparse.Namespace, video: Path | None) -> Path | None:
+    """The video to draw, which --no-video leaves out."""
+    if args.no_video and args.output is not None and video == args.output:
+        raise UserError(f"--no-video leaves out the video that --output {args.output} names; choose one of them")
+    return None if args.no_video else video
 
 
 def _highlights(args: argparse.Namespace) -> list[Highlights]:
+    from pipeline.inference.outputs.cut_segments import Highlights
+
     wanted = [Highlights(label, False, args.clips) for label in args.cut]
     wanted += [Highlights(label, True, args.clips) for label in args.cut_out]
     if wanted:
+        from pipeline.training.checkpoint import Checkpoint
+
         classes = Checkpoint.load(args.checkpoint).classes
         for item in wanted:
             item.check(classes)
@@ -169,6 +157,8 @@ def _highlights(args: argparse.Namespace) -> list[Highlights]:
 
 def _cut(say: Say, args: argparse.Namespace, prediction: VideoPrediction, highlights: list[Highlights]) -> int:
     """Cut the clips that were asked for; returns how many failed."""
+    from pipeline.inference.outputs.cut_segments import cut_highlights
+
     failed = 0
     for item in highlights:
         count = len(item.stretches(prediction.segments))
@@ -193,17 +183,21 @@ def _say_segments(say: Say, prediction: VideoPrediction) -> None:
 
 
 def _folder(args: argparse.Namespace, spec: ClassifySpec) -> int:
-    _refuse(args, "many videos", ("probabilities", "cut", "cut_out", "show", "seconds"))
-    if args.out is None:
-        raise UserError("many videos need a folder for the predictions; add --out results")
+    from pipeline.extraction.store.store import FeatureStore
+    from pipeline.inference.folder_run import PREDICTIONS_FILE, FolderRun
+    from pipeline.videos.catalog.catalog import open_catalog
+    from pipeline.videos.catalog.failures import FAILURES_FILE
+
+    _refuse(args, "many videos", ("probabilities", *_CLIPS, *_LIVE))
+    out, video = _folder_of(args)
     say = command.say(args.quiet)
     catalog = open_catalog(args.video)
-    outputs = _outputs(args, _default_video(args) if args.html else None)
+    outputs = from_args(Outputs, args, video=video)
     store = FeatureStore(args.store) if args.store else None
     run = FolderRun(
         _load(args, say),
         catalog,
-        args.out,
+        out,
         spec,
         outputs=outputs,
         store=store,
@@ -226,9 +220,25 @@ def _folder(args: argparse.Namespace, spec: ClassifySpec) -> int:
     parts = [f"{plural(progress.done, 'video')} classified"]
     parts += [_from_store(args.store, progress)] if args.store else []
     parts += [f"{progress.before} done before"] if progress.before else []
-    parts += [f"{failed} failed, see {args.out / FAILURES_FILE}"] if failed else []
-    say(f"{args.out / PREDICTIONS_FILE}: {', '.join(parts)}")
+    parts += [f"{failed} failed, see {out / FAILURES_FILE}"] if failed else []
+    say(f"{out / PREDICTIONS_FILE}: {', '.join(parts)}")
     return command.SOME_FAILED if failed else command.OK
+
+
+def _folder_of(args: argparse.Namespace) -> tuple[Path, Path | None]:
+    """The folder that --output names, and the video to draw of each, where it names one in that folder."""
+    output = args.output
+    if output is None or (_names_video(output) and len(output.parts) == 1):
+        raise UserError("many videos need a folder: --output results, or results/NAME.mp4 to draw each video too")
+    if _names_video(output):
+        return output.parent, _drawn(args, output)
+    return output, _drawn(args, _default_video(args) if args.html else None)
+
+
+def _names_video(output: Path) -> bool:
+    from pipeline.videos.media.writer import EXTENSIONS
+
+    return output.suffix.lower() in EXTENSIONS
 
 
 def _from_store(store: Path, progress: FolderProgress) -> str:
@@ -240,8 +250,12 @@ def _from_store(store: Path, progress: FolderProgress) -> str:
 
 
 def _live(args: argparse.Namespace, spec: ClassifySpec) -> int:
-    _refuse(args, "a live source", ("output", "json", "csv", "segments", "srt", "html", "cut", "cut_out", "overwrite"))
-    _refuse(args, "a live source", ("out", "store", "retry_failed", "clip_seconds", "probabilities"))
+    if args.timeout != TIMEOUT:
+        raise UserError(f"--timeout has no meaning for a live source ({args.video}); --patience is what it waits")
+    files = ("output", "no_video", "json", "csv", "segments", "srt", "html", "fps", "codec", "overwrite")
+    _refuse(args, "a live source", (*files, *_CLIPS, *_MANY, "clip_seconds", "probabilities"))
+    if not args.show:
+        _refuse(args, "a live source without --show", ("style",))
     if args.seconds is not None and not args.seconds > 0:
         raise UserError(f"--seconds {args.seconds:g}: expected more than 0")
     if not args.patience >= 0:
@@ -249,45 +263,9 @@ def _live(args: argparse.Namespace, spec: ClassifySpec) -> int:
     if args.min_duration:
         raise UserError("--min-duration looks ahead, which a live picture does not allow; leave it out")
 
-    def say(line: str) -> None:  # standard output is for the predictions
-        if not args.quiet:
-            print(line, file=sys.stderr)
+    from pipeline.commands.inference.watch import watch
 
-    if args.show:
-        from pipeline.inference.live.preview_window import Screen
-
-        with Screen(f"{args.video} - {args.checkpoint}") as screen:
-            return _watch(args, spec, say, screen.show)
-    return _watch(args, spec, say, None)
-
-
-def _watch(args: argparse.Namespace, spec: ClassifySpec, say: Say, screen: Callable | None) -> int:
-    classifier = _load(args, say, batch=1)
-    classifier.warm_up()
-    checkpoint = classifier.checkpoint
-    overlays: dict[tuple[int, int], Overlay] = {}
-    with LiveSource(args.video, patience=args.patience) as source:
-
-        def handle(moment: LivePrediction, delay: float) -> bool:
-            if screen is None:
-                if moment.fresh:
-                    line = live_line(moment, delay, source, checkpoint.classes)
-                    print(json.dumps(line, ensure_ascii=False), flush=True)
-                return True
-            image = moment.frame.image
-            size = (image.shape[1], image.shape[0])
-            if size not in overlays:
-                overlays[size] = Overlay(checkpoint.classes, size, style=args.style)
-            return screen(overlays[size].draw(image, moment.probabilities, moment.label))
-
-        delays = run_live(source, lambda frames: classifier.stream(frames, spec), handle, seconds=args.seconds)
-        say(
-            f"{source.name}: {plural(source.frames, 'frame')}, {source.dropped:,} dropped, "
-            f"{plural(delays.count, 'prediction')}, "
-            f"delay {delays.mean:.3f} s on average, {delays.longest:.3f} s at most"
-            + (f", {plural(source.reconnects, 'reconnection')}" if source.reconnects else "")
-        )
-    return command.OK
+    return watch(args, spec, lambda say: _load(args, say, batch=1))
 
 
 # -- export ----------------------------------------------------------------------------------------
@@ -296,7 +274,11 @@ def _watch(args: argparse.Namespace, spec: ClassifySpec, say: Say, screen: Calla
 def _export(args: argparse.Namespace) -> int:
     if args.video is not None:
         raise UserError(f"--export writes a model and classifies nothing; leave out {args.video}")
+    _refuse(args, "--export", [name for name in vars(args) if name not in _OF_EXPORT])
+
+    from pipeline.inference.classifier import Classifier
     from pipeline.inference.export.saved_model import check_export, export
+    from pipeline.training.checkpoint import Checkpoint
 
     check_export(args.export, Checkpoint.load(args.checkpoint))
     classifier = Classifier.load(args.checkpoint, weights=args.weights, engine="keras", precision="float32")
@@ -309,13 +291,14 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _load(args: argparse.Namespace, say: Say, *, batch: int = 0) -> Classifier:
+    from pipeline.inference.classifier import Classifier
+    from pipeline.inference.drawing.text import undrawable
+
     classifier = Classifier.load(
         args.checkpoint, weights=args.weights, engine=args.engine, precision=args.precision, batch=batch
     )
     if classifier.precision_note:
         say(f"note: {classifier.precision_note}")
-    from pipeline.inference.drawing.text import undrawable
-
     missing = undrawable("".join(classifier.classes))
     if missing:
         say(f"note: no font here has {missing!r} of the class names; they are drawn as boxes")
@@ -324,9 +307,11 @@ def _load(args: argparse.Namespace, say: Say, *, batch: int = 0) -> Classifier:
 
 def _refuse(args: argparse.Namespace, what: str, names: Sequence[str]) -> None:
     """Options that mean nothing for this kind of source are a mistake, not a wish to be passed over."""
+    made = parser()
     for name in names:
-        if getattr(args, name):
-            raise UserError(f"--{name.replace('_', '-')} has no meaning for {what} ({args.video}); leave it out")
+        if getattr(args, name) != made.get_default(name):
+            where = f" ({args.video})" if args.video else ""
+            raise UserError(f"{made.flag_of(name)} has no meaning for {what}{where}; leave it out")
 
 
 def parser() -> Parser:
@@ -334,57 +319,40 @@ def parser() -> Parser:
     made = Parser(
         __doc__,
         "python scripts/classify.py checkpoints/match Match.mp4 --output result.avi --smooth centred:25\n"
-        "  python scripts/classify.py checkpoints/match videos --out predictions\n"
+        "  python scripts/classify.py checkpoints/match videos --output predictions\n"
         "  ffmpeg -i rtsp://camera/1 -f matroska - | python scripts/classify.py checkpoints/match -",
     )
     made.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="folder that train.py wrote")
     made.add_argument("video", metavar="VIDEO", nargs="?", help="file, folder, CSV file, camera number, address or -")
-    reading = made.add_argument_group("how videos are read")
-    reading.add_argument("--stride", type=int, help="steps between windows, from 1 (default: a quarter of a window)")
+    group = "how videos are read"
+    add_options(made, ClassifySpec, group=group, only=["stride", "clip_seconds"])
+    reading = made.group(group)
     reading.add_argument(
-        "--clip-seconds",
-        type=float,
-        help="with sampling uniform:N or first:N, read long videos as clips of this length "
-        "(default: the median of the training clips)",
-    )
-    reading.add_argument(
-        "--timeout", type=float, help=f"seconds without a sign of life that a file may take (default: {TIMEOUT:g})"
+        "--timeout", type=float, default=TIMEOUT, help="seconds without a sign of life that a video may take"
     )
     reading.add_argument("--weights", help="of the backbone: imagenet, random or a file (default: as in training)")
-    reading.add_argument("--precision", choices=PRECISIONS, default="auto", help="of the arithmetic")
+    reading.add_argument("--precision", choices=PRECISIONS, default="auto", help="compute precision")
     reading.add_argument("--engine", choices=ENGINES, default="auto", help="what computes the backbone")
-    labels = made.add_argument_group("how labels are chosen")
-    labels.add_argument(
-        "--smooth", default="none", metavar="KIND", help=f"{FORMS}; K in frames, live in windows; A from 0 to 1"
-    )
-    labels.add_argument("--min-duration", type=float, default=0.0, help="seconds; shorter segments go to a neighbour")
-    labels.add_argument(
-        "--abstain-below",
-        type=float,
-        metavar="P",
-        help='below this probability the label is "unknown" (default: as trained)',
-    )
-    output = made.add_argument_group("what is written (for many videos: the names of files in OUT/<video>/)")
+    labels = "how labels are chosen"
+    add_options(made, ClassifySpec, group=labels, only=["smoothing", "min_duration", "abstain_below"])
+    written = "what is written (for many videos: the names of files in FOLDER/<video>/)"
+    output = made.group(written)
     output.add_argument(
-        "--output", type=Path, help=".avi, .mp4, .mkv, .mov or .gif with labels drawn (default for a file: result.avi)"
+        "--output",
+        type=Path,
+        metavar="PATH",
+        help=".avi, .mp4, .mkv, .mov or .gif with labels drawn (default for a file: result.avi); for many videos "
+        "FOLDER for predictions.csv and failures.csv, or FOLDER/NAME.mp4 to draw each video too",
     )
     output.add_argument("--overwrite", action="store_true", help="replace files that are there")
-    output.add_argument("--frames", choices=("all", "none"), default="all", help="none: write no video, only the data")
-    output.add_argument("--style", choices=STYLES, default="bars", help="of the drawing")
-    output.add_argument("--fps", type=float, help="frames per second of the output (default: as the video)")
-    output.add_argument("--codec", choices=AVI_CODECS, default="xvid", help="of .avi files")
+    output.add_argument("--no-video", action="store_true", help="write no video, only the data")
     output.add_argument("--probabilities", action="store_true", help="print every class with its probability")
-    output.add_argument("--json", type=Path, help="the prediction with its windows and segments")
-    output.add_argument("--csv", type=Path, help="a row for each frame: frame, time, label, probabilities")
-    output.add_argument("--segments", type=Path, help="a row for each segment: start, end, label, probability")
-    output.add_argument("--srt", type=Path, help="the segments as subtitles")
-    output.add_argument("--html", type=Path, help="a page with the video, timeline and curves; needs no server")
+    add_options(made, Outputs, group=written, leave_out=["video"])
     clips = made.add_argument_group("clips from the prediction (one file)")
     clips.add_argument("--cut", action="append", default=[], metavar="LABEL", help="write its segments as files")
     clips.add_argument("--cut-out", action="append", default=[], metavar="LABEL", help="write all but its segments")
     clips.add_argument("--clips", type=Path, default=Path("clips"), help="the folder for these files")
     many = made.add_argument_group("many videos")
-    many.add_argument("--out", type=Path, help="the folder for predictions.csv and failures.csv")
     many.add_argument("--store", type=Path, help="features that extract_features.py made, used where they fit")
     many.add_argument("--retry-failed", action="store_true", help="try again what failed before")
     live = made.add_argument_group("live")

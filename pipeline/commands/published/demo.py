@@ -6,6 +6,7 @@ so that it can be repeated on other videos.
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,11 +15,12 @@ from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.published.runner import held_out_video, run_command, spoken
 from pipeline.videos.catalog.catalog import open_catalog
-from pipeline.videos.synthetic import SCENES, draw_recordings
+from pipeline.videos.synthetic import SCENES, draw_match, draw_recordings
 
 _CLIP_SECONDS = 2
 _LONG_SECONDS = 60  # the user's own videos are cut where one is longer than this
 _RECORDINGS = 5
+_IN_ONE = ("Ball", "Lamps", "Rain", "Square")  # shown one after the other in the recording that is classified
 
 
 def parser() -> Parser:
@@ -49,10 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     features, checkpoint = out / "features", out / "checkpoint"
     _extract(commands, data, features, args.weights)
     commands.run("train", features, "--out", checkpoint, "--overwrite")
-    commands.run("evaluate", checkpoint, features, "--split", "test", "--out", out / "evaluation")
+    commands.run("evaluate", checkpoint, features, "--split", "test", "--out", out / "evaluation", "--overwrite")
     video = held_out_video(checkpoint) if args.videos else _new_recording(out / "new")
-    commands.run("classify", checkpoint, video, "--output", out / "result.avi", "--json", out / "result.json")
-    _conclude(commands, out, video, time.monotonic() - began)
+    results = ["--output", out / "result.avi", "--html", out / "player.html", "--json", out / "result.json"]
+    commands.run("classify", checkpoint, video, *results, "--smooth", "centred:9", "--overwrite")
+    _conclude(commands, out, video, args.videos or Path("my_videos"), time.monotonic() - began)
     return command.OK
 
 
@@ -79,8 +82,8 @@ def _draw(folder: Path) -> None:
 
 
 def _new_recording(folder: Path) -> Path:
-    """A recording that neither training nor testing has seen."""
-    return draw_recordings(folder, seed=99, classes=list(SCENES)[:1], recordings=1)[0]
+    """A recording of several classes that neither training nor testing has seen."""
+    return draw_match(folder / "Match.mp4", seed=99, classes=_IN_ONE)
 
 
 def _longest(table: Path) -> float:
@@ -94,12 +97,21 @@ def _extract(commands: _Commands, data: Path, features: Path, weights: str) -> N
         _extract(commands, data, features, "random")
 
 
-def _conclude(commands: _Commands, out: Path, video: Path, seconds: float) -> None:
+def _conclude(commands: _Commands, out: Path, video: Path, yours: Path, seconds: float) -> None:
     print(f"\nDone in {seconds:.0f} s. The commands, to be repeated on other videos:\n")
     print("\n".join(f"  {line}" for line in commands.done))
+    where = {
+        out / "checkpoint" / "report.html": "how the training went, and where the model fails: open it in a browser",
+        out / "player.html": f"{video.name} with its labels over time; a click seeks",
+        out / "result.avi": "the same with the labels drawn on every frame",
+        out / "features": "the feature sequences; cached, so that a second run is quick",
+        out / "data_file.csv": "the videos, counted",
+    }
+    width = max(len(str(path)) for path in where)
+    print("\nWhat is where:")
+    print("\n".join(f"  {path!s:{width}}  {what}" for path, what in where.items()))
     print(f"""
-What is where:
-  {out / "data_file.csv"}              the videos, counted
-  {out / "features"}                   the feature sequences; cached, so that a second run is quick
-  {out / "checkpoint"}                 the trained model, its figures and plots
-  {out / "result.avi"}                 {video.name} with its labels drawn on every frame""")
+For videos of your own in {yours}/<Class>/:
+  video-pipeline extract {shlex.quote(str(yours))} --out features/mine
+  video-pipeline train features/mine --out checkpoints/mine
+  video-pipeline classify checkpoints/mine NEW.mp4 --output result.avi --html player.html""")

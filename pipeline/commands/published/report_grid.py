@@ -16,7 +16,8 @@ from typing import Any
 from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.errors import UserError
-from pipeline.files.tables import plural, read_table, write_table
+from pipeline.files.tables import read_table, write_table
+from pipeline.files.text import plural
 
 _SETTINGS = ("architecture", "pretrained_model_name", "pooling", "sequence_length", "sequence_model")
 _SIZES = ("sequence_model_layers", "layer_1_size", "dropout", "batch_size", "model_param_count", "fit_num_epochs")

@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.files.replacing import refuse_existing
-from pipeline.files.tables import plural
+from pipeline.files.text import plural
 
 
 def parser() -> Parser:

@@ -15,7 +15,6 @@ from pipeline.cli.parser import Parser
 from pipeline.errors import UserError
 from pipeline.files.atomic import atomic_write
 from pipeline.files.replacing import refuse_existing
-from pipeline.training.checkpoint import CHECKPOINT_FILE
 
 _PREDICTIONS, _MATRIX, _RESULTS = "predictions.csv", "confusion_matrix.png", "results.json"
 
@@ -39,15 +38,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     say = command.say(args.quiet)
 
+    # Checkpoints need SciPy, and what follows Keras; --help must not wait for them.
+    from pipeline.training.checkpoint import CHECKPOINT_FILE, Checkpoint
+
     if args.out is not None:
         if (args.out / CHECKPOINT_FILE).exists():
             raise UserError(f"{args.out} is a checkpoint, whose own results are kept; choose another --out")
         for name in (_PREDICTIONS, _MATRIX, _RESULTS):
             refuse_existing(args.out / name, overwrite=args.overwrite)
 
-    # Keras takes seconds to import; --help must not wait for it.
-    from pipeline.files.sizes import parse_memory
-    from pipeline.training.checkpoint import Checkpoint
+    from pipeline.files.text import parse_memory
     from pipeline.training.evaluation.metrics import confusion, measure, report_text
     from pipeline.training.evaluation.predict import evaluate
     from pipeline.training.evaluation.predictions import write_predictions

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pipeline.cli import command
 from pipeline.cli.fields import add_options, from_args
 from pipeline.cli.parser import Parser
-from pipeline.files.tables import plural
+from pipeline.files.text import plural
 from pipeline.training.loop.spec import TrainSpec
 from pipeline.videos.media.sampling import Sampling
 
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     say = command.say(args.quiet)
 
     # Keras takes seconds to import; --help must not wait for it.
-    from pipeline.files.sizes import parse_memory
+    from pipeline.files.text import parse_memory
     from pipeline.training.data.dataset import open_dataset
     from pipeline.training.data.splits import make_split
     from pipeline.training.experiments.search import finish, search

@@ -16,7 +16,7 @@ from pipeline.errors import UserError
 from pipeline.extraction.inputs.augmentation import DEFAULT, FrameAugmentation, check_varies
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.files.replacing import refuse_existing
-from pipeline.files.tables import plural
+from pipeline.files.text import plural
 from pipeline.videos.media.sampling import Sampling
 
 

@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     say = command.say(args.quiet)
 
     # Keras takes seconds to import; --help and mistakes above must not wait for it.
-    from pipeline.files.sizes import parse_memory
+    from pipeline.files.text import parse_memory
     from pipeline.training.checkpoint import CHECKPOINT_FILE, check_free
     from pipeline.training.compute.devices import distribute
     from pipeline.training.data.dataset import open_dataset

@@ -1,7 +1,7 @@
 """Decode every video once and say what is wrong with it: damage, false headers, duplicates, outliers.
 
 Faults (exit status 1): unreadable, no video stream, damaged, truncated, duplicates in two splits or classes.
-Notes: false header counts, hidden frames, holes, variable frame rate, rotation, odd sizes, dark or frozen clips,
+Notes: false header counts, edit lists, gaps, variable frame rate, rotation, uneven sizes, dark or frozen clips,
 duplicates, outliers of length and size, classes out of balance.
 """
 
@@ -16,7 +16,8 @@ from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.errors import UserError, VideoError
-from pipeline.files.tables import natural_key, plural, refuse_foreign_table
+from pipeline.files.tables import refuse_foreign_table
+from pipeline.files.text import natural_key, plural
 from pipeline.videos.catalog.catalog import Video, open_catalog
 from pipeline.videos.quality.checks import check_videos
 from pipeline.videos.quality.dataset_checks import check_dataset
@@ -24,7 +25,7 @@ from pipeline.videos.quality.duplicates import find_duplicates
 from pipeline.videos.quality.problems import COLUMNS, KINDS, Problem, VideoFacts, sort_problems, write_problems
 from pipeline.videos.quality.repair import quarantine, repair
 
-FIXABLE = ("damaged", "truncated", "header", "hidden frames", "odd size")
+FIXABLE = ("damaged", "truncated", "header", "edit list", "uneven size")
 MOVABLE = ("unreadable", "no video", "damaged", "truncated")
 
 

@@ -21,7 +21,8 @@ from pipeline.cli.parser import Parser
 from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.errors import VideoError
 from pipeline.files.replacing import refuse_existing
-from pipeline.files.tables import plural, write_table
+from pipeline.files.tables import write_table
+from pipeline.files.text import plural
 from pipeline.videos.catalog.times import read_times
 from pipeline.videos.labels.annotation_formats import read_annotations
 from pipeline.videos.labels.frame_labels import place_labels, read_frame_labels

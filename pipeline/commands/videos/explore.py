@@ -14,7 +14,7 @@ from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.files.replacing import refuse_existing
-from pipeline.files.tables import natural_key, plural
+from pipeline.files.text import natural_key, plural
 from pipeline.videos.catalog.catalog import open_catalog
 from pipeline.videos.preview.contact_sheet import write_sheets
 from pipeline.videos.preview.dataset_page import write_dataset_page

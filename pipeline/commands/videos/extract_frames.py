@@ -15,7 +15,7 @@ from pipeline.cli.fields import add_options, from_args
 from pipeline.cli.parser import Parser
 from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.errors import UserError, VideoError
-from pipeline.files.tables import plural
+from pipeline.files.text import plural
 from pipeline.videos.catalog.catalog import open_catalog
 from pipeline.videos.catalog.failures import FAILURES_FILE, FailureLog
 from pipeline.videos.preview.export_frames import ImageSpec, export_frames

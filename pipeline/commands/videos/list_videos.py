@@ -14,7 +14,7 @@ from pathlib import Path
 from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.commands.worker_options import add_workers, check_workers
-from pipeline.files.tables import plural
+from pipeline.files.text import plural
 from pipeline.videos.catalog.catalog import TABLE, Video, limit_classes, open_catalog
 from pipeline.videos.catalog.catalog_table import update_catalog, write_catalog
 from pipeline.videos.catalog.times import count_videos

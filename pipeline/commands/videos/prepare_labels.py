@@ -19,7 +19,8 @@ from pipeline.cli.parser import Parser
 from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.errors import UserError
 from pipeline.files.replacing import refuse_existing
-from pipeline.files.tables import plural, write_table
+from pipeline.files.tables import write_table
+from pipeline.files.text import plural
 from pipeline.videos.catalog.catalog import SPLITS, open_catalog
 from pipeline.videos.catalog.splits import Shares
 from pipeline.videos.labels.frame_labels import COLUMNS, add_splits, label_data

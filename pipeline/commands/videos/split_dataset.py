@@ -17,7 +17,7 @@ from pathlib import Path
 from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.errors import UserError
-from pipeline.files.tables import plural
+from pipeline.files.text import plural
 from pipeline.videos.catalog.catalog import SPLITS, TABLE, Video, open_catalog, read_catalog
 from pipeline.videos.catalog.catalog_table import FACTS, update_catalog
 from pipeline.videos.catalog.official_splits import apply_lists, read_list

@@ -20,8 +20,7 @@ from pipeline.parallel.worker_process import Heartbeat
 from pipeline.parallel.workers import TIMEOUT, WorkerPool, threads_of_each
 from pipeline.videos.catalog.source_file import SourceFile, sha256
 from pipeline.videos.media import open_video
-from pipeline.videos.media.frame import Frame, FramesMissing, VideoInfo
-from pipeline.videos.media.reader import VideoReader
+from pipeline.videos.media.frame import Frame, FramesMissing, Reader, VideoInfo
 
 CHUNK_BYTES = 4 << 20  # images in one message
 CHANGED = "the file changed while it was read"
@@ -98,7 +97,7 @@ def decode(
     """The task: decode the frames that ``select`` chooses."""
     before = SourceFile.of(path)
     digest = sha256(path, heartbeat) if spec.identify else ""
-    with open_video(path, threads=threads, alive=heartbeat) as reader:
+    with open_video(path, threads=threads, heartbeat=heartbeat) as reader:
         try:
             yield from _read(reader, select, spec)
         except FramesMissing:
@@ -109,7 +108,7 @@ def decode(
     yield replace(before, sha256=digest)
 
 
-def _read(reader: VideoReader, select: Select, spec: DecodeSpec) -> Iterator[VideoOpened | Images]:
+def _read(reader: Reader, select: Select, spec: DecodeSpec) -> Iterator[VideoOpened | Images]:
     times = reader.times()
     if not len(times):
         raise VideoError("decode", "no frame can be decoded")

@@ -19,6 +19,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.files.text import parse_rule
 
 DEFAULT = "flip,rotate:10,zoom:0.1,shift:0.1,colour:0.1"
 NUMBERS = 9  # numbers from 0 to 1 that decide the look of one sequence
@@ -50,17 +51,13 @@ class FrameAugmentation:
         """
         values: dict[str, float | bool | int] = {}
         for part in filter(None, (part.strip() for part in text.split(","))):
-            name, _, number = part.partition(":")
-            if name == "flip" and not number:
+            name, amount = parse_rule(part, "augmentation", FORMS)
+            if name == "flip" and amount is None:
                 values[name] = True
                 continue
-            try:
-                amount = float(number)
-            except ValueError:
-                amount = float("nan")
             if name not in _MOST:
                 raise UserError(f"augmentation {part!r} is unknown; expected {FORMS}")
-            if not 0 < amount <= _MOST[name] or (name == "jitter" and amount != int(amount)):
+            if amount is None or not 0 < amount <= _MOST[name] or (name == "jitter" and amount != int(amount)):
                 whole = "a whole number" if name == "jitter" else "a number"
                 raise UserError(f"augmentation {part!r}: expected {whole} above 0, up to {_MOST[name]:g}")
             values[name] = int(amount) if name == "jitter" else amount

@@ -23,7 +23,8 @@ import numpy as np
 
 from pipeline.extraction.inputs.preprocess import Preprocessor
 from pipeline.extraction.recipe import FLOW_SMALLEST, Recipe
-from pipeline.videos.media.reader import Frame, VideoReader
+from pipeline.videos.media.frame import Reader
+from pipeline.videos.media.reader import Frame
 
 BOUND = 0.05
 SIDE = 160  # pixels of the longer side of the image that flow is measured on, at most
@@ -96,7 +97,7 @@ class InputMaker:
         self._between = None if recipe.input == "rgb" else motion_between(recipe.input)
         self._last: Frame | None = None
 
-    def frames(self, reader: VideoReader, numbers: Iterable[int]) -> Iterator[Frame]:
+    def frames(self, reader: Reader, numbers: Iterable[int]) -> Iterator[Frame]:
         """The wanted frames of a video, each with the image ``(height, width, 3)`` uint8 that the network takes.
 
         Args:
@@ -104,12 +105,12 @@ class InputMaker:
             numbers: rising frame numbers. Frames before them are decoded where motion needs them.
 
         Raises:
-            FramesMissing, VideoError: as `VideoReader.frames`.
+            FramesMissing, VideoError: as `Reader.frames`.
         """
         wanted = np.asarray(list(numbers), np.int64)
         return self.pictures(reader.frames(self.needed(wanted, reader)), wanted)
 
-    def needed(self, wanted: np.ndarray, reader: VideoReader) -> np.ndarray:
+    def needed(self, wanted: np.ndarray, reader: Reader) -> np.ndarray:
         """The numbers of the frames that have to be decoded, rising."""
         return wanted if self._between is None else with_neighbours(wanted, len(reader.times()))
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from pipeline.extraction.inputs.motion import InputMaker
 from pipeline.extraction.recipe import Recipe
-from pipeline.videos.media.reader import Frame, VideoReader
+from pipeline.videos.media.frame import Reader
+from pipeline.videos.media.reader import Frame
 
 ImageBatch = tuple[np.ndarray, ...]
 """For each network the images ``(k, height, width, 3)`` uint8 of the same frames."""
@@ -26,11 +27,11 @@ class InputMakers:
     def __init__(self, recipes: Sequence[Recipe]) -> None:
         self._makers = [InputMaker(recipe) for recipe in recipes]
 
-    def steps(self, reader: VideoReader, numbers: Iterable[int]) -> Iterator[tuple[Frame, ...]]:
+    def steps(self, reader: Reader, numbers: Iterable[int]) -> Iterator[tuple[Frame, ...]]:
         """The wanted frames, each with its image for every network.
 
         Raises:
-            FramesMissing, VideoError: as `VideoReader.frames`.
+            FramesMissing, VideoError: as `Reader.frames`.
         """
         wanted = np.asarray(list(numbers), np.int64)
         needed = np.unique(np.concatenate([maker.needed(wanted, reader) for maker in self._makers]))

@@ -1,6 +1,6 @@
 """How many images in one call of the network: as many as still make it faster, and as fit into memory.
 
-``python -m benchmarks.batch_size`` measures both, on the user's machine.
+``python -m benchmarks.extraction.batch_size`` measures both, on the user's machine.
 """
 
 from __future__ import annotations

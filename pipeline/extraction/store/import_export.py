@@ -15,7 +15,8 @@ from pipeline.extraction.store.folder import check_place
 from pipeline.extraction.store.shard_writer import StoreWriter, chunking
 from pipeline.extraction.store.store import CATALOG_FILE, FeatureStore
 from pipeline.files.atomic import atomic_write
-from pipeline.files.tables import natural_key, read_numbered
+from pipeline.files.tables import read_numbered
+from pipeline.files.text import natural_key
 from pipeline.videos.catalog.catalog import Video, read_split
 from pipeline.videos.catalog.catalog_table import CHOICES, FACTS, update_catalog
 from pipeline.videos.catalog.source_file import SourceFile, sha256

@@ -11,18 +11,16 @@ on the image for the screen or into the planes of the image for the encoder.
 from __future__ import annotations
 
 import functools
-from typing import Literal
 
 import numpy as np
 
+from pipeline.inference.drawing import Style
 from pipeline.inference.drawing.palette import Colour, colour_of
 from pipeline.inference.drawing.text import fit_text, line_height, text_mask
 from pipeline.inference.timeline.segments import UNKNOWN_NAME
 from pipeline.inference.timeline.smoothing import UNKNOWN
 from pipeline.videos.media.canvas import Patch, paint
 
-Style = Literal["bars", "plain", "none"]
-STYLES = ("bars", "plain", "none")
 _WHITE: Colour = (255, 255, 255)
 _BLACK: Colour = (0, 0, 0)
 _DIM = 89  # of 255: what is left of the image behind the panel

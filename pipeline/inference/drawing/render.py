@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.inference.drawing.overlay import Overlay, Style
+from pipeline.inference.drawing import Style
+from pipeline.inference.drawing.overlay import Overlay
 from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.parallel.prefetch import prefetch
 from pipeline.videos.media import open_video
@@ -73,8 +74,8 @@ def render_video(
     ):
 
         def drawn() -> Iterator[tuple[Canvas, float]]:
-            for _, time, picture in reader.pictures():
-                canvas = writer.canvas(picture)
+            for _, time, frame in reader.decoded():
+                canvas = writer.canvas(frame)
                 place = frame_at(prediction.times, time)
                 for patch in overlay.patches(prediction.probabilities[place], int(prediction.labels[place]), place):
                     canvas.paint(patch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -81,11 +82,17 @@ def write_frame_table(prediction: VideoPrediction, path: Path) -> None:
     write_table(rows(), (*first, *columns), path)
 
 
-def write_segments(segments: list[PredictedSegment], path: Path) -> None:
-    """Write a CSV file: start, end, label, probability, first_frame, end_frame."""
-    columns = ("start", "end", "label", "probability", "first_frame", "end_frame")
+def write_segments(segments: list[PredictedSegment], video: Path, path: Path) -> None:
+    """Write a CSV file: video, start, end, label, probability, first_frame, end_frame.
+
+    Cutting and converting read it as it is, so labels can be corrected in it and learnt from; ``video`` is relative to
+    the file for that.
+    """
+    columns = ("video", "start", "end", "label", "probability", "first_frame", "end_frame")
+    name = Path(os.path.relpath(video.absolute(), path.absolute().parent)).as_posix()
     rows = [
         {
+            "video": name,
             "start": f"{item.start:.3f}",
             "end": f"{item.end:.3f}",
             "label": item.label,

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, get_args
 
 from pipeline.errors import UserError
 from pipeline.files.replacing import check_writable, refuse_existing
-from pipeline.inference.drawing.overlay import STYLES, Style
-from pipeline.inference.drawing.render import render_video
-from pipeline.inference.outputs.data_files import write_frame_table, write_json, write_segments, write_srt
-from pipeline.inference.outputs.player import choose_video, write_player
-from pipeline.inference.timeline.prediction import VideoPrediction
-from pipeline.videos.media.writer import check_output
+from pipeline.inference.drawing import Style
+from pipeline.videos.media import AviCodec
+
+if TYPE_CHECKING:
+    from pipeline.inference.timeline.prediction import VideoPrediction
 
 FILES = ("video", "json", "csv", "segments", "srt", "html")
 
@@ -26,22 +26,25 @@ class Outputs:
     video: Path | None = None
     """The video with its labels drawn."""
     json: Path | None = None
+    """The prediction with its windows and segments."""
     csv: Path | None = None
-    """A row for each frame."""
+    """A row for each frame: frame, time, label, probabilities."""
     segments: Path | None = None
+    """A row for each segment: start, end, label, probability."""
     srt: Path | None = None
+    """The segments as subtitles."""
     html: Path | None = None
-    """A page to look at the prediction."""
+    """A page with the video, timeline and curves; needs no server."""
     style: Style = "bars"
-    """What is drawn on the video."""
+    """What is drawn on the video: bars of all classes, plain text, or nothing."""
     fps: float | None = None
-    """Frame rate of the video; the input's if None."""
-    codec: str = "xvid"
+    """Frames per second of the video; as the input where none are given."""
+    codec: AviCodec = "xvid"
     """Of AVI files."""
 
     def __post_init__(self) -> None:
-        if self.style not in STYLES:
-            raise UserError(f"`style={self.style!r}` is unknown; expected one of {', '.join(STYLES)}")
+        if self.style not in get_args(Style):
+            raise UserError(f"`style={self.style!r}` is unknown; expected one of {', '.join(get_args(Style))}")
         if self.fps is not None and not 0 < self.fps <= 1000:
             raise UserError(f"`fps={self.fps:g}`: expected more than 0, up to 1000 frames per second")
 
@@ -53,8 +56,7 @@ class Outputs:
 
     def within(self, folder: Path) -> Outputs:
         """The same files, by their names, in ``folder``."""
-        values = {name: folder / path.name for name, path in self.paths.items()}
-        return Outputs(**values, style=self.style, fps=self.fps, codec=self.codec)  # type: ignore[arg-type]
+        return replace(self, **{name: folder / path.name for name, path in self.paths.items()})  # type: ignore[arg-type]
 
     def check(self, source: Path, codec: str, *, overwrite: bool = False) -> None:
         """Find out whether all files can be written, before anything is computed.
@@ -69,6 +71,9 @@ class Outputs:
                 to, two outputs of one name, one that would replace the video itself, or a page whose video no browser
                 plays.
         """
+        from pipeline.inference.outputs.player import choose_video
+        from pipeline.videos.media.writer import check_output
+
         paths = list(self.paths.values())
         for path in paths:
             if source.exists() and path.exists() and os.path.samefile(source, path):
@@ -91,6 +96,11 @@ class Outputs:
         Returns:
             The files, and lines for the user.
         """
+        # Drawing takes OpenCV and Pillow, which who only chooses files must not wait for.
+        from pipeline.inference.drawing.render import render_video
+        from pipeline.inference.outputs.data_files import write_frame_table, write_json, write_segments, write_srt
+        from pipeline.inference.outputs.player import choose_video, write_player
+
         written: list[Path] = []
         notes: list[str] = []
         if self.json is not None:
@@ -100,7 +110,7 @@ class Outputs:
             write_frame_table(prediction, self.csv)
             written.append(self.csv)
         if self.segments is not None:
-            write_segments(prediction.segments, self.segments)
+            write_segments(prediction.segments, prediction.video, self.segments)
             written.append(self.segments)
         if self.srt is not None:
             write_srt(prediction.segments, self.srt)

@@ -21,6 +21,7 @@ from typing import Literal
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.files.text import parse_rule
 
 Kind = Literal["none", "mean", "centred", "median", "exponential"]
 FORMS = "none, mean:K, centred:K, median:K or exponential:A"
@@ -108,15 +109,11 @@ class Smoothing:
         Raises:
             UserError: the text is none of these.
         """
-        kind, colon, number = text.strip().lower().partition(":")
+        kind, amount = parse_rule(text, "smoothing", FORMS)
         kind = "centred" if kind == "centered" else kind
-        if kind != "none" and kind in _SMOOTH and not colon:
+        if kind != "none" and kind in _SMOOTH and amount is None:
             raise UserError(f"smoothing {text!r} has no number; expected {FORMS}")
-        try:
-            amount = float(number) if colon else 1.0
-        except ValueError:
-            raise UserError(f"smoothing {text!r}: {number!r} is not a number; expected {FORMS}") from None
-        return cls(kind, amount)  # type: ignore[arg-type]
+        return cls(kind, 1.0 if amount is None else amount)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
         return self.kind if self.kind == "none" else f"{self.kind}:{self.amount:.12g}"

@@ -17,7 +17,7 @@ from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.feature_source import FeatureSource
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.extraction.store.timesteps import Steps, StoredSteps
-from pipeline.files.tables import natural_key, plural
+from pipeline.files.text import natural_key, plural
 from pipeline.parallel.machine import free_memory
 from pipeline.parallel.prefetch import prefetch
 from pipeline.training.data.frame_labels import FrameLabels, read_step_labels

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.files.tables import plural
+from pipeline.files.text import plural
 from pipeline.training.data.dataset import Dataset
 from pipeline.videos.catalog.catalog import SPLITS, Video
 from pipeline.videos.catalog.splits import Shares, assign_folds, assign_splits

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import log_softmax
 
 from pipeline.errors import UserError
-from pipeline.files.tables import plural
+from pipeline.files.text import plural
 from pipeline.training.compute.apply_head import HeadFunction, rows_at_once, run_in_batches
 from pipeline.training.compute.backend import compile_head, out_of_memory, step_errors
 from pipeline.training.compute.devices import replicas

@@ -18,15 +18,16 @@ from matplotlib.figure import Figure
 
 from pipeline.errors import VideoError
 from pipeline.extraction.recipe import PIXELS, Recipe
-from pipeline.files.tables import plural
+from pipeline.files.text import plural
 from pipeline.training.data.dataset import Dataset
 from pipeline.training.loop.schedule import Epoch
 from pipeline.training.reports.plots import BLUE, GREY, ORANGE, draw_curve
-from pipeline.videos.media import open_video
+from pipeline.videos.preview.thumbnails import fit_image, read_middle_frames
 
 _TEMPLATE = Path(__file__).with_name("report.html")
 _INK = "#0a0b0c"  # replaced by the colour of the page's text, which is light in dark mode
 _THUMBNAIL = (240, 180)  # pixels, width and height at most
+_PATIENCE = 10.0  # seconds of silence that a video may take: a report can do without its image
 
 
 def render_report(
@@ -50,6 +51,8 @@ def render_report(
     """
     part = "test" if "test" in results["measured"] else "val"
     figures = results["measured"][part]
+    examples = _thumbnails([*figures["mistakes"], *figures["successes"]], data)
+    mistakes = len(figures["mistakes"])
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         run=results,
@@ -67,8 +70,8 @@ def render_report(
             "coverage": _coverage(figures["coverage"]),
         },
         thumbnails=[
-            {"title": f"Most confident mistakes ({part})", "examples": _thumbnails(figures["mistakes"], data)},
-            {"title": f"Typical successes ({part})", "examples": _thumbnails(figures["successes"], data)},
+            {"title": f"Most confident mistakes ({part})", "examples": examples[:mistakes]},
+            {"title": f"Typical successes ({part})", "examples": examples[mistakes:]},
         ],
         facts=_facts(results, data, versions),
     )
@@ -208,24 +211,25 @@ def _coverage(curve: list[dict[str, float]]) -> Markup:
 
 
 def _thumbnails(examples: list[dict[str, Any]], data: Dataset) -> list[dict[str, Any]]:
+    """The examples, each with the middle frame of its video as a ``data:`` address, empty where there is none."""
     rows = {video.name: row for row, video in enumerate(data.videos)}
-    return [{**example, "image": _thumbnail(data, rows[example["video"]])} for example in examples]
+    videos = [(number, data.videos[rows[example["video"]]].path) for number, example in enumerate(examples)]
+    with_images = []
+    for number, read in read_middle_frames(videos, _THUMBNAIL, workers=1, timeout=_PATIENCE):
+        example = examples[number]
+        image = _stored_frame(data, rows[example["video"]]) if isinstance(read, VideoError) else read
+        with_images.append({**example, "image": "" if image is None else _address(image)})
+    return with_images
 
 
-def _thumbnail(data: Dataset, row: int) -> str:
-    """The middle frame of a video as a ``data:`` address; empty where neither it nor its stored frames can be read."""
-    try:
-        with open_video(data.videos[row].path) as reader:
-            middle = max(0, reader.info().frames // 2)
-            image = next(iter(reader.frames([middle]))).image
-    except (VideoError, StopIteration):
-        if data.recipe.layer != PIXELS:
-            return ""
-        middle = data.offsets[row] + data.steps[row] // 2
-        image = data.features.gather(np.array([middle]), np.array([1]), 1)[0, 0]
-    height, width = image.shape[:2]
-    scale = min(_THUMBNAIL[0] / width, _THUMBNAIL[1] / height, 1.0)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    done, encoded = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])
+def _stored_frame(data: Dataset, row: int) -> np.ndarray | None:
+    """The middle frame of a video in a frame cache; None in a store of features."""
+    if data.recipe.layer != PIXELS:
+        return None
+    middle = data.offsets[row] + data.steps[row] // 2
+    return fit_image(data.features.gather(np.array([middle]), np.array([1]), 1)[0, 0], _THUMBNAIL)
+
+
+def _address(image: np.ndarray) -> str:
+    done, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode() if done else ""

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline.errors import UserError
-from pipeline.files.tables import natural_key, plural, read_numbered
+from pipeline.files.tables import read_numbered
+from pipeline.files.text import natural_key, plural
 from pipeline.videos.catalog import clip_origins
 from pipeline.videos.catalog.failures import FAILURES_FILE
 from pipeline.videos.media.image_folder import TIMES, is_image

@@ -8,7 +8,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.files.tables import plural, write_table
+from pipeline.files.tables import write_table
+from pipeline.files.text import plural
 from pipeline.videos.catalog.catalog import COLUMN_NAMES, Video, read_rows
 
 FACTS = ("frames", "fps", "width", "height", "duration")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.files.tables import plural
+from pipeline.files.text import plural
 from pipeline.videos.catalog.catalog import Video
 from pipeline.videos.catalog.official_splits import UCF101_GROUP
 

@@ -53,7 +53,7 @@ def count_videos(
 
 
 def _read_times(heartbeat: Heartbeat, path: Path, decode: bool, threads: int) -> Iterator[tuple[VideoInfo, np.ndarray]]:
-    with open_video(path, threads=threads, alive=heartbeat) as reader:
+    with open_video(path, threads=threads, heartbeat=heartbeat) as reader:
         if decode:
             reader.scan()
         yield reader.info(), reader.times()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pipeline.errors import UserError, VideoError
 from pipeline.files.atomic import put_in_place, scratch_folder
-from pipeline.files.sizes import parse_size
+from pipeline.files.text import parse_size
 from pipeline.videos.catalog.clip_origins import read_origins, record_origins
 from pipeline.videos.clips.plan import Clip
 from pipeline.videos.media import open_video

@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import UserError, VideoError
-from pipeline.files.timestamps import format_time
+from pipeline.files.text import format_time
 from pipeline.parallel.worker_process import Heartbeat
 from pipeline.parallel.workers import TIMEOUT, run_each
 from pipeline.videos.catalog.clip_origins import ClipOrigin, read_origins, recording_id
 from pipeline.videos.labels.segments import Segment
 from pipeline.videos.media import open_video
 from pipeline.videos.media.packet_index import PacketIndex
+from pipeline.videos.media.reader import VideoReader
 
 # Some containers round times to milliseconds, and people do too.
 _SLACK = 1e-3
@@ -123,7 +124,9 @@ def open_recording(path: Path, heartbeat: Heartbeat = lambda: None) -> Recording
     Raises:
         VideoError: it cannot be read.
     """
-    with open_video(path, alive=heartbeat) as video:
+    with open_video(path, heartbeat=heartbeat) as video:
+        if not isinstance(video, VideoReader):
+            raise VideoError("open", "images have no packets to cut by; only video files can be cut")
         info = video.info()
         return Recording(
             path=path,

@@ -19,7 +19,7 @@ from pathlib import Path, PureWindowsPath
 
 from pipeline.errors import UserError
 from pipeline.files.tables import read_numbered, read_text
-from pipeline.files.timestamps import parse_time
+from pipeline.files.text import parse_time
 from pipeline.videos.catalog.catalog import VIDEO_EXTENSIONS
 from pipeline.videos.labels.segments import Segment, check_label, read_segments
 
@@ -27,6 +27,7 @@ _ARROW = re.compile(r"^\s*(\S+)\s+-->\s+(\S+)")
 _CLOCK = re.compile(r"\d+:\d\d:\d\d[.,]\d+")
 _DECIMAL = re.compile(r"\d+[.,]\d+")
 _WHOLE = re.compile(r"\d+")
+_PERCENT = re.compile(r" (100|\d?\d)%$")  # in subtitles of a classified video: how sure the model was
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,8 @@ def _cues(path: Path, text: str, video: Path) -> Annotations:
                 break
             words.append(re.sub(r"<[^>]*>|\{\\[^}]*\}", "", following))  # Marks of italics and the like.
         start, end = (parse_time(part, where) for part in times.groups())
-        segments.append(_segment(video, start, end, " ".join(words), where))
+        label = _PERCENT.sub("", " ".join(words))
+        segments.append(_segment(video, start, end, label, where))
     if not segments:
         raise UserError(f"{path} holds no cues; expected lines such as 00:00:01,000 --> 00:00:02,500")
     return Annotations(segments)

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import UserError, VideoError
-from pipeline.files.tables import natural_key, plural, read_numbered
-from pipeline.files.timestamps import parse_time
+from pipeline.files.tables import read_numbered
+from pipeline.files.text import natural_key, parse_time, plural
 from pipeline.parallel.workers import TIMEOUT
 from pipeline.videos.catalog.catalog import Catalog, Video, read_split
 from pipeline.videos.catalog.splits import Shares, assign_splits

@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.files.tables import read_numbered
-from pipeline.files.timestamps import format_time, parse_time
+from pipeline.files.text import format_time, parse_time
 from pipeline.videos.catalog.catalog import read_split
 
 COLUMNS = ("video", "start", "end", "label")

@@ -10,6 +10,7 @@ from pipeline.errors import VideoError
 from pipeline.files.atomic import atomic_write
 from pipeline.videos.media import open_video
 from pipeline.videos.media.ffmpeg import file_url, run_ffmpeg
+from pipeline.videos.media.reader import VideoReader
 
 # Sound that fits into a container is copied as it is; other sound is encoded by the second name.
 _SOUND = {
@@ -31,7 +32,7 @@ def add_sound(video: Path, source: Path) -> str:
         return ""
     try:
         with open_video(source) as reader:
-            if not reader.has_sound:
+            if not isinstance(reader, VideoReader) or not reader.has_sound:
                 return ""
             # ffmpeg counts from the start of the earliest stream, which may be the sound.
             late = reader.clock_start - reader.container_start

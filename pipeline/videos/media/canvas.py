@@ -19,7 +19,7 @@ from av.video.reformatter import VideoReformatter
 LIMITED, FULL = 1, 2
 """Ranges: 16 to 235 for brightness, or 0 to 255."""
 BT709, BT601 = 1, 5
-_RGB, _UNKNOWN = 0, 2
+_RGB = 0
 _HD_HEIGHT = 720  # from here players take an image without a matrix of its own for BT.709
 # How much red and blue count for brightness, by the number of the matrix (ITU-T H.273, table 4).
 _WEIGHTS = {BT709: (0.2126, 0.0722), 7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
@@ -62,7 +62,7 @@ class _Kind:
 
 
 @dataclass(frozen=True)
-class _Coat:
+class _PlanePatch:
     """A patch as one plane takes it."""
 
     area: tuple[slice, slice]
@@ -80,7 +80,7 @@ class _Coat:
             cv2.add(area, self.added, dst=area)
 
 
-_Coats = tuple[_Coat, ...]
+_PlanePatches = tuple[_PlanePatch, ...]
 
 
 @dataclass(frozen=True)
@@ -92,20 +92,20 @@ class Canvas:
     planes: tuple[np.ndarray, ...]
     """Views into it: brightness ``(height, width)``, and two of colour."""
     kind: _Kind
-    known: WeakKeyDictionary[Patch, tuple[_Kind, _Coats]]
+    known: WeakKeyDictionary[Patch, tuple[_Kind, _PlanePatches]]
     """What patches became in planes, for as long as somebody holds the patch."""
 
     def paint(self, patch: Patch) -> None:
         """Paint on a region; what does not fit is cut off."""
-        kind, coats = self.known.get(patch, (None, ()))
+        kind, patches = self.known.get(patch, (None, ()))
         if kind != self.kind:
-            coats = _coats(patch, self.kind)
-            self.known[patch] = self.kind, coats
-        for plane, coat in zip(self.planes, coats, strict=False):  # none where the patch is outside
-            coat.paint(plane)
+            patches = _plane_patches(patch, self.kind)
+            self.known[patch] = self.kind, patches
+        for plane, plane_patch in zip(self.planes, patches, strict=False):  # none where the patch is outside
+            plane_patch.paint(plane)
 
 
-def _coats(patch: Patch, kind: _Kind) -> _Coats:
+def _plane_patches(patch: Patch, kind: _Kind) -> _PlanePatches:
     """One for each plane; none of a patch outside the image."""
     rows, columns = min(patch.keep.shape[0], kind.height - patch.top), min(patch.keep.shape[1], kind.width - patch.left)
     if rows < 1 or columns < 1:
@@ -113,7 +113,7 @@ def _coats(patch: Patch, kind: _Kind) -> _Coats:
     keep, colour = patch.keep[:rows, :columns], patch.colour[:rows, :columns]
     # What is black, or without colour, is not 0 in the planes: it is added as far as the image is not kept.
     added = cv2.transform(np.dstack([colour, 255 - keep]).astype(np.float32), _matrix(kind.matrix, kind.span))
-    bright = _coat(patch.top, patch.left, keep, added[..., 0])
+    bright = _plane_patch(patch.top, patch.left, keep, added[..., 0])
     step = kind.step
     top, left = patch.top % step, patch.left % step
     # Values of colour that the patch covers in part keep the rest of what they were.
@@ -124,12 +124,12 @@ def _coats(patch: Patch, kind: _Kind) -> _Coats:
         half = (keep.shape[1] // step, keep.shape[0] // step)
         keep, added = (cv2.resize(part, half, interpolation=cv2.INTER_AREA) for part in (keep, added))
     top, left = patch.top // step, patch.left // step
-    return bright, *(_coat(top, left, keep, added[..., place]) for place in (1, 2))
+    return bright, *(_plane_patch(top, left, keep, added[..., place]) for place in (1, 2))
 
 
-def _coat(top: int, left: int, keep: np.ndarray, added: np.ndarray) -> _Coat:
+def _plane_patch(top: int, left: int, keep: np.ndarray, added: np.ndarray) -> _PlanePatch:
     area = slice(top, top + keep.shape[0]), slice(left, left + keep.shape[1])
-    return _Coat(area, keep if keep.any() else None, cv2.convertScaleAbs(added).reshape(keep.shape))
+    return _PlanePatch(area, keep if keep.any() else None, cv2.convertScaleAbs(added).reshape(keep.shape))
 
 
 @functools.cache
@@ -158,7 +158,7 @@ class CanvasMaker:
         self._pixels = pixels
         self._tagged = tagged
         self._reformatter = VideoReformatter()
-        self._known: WeakKeyDictionary[Patch, tuple[_Kind, _Coats]] = WeakKeyDictionary()
+        self._known: WeakKeyDictionary[Patch, tuple[_Kind, _PlanePatches]] = WeakKeyDictionary()
 
     def __call__(self, frame: av.VideoFrame) -> Canvas:
         """A canvas with the image of ``frame``, which is not changed."""

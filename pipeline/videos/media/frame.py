@@ -1,12 +1,18 @@
-"""What a reader hands out: frames, and what is known of a video."""
+"""What a reader of videos is, and what it hands out: frames, and what is known of a video."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
 from pipeline.errors import VideoError
+
+if TYPE_CHECKING:
+    import av
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,60 @@ class VideoInfo:
     duration: float
     """Seconds, the showing of the last frame included."""
     codec: str
+
+
+class Reader(Protocol):
+    """What every reader of a video can do; use it in a ``with`` block, which closes it whatever happens."""
+
+    path: Path
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self.frames()
+
+    def close(self) -> None:
+        """Close it; more than once does no harm."""
+
+    def times(self) -> np.ndarray:
+        """``(n,)`` float64: seconds of every frame after the first one."""
+        ...
+
+    def scan(self) -> int:
+        """Decode every frame without keeping an image; afterwards only frames that decode count.
+
+        Returns:
+            The number of frames.
+        """
+        ...
+
+    def info(self) -> VideoInfo:
+        """Count the frames and decode the first one.
+
+        Raises:
+            VideoError: stage ``decode``, where no frame can be decoded.
+        """
+        ...
+
+    def frames(self, indices: Iterable[int] | None = None) -> Iterator[Frame]:
+        """Yield frames in the order of display.
+
+        Args:
+            indices: rising frame numbers; without them every frame that can be decoded comes.
+
+        Raises:
+            FramesMissing: a wanted frame lies in a damaged stretch; ``scan`` and choose again.
+            VideoError: an index is outside the video.
+        """
+        ...
+
+    def decoded(self) -> Iterator[tuple[int, float, av.VideoFrame]]:
+        """Yield number, time in seconds and frame of every frame, as the decoder gives it and not turned upright."""
+        ...
 
 
 class FramesMissing(VideoError):

@@ -18,9 +18,8 @@ import cv2
 import numpy as np
 
 from pipeline.errors import VideoError
-from pipeline.files.tables import natural_key
-from pipeline.videos.media.frame import Frame, FramesMissing, VideoInfo
-from pipeline.videos.media.reader import VideoReader
+from pipeline.files.text import natural_key
+from pipeline.videos.media.frame import Frame, FramesMissing, Reader, VideoInfo
 from pipeline.videos.media.regular_file import stat_regular
 
 IMAGE_EXTENSIONS = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
@@ -43,16 +42,16 @@ def holds_frames(path: Path) -> bool:
     return path.is_dir() and any(is_image(entry.name) for entry in path.iterdir())
 
 
-class ImageReader(VideoReader):
-    """Reads a folder of images, or one image, with the methods of `VideoReader`.
+class ImageReader(Reader):
+    """Reads a folder of images, or one image, as a video.
 
     Raises:
         VideoError: stage ``open``, where there are no images.
     """
 
-    def __init__(self, path: str | Path, *, alive: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, path: str | Path, *, heartbeat: Callable[[], None] = lambda: None) -> None:
         self.path = Path(path)
-        self._alive = alive
+        self._heartbeat = heartbeat
         self._info: VideoInfo | None = None
         try:
             self._files = self._listed()
@@ -89,34 +88,11 @@ class ImageReader(VideoReader):
     def times(self) -> np.ndarray:
         return self._times
 
-    @property
-    def clock_start(self) -> float:
-        return 0.0
-
-    @property
-    def container_start(self) -> float:
-        return 0.0
-
-    @property
-    def has_sound(self) -> bool:
-        return False
-
-    @property
-    def index(self):
-        raise VideoError("open", "a folder of images has no packets; only video files can be cut and checked by them")
-
-    def seek_points(self) -> np.ndarray:
-        return self._times
-
-    def raw(self):
-        return self.index
-
-    def pictures(self) -> Iterator[tuple[int, float, av.VideoFrame]]:
+    def decoded(self) -> Iterator[tuple[int, float, av.VideoFrame]]:
         for frame in self.frames():
             yield frame.index, frame.time, av.VideoFrame.from_ndarray(frame.image, format="rgb24")
 
     def scan(self) -> int:
-        """Read every image; afterwards only those that can be read count."""
         good = [place for place, file in enumerate(self._files) if _read(file) is not None]
         self._files = [self._files[place] for place in good]
         self._times = self._times[good] - (self._times[good[0]] if good else 0.0)
@@ -147,7 +123,7 @@ class ImageReader(VideoReader):
             raise VideoError("sample", f"frame numbers must rise from 0 to {len(self._files) - 1}")
         shape = None
         for place in wanted.tolist():
-            self._alive()
+            self._heartbeat()
             image = _read(self._files[place])
             if image is None:
                 if indices is None:

@@ -52,11 +52,11 @@ class PacketIndex:
 
 
 def read_packets(
-    container: av.container.InputContainer, stream: av.VideoStream, alive: Callable[[], None]
+    container: av.container.InputContainer, stream: av.VideoStream, heartbeat: Callable[[], None]
 ) -> PacketIndex:
     """Read through a freshly opened container and index the packets of ``stream``.
 
-    A file that is cut off ends the index where the file ends. ``alive`` is called for every packet.
+    A file that is cut off ends the index where the file ends. ``heartbeat`` is called for every packet.
     """
     pts: list[int | None] = []
     keys: list[tuple[int, int, int]] = []
@@ -65,7 +65,7 @@ def read_packets(
     last = None
     try:
         for packet in container.demux(stream):
-            alive()
+            heartbeat()
             if not packet.size:
                 continue
             if packet.is_discard:

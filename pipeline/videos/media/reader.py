@@ -19,7 +19,7 @@ from av.video.reformatter import VideoReformatter
 
 from pipeline.errors import VideoError
 from pipeline.parallel.machine import other_processors
-from pipeline.videos.media.frame import Frame, FramesMissing, VideoInfo
+from pipeline.videos.media.frame import Frame, FramesMissing, Reader, VideoInfo
 from pipeline.videos.media.packet_index import PacketIndex, read_packets
 from pipeline.videos.media.regular_file import stat_regular
 
@@ -33,22 +33,22 @@ _MOST_THREADS = 16  # more only cost memory
 _TURN = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
 
-class VideoReader:
+class VideoReader(Reader):
     """Reads one video file; use it in a ``with`` block, which closes it whatever happens.
 
     Args:
         path: a media file.
         threads: threads of the decoder; 0 takes all processors but one, which works on the frames meanwhile. Where
             several videos are read at a time, 1 is best.
-        alive: called for every packet that is read, so that somebody who waits sees progress.
+        heartbeat: called for every packet that is read, so that somebody who waits sees progress.
 
     Raises:
-        VideoError: stage ``open``, where the file is missing, empty, no media or has no image.
+        VideoError: stage ``open``, where the file is missing, empty, not media or has no video stream.
     """
 
-    def __init__(self, path: str | Path, *, threads: int = 0, alive: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, path: str | Path, *, threads: int = 0, heartbeat: Callable[[], None] = lambda: None) -> None:
         self.path = Path(path)
-        self._alive = alive
+        self._heartbeat = heartbeat
         self._threads = threads or other_processors(_MOST_THREADS)
         self._reformatter = VideoReformatter()
         self._index: PacketIndex | None = None
@@ -56,14 +56,7 @@ class VideoReader:
         self._info: VideoInfo | None = None
         self._open()
 
-    def __enter__(self) -> VideoReader:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
     def close(self) -> None:
-        """Close the file; more than once does no harm."""
         self._container.close()
 
     def _open(self) -> None:
@@ -105,15 +98,12 @@ class VideoReader:
         if self._index is None:
             if self._begun:
                 self._restart()
-            self._index = read_packets(self._container, self._stream, self._alive)
+            self._index = read_packets(self._container, self._stream, self._heartbeat)
             self._restart()
         return self._index
 
     def times(self) -> np.ndarray:
-        """``(n,)`` float64: seconds of every frame after the first one.
-
-        Counted from packets where those can be trusted, else by decoding the whole file once.
-        """
+        # Counted from packets where those can be trusted, else by decoding the whole file once.
         return (self._pts() - self._pts()[:1]) * self._unit
 
     def _pts(self) -> np.ndarray:
@@ -145,11 +135,6 @@ class VideoReader:
         return index.key_pts[np.maximum(np.searchsorted(index.key_pts, index.pts, side="right") - 1, 0)] * self._unit
 
     def scan(self) -> int:
-        """Decode the whole file once without keeping an image; afterwards only frames that decode count.
-
-        Returns:
-            The number of frames.
-        """
         self._restart()
         pts: list[int] = []
         for frame in self._decode_all():
@@ -163,11 +148,6 @@ class VideoReader:
         return len(pts)
 
     def info(self) -> VideoInfo:
-        """Count the frames and decode the first one.
-
-        Raises:
-            VideoError: stage ``decode``, where no frame can be decoded.
-        """
         if self._info is None:
             times = self.times()
             first = next(self.frames([0]), None) if len(times) else None
@@ -192,27 +172,10 @@ class VideoReader:
 
     # -- reading -----------------------------------------------------------------------------------
 
-    def raw(self) -> Iterator[av.VideoFrame]:
-        """Yield every frame as the decoder gives it, for those who want an image of few of them."""
-        self._restart()
-        yield from self._decode_all()
-
-    def __iter__(self) -> Iterator[Frame]:
-        return self.frames()
-
     def frames(self, indices: Iterable[int] | None = None) -> Iterator[Frame]:
-        """Yield frames in the order of display.
-
-        Args:
-            indices: rising frame numbers; without them every frame that can be decoded comes.
-
-        Raises:
-            FramesMissing: a wanted frame lies in a damaged stretch; ``scan`` and choose again.
-            VideoError: an index is outside the video.
-        """
         if indices is None:
-            for number, time, picture in self.pictures():
-                yield Frame(number, time, self._to_rgb(picture))
+            for number, time, frame in self.decoded():
+                yield Frame(number, time, self._to_rgb(frame))
             return
         wanted = np.asarray(list(indices), np.int64)
         count = len(self._pts())
@@ -225,8 +188,7 @@ class VideoReader:
         else:
             yield from self._sparse(wanted)
 
-    def pictures(self) -> Iterator[tuple[int, float, av.VideoFrame]]:
-        """Yield number, time in seconds and image of every frame, as the decoder gives it and not turned upright."""
+    def decoded(self) -> Iterator[tuple[int, float, av.VideoFrame]]:
         self._restart()
         start = None
         last = -1.0
@@ -337,7 +299,7 @@ class VideoReader:
         self._begun = True
         try:
             for packet in self._container.demux(self._stream):
-                self._alive()
+                self._heartbeat()
                 if packet.size:
                     yield packet
         except av.error.FFmpegError:

@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.files.text import parse_rule
 
 Kind = Literal["uniform", "first", "every", "fps", "all"]
 FORMS = "uniform:N, first:N, every:N, fps:F or all"
@@ -96,12 +97,8 @@ class Sampling:
         Raises:
             UserError: the text is none of these.
         """
-        kind, colon, number = text.strip().lower().partition(":")
-        try:
-            amount = float(number) if colon else 0.0
-        except ValueError:
-            raise UserError(f"sampling {text!r}: {number!r} is not a number; expected {FORMS}") from None
-        return cls(kind, amount)  # type: ignore[arg-type]
+        kind, amount = parse_rule(text, "sampling", FORMS)
+        return cls(kind, amount or 0.0)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
         return self.kind if self.kind == "all" else f"{self.kind}:{self.amount:.12g}"

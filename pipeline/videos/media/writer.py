@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import get_args
 
 import av
 import av.filter
@@ -26,7 +27,7 @@ from pipeline.errors import UserError, VideoError
 from pipeline.files.atomic import UnfinishedFile
 from pipeline.files.replacing import check_writable
 from pipeline.parallel.machine import other_processors
-from pipeline.videos.media import open_video
+from pipeline.videos.media import AviCodec, open_video
 from pipeline.videos.media.audio import add_sound
 from pipeline.videos.media.canvas import BT601, Canvas, CanvasMaker
 
@@ -69,7 +70,6 @@ _FORMATS = {
 }
 _MJPG = _Format("mjpeg", "yuvj420p", tag="MJPG", quantiser=3, own_times=False)
 EXTENSIONS = tuple(_FORMATS)
-AVI_CODECS = ("xvid", "mjpg")
 
 
 class VideoWriter:
@@ -310,7 +310,7 @@ def check_output(path: Path, *, codec: str = "xvid") -> _Format:
     if extension not in _FORMATS:
         known = ", ".join(EXTENSIONS)
         raise UserError(f"cannot write {path}: the name of the output must end in one of {known}")
-    if codec not in AVI_CODECS:
-        raise UserError(f"codec {codec!r} is unknown; expected one of {', '.join(AVI_CODECS)}")
+    if codec not in get_args(AviCodec):
+        raise UserError(f"`codec={codec!r}` is unknown; expected one of {', '.join(get_args(AviCodec))}")
     check_writable(path)
     return _MJPG if extension == ".avi" and codec == "mjpg" else _FORMATS[extension]

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.files.atomic import atomic_write
-from pipeline.files.tables import natural_key
+from pipeline.files.text import natural_key
 from pipeline.videos.preview.thumbnails import Preview
 
 

@@ -16,7 +16,7 @@ from pipeline.videos.quality.problems import Problem
 
 
 def write_dataset_page(looks: Sequence[Preview], problems: Sequence[Problem], path: Path, *, title: str) -> None:
-    """Write one HTML file with everything in it: no script, picture or style comes from elsewhere.
+    """Write one HTML file with everything in it: no script, image or style comes from elsewhere.
 
     Args:
         looks: what to show.

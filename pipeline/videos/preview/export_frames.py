@@ -17,9 +17,8 @@ from pipeline.files.tables import write_table
 from pipeline.parallel.worker_process import Heartbeat
 from pipeline.parallel.workers import TIMEOUT, Ended, WorkerPool, threads_of_each
 from pipeline.videos.media import open_video
-from pipeline.videos.media.frame import FramesMissing
+from pipeline.videos.media.frame import FramesMissing, Reader
 from pipeline.videos.media.image_folder import TIMES
-from pipeline.videos.media.reader import VideoReader
 from pipeline.videos.media.sampling import Sampling
 
 Format = Literal["jpg", "png"]
@@ -95,7 +94,7 @@ def export_frames(
 
 def _encode_frames(heartbeat: Heartbeat, path: Path, spec: ImageSpec, threads: int) -> Iterator[_Image | _Begin]:
     """In the worker: `_Begin` with the number of images, and the images."""
-    with open_video(path, threads=threads, alive=heartbeat) as video:
+    with open_video(path, threads=threads, heartbeat=heartbeat) as video:
         try:
             yield from _encoded(video, spec)
         except FramesMissing:
@@ -104,7 +103,7 @@ def _encode_frames(heartbeat: Heartbeat, path: Path, spec: ImageSpec, threads: i
             yield from _encoded(video, spec)
 
 
-def _encoded(video: VideoReader, spec: ImageSpec) -> Iterator[_Image | _Begin]:
+def _encoded(video: Reader, spec: ImageSpec) -> Iterator[_Image | _Begin]:
     indices = spec.sampling.indices(video.times())
     if not len(indices):
         raise VideoError("sample", "the video has no frame")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -57,7 +58,7 @@ def read_previews(videos: Sequence[Video], *, workers: int = 2, timeout: float =
 
 def _read_strip(heartbeat: Heartbeat, path: Path, budget: int) -> Iterator[tuple[VideoInfo, bytes]]:
     """The best strip of at most ``budget`` bytes, or the smallest one."""
-    with open_video(path, threads=1, alive=heartbeat) as reader:
+    with open_video(path, threads=1, heartbeat=heartbeat) as reader:
         try:
             images = _images(reader)
         except FramesMissing:
@@ -70,6 +71,41 @@ def _read_strip(heartbeat: Heartbeat, path: Path, budget: int) -> Iterator[tuple
         if len(strip) <= budget:
             break
     yield info, strip
+
+
+Key = TypeVar("Key")
+
+
+def read_middle_frames(
+    videos: Sequence[tuple[Key, Path]], box: tuple[int, int], *, workers: int = 2, timeout: float = TIMEOUT
+) -> Iterator[tuple[Key, np.ndarray | VideoError]]:
+    """Read the middle frame of each video, in their order, or why there is none.
+
+    Args:
+        videos: whatever stands for each one, and its path.
+        box: width and height in pixels that a frame is scaled down to fit into.
+        workers: processes at a time.
+        timeout: seconds of silence after which a decoder is taken for hanging and is killed.
+
+    Yields:
+        What stands for a video, and ``(height, width, 3)`` uint8 RGB.
+    """
+    jobs = [(key, (path, box)) for key, path in videos]
+    yield from run_each(_read_middle, jobs, workers=workers, timeout=timeout, ordered=True)
+
+
+def _read_middle(heartbeat: Heartbeat, path: Path, box: tuple[int, int]) -> Iterator[np.ndarray]:
+    with open_video(path, threads=1, heartbeat=heartbeat) as reader:
+        (frame,) = reader.frames([reader.info().frames // 2])
+        yield fit_image(frame.image, box)
+
+
+def fit_image(image: np.ndarray, box: tuple[int, int]) -> np.ndarray:
+    """An image ``(height, width, 3)`` scaled down to fit into (width, height) ``box``; never up."""
+    height, width = image.shape[:2]
+    scale = min(box[0] / width, box[1] / height, 1.0)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def _images(reader) -> list[np.ndarray]:

@@ -89,7 +89,7 @@ def _header(seen: Evidence) -> str:
     return f"the header says {seen.claimed_frames} frames, {seen.there} are there"
 
 
-def _hidden_frames(seen: Evidence) -> str:
+def _edit_list(seen: Evidence) -> str:
     return f"an edit list hides {seen.hidden} of {seen.there} frames" if seen.hidden else ""
 
 
@@ -99,7 +99,7 @@ def _uneven(gaps: np.ndarray) -> int:
     return int(np.count_nonzero((gaps > 1.25 * usual) | (gaps < 0.75 * usual)))
 
 
-def _hole(seen: Evidence) -> str:
+def _gap(seen: Evidence) -> str:
     gaps = np.diff(seen.times)
     if not 0 < _uneven(gaps) <= 2 < len(gaps) / 5 or gaps.max() <= 3 * np.median(gaps):
         return ""
@@ -109,7 +109,7 @@ def _hole(seen: Evidence) -> str:
 
 def _variable_rate(seen: Evidence) -> str:
     gaps = np.diff(seen.times)
-    if not _uneven(gaps) or np.ptp(gaps) <= 3e-3 or _hole(seen):
+    if not _uneven(gaps) or np.ptp(gaps) <= 3e-3 or _gap(seen):
         return ""
     return f"{1 / gaps.max():.3g} to {1 / gaps.min():.3g} frames/s, {seen.facts.fps:.3g} on average"
 
@@ -118,7 +118,7 @@ def _rotated(seen: Evidence) -> str:
     return f"by {seen.rotation} degrees; shown as {seen.facts.width}x{seen.facts.height}" if seen.rotation else ""
 
 
-def _odd_size(seen: Evidence) -> str:
+def _uneven_size(seen: Evidence) -> str:
     width, height = seen.facts.width, seen.facts.height
     return f"{width}x{height} pixels" if width % 2 or height % 2 else ""
 
@@ -137,11 +137,11 @@ CHECKS: dict[str, Callable[[Evidence], str]] = {
     "damaged": _damaged,
     "truncated": _truncated,
     "header": _header,
-    "hidden frames": _hidden_frames,
-    "hole": _hole,
+    "edit list": _edit_list,
+    "gap": _gap,
     "variable rate": _variable_rate,
     "rotated": _rotated,
-    "odd size": _odd_size,
+    "uneven size": _uneven_size,
     "dark": _dark,
     "frozen": _frozen,
 }

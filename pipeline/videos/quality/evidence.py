@@ -13,12 +13,12 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from pipeline.errors import VideoError
-from pipeline.files.timestamps import parse_time
+from pipeline.files.text import parse_time
 from pipeline.parallel.worker_process import Heartbeat
 from pipeline.videos.catalog.source_file import SourceFile, sha256
-from pipeline.videos.media import open_video
 from pipeline.videos.media.frame import VideoInfo
-from pipeline.videos.media.image_folder import image_names
+from pipeline.videos.media.image_folder import ImageReader, image_names
+from pipeline.videos.media.reader import VideoReader
 from pipeline.videos.quality.problems import VideoFacts
 
 SAMPLES, SIDE = 8, 16
@@ -55,13 +55,13 @@ def decode_video(name: str, path: Path, heartbeat: Heartbeat) -> Evidence:
     Raises:
         VideoError: nothing of it can be decoded.
     """
-    with open_video(path, threads=1, alive=heartbeat) as video:
+    with VideoReader(path, threads=1, heartbeat=heartbeat) as video:
         index = video.index
         expected = len(index.pts) if index.trusted else len(video.times())
         wanted = set(_spread(expected))
         frames, corrupt, rotation, samples = 0, 0, 0, []
         grey = VideoReformatter()
-        for frame in video.raw():
+        for _, _, frame in video.decoded():
             if frames in wanted:
                 samples.append(grey.reformat(frame, 4 * SIDE, 4 * SIDE, "gray", interpolation="AREA").to_ndarray())
             rotation = frame.rotation % 360
@@ -89,7 +89,7 @@ def decode_images(name: str, path: Path, heartbeat: Heartbeat) -> Evidence:
     Raises:
         VideoError: none of them can be decoded.
     """
-    with open_video(path, alive=heartbeat) as video:
+    with ImageReader(path, heartbeat=heartbeat) as video:
         named = video.info().header_frames
         frames = video.scan()
         info = video.info()

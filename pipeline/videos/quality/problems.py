@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.files.tables import natural_key, read_table, write_table
+from pipeline.files.tables import read_table, write_table
+from pipeline.files.text import natural_key
 from pipeline.videos.catalog.catalog import Video
 
 COLUMNS = ("severity", "problem", "video", "label", "split", "detail")
@@ -26,11 +27,11 @@ KINDS: dict[str, Severity] = {
     "exact duplicate": "note",
     "near duplicate": "note",
     "header": "note",
-    "hidden frames": "note",
-    "hole": "note",
+    "edit list": "note",
+    "gap": "note",
     "variable rate": "note",
     "rotated": "note",
-    "odd size": "note",
+    "uneven size": "note",
     "dark": "note",
     "frozen": "note",
     "length": "note",

@@ -55,7 +55,7 @@ def test_all_files(checkpoint, movie, tmp_path, capsys):  # noqa: F811
 
 def test_data_only_and_quiet(checkpoint, movie, tmp_path, capsys, monkeypatch):  # noqa: F811
     monkeypatch.chdir(tmp_path)
-    assert run(checkpoint, movie, "--frames", "none", "--json", "a.json", "--quiet") == 0
+    assert run(checkpoint, movie, "--no-video", "--json", "a.json", "--quiet") == 0
     assert capsys.readouterr().out == ""
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "movie.mp4"]
 
@@ -91,7 +91,7 @@ def test_the_default_is_result_avi(checkpoint, movie, tmp_path, monkeypatch):  #
         (["--output", "movie.mp4"], "movie.mp4 is the video itself"),
         (["--json", "a.csv", "--csv", "a.csv"], "a.csv is named for two outputs"),
         (["--json", "movie.mp4/a.json"], "is not a folder"),
-        (["--frames", "none", "--json", "/proc/a.json"], "cannot write /proc/a.json: no file can be made in /proc"),
+        (["--no-video", "--json", "/proc/a.json"], "cannot write /proc/a.json: no file can be made in /proc"),
         (["--weights", "random:5"], "was trained on features of tiny with other weights"),
         (["--weights", "nowhere.h5"], "--weights nowhere.h5: there is no such file"),
     ],
@@ -145,12 +145,12 @@ def test_a_page_beside_its_video(checkpoint, movie, tmp_path, capsys):  # noqa: 
     assert run(checkpoint, movie, "--html", movie.with_suffix(".html")) == 0
     assert 'src="./movie.labelled.mp4"' in movie.with_suffix(".html").read_text()
     avi = write_pieces(tmp_path / "a.avi", [(0, 10)], kind="mpeg4_avi")
-    assert run(checkpoint, avi, "--html", tmp_path / "p.html", "--frames", "none") == 2
+    assert run(checkpoint, avi, "--html", tmp_path / "p.html", "--no-video") == 2
     assert "browsers play neither a.avi (mpeg4) nor another file" in capsys.readouterr().err
 
 
 def test_clips_of_a_label(checkpoint, movie, tmp_path, capsys):  # noqa: F811
-    options = ("--frames", "none", "--min-duration", 1, "--clips", tmp_path / "clips")
+    options = ("--no-video", "--min-duration", 1, "--clips", tmp_path / "clips")
     assert run(checkpoint, movie, *options, "--cut", "Red", "--cut-out", "Red") == 0
     lines = capsys.readouterr().out.splitlines()
     assert f"{tmp_path / 'clips' / 'Red'}: 1 clip" in lines
@@ -166,27 +166,40 @@ def test_a_folder(checkpoint, clips, tmp_path, capsys):  # noqa: F811
         shutil.copy(clips / "Red" / f"clip{number}.mp4", folder / "Red")
     (folder / "Red" / "broken.mp4").write_text("no video")
     out = tmp_path / "out"
-    assert run(checkpoint, folder, "--out", out) == 1
+    assert run(checkpoint, folder, "--output", out) == 1
     captured = capsys.readouterr()
     assert captured.err.splitlines()[-1].startswith("failed: Red/broken.mp4: open: not a readable media file")
     assert captured.out.splitlines()[-1] == (
         f"{out / 'predictions.csv'}: 2 videos classified, 1 failed, see {out / 'failures.csv'}"
     )
     (folder / "Red" / "broken.mp4").unlink()
-    assert run(checkpoint, folder, "--out", out) == 0
+    assert run(checkpoint, folder, "--output", out) == 0
     assert capsys.readouterr().out.splitlines()[-1] == (
         f"{out / 'predictions.csv'}: 0 videos classified, 2 done before"
     )
-    assert run(checkpoint, folder) == 2
-    assert "many videos need a folder for the predictions; add --out results" in capsys.readouterr().err
+    drawn = tmp_path / "drawn"
+    assert run(checkpoint, folder, "--output", drawn / "labelled.mp4", "--quiet") == 0
+    assert {path.relative_to(drawn).as_posix() for path in drawn.rglob("labelled.mp4")} == {
+        f"Red/clip{number}.mp4/labelled.mp4" for number in range(2)
+    }
+    for arguments in ([], ["--output", "labelled.mp4"]):
+        assert run(checkpoint, folder, *arguments) == 2
+        assert "many videos need a folder: --output results, or results/NAME.mp4" in capsys.readouterr().err
     (tmp_path / "nothing").mkdir()
-    assert run(checkpoint, tmp_path / "nothing", "--out", out) == 2
+    assert run(checkpoint, tmp_path / "nothing", "--output", out) == 2
     assert "no videos in" in capsys.readouterr().err
 
 
 def test_options_of_another_kind_of_source(checkpoint, movie, tmp_path, capsys):  # noqa: F811
-    assert run(checkpoint, movie, "--out", tmp_path / "out") == 2
-    assert f"--out has no meaning for a file ({movie}); leave it out" in capsys.readouterr().err
+    assert run(checkpoint, movie, "--output", tmp_path / "out") == 2
+    assert "the name of the output must end in one of" in capsys.readouterr().err
+    for option in (["--store", tmp_path], ["--retry-failed"], ["--seconds", 3], ["--patience", 3]):
+        assert run(checkpoint, movie, *option) == 2
+        assert f"{option[0]} has no meaning for a file ({movie}); leave it out" in capsys.readouterr().err
+    assert run(checkpoint, movie, "--no-video", "--output", tmp_path / "r.avi") == 2
+    assert "--no-video leaves out the video that --output" in capsys.readouterr().err
+    assert run(checkpoint, "--export", tmp_path / "model", "--smooth", "mean:3") == 2
+    assert "--smooth has no meaning for --export; leave it out" in capsys.readouterr().err
     assert run(checkpoint) == 2
     assert "name what is to be classified" in capsys.readouterr().err
     assert run(checkpoint, movie, "--export", tmp_path / "model") == 2
@@ -197,7 +210,7 @@ def test_options_of_another_kind_of_source(checkpoint, movie, tmp_path, capsys):
 def test_the_precision_is_told(make_checkpoint, tmp_path, capsys):  # noqa: F811
     folder = make_checkpoint("fps:5", versions={"precision": "bfloat16"})
     video = write_video(tmp_path / "a.mp4", frames=12, size=(64, 64))
-    assert run(folder, video, "--frames", "none", "--precision", "float32") == 0
+    assert run(folder, video, "--no-video", "--precision", "float32") == 0
     assert "note: the features are computed in float32; those of the training were in bfloat16" in (
         capsys.readouterr().out
     )

@@ -40,7 +40,7 @@ def test_a_dense_store_is_trained_evaluated_and_classified_sparsely(tmp_path, ca
     assert dense_figures["accuracy"] == figures["accuracy"]
     assert dense_figures["log_loss"] == pytest.approx(figures["log_loss"], abs=1e-3)
     video = tmp_path / "data/left/clip0.mp4"
-    assert call(classify, checkpoint, video, "--frames", "none", "--json", tmp_path / "answer.json") == 0
+    assert call(classify, checkpoint, video, "--no-video", "--json", tmp_path / "answer.json") == 0
     capsys.readouterr()
     assert call(train, tmp_path / "sparse", "--sampling", "fps:2", "--out", tmp_path / "x") == 2
     assert "was sampled by uniform:4, which need not hold the frames of fps:2" in capsys.readouterr().err

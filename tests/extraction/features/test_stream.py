@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -159,3 +161,15 @@ def test_an_error_of_the_network_is_raised():
     told = Told(("a", opened(1)), ("a", images(1)), ("a", FILE), ("a", Ended()))
     with pytest.raises(ZeroDivisionError):
         list(feature_stream(told, [network], batch=1))
+
+
+def test_a_worker_loads_no_network_no_store_and_no_table():
+    """What is imported for the task and the rules that are sent to a worker: it has to start in half a second."""
+    program = (
+        "import sys\n"
+        "import pipeline.extraction.features.decode_task, pipeline.inference.timeline.window_grid\n"
+        "print(*({name.partition('.')[0] for name in sys.modules} & set(sys.argv[1:])))"
+    )
+    heavy = ["keras", "tensorflow", "jax", "torch", "openvino", "h5py", "pandas", "sklearn", "scipy", "matplotlib"]
+    done = subprocess.run([sys.executable, "-c", program, *heavy], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UserError
-from pipeline.inference.classifier import Classifier, ClassifySpec
+from pipeline.inference.classifier import Classifier
+from pipeline.inference.classify_spec import ClassifySpec
 from pipeline.inference.live.live_classify import StepPicker
 from pipeline.inference.timeline.smoothing import UNKNOWN, Smoothing
 from pipeline.training.data.time_scale import TimeScale

@@ -252,6 +252,9 @@ def test_no_screen(make_checkpoint):
     ("options", "line"),
     [
         (["--output", "a.avi"], "--output has no meaning for a live source (-); leave it out"),
+        (["--no-video"], "--no-video has no meaning"),
+        (["--style", "plain"], "--style has no meaning for a live source without --show"),
+        (["--timeout", "3"], "--timeout has no meaning for a live source (-); --patience is what it waits"),
         (["--smooth", "centred:9"], "looks ahead"),
         (["--min-duration", "1"], "--min-duration looks ahead"),
         (["--clip-seconds", "1"], "--clip-seconds has no meaning"),

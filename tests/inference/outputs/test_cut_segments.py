@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.inference.classifier import ClassifySpec
+from pipeline.inference.classify_spec import ClassifySpec
 from pipeline.inference.outputs.cut_segments import Highlights, cut_highlights
 from pipeline.inference.timeline.smoothing import Smoothing
 from pipeline.videos.media import open_video

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import UserError
-from pipeline.inference.classifier import ClassifySpec
+from pipeline.inference.classify_spec import ClassifySpec
 from pipeline.inference.drawing.render import render_video
 from pipeline.inference.outputs.player import choose_video, link, page_data, write_player
 from pipeline.inference.timeline.prediction import VideoPrediction

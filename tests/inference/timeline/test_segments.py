@@ -8,6 +8,7 @@ import pytest
 from pipeline.inference.outputs.data_files import write_segments, write_srt
 from pipeline.inference.timeline.segments import find_segments
 from pipeline.inference.timeline.smoothing import UNKNOWN
+from pipeline.videos.labels.annotation_formats import read_annotations
 
 CLASSES = ("Ad", "<i>Game</i>")
 
@@ -44,8 +45,17 @@ def test_subtitles(segments, tmp_path):
 
 
 def test_table(segments, tmp_path):
-    write_segments(segments, tmp_path / "a.csv")
-    with (tmp_path / "a.csv").open() as file:
+    write_segments(segments, tmp_path / "Match.mp4", tmp_path / "out" / "a.csv")
+    with (tmp_path / "out" / "a.csv").open() as file:
         rows = list(csv.DictReader(file))
+    assert {row["video"] for row in rows} == {"../Match.mp4"}
     assert [row["label"] for row in rows] == ["Ad", "<i>Game</i>", "unknown"]
     assert [float(row["end"]) for row in rows] == [1, 3600, 3601]
+
+
+def test_the_table_can_be_cut_from_as_it_is(segments, tmp_path):
+    (tmp_path / "Match.mp4").touch()
+    write_segments(segments[:1], tmp_path / "Match.mp4", tmp_path / "out" / "a.csv")
+    (segment,) = read_annotations(tmp_path / "out" / "a.csv").segments
+    assert (segment.start, segment.end, segment.label) == (0, 1, "Ad")
+    assert segment.video.samefile(tmp_path / "Match.mp4")

@@ -95,12 +95,13 @@ def test_it_says_of_what_weights_the_features_are(data, recipe, source, said):
 
 
 def test_pictures_of_a_store_stand_in_for_videos_that_are_gone(data):
-    assert report._thumbnail(data, 3) == ""  # of features there is nothing to show
+    examples = [{"video": data.videos[3].name}]
+    assert report._thumbnails(examples, data)[0]["image"] == ""  # of features there is nothing to show
     pictures = np.zeros((len(data.features), 16, 16, 3), np.uint8)
     pictures[data.offsets[3] + data.steps[3] // 2] = (200, 10, 90)
     of_pixels = FeatureSource(replace(data.recipe, layer="pixels"), "")
     frames = replace(data, features=LoadedSteps(pictures), sources=(of_pixels,))
-    address = report._thumbnail(frames, 3)
+    address = report._thumbnails(examples, frames)[0]["image"]
     shown = cv2.imdecode(np.frombuffer(base64.b64decode(address.split(",")[1]), np.uint8), cv2.IMREAD_COLOR_RGB)
     assert np.abs(shown.astype(int) - (200, 10, 90)).max() <= 4
 

@@ -174,7 +174,7 @@ def test_hmdb51(tmp_path):
         SplitEntry("brush_hair/b (2)", "brush_hair", "test"),
     ]
     path.write_text("a.avi 7\n")
-    with pytest.raises(UserError, match=r"line 1: 'a\.avi 7' is no line of an HMDB51 list"):
+    with pytest.raises(UserError, match=r"line 1: 'a\.avi 7' is not a line of an HMDB51 list"):
         read_list(path)
 
 

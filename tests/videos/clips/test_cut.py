@@ -293,7 +293,7 @@ def test_turned_recordings_become_upright_clips(name, tmp_path):
         before = next(video.frames([1])).image.astype(int)
     with open_video(clips[0].path) as video:
         after = next(video.frames([1])).image.astype(int)
-        frame = next(iter(video.raw()))
+        _, _, frame = next(video.decoded())
     assert frame.rotation == 0
     assert before.shape == after.shape
     assert np.abs(before - after).mean() < 6

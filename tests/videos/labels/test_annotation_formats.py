@@ -125,3 +125,10 @@ def test_what_is_wrong_is_said_with_its_line(tmp_path, name, text, message):
         read_annotations(tmp_path / name, video=tmp_path / "v.mp4")
     assert any(part in str(caught.value) for part in message.split("|"))
     assert str(tmp_path / name) in str(caught.value)
+
+
+def test_how_sure_a_model_was_is_not_part_of_a_label(tmp_path):
+    (tmp_path / "Match.mp4").touch()
+    path = tmp_path / "Match.srt"
+    path.write_text(SRT.replace("\r\nup\r\n", "\r\nup 87%\r\n"))
+    assert [segment.label for segment in read_annotations(path).segments] == ["wave", "jump up"]

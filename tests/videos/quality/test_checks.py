@@ -22,16 +22,16 @@ from tests.media import draw_number, write_video
 SHARED = Path(__file__).parents[4] / "shared" / "videos"
 
 ODD = {
-    "-video-with-dash-.mp4": {"odd size", "size"},
+    "-video-with-dash-.mp4": {"uneven size", "size"},
     "corrupted.mp4": {"damaged"},
-    "discard_first_keyframe.mp4": {"hidden frames"},
+    "discard_first_keyframe.mp4": {"edit list"},
     "fire2.mp4": {"rotated"},
     "nasa_13013_rotated.mp4": {"rotated"},
     "nasa_13013_vfr.mp4": {"variable rate"},
     "no_duration.webm": {"dark"},
-    "testsrc2_444_10bit_hevc.mp4": {"odd size", "near duplicate"},
-    "testsrc2_odd_dims_10bit.mp4": {"odd size", "near duplicate"},
-    "testsrc2_odd_height_and_width_mpeg2.mp4": {"odd size"},
+    "testsrc2_444_10bit_hevc.mp4": {"uneven size", "near duplicate"},
+    "testsrc2_odd_dims_10bit.mp4": {"uneven size", "near duplicate"},
+    "testsrc2_odd_height_and_width_mpeg2.mp4": {"uneven size"},
     "h265_10bits.mp4": {"near duplicate"},
     "unordered.mov": {"frozen"},
     "var_fps_video.mp4": {"variable rate"},
@@ -91,7 +91,7 @@ def test_garbage_in_the_middle(tmp_path, kind):
     data[middle : middle + 300] = np.random.default_rng(0).integers(0, 256, 300, dtype=np.uint8).tobytes()
     path.write_bytes(data)
     # Matroska may lose a whole cluster; what is left decodes without an error.
-    assert kinds_of(path) & ({"damaged", "hole"} if kind == "h264_mkv" else {"damaged"})
+    assert kinds_of(path) & ({"damaged", "gap"} if kind == "h264_mkv" else {"damaged"})
 
 
 @pytest.mark.parametrize("kind", ["h264_mp4", "h264_mkv", "mpeg4_avi", "mjpeg_avi"])
@@ -133,14 +133,14 @@ def test_dark_and_frozen(tmp_path):
 
 
 def test_odd_size(tmp_path):
-    assert kinds_of(write_video(tmp_path / "v.mkv", "ffv1_mkv", frames=10, size=(193, 97))) == {"odd size"}
+    assert kinds_of(write_video(tmp_path / "v.mkv", "ffv1_mkv", frames=10, size=(193, 97))) == {"uneven size"}
 
 
 # -- sets ------------------------------------------------------------------------------------------
 
 
 def moving(seed: int, background: int = 7):
-    """Pictures of dots that wander over a fixed background."""
+    """Images of dots that wander over a fixed background."""
 
     def draw(number, *, width, height):
         ground = np.random.default_rng(background).integers(40, 200, (6, 8, 3)).astype(np.uint8)

@@ -1,6 +1,6 @@
 """What computes the network on this machine: Keras, or OpenVINO where it is installed and faster.
 
-``python -m benchmarks.precision --weights W`` prints what each brings here.
+``python -m benchmarks.extraction.precision --weights W`` prints what each brings here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A Keras model as one compiled function of fixed shape: the only calls that belong to one Keras backend.
 
-``benchmarks/precision.py`` on 2 cores (Zen 5 with AVX512-BF16), InceptionV3 at 299 px, TensorFlow 2.21:
+``benchmarks/extraction/precision.py`` on 2 cores (Zen 5 with AVX512-BF16), InceptionV3 at 299 px, TensorFlow 2.21:
 float32 31.6 frames/s, bfloat16 53.6.
 """
 

@@ -1,0 +1,63 @@
+"""Classifying what comes live: JSON lines on standard output, or a window with the labelled image."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pipeline.cli import command
+from pipeline.files.text import plural
+from pipeline.inference.classify_spec import ClassifySpec
+from pipeline.inference.drawing.overlay import Overlay
+from pipeline.inference.live.preview_window import Screen
+from pipeline.inference.live.source import LiveSource, live_line, run_live
+
+if TYPE_CHECKING:
+    from pipeline.inference.classifier import Classifier
+    from pipeline.inference.live.live_classify import LivePrediction
+
+
+def watch(args: argparse.Namespace, spec: ClassifySpec, load: Callable[[Callable[[str], None]], Classifier]) -> int:
+    """Classify a live source until it ends, ``--seconds`` are over, or q is pressed in the window.
+
+    Args:
+        args: the options of classify.
+        spec: how labels are made.
+        load: the classifier, which is given a function that prints notes.
+    """
+
+    def say(line: str) -> None:  # standard output is for the predictions
+        if not args.quiet:
+            print(line, file=sys.stderr)
+
+    with contextlib.ExitStack() as stack:
+        screen = stack.enter_context(Screen(f"{args.video} - {args.checkpoint}")) if args.show else None
+        classifier = load(say)
+        classifier.warm_up()
+        classes = classifier.checkpoint.classes
+        overlays: dict[tuple[int, int], Overlay] = {}
+        source = stack.enter_context(LiveSource(args.video, patience=args.patience))
+
+        def handle(moment: LivePrediction, delay: float) -> bool:
+            if screen is None:
+                if moment.fresh:
+                    print(json.dumps(live_line(moment, delay, source, classes), ensure_ascii=False), flush=True)
+                return True
+            image = moment.frame.image
+            size = (image.shape[1], image.shape[0])
+            if size not in overlays:
+                overlays[size] = Overlay(classes, size, style=args.style)
+            return screen.show(overlays[size].draw(image, moment.probabilities, moment.label))
+
+        delays = run_live(source, lambda frames: classifier.stream(frames, spec), handle, seconds=args.seconds)
+        say(
+            f"{source.name}: {plural(source.frames, 'frame')}, {source.dropped:,} dropped, "
+            f"{plural(delays.count, 'prediction')}, "
+            f"delay {delays.mean:.3f} s on average, {delays.longest:.3f} s at most"
+            + (f", {plural(source.reconnects, 'reconnection')}" if source.reconnects else "")
+        )
+    return command.OK
