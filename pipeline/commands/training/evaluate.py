@@ -47,11 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in (_PREDICTIONS, _MATRIX, _RESULTS):
             refuse_existing(args.out / name, overwrite=args.overwrite)
 
-    from pipeline.training.data.splits import groups_of
     from pipeline.training.evaluation.metrics import confusion, measure, report_text
     from pipeline.training.evaluation.predict import evaluate
     from pipeline.training.evaluation.predictions import write_predictions
     from pipeline.training.reports import plots
+    from pipeline.videos.catalog.splits import groups_of
 
     checkpoint = Checkpoint.load(args.checkpoint)
     predictions = evaluate(

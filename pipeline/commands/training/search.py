@@ -40,8 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     say = command.say(args.quiet)
 
     # Keras takes seconds to import; --help must not wait for it.
-    from pipeline.training.data.splits import groups_of, make_split
-    from pipeline.training.experiments.search import finish, read_space, search
+    from pipeline.training.data.splits import make_split
+    from pipeline.training.experiments.search import finish, search
+    from pipeline.training.experiments.search_space import read_space
+    from pipeline.videos.catalog.splits import groups_of
 
     space = read_space(args.grid)
     if args.weights is not None:

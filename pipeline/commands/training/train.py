@@ -30,6 +30,7 @@ _ON_FRAMES = ("fine_tune", "fine_tune_rate", "precision", "augment")
 if TYPE_CHECKING:
     from pipeline.training.data.dataset import Dataset
     from pipeline.training.data.splits import Split
+    from pipeline.training.experiments.experiment import Run
     from pipeline.training.loop.schedule import Epoch
     from pipeline.training.loop.tensorboard import TensorBoardLog
 
@@ -47,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Keras takes seconds to import; --help and mistakes above must not wait for it.
     from pipeline.training.checkpoint import CHECKPOINT_FILE, check_free
     from pipeline.training.compute.devices import distribute
-    from pipeline.training.data.splits import groups_of, make_folds, make_split
+    from pipeline.training.data.splits import make_split
+    from pipeline.videos.catalog.splits import groups_of
 
     if note := distribute(args.devices):
         say(f"note: {note}")
@@ -65,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for note in (*notes, *(f"{count} videos {reason} are left out" for reason, count in data.left_out.items())):
         say(f"note: {note}")
     if args.folds is not None:
-        return _folds(args, spec, data, groups, make_folds(data, groups, args.folds, seed=args.seed, val=args.val))
+        return _folds(args, spec, data, groups)
     split = make_split(data, groups, seed=args.seed, val=args.val, test=args.test, ignore=args.resplit)
     return _one(args, spec, data, groups, split)
 
@@ -96,38 +98,34 @@ def _one(args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: list[
     return command.INTERRUPTED if results["interrupted"] else command.OK
 
 
-def _folds(args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: list[str], splits: list[Split]) -> int:
-    import numpy as np
-
-    from pipeline.training.evaluation.metrics import pooled_ece
+def _folds(args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: list[str]) -> int:
+    from pipeline.training.experiments.cross_validation import cross_validate
     from pipeline.training.experiments.experiment import save_run
 
     say = command.say(args.quiet)
-    accuracies, losses, tested = [], [], []
-    for number, split in enumerate(splits, 1):
-        run = _train(args, spec, data, groups, split, f"fold {number} ")
-        if run.results["interrupted"]:
-            raise KeyboardInterrupt
-        accuracies.append(run.results["accuracy"]["test"])
-        losses.append(run.results["log_loss"]["test"])
-        tested.append(run.predictions["test"])
+
+    def on_fold(number: int, run: Run) -> None:
+        results = run.results
         say(
-            f"fold {number}: test accuracy {accuracies[-1]:.3f}, log loss {losses[-1]:.3f} "
-            f"({split.summary()}, epoch {run.results['best_epoch']} of {run.results['epochs']})"
+            f"fold {number}: test accuracy {results['accuracy']['test']:.3f}, "
+            f"log loss {results['log_loss']['test']:.3f} ({run.split.summary()}, "
+            f"epoch {results['best_epoch']} of {results['epochs']})"
         )
-        for line in (*(f"note: {note}" for note in split.notes), *run.leaks.lines(3)):
+        for line in (*(f"note: {note}" for note in run.split.notes), *run.leaks.lines(3)):
             say(f"  {line}")
         if args.out is not None:
             save_run(run, args.out / f"fold{number}", overwrite=args.overwrite)
-    say(
-        f"{len(splits)} folds: test accuracy {np.mean(accuracies):.3f} ± {np.std(accuracies):.3f}, "
-        f"lowest {min(accuracies):.3f}, log loss {np.mean(losses):.3f}, "
-        f"ECE {pooled_ece(tested, scaled=False):.3f} before and {pooled_ece(tested):.3f} after temperature scaling"
-    )
+
+    def train(split: Split, number: int) -> Run:
+        return _train(args, spec, data, groups, split, f"fold {number} ")
+
+    say(str(cross_validate(data, groups, args.folds, train, seed=args.seed, val=args.val, on_fold=on_fold)))
     return command.OK
 
 
-def _train(args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: list[str], split: Split, prefix: str = ""):
+def _train(
+    args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: list[str], split: Split, prefix: str = ""
+) -> Run:
     from pipeline.training.experiments.experiment import train
     from pipeline.training.heads.registry import head_spec
 
