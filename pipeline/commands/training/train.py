@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 from pipeline.cli import command
 from pipeline.cli.fields import add_options, from_args, given, options_of
 from pipeline.cli.parser import Parser
+from pipeline.commands.training.data_options import DataOptions
 from pipeline.commands.training.window_options import add_windows, chosen_window
 from pipeline.errors import UserError
 from pipeline.training.heads.spec import HeadSpec
 from pipeline.training.loop.spec import TrainSpec
-from pipeline.videos.media.sampling import Sampling
 
 # Fields of `TrainSpec` that networks on frames have only.
 _ON_FRAMES = ("fine_tune", "fine_tune_rate", "precision", "augment")
@@ -45,11 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     say = command.say(args.quiet)
 
     # Keras takes seconds to import; --help and mistakes above must not wait for it.
-    from pipeline.files.text import parse_memory
     from pipeline.training.checkpoint import CHECKPOINT_FILE, check_free
     from pipeline.training.compute.devices import distribute
-    from pipeline.training.data.dataset import open_dataset
-    from pipeline.training.data.fusion import fuse_stores
     from pipeline.training.data.splits import groups_of, make_folds, make_split
 
     if note := distribute(args.devices):
@@ -61,12 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.resume and not (goes_on or args.overwrite) and (args.out / CHECKPOINT_FILE).exists():
             raise UserError(f"{args.out} is finished, so there is nothing to resume; --overwrite trains it anew")
         check_free(args.out, overwrite=args.overwrite or goes_on)
-    sampling = Sampling.parse(args.sampling) if args.sampling else None
-    memory = parse_memory(args.memory) if args.memory else None
-    data = open_dataset(args.store, frame_labels=args.labels, sampling=sampling, memory=memory)
-    if args.fuse is not None:
-        other = open_dataset(args.fuse, frame_labels=args.labels, sampling=sampling, memory=memory)
-        data = fuse_stores(data, other)
+    data = from_args(DataOptions, args).open(args.store)
     if not data.features.in_memory:
         say(f"note: {args.store} takes {data.features.nbytes / 2**30:.3g} GiB and is streamed from disk")
     groups, notes = groups_of(data.videos, args.group)
@@ -195,17 +187,7 @@ def parser() -> Parser:
         "  python scripts/train.py features/frames --out checkpoints/lrcn --head lrcn --augment flip",
     )
     made.add_argument("store", metavar="STORE", type=Path, help="feature store of extract_features.py")
-    data = made.add_argument_group("what is learnt from")
-    data.add_argument(
-        "--fuse", metavar="STORE", type=Path, help="a second store of the same videos and steps, such as of motion"
-    )
-    data.add_argument("--labels", type=Path, help="CSV video,frame,label[,split]: labels of single frames")
-    data.add_argument("--sampling", help="thin a denser store to this sampling, such as uniform:20 of an 'all' store")
-    data.add_argument(
-        "--memory",
-        metavar="SIZE",
-        help="load a store of up to this size, such as 1.5G, and stream a larger one (default: half of what is free)",
-    )
+    add_options(made, DataOptions, group="what is learnt from", leave_out=["group"])
     made.add_argument("--out", type=Path, help="checkpoint folder to write")
     made.add_argument("--overwrite", action="store_true", help="replace the checkpoint folder if it exists")
     add_options(made, TrainSpec, only=["seed"])
@@ -220,12 +202,8 @@ def parser() -> Parser:
     add_windows(made, group=windows)
     add_options(made, TrainSpec, group=windows, only=["random_windows"])
 
-    split = made.add_argument_group("split")
-    split.add_argument(
-        "--group",
-        help="videos of one group stay on one side: a regular expression on the name such as 'person\\d+', 'column' "
-        "for the catalog's column, 'auto', or 'none' (default: the catalog's column where it is filled)",
-    )
+    split = made.group("split")
+    add_options(made, DataOptions, group="split", only=["group"])
     split.add_argument("--folds", type=int, help="cross-validation by groups instead of one split")
     split.add_argument("--val", type=float, default=0.2, help="share of the training videos that choose the epoch")
     split.add_argument("--test", type=float, default=0.2, help="share of the videos to test, where a split is drawn")

@@ -113,7 +113,7 @@ def test_a_foreign_folder_is_refused(data, tmp_path):
     [
         ("unit: [3]", "unknown key 'unit'"),
         ("", "no settings"),
-        ("a: [", "no YAML"),
+        ("a: [", "is not YAML"),
         ("units: [many]", "whole number"),
         ("units: [1.5]", "whole number"),
         ("dropout: [few]", "dropout: 'few' is not a number"),
