@@ -19,6 +19,8 @@ from unittest.mock import patch
 
 import numpy as np
 
+from pipeline.cli.silence import quieten
+
 ROOT = Path(__file__).parents[1]
 
 T = TypeVar("T")
@@ -75,7 +77,8 @@ def in_turn(works: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list
 def in_own_process(function: Callable[..., T], *arguments: object, **environment: str) -> T:
     """What a function of a module returns in a fresh process, which has a peak of memory and a backend of its own."""
     fresh = multiprocessing.get_context("spawn")
-    with patch.dict(os.environ, environment), ProcessPoolExecutor(1, fresh) as pool:
+    first = None if "--verbose" in sys.argv else quieten  # as `command.run` does in this process
+    with patch.dict(os.environ, environment), ProcessPoolExecutor(1, fresh, initializer=first) as pool:
         return pool.submit(function, *arguments).result()
 
 
