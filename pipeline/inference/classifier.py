@@ -17,7 +17,7 @@ import numpy as np
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.features.decode_task import DecodeSpec, decode_videos
 from pipeline.extraction.features.static_frames import reusing
-from pipeline.extraction.features.stream import Failed, Features, Finished, Opened, feature_stream
+from pipeline.extraction.features.stream import Decoded, Failed, Features, Finished, Opened, feature_stream
 from pipeline.extraction.inputs.preprocess import Preprocessor
 from pipeline.extraction.inputs.two_stream import ImageBatch, InputMakers, side_by_side
 from pipeline.extraction.network.engines.choose import INT8
@@ -32,7 +32,7 @@ from pipeline.inference.timeline.segments import find_segments
 from pipeline.inference.timeline.smoothing import choose_labels, drop_short
 from pipeline.inference.timeline.window_grid import GridRule, UnlessKnown, WindowGrid
 from pipeline.inference.timeline.window_runner import WindowRunner, frame_means
-from pipeline.parallel.workers import TIMEOUT
+from pipeline.parallel.workers import TIMEOUT, WorkerPool
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.videos.media.reader import Frame, VideoInfo
 from pipeline.videos.media.sampling import Sampling
@@ -140,12 +140,6 @@ class Classifier:
             return ""
         return f"the features are computed in {self.backbone.precision}; those of the training were in {trained}"
 
-    def rule(self, spec: ClassifySpec | None = None) -> GridRule:
-        """How videos are read: their steps and windows."""
-        spec = spec or ClassifySpec()
-        checkpoint = self.checkpoint
-        return GridRule(self.sampling, checkpoint.window.length, checkpoint.time_scale, spec.stride, spec.clip_seconds)
-
     def classify(
         self,
         video: str | Path,
@@ -204,31 +198,41 @@ class Classifier:
             What stands for a video, and the prediction, or what opening it told where its features are known, or why it
             cannot be read; in the order in which they are done.
         """
-        spec, known = spec or ClassifySpec(), known or {}
-        rule = self.rule(spec)
-        jobs = [(key, path, UnlessKnown(rule, known[key]) if key in known else rule) for key, path in videos]
-        running: dict[Key, tuple[Opened[Key], WindowGrid, WindowRunner]] = {}
         paths = dict(videos)
-        with decode_videos(jobs, DecodeSpec(tuple(self.recipes)), workers=workers, timeout=timeout) as decoded:
-            for event in feature_stream(decoded, self._networks, batch=self.backbone.batch):
-                match event:
-                    case Opened(video, info, times):
-                        grid = rule.lay(times, info.duration)
-                        running[video] = event, grid, WindowRunner(self.checkpoint, grid)
-                    case Features(video, features):
-                        _, grid, runner = running[video]
-                        runner.push(features)
-                        show(runner.done, len(grid.frames))
-                    case Finished(video):
-                        opened, grid, runner = running.pop(video)
-                        if len(opened.frames):
-                            windows = runner.finish()
-                            yield video, self.prediction(paths[video], opened.info, opened.times, grid, windows, spec)
-                        else:
-                            yield video, opened
-                    case Failed(video, error):
-                        running.pop(video, None)
-                        yield video, error
+        with decode_for(self.checkpoint, videos, spec, known=known, workers=workers, timeout=timeout) as decoded:
+            yield from self.predictions(decoded, paths, spec, show=show)
+
+    def predictions(
+        self,
+        decoded: Decoded[Key],
+        paths: Mapping[Key, Path],
+        spec: ClassifySpec | None = None,
+        *,
+        show: Show = lambda done, total: None,
+    ) -> Iterator[tuple[Key, VideoPrediction | Opened[Key] | VideoError]]:
+        """As `classify_many`, of videos that are being decoded by `decode_for` with the same spec."""
+        spec = spec or ClassifySpec()
+        rule = rule_of(self.checkpoint, spec)
+        running: dict[Key, tuple[Opened[Key], WindowGrid, WindowRunner]] = {}
+        for event in feature_stream(decoded, self._networks, batch=self.backbone.batch):
+            match event:
+                case Opened(video, info, times):
+                    grid = rule.lay(times, info.duration)
+                    running[video] = event, grid, WindowRunner(self.checkpoint, grid)
+                case Features(video, features):
+                    _, grid, runner = running[video]
+                    runner.push(features)
+                    show(runner.done, len(grid.frames))
+                case Finished(video):
+                    opened, grid, runner = running.pop(video)
+                    if len(opened.frames):
+                        windows = runner.finish()
+                        yield video, self.prediction(paths[video], opened.info, opened.times, grid, windows, spec)
+                    else:
+                        yield video, opened
+                case Failed(video, error):
+                    running.pop(video, None)
+                    yield video, error
 
     def stream(self, frames: Iterable[Frame], spec: ClassifySpec | None = None) -> Iterator[LivePrediction]:
         """Classify frames as they come, for example of a camera; see `pipeline.inference.live.live_classify.stream`.
@@ -267,6 +271,31 @@ class Classifier:
             labels = drop_short(labels, probabilities, times, end, spec.min_duration)
         segments = find_segments(labels, probabilities, times, end, self.classes)
         return VideoPrediction(video, self.classes, info, grid, times, windows, probabilities, labels, segments)
+
+
+def rule_of(checkpoint: Checkpoint, spec: ClassifySpec | None = None) -> GridRule:
+    """How a checkpoint reads videos: their steps and windows."""
+    spec = spec or ClassifySpec()
+    sampling, length = Sampling.parse(checkpoint.recipe.sampling), checkpoint.window.length
+    return GridRule(sampling, length, checkpoint.time_scale, spec.stride, spec.clip_seconds)
+
+
+def decode_for(
+    checkpoint: Checkpoint,
+    videos: Sequence[tuple[Key, Path]],
+    spec: ClassifySpec | None = None,
+    *,
+    known: Mapping[Key, np.ndarray] | None = None,
+    workers: int,
+    timeout: float = TIMEOUT,
+) -> WorkerPool[Key]:
+    """Workers that decode videos as a checkpoint takes them, also before its networks are loaded.
+
+    They start when the pool's block is entered; the arguments are those of `Classifier.classify_many`.
+    """
+    rule, known = rule_of(checkpoint, spec), known or {}
+    jobs = [(key, path, UnlessKnown(rule, known[key]) if key in known else rule) for key, path in videos]
+    return decode_videos(jobs, DecodeSpec(tuple(recipes_of(checkpoint))), workers=workers, timeout=timeout)
 
 
 def _same_network(recipe: Recipe, source: WeightsSource | None) -> tuple:

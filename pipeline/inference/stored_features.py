@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.extraction.features.stream import Opened
 from pipeline.extraction.store.store import Entry, FeatureStore
-from pipeline.inference.classifier import Classifier
+from pipeline.inference.classifier import Classifier, rule_of
 from pipeline.inference.classify_spec import ClassifySpec
 from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.inference.timeline.window_runner import WindowRunner
@@ -79,7 +79,7 @@ class StoredFeatures:
             spec: how it is read.
         """
         checkpoint = self._classifier.checkpoint
-        grid = self._classifier.rule(spec).lay(opened.times, opened.info.duration)
+        grid = rule_of(checkpoint, spec).lay(opened.times, opened.info.duration)
         runner = WindowRunner(checkpoint, grid)
         runner.push(self._store.read(entry.video).features.astype(checkpoint.dtype, copy=False))
         return self._classifier.prediction(video, opened.info, opened.times, grid, runner.finish(), spec)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # and imported where they are used: --help and mistakes must 
     from pipeline.inference.folder_run import FolderProgress
     from pipeline.inference.outputs.cut_segments import Highlights
     from pipeline.inference.timeline.prediction import VideoPrediction
+    from pipeline.training.checkpoint import Checkpoint
 
 _MOST_LINES = 20  # segments on the terminal
 _CLIPS = ("cut", "cut_out", "clips")
@@ -73,27 +74,32 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _single(args: argparse.Namespace, spec: ClassifySpec) -> int:
-    from pipeline.videos.catalog.times import read_times
+    from pipeline.extraction.features.decode_task import FirstTold
+    from pipeline.inference.classifier import decode_for
+    from pipeline.inference.timeline.prediction import VideoPrediction
+    from pipeline.training.checkpoint import Checkpoint
 
     _refuse(args, "a file", (*_MANY, *_LIVE))
     say = command.say(args.quiet)
     outputs = from_args(Outputs, args, video=_drawn(args, args.output or _default_video(args)))
     source = Path(args.video)
-    # A file that cannot be read or written is told of before seconds of loading.
-    with _naming(source):
-        ((_, opened),) = read_times([(source, source)], workers=1, timeout=args.timeout)
-        if isinstance(opened, VideoError):
-            raise opened
-        outputs.check(source, opened[0].codec, overwrite=args.overwrite)
-    highlights = _highlights(args)
-    classifier = _load(args, say)
-    with _naming(source), command.progress(None, "frame", args.quiet, desc="classify") as bar:
+    checkpoint = Checkpoint.load(args.checkpoint)
+    # The file is decoded while the network is loaded, and what cannot be read or written is told of before.
+    with _naming(source), decode_for(checkpoint, [(source, source)], spec, workers=1, timeout=args.timeout) as pool:
+        decoded = FirstTold(pool)
+        outputs.check(source, decoded.opened.info.codec, overwrite=args.overwrite)
+        highlights = _highlights(args, checkpoint)
+        classifier = _load(args, say)
+        with command.progress(None, "frame", args.quiet, desc="classify") as bar:
 
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
+            def show(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
 
-        prediction = classifier.classify(source, spec, workers=1, timeout=args.timeout, show=show)
+            ((_, prediction),) = classifier.predictions(decoded, {source: source}, spec, show=show)
+    if isinstance(prediction, VideoError):
+        raise UserError(f"{source}: {prediction.reason}")
+    assert isinstance(prediction, VideoPrediction)  # nothing of it was known before
     if prediction.grid.note:
         say(f"note: {prediction.grid.note}")
     _say_segments(say, prediction)
@@ -141,17 +147,13 @@ def _drawn(args: argparse.Namespace, video: Path | None) -> Path | None:
     return None if args.no_video else video
 
 
-def _highlights(args: argparse.Namespace) -> list[Highlights]:
+def _highlights(args: argparse.Namespace, checkpoint: Checkpoint) -> list[Highlights]:
     from pipeline.inference.outputs.cut_segments import Highlights
 
     wanted = [Highlights(label, False, args.clips) for label in args.cut]
     wanted += [Highlights(label, True, args.clips) for label in args.cut_out]
-    if wanted:
-        from pipeline.training.checkpoint import Checkpoint
-
-        classes = Checkpoint.load(args.checkpoint).classes
-        for item in wanted:
-            item.check(classes)
+    for item in wanted:
+        item.check(checkpoint.classes)
     return wanted
 
 
@@ -261,7 +263,7 @@ def _live(args: argparse.Namespace, spec: ClassifySpec) -> int:
     if not args.patience >= 0:
         raise UserError(f"--patience {args.patience:g}: expected seconds, 0 or more")
     if args.min_duration:
-        raise UserError("--min-duration looks ahead, which a live picture does not allow; leave it out")
+        raise UserError("--min-duration looks ahead, which a live source does not allow; leave it out")
 
     from pipeline.commands.inference.watch import watch
 
@@ -328,7 +330,7 @@ def parser() -> Parser:
     add_options(made, ClassifySpec, group=group, only=["stride", "clip_seconds"])
     reading = made.group(group)
     reading.add_argument(
-        "--timeout", type=float, default=TIMEOUT, help="seconds without a sign of life that a video may take"
+        "--timeout", type=float, default=TIMEOUT, help="seconds without a sign of life until a video is given up"
     )
     reading.add_argument("--weights", help="of the backbone: imagenet, random or a file (default: as in training)")
     reading.add_argument("--precision", choices=PRECISIONS, default="auto", help="compute precision")
@@ -356,7 +358,7 @@ def parser() -> Parser:
     many.add_argument("--store", type=Path, help="features that extract_features.py made, used where they fit")
     many.add_argument("--retry-failed", action="store_true", help="try again what failed before")
     live = made.add_argument_group("live")
-    live.add_argument("--show", action="store_true", help="a window with the labelled picture, until q is pressed")
+    live.add_argument("--show", action="store_true", help="a window with the labelled frames, until q is pressed")
     live.add_argument("--seconds", type=float, help="end after this time")
     live.add_argument("--patience", type=float, default=60.0, help="seconds for which a broken stream is tried again")
     export = made.add_argument_group("instead of a video")

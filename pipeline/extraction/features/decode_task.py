@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from pipeline.extraction.features.static_frames import REUSED, StaticFrames
 from pipeline.extraction.inputs.two_stream import InputMakers
 from pipeline.extraction.recipe import Recipe
 from pipeline.parallel.worker_process import Heartbeat
-from pipeline.parallel.workers import TIMEOUT, WorkerPool, threads_of_each
+from pipeline.parallel.workers import TIMEOUT, Ended, WorkerPool, threads_of_each
 from pipeline.videos.catalog.source_file import SourceFile, sha256
 from pipeline.videos.media import open_video
 from pipeline.videos.media.frame import Frame, FramesMissing, Reader, VideoInfo
@@ -89,6 +89,32 @@ def decode_videos(
     threads = threads_of_each(len(videos), workers)
     jobs = [(key, (path, select, spec, threads)) for key, path, select in videos]
     return WorkerPool(decode, jobs, workers=workers, timeout=timeout)
+
+
+class FirstTold(Generic[Key]):
+    """One video that is being decoded, and whether it could be opened, before anybody takes the rest.
+
+    Args:
+        pool: entered, of `decode_videos` with one video.
+
+    Attributes:
+        opened: what opening it told.
+
+    Raises:
+        VideoError: it cannot be opened.
+    """
+
+    def __init__(self, pool: WorkerPool[Key]) -> None:
+        self._pool = pool
+        self._key, told = next(told for told in pool.messages() if told is not None)
+        if isinstance(told, Ended):
+            raise told.error or VideoError("open", "nothing came of it")
+        self.opened: VideoOpened = told
+
+    def messages(self, patience: float) -> Iterator[tuple[Key, Any] | None]:
+        """All messages, as of the pool."""
+        yield self._key, self.opened
+        yield from self._pool.messages(patience)
 
 
 def decode(

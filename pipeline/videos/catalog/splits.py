@@ -53,7 +53,7 @@ def group_by(videos: Sequence[Video], pattern: str) -> list[Video]:
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise UserError(f"{pattern!r} is no regular expression: {error}") from None
+        raise UserError(f"{pattern!r} is not a regular expression: {error}") from None
     grouped = []
     for video in videos:
         found = expression.search(video.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -121,6 +122,28 @@ def test_wrong_inputs_are_one_line(checkpoint, movie, tmp_path, capsys):  # noqa
         assert error[-1].startswith(f"error: {video if folder == checkpoint else folder}")
         assert line in error[-1]
     assert not (tmp_path / "out.avi").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("hangs.mp4", "the decoder hung: no sign of life for 1.5 s"),
+        ("crashes.mp4", "the decoder crashed (SIGSEGV)"),
+        ("pipe.mp4", "this is a pipe, not a regular file"),
+        ("zero.mp4", "this is a device, not a regular file"),
+    ],
+)
+def test_a_file_that_nobody_can_read_is_one_line(checkpoint, movie, tmp_path, capsys, sabotage, name, reason):  # noqa: F811
+    path = tmp_path / name
+    if name == "pipe.mp4":
+        os.mkfifo(path)
+    elif name == "zero.mp4":
+        path.symlink_to("/dev/zero")
+    else:
+        shutil.copy(movie, path)
+    assert run(checkpoint, path, "--output", tmp_path / "o.avi", "--timeout", "1.5") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {path}: {reason}")
 
 
 def test_strange_class_names(make_checkpoint, tmp_path, capsys):  # noqa: F811

@@ -14,7 +14,7 @@ import pytest
 from pipeline.cli import command
 from pipeline.commands.inference.classify import main, parser
 from pipeline.errors import UserError
-from pipeline.inference.classifier import Classifier
+from pipeline.inference.classifier import Classifier, rule_of
 from pipeline.inference.export.saved_model import check_export, export
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.videos.media import open_video
@@ -28,7 +28,7 @@ if keras.backend.backend() != "tensorflow":
 def window(classifier: Classifier, path: Path, size: tuple[int, int]) -> np.ndarray:
     """The frames of a clip's one window, scaled to ``size``."""
     with open_video(path) as video:
-        grid = classifier.rule().lay(video.times(), video.info().duration)
+        grid = rule_of(classifier.checkpoint).lay(video.times(), video.info().duration)
         return np.stack([cv2.resize(frame.image, size) for frame in video.frames(grid.frames)])
 
 

@@ -77,7 +77,7 @@ def test_groups_from_names():
     assert [v.group for v in group_by(videos, r"_person(\d)")] == ["1", "1", "2"]
     with pytest.raises(UserError, match=r"matches nothing in jack/jack_person2\.mp4"):
         group_by(videos, "bend")
-    with pytest.raises(UserError, match="is no regular expression"):
+    with pytest.raises(UserError, match="is not a regular expression"):
         group_by(videos, "(")
 
 
@@ -126,7 +126,7 @@ def test_hmdb51(tmp_path):
         SplitEntry("brush_hair/b (2)", "brush_hair", "test"),
     ]
     path.write_text("a.avi 7\n")
-    with pytest.raises(UserError, match=r"line 1: 'a\.avi 7' is no line of an HMDB51 list"):
+    with pytest.raises(UserError, match=r"line 1: 'a\.avi 7' is not a line of an HMDB51 list"):
         read_list(path)
 
 
