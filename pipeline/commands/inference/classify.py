@@ -333,7 +333,9 @@ def parser() -> Parser:
         "--timeout", type=float, default=TIMEOUT, help="seconds without a sign of life until a video is given up"
     )
     reading.add_argument("--weights", help="of the backbone: imagenet, random or a file (default: as in training)")
-    reading.add_argument("--precision", choices=PRECISIONS, default="auto", help="compute precision; auto: as in training")
+    reading.add_argument(
+        "--precision", choices=PRECISIONS, default="auto", help="compute precision; auto: as in training"
+    )
     reading.add_argument("--engine", choices=ENGINES, default="auto", help="what computes the backbone")
     labels = "how labels are chosen"
     add_options(made, ClassifySpec, group=labels, only=["smoothing", "min_duration", "abstain_below"])
