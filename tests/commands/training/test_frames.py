@@ -144,8 +144,8 @@ def test_a_grid_over_networks(store, tmp_path):
     [
         (["--head", "gru"], "head gru needs features, and .* holds frames"),
         (["--head", "lrcn", "--base", "inceptionv3", "--weights", "random"], "each side needs at least 75 pixels"),
-        (["--head", "c3d_small", "--noise", "0.1"], "`noise` is for heads on features"),
-        (["--head", "c3d_small", "--fine-tune", "2"], "`fine_tune` needs a network with a base"),
+        (["--head", "c3d_small", "--noise", "0.1"], "--noise is for heads on features"),
+        (["--head", "c3d_small", "--fine-tune", "2"], "--fine-tune needs a network with a base"),
         (["--head", "c3d_small", "--augment", "blur:2"], "augmentation 'blur:2' is unknown"),
         (["--head", "lrcn", "--base", "tiny"], "backbone tiny has random weights only; add --weights random"),
         (["--head", "lrcn", "--base", "frames", "--weights", "random"], "frames is no.? .*network"),
