@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
+import resource
 import subprocess
 import sys
 import threading
@@ -17,6 +18,8 @@ from typing import TypeVar
 from unittest.mock import patch
 
 import numpy as np
+
+from pipeline.cli.silence import quieten
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,19 +34,25 @@ class Stopwatch:
 
     Attributes:
         clock: seconds by the clock.
-        processor: seconds of all processors for this process, which what else runs disturbs less.
+        processor: seconds of all processors for this process and those that it started and that have ended; what
+            else runs disturbs them less.
     """
 
     def __init__(self) -> None:
         self.clock = self.processor = 0.0
 
     def __enter__(self) -> Stopwatch:
-        self._clock, self._processor = time.perf_counter(), time.process_time()
+        self._clock, self._processor = time.perf_counter(), _processor_seconds()
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.clock = time.perf_counter() - self._clock
-        self.processor = time.process_time() - self._processor
+        self.processor = _processor_seconds() - self._processor
+
+
+def _processor_seconds() -> float:
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
 
 
 def time_of(work: Callable[[], object]) -> Stopwatch:
@@ -68,7 +77,8 @@ def in_turn(works: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list
 def in_own_process(function: Callable[..., T], *arguments: object, **environment: str) -> T:
     """What a function of a module returns in a fresh process, which has a peak of memory and a backend of its own."""
     fresh = multiprocessing.get_context("spawn")
-    with patch.dict(os.environ, environment), ProcessPoolExecutor(1, fresh) as pool:
+    first = None if "--verbose" in sys.argv else quieten  # as `command.run` does in this process
+    with patch.dict(os.environ, environment), ProcessPoolExecutor(1, fresh, initializer=first) as pool:
         return pool.submit(function, *arguments).result()
 
 

@@ -35,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         checkpoint = make_checkpoint(Path(name, "checkpoint"), "inceptionv3", args.weights, "uniform:20")
 
         def seconds_of(script: str, *arguments: Path | str) -> float:
+            """How long a command takes that fills an empty folder, whose name its last option takes."""
             shutil.rmtree(out, ignore_errors=True)
             return run_script(script, *same, *arguments, out).seconds
 

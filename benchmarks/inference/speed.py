@@ -104,9 +104,9 @@ def memory(args: argparse.Namespace, folder: Path) -> None:
     checkpoint = make_checkpoint(folder / "checkpoint", "tiny", "random", "fps:5")
     peaks = []
     for seconds in (120.0, args.seconds):
-        video = folder / f"in{args.input}"
+        video = folder / f"{seconds:.0f}{args.input}"
         make_video(video, SMALL, seconds)
-        done = run_script("classify", checkpoint, video, "--output", folder / "out.avi", "--quiet", watch=True)
+        done = run_script("classify", checkpoint, video, "--output", f"{video}.out.avi", "--quiet", watch=True)
         peaks.append(done.peak / 1e6)
         print(f"{seconds:.0f} s of video: {done.seconds:.1f} s, {peaks[-1]:.0f} MB at most", flush=True)
     print(f"difference: {peaks[1] - peaks[0]:.0f} MB")

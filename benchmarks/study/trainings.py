@@ -52,10 +52,11 @@ def train_row(row: Row, out: Path, weights: str) -> dict[str, Any]:
     """All trainings of a row, in this process."""
     from pipeline.training.data.dataset import open_dataset
     from pipeline.training.data.fusion import fuse_stores
-    from pipeline.training.data.splits import groups_of, make_folds
+    from pipeline.training.data.splits import make_folds
     from pipeline.training.experiments.experiment import train
     from pipeline.training.heads.registry import head_spec
     from pipeline.training.loop.spec import TrainSpec
+    from pipeline.videos.catalog.splits import groups_of
 
     parts = [open_dataset(out / "stores" / store.name) for store in row.stores]
     data = fuse_stores(*parts) if len(parts) > 1 else parts[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,7 +17,10 @@ import pipeline
 from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.training.data.fusion import fuse_stores
-from pipeline.training.data.splits import groups_of, make_folds
+from pipeline.videos.catalog.splits import groups_of
+
+if TYPE_CHECKING:
+    from pipeline.training.experiments.cross_validation import CrossValidation
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,21 +43,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         data = fuse_stores(data, pipeline.open_dataset(args.fuse))
     groups, _ = groups_of(data.videos, args.group)
     for name in args.heads:
-        # The published head is trained as published: ten epochs.
-        epochs = 10 if name == "keras-example" else pipeline.TrainSpec().epochs
         means = []
         for seed in range(args.first_seed, args.first_seed + args.seeds):
-            accuracies = []
-            for split in make_folds(data, groups, args.folds, seed=seed):
-                spec = pipeline.TrainSpec(epochs=epochs, seed=seed)
-                run = pipeline.train(data, split, head=pipeline.head_spec(name), groups=groups, spec=spec)
-                accuracies.append((run.results["accuracy"]["test"], len(split.test)))
-            means.append(float(np.mean([accuracy for accuracy, _ in accuracies])))
-            lowest, clips = min(accuracies)
+            found = one_seed(data, groups, name, args.folds, seed)
+            means.append(found.mean)
+            lowest, clips = found.lowest
             of = f"{lowest:.3f}, {round(lowest * clips)} of {clips}"
             print(f"{name}, seed {seed}: mean {means[-1]:.3f}, lowest fold {of}", flush=True)
         print(f"{name}: {np.mean(means):.3f} ± {np.std(means):.3f} over {args.seeds} seeds", flush=True)
     return command.OK
+
+
+def one_seed(data: pipeline.Dataset, groups: Sequence[str], name: str, folds: int, seed: int) -> CrossValidation:
+    """All folds of a head; the published one is trained as published: ten epochs."""
+    from pipeline.training.experiments.cross_validation import cross_validate
+
+    spec = pipeline.TrainSpec(epochs=10 if name == "keras-example" else pipeline.TrainSpec().epochs, seed=seed)
+    return cross_validate(
+        data,
+        groups,
+        folds,
+        lambda split, number: pipeline.train(data, split, head=pipeline.head_spec(name), groups=groups, spec=spec),
+        seed=seed,
+    )
 
 
 if __name__ == "__main__":

@@ -60,10 +60,11 @@ def draw(size: float) -> Iterator[tuple[str, str, np.ndarray]]:
 def measure(store: Path, memory: int, epochs: int, head: str, cold: bool) -> Training:
     """Train in this process on what of the store fits into ``memory`` bytes."""
     from pipeline.training.data.dataset import open_dataset
-    from pipeline.training.data.splits import groups_of, make_split
+    from pipeline.training.data.splits import make_split
     from pipeline.training.experiments.experiment import train
     from pipeline.training.heads.registry import head_spec
     from pipeline.training.loop.spec import TrainSpec
+    from pipeline.videos.catalog.splits import groups_of
 
     def drop(_epoch: object = None) -> None:
         for path in store.glob(SHARDS) if cold else ():

@@ -5,10 +5,9 @@ Draws a 720p recording first (H.264, B-frames, a keyframe every 250 frames). Exp
 
 from __future__ import annotations
 
-import resource
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.drawn_videos import draw_video
@@ -41,22 +40,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         encode = ["-c:v", "libx264", "-preset", args.preset, "-crf", "18", "-force_key_frames", borders]
         pieces = ["-f", "segment", "-segment_time", str(args.every), "-reset_timestamps", "1"]
         pieces += [str(folder / "plain" / "%05d.mp4")]
-        plain, plain_cores = both_times(lambda: run_ffmpeg(["-i", str(source), "-map", "0:v:0", *encode, *pieces]))
+        plain = time_of(lambda: run_ffmpeg(["-i", str(source), "-map", "0:v:0", *encode, *pieces]))
 
         options = ["--every", args.every, "--out", folder / "ours", "--preset", args.preset, "--workers", args.workers]
-        ours, our_cores = both_times(lambda: run_script("cut_clips", source, *options))
+        ours = time_of(lambda: run_script("cut_clips", source, *options))
         counts = [len(list((folder / side).glob("*.mp4"))) for side in ("plain", "ours")]
-    print(f"ffmpeg {plain:.1f} s ({counts[0]} pieces), cut_clips.py {ours:.1f} s ({counts[1]} clips, each verified)")
-    print(f"ratio {ours / plain:.2f} of the time, {our_cores / plain_cores:.2f} of the processors' time")
+    print(f"ffmpeg {plain.clock:.1f} s ({counts[0]} pieces), ", end="")
+    print(f"cut_clips.py {ours.clock:.1f} s ({counts[1]} clips, each verified)")
+    cores = ours.processor / plain.processor
+    print(f"ratio {ours.clock / plain.clock:.2f} of the time, {cores:.2f} of the processors' time")
     return command.OK
-
-
-def both_times(work: Callable[[], object]) -> tuple[float, float]:
-    """Seconds by the clock, and those of processors that child processes took, which tell more on a shared machine."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = time_of(work).clock
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def draw(path: Path, minutes: float) -> Path:

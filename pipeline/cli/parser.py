@@ -60,7 +60,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Called by argparse; what was wrong with the command line."""
-        raise UserError(message.removeprefix("argument "))
+        text = message.removeprefix("argument ")
+        reason = text.partition(": ")[2]
+        raise UserError(reason if reason.startswith("`") else text)  # a field that is named stands for the option
 
     def spoken(self, text: str) -> str:
         """A line of the library with the options of this command in the place of its fields.

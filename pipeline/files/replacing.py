@@ -28,6 +28,18 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
         raise UserError(f"{path} exists; give `overwrite=True` to replace it, or choose another name")
 
 
+def refuse_used_folder(folder: Path, *, overwrite: bool) -> None:
+    """Refuse to write into a folder that holds something already, without being asked to.
+
+    Raises:
+        UserError: it does and ``overwrite`` is False, or it is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"cannot write {folder}: it is a file")
+    if not overwrite and folder.is_dir() and any(folder.iterdir()):
+        raise UserError(f"{folder} exists; give `overwrite=True` to replace it, or another `out`")
+
+
 def check_writable(path: Path) -> None:
     """Whether a file of this name can be made.
 
@@ -134,5 +146,14 @@ def refuse_overlap(folder: Path, inputs: Iterable[Path]) -> None:
             raise UserError(f"the output {folder} is the input itself; choose a folder of its own")
         if there.is_relative_to(place):
             raise UserError(f"the output {folder} holds the input {path}; choose a folder of its own")
-        if there.is_dir() and place.is_relative_to(there):
-            raise UserError(f"the output {folder} lies inside the input {path}; choose a folder beside it")
+        refuse_inside(folder, path)
+
+
+def refuse_inside(folder: Path, source: Path) -> None:
+    """Refuse an output that lies inside a folder of input, where it would become input itself.
+
+    Raises:
+        UserError: it does.
+    """
+    if source.is_dir() and folder.resolve().is_relative_to(source.resolve()):
+        raise UserError(f"the output {folder} lies inside the input {source}; choose a folder beside it")

@@ -118,14 +118,21 @@ def write_table(rows: Iterable[dict], columns: Sequence[str], path: Path) -> Non
     """Write a CSV file whole or not at all; a value that a row lacks is empty."""
     import pandas as pd
 
-    rows = list(rows)
-    frame = pd.DataFrame(rows, columns=list(columns), dtype=object)
+    write_frame(pd.DataFrame(list(rows), columns=list(columns), dtype=object), path)
+
+
+def write_frame(frame: pd.DataFrame, path: Path) -> None:
+    """Write a CSV file whole or not at all, without the index, and numbers that are not whole with six decimals.
+
+    Numbers in columns of objects are written as they are.
+    """
     with atomic_write(path) as temporary:
         frame.to_csv(
             temporary,
             index=False,
             lineterminator="\n",
-            quoting=quoting(rows),
+            float_format="%.6f",
+            quoting=quoting(frame.select_dtypes(exclude="number").to_dict("records")),
             errors="surrogateescape",
             encoding="utf-8",
         )

@@ -93,8 +93,8 @@ class Classifier:
             folder: the checkpoint.
             weights: ``imagenet``, ``random:SEED`` or a file; where the training had them from if None.
             engine: ``auto``, ``keras`` or ``openvino``.
-            precision: ``auto``, ``float32``, ``bfloat16`` or ``float16`` precision of the backbone; a checkpoint of
-                int8 features computes in int8 and in nothing else.
+            precision: ``float32``, ``bfloat16`` or ``float16`` precision of the backbone; ``auto`` is float32 where the
+                training's features are, else the fastest. A checkpoint of int8 features computes in int8 only.
             batch: images in one call of it; 0 for as many as still make it faster and fit into memory.
 
         Raises:
@@ -103,6 +103,8 @@ class Classifier:
         """
         checkpoint = Checkpoint.load(folder)
         _check_precision(checkpoint, weights, precision)
+        if precision == "auto" and checkpoint.versions.get("precision") == "float32":
+            precision = "float32"  # a head meets the features that it was trained on
         sources = weights_of(checkpoint, weights)
         loaded: dict[tuple, AnyBackbone] = {}
         for recipe, source in zip(recipes_of(checkpoint), sources, strict=True):

@@ -127,7 +127,7 @@ class FolderRun:
         """Rows of earlier runs by video, those of other folders too, and the columns with those of the user."""
         path, columns = (
             self._out / PREDICTIONS_FILE,
-            (*_FIRST, *(f"p:{name}" for name in self._classifier.classes), *_LAST),
+            (*_FIRST, *(f"p({name})" for name in self._classifier.classes), *_LAST),
         )
         if path.stat().st_size == 0:
             return {}, columns
@@ -241,7 +241,7 @@ class FolderRun:
             "mtime_ns": str(state.mtime_ns),
             "run": self._run,
         }
-        return values | {f"p:{name}": f"{value:.6f}" for name, value in zip(prediction.classes, mean, strict=True)}
+        return values | {f"p({name})": f"{value:.6f}" for name, value in zip(prediction.classes, mean, strict=True)}
 
     def _append(self, row: dict[str, str]) -> None:
         self._rows[row["video"]] = row = self._rows.get(row["video"], {}) | row  # with columns of the user

@@ -10,7 +10,7 @@ from pipeline.lazy import lazy_names
 if TYPE_CHECKING:
     from pipeline.training.checkpoint import Checkpoint
     from pipeline.training.data.dataset import Dataset, open_dataset
-    from pipeline.training.data.splits import groups_of, make_split
+    from pipeline.training.data.splits import make_split
     from pipeline.training.data.windows import WindowSpec
     from pipeline.training.evaluation.predict import evaluate
     from pipeline.training.experiments.experiment import save_run, train
@@ -23,7 +23,6 @@ __all__ = [
     "TrainSpec",
     "WindowSpec",
     "evaluate",
-    "groups_of",
     "head_spec",
     "make_split",
     "open_dataset",
@@ -35,7 +34,7 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "data.dataset": ("Dataset", "open_dataset"),
-        "data.splits": ("groups_of", "make_split"),
+        "data.splits": ("make_split",),
         "data.windows": ("WindowSpec",),
         "heads.registry": ("head_spec",),
         "loop.spec": ("TrainSpec",),

@@ -27,7 +27,7 @@ from pipeline.extraction.network.engines.choose import INT8
 from pipeline.extraction.network.int8_model import INT8_FILES
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.feature_source import FeatureSource
-from pipeline.files.replacing import replace_folder
+from pipeline.files.replacing import refuse_used_folder, replace_folder
 from pipeline.training.compute.apply_head import probabilities_of, rows_at_once, run_in_batches
 from pipeline.training.data.time_scale import TimeScale
 from pipeline.training.data.windows import WindowSpec
@@ -240,11 +240,8 @@ def check_free(folder: Path, *, overwrite: bool) -> None:
     Raises:
         UserError: it exists and ``overwrite`` is False, or it holds something other than a checkpoint.
     """
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    if not overwrite:
-        raise UserError(f"{folder} exists; add `overwrite=True` to replace it, or choose another `out`")
-    if not (folder / CHECKPOINT_FILE).is_file():
+    refuse_used_folder(folder, overwrite=overwrite)
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / CHECKPOINT_FILE).is_file():
         raise UserError(f"{folder} exists and is not a checkpoint; it is not replaced, choose another `out`")
 
 

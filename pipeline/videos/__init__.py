@@ -9,6 +9,7 @@ from pipeline.lazy import lazy_names
 
 if TYPE_CHECKING:
     from pipeline.videos.catalog.catalog import Catalog, Video, open_catalog
+    from pipeline.videos.catalog.splits import groups_of
     from pipeline.videos.labels.segments import Segment
     from pipeline.videos.media import open_video
     from pipeline.videos.media.frame import Frame, VideoInfo
@@ -21,6 +22,7 @@ __all__ = [
     "Segment",
     "Video",
     "VideoInfo",
+    "groups_of",
     "open_catalog",
     "open_video",
 ]
@@ -32,6 +34,7 @@ __getattr__, __dir__ = lazy_names(
         "media.frame": ("Frame", "VideoInfo"),
         "media.sampling": ("Sampling",),
         "catalog.catalog": ("Catalog", "Video", "open_catalog"),
+        "catalog.splits": ("groups_of",),
         "labels.segments": ("Segment",),
     },
 )

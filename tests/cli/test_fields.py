@@ -18,6 +18,8 @@ from pipeline.videos.media.sampling import Sampling
 
 def layers(text: str) -> int:
     """``all`` is -1."""
+    if text == "none":
+        raise UserError("`trainable='none'` is 0")
     return -1 if text == "all" else int(text)
 
 
@@ -88,6 +90,7 @@ def test_each_type_is_read_as_the_field_has_it():
         ("--units 1 --pooling mid", "--pooling: 'mid' is not one of avg, max"),
         ("--units 1 --sampling some", "--sampling: sampling 'some' is unknown; expected uniform:N, .*"),
         ("--units 1 --trainable few", "--trainable: 'few' is not a whole number"),
+        ("--units 1 --trainable none", "`trainable='none'` is 0"),
         ("--units 1 --shares 0.5", "--shares: expected 2 arguments"),
         ("--units", "--units: expected one argument"),
         ("", "the following arguments are required: --units"),

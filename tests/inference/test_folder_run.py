@@ -46,8 +46,8 @@ def test_one_row_a_video(classifier, videos, tmp_path):
     assert [row["video"] for row in table] == ["Blue/clip0.mp4", "Blue/clip1.mp4", "Red/clip0.mp4", "Red/clip1.mp4"]
     for row in table:
         assert row["prediction"] == row["label"] == row["video"].split("/")[0]
-        assert float(row[f"p:{row['label']}"]) == float(row["probability"])
-        assert sum(float(row[f"p:{name}"]) for name in classifier.classes) == pytest.approx(1, abs=1e-4)
+        assert float(row[f"p({row['label']})"]) == float(row["probability"])
+        assert sum(float(row[f"p({name})"]) for name in classifier.classes) == pytest.approx(1, abs=1e-4)
     assert not (tmp_path / "out" / "failures.csv").exists()
 
 
@@ -211,4 +211,4 @@ def test_probabilities_are_those_of_the_answer(classifier, videos, tmp_path):
     run(classifier, videos, tmp_path / "out")
     prediction = classifier.classify(videos / "Blue" / "clip1.mp4")
     row = rows(tmp_path / "out")[1]
-    np.testing.assert_allclose([float(row[f"p:{name}"]) for name in prediction.classes], prediction.mean, atol=1e-5)
+    np.testing.assert_allclose([float(row[f"p({name})"]) for name in prediction.classes], prediction.mean, atol=1e-5)

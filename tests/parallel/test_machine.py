@@ -40,3 +40,35 @@ print(faults())
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     before, after = map(int, done.stdout.split())
     assert after < 100 < before
+
+
+@pytest.mark.parametrize(
+    ("files", "free"),
+    [
+        ({}, 4_096_000),
+        ({"memory.max": "max", "memory.current": "5"}, 4_096_000),
+        ({"job/memory.max": "3000000", "job/memory.current": "1000000"}, 2_000_000),
+        # The limit of a group above, and one of the older kind of control groups
+        ({"job/memory.max": "max", "job/memory.current": "7", "memory.max": "10", "memory.current": "4"}, 6),
+        ({"memory/job/memory.limit_in_bytes": "900", "memory/job/memory.usage_in_bytes": "100"}, 800),
+        ({"job/memory.max": "10", "job/memory.current": "40"}, 0),
+        # Files that were read give way; those in memory do not.
+        ({"memory.max": "90", "memory.current": "50", "memory.stat": "file 9\nactive_file 3\ninactive_file 4"}, 47),
+    ],
+)
+def test_the_limits_of_control_groups_count(tmp_path, files, free):
+    for name, text in {
+        "proc/meminfo": "MemTotal: 9 kB\nMemAvailable:    4000 kB\n",
+        "proc/self/cgroup": "0::/job\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    for name, text in files.items():
+        (tmp_path / "groups" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "groups" / name).write_text(text + "\n")
+    assert machine.free_memory(tmp_path / "proc", tmp_path / "groups") == free
+
+
+def test_where_the_system_tells_nothing(tmp_path):
+    assert 1 << 20 < machine.free_memory(tmp_path, tmp_path) < 1 << 50
+    assert machine.free_gpu_memory() is None or machine.free_gpu_memory() > 0

@@ -10,6 +10,7 @@ from pipeline.cli.parser import Parser
 from pipeline.errors import UserError
 from pipeline.extraction.store.import_export import export_arrays, export_hdf5
 from pipeline.extraction.store.store import FeatureStore
+from pipeline.files.replacing import refuse_existing, refuse_used_folder
 from pipeline.files.text import plural
 
 
@@ -26,9 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
 
     store = FeatureStore(args.store)
-    if args.out.exists() and not args.overwrite and (args.out.is_file() or any(args.out.iterdir())):
-        raise UserError(f"{args.out} exists; add --overwrite or choose another --out")
     whole = args.out.suffix.lower() in (".h5", ".hdf5")
+    (refuse_existing if whole else refuse_used_folder)(args.out, overwrite=args.overwrite)
     written = export_hdf5(store, args.out) if whole else export_arrays(store, args.out)
     with command.progress(len(store.entries), "video", args.quiet) as bar:
         count = 0

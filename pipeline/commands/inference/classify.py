@@ -263,7 +263,7 @@ def _live(args: argparse.Namespace, spec: ClassifySpec) -> int:
     if not args.patience >= 0:
         raise UserError(f"--patience {args.patience:g}: expected seconds, 0 or more")
     if args.min_duration:
-        raise UserError("--min-duration looks ahead, which a live picture does not allow; leave it out")
+        raise UserError("--min-duration looks ahead, which a live source does not allow; leave it out")
 
     from pipeline.commands.inference.watch import watch
 
@@ -330,10 +330,10 @@ def parser() -> Parser:
     add_options(made, ClassifySpec, group=group, only=["stride", "clip_seconds"])
     reading = made.group(group)
     reading.add_argument(
-        "--timeout", type=float, default=TIMEOUT, help="seconds without a sign of life that a video may take"
+        "--timeout", type=float, default=TIMEOUT, help="seconds without a sign of life until a video is given up"
     )
     reading.add_argument("--weights", help="of the backbone: imagenet, random or a file (default: as in training)")
-    reading.add_argument("--precision", choices=PRECISIONS, default="auto", help="compute precision")
+    reading.add_argument("--precision", choices=PRECISIONS, default="auto", help="compute precision; auto: as in training")
     reading.add_argument("--engine", choices=ENGINES, default="auto", help="what computes the backbone")
     labels = "how labels are chosen"
     add_options(made, ClassifySpec, group=labels, only=["smoothing", "min_duration", "abstain_below"])
@@ -358,7 +358,7 @@ def parser() -> Parser:
     many.add_argument("--store", type=Path, help="features that extract_features.py made, used where they fit")
     many.add_argument("--retry-failed", action="store_true", help="try again what failed before")
     live = made.add_argument_group("live")
-    live.add_argument("--show", action="store_true", help="a window with the labelled picture, until q is pressed")
+    live.add_argument("--show", action="store_true", help="a window with the labelled frames, until q is pressed")
     live.add_argument("--seconds", type=float, help="end after this time")
     live.add_argument("--patience", type=float, default=60.0, help="seconds for which a broken stream is tried again")
     export = made.add_argument_group("instead of a video")

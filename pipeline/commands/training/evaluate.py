@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.cli.fields import add_options
 from pipeline.cli.parser import Parser
+from pipeline.commands.training.data_options import DataOptions
 from pipeline.errors import UserError
 from pipeline.files.atomic import atomic_write
 from pipeline.files.replacing import refuse_existing
@@ -24,10 +26,8 @@ def parser() -> Parser:
     made = Parser(__doc__, "python scripts/evaluate.py checkpoints/match features/match --split test")
     made.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, help="checkpoint folder of train.py")
     made.add_argument("store", metavar="STORE", type=Path, help="feature store of the same recipe")
-    made.add_argument("--fuse", metavar="STORE", type=Path, help="the second store, as for train.py")
+    add_options(made, DataOptions, only=["fuse", "labels", "memory"])
     made.add_argument("--split", choices=("train", "val", "test", "all"), default="test", help="which videos")
-    made.add_argument("--labels", type=Path, help="CSV video,frame,label: labels of single frames, as in train.py")
-    made.add_argument("--memory", metavar="SIZE", help="as for train.py")
     made.add_argument("--group", help="as for train.py; the interval of the accuracy draws whole groups")
     made.add_argument("--out", type=Path, help="folder for predictions.csv, confusion_matrix.png and results.json")
     made.add_argument("--overwrite", action="store_true", help="replace these files where they are there")
@@ -47,12 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in (_PREDICTIONS, _MATRIX, _RESULTS):
             refuse_existing(args.out / name, overwrite=args.overwrite)
 
-    from pipeline.files.text import parse_memory
-    from pipeline.training.data.splits import groups_of
     from pipeline.training.evaluation.metrics import confusion, measure, report_text
     from pipeline.training.evaluation.predict import evaluate
     from pipeline.training.evaluation.predictions import write_predictions
     from pipeline.training.reports import plots
+    from pipeline.videos.catalog.splits import groups_of
 
     checkpoint = Checkpoint.load(args.checkpoint)
     predictions = evaluate(
@@ -60,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         *[args.store, *([args.fuse] if args.fuse else [])],
         split=args.split,
         frame_labels=args.labels,
-        memory=parse_memory(args.memory) if args.memory else None,
+        memory=args.memory,
     )
     data = predictions.windows.data
     groups, _ = groups_of(data.videos, args.group)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from pipeline.cli import command
 from pipeline.cli.fields import add_options, from_args
 from pipeline.cli.parser import Parser
+from pipeline.commands.training.data_options import DataOptions
 from pipeline.files.text import plural
 from pipeline.training.loop.spec import TrainSpec
-from pipeline.videos.media.sampling import Sampling
 
 if TYPE_CHECKING:
     from pipeline.training.experiments.search import Trial
@@ -25,14 +25,11 @@ def parser() -> Parser:
     """The options of the command."""
     made = Parser(__doc__, "python scripts/search.py features/match --grid configs/grid.yaml --out checkpoints/search")
     made.add_argument("store", metavar="STORE", type=Path, help="feature store")
-    made.add_argument("--sampling", help="thin a denser store to this sampling, such as uniform:20 of an 'all' store")
-    made.add_argument("--memory", metavar="SIZE", help="as for train.py")
+    add_options(made, DataOptions, leave_out=["fuse"])
     made.add_argument("--grid", type=Path, required=True, help="YAML: settings with lists of values, or ranges")
     made.add_argument("--out", type=Path, required=True, help="folder of the search")
     made.add_argument("--method", choices=("grid", "random", "tpe"), default="grid", help="what to train next")
     made.add_argument("--trials", type=int, help="stop after so many points (needed for random and tpe)")
-    made.add_argument("--group", help="as for train.py")
-    made.add_argument("--labels", type=Path, help="CSV video,frame,label[,split]: labels of single frames")
     made.add_argument("--weights", help="of networks with a base: imagenet, random[:SEED] or a file")
     add_options(made, TrainSpec, only=["epochs", "seed"])
     return made
@@ -43,20 +40,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     say = command.say(args.quiet)
 
     # Keras takes seconds to import; --help must not wait for it.
-    from pipeline.files.text import parse_memory
-    from pipeline.training.data.dataset import open_dataset
-    from pipeline.training.data.splits import groups_of, make_split
-    from pipeline.training.experiments.search import finish, read_space, search
+    from pipeline.training.data.splits import make_split
+    from pipeline.training.experiments.search import finish, search
+    from pipeline.training.experiments.search_space import read_space
+    from pipeline.videos.catalog.splits import groups_of
 
     space = read_space(args.grid)
     if args.weights is not None:
         space["weights"] = [args.weights]
-    data = open_dataset(
-        args.store,
-        frame_labels=args.labels,
-        sampling=Sampling.parse(args.sampling) if args.sampling else None,
-        memory=parse_memory(args.memory) if args.memory else None,
-    )
+    data = from_args(DataOptions, args).open(args.store)
     groups, notes = groups_of(data.videos, args.group)
     split = make_split(data, groups, seed=args.seed)
     for note in (*notes, *split.notes):

@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.cli.fields import add_options
 from pipeline.cli.parser import Parser
+from pipeline.commands.training.data_options import DataOptions
 from pipeline.commands.training.window_options import add_windows, chosen_window
 from pipeline.errors import UserError
 from pipeline.extraction.inputs.augmentation import DEFAULT, FrameAugmentation, check_varies
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.files.replacing import refuse_existing
 from pipeline.files.text import plural
-from pipeline.videos.media.sampling import Sampling
 
 
 def parser() -> Parser:
@@ -25,7 +26,7 @@ def parser() -> Parser:
     made = Parser(__doc__, "python scripts/show_samples.py features/frames --out samples.png")
     made.add_argument("store", metavar="STORE", type=Path, help="frame cache: a store of --backbone frames or flow")
     made.add_argument("--out", type=Path, required=True, help="the image to write, a .png")
-    made.add_argument("--sampling", help="thin a denser store to this sampling, as for train.py")
+    add_options(made, DataOptions, only=["sampling"])
     made.add_argument("--videos", type=int, default=8, help="how many, classes in turn")
     made.add_argument("--columns", type=int, default=8, help="the most frames in a row, spread over the sequence")
     add_windows(made, leave_out=["policy"])
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.training.reports import plots
     from pipeline.training.reports.sample_sheet import contact_sheet, draw_samples, seconds_apart
 
-    store = FeatureStore(args.store, sampling=Sampling.parse(args.sampling) if args.sampling else None)
+    store = FeatureStore(args.store, sampling=args.sampling)
     window = chosen_window(args, store.recipe.sampling, lambda: seconds_apart(store))
     augmentation = FrameAugmentation.parse(args.augment) if args.augment else None
     if augmentation:

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 from pipeline.cli import command
 from pipeline.cli.fields import add_options, from_args, given, options_of
 from pipeline.cli.parser import Parser
+from pipeline.commands.training.data_options import DataOptions
 from pipeline.commands.training.window_options import add_windows, chosen_window
 from pipeline.errors import UserError
 from pipeline.training.heads.spec import HeadSpec
 from pipeline.training.loop.spec import TrainSpec
-from pipeline.videos.media.sampling import Sampling
 
 # Fields of `TrainSpec` that networks on frames have only.
 _ON_FRAMES = ("fine_tune", "fine_tune_rate", "precision", "augment")
@@ -30,6 +30,7 @@ _ON_FRAMES = ("fine_tune", "fine_tune_rate", "precision", "augment")
 if TYPE_CHECKING:
     from pipeline.training.data.dataset import Dataset
     from pipeline.training.data.splits import Split
+    from pipeline.training.experiments.experiment import Run
     from pipeline.training.loop.schedule import Epoch
     from pipeline.training.loop.tensorboard import TensorBoardLog
 
@@ -45,12 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     say = command.say(args.quiet)
 
     # Keras takes seconds to import; --help and mistakes above must not wait for it.
-    from pipeline.files.text import parse_memory
     from pipeline.training.checkpoint import CHECKPOINT_FILE, check_free
     from pipeline.training.compute.devices import distribute
-    from pipeline.training.data.dataset import open_dataset
-    from pipeline.training.data.fusion import fuse_stores
-    from pipeline.training.data.splits import groups_of, make_folds, make_split
+    from pipeline.training.data.splits import make_split
+    from pipeline.videos.catalog.splits import groups_of
 
     if note := distribute(args.devices):
         say(f"note: {note}")
@@ -61,19 +60,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.resume and not (goes_on or args.overwrite) and (args.out / CHECKPOINT_FILE).exists():
             raise UserError(f"{args.out} is finished, so there is nothing to resume; --overwrite trains it anew")
         check_free(args.out, overwrite=args.overwrite or goes_on)
-    sampling = Sampling.parse(args.sampling) if args.sampling else None
-    memory = parse_memory(args.memory) if args.memory else None
-    data = open_dataset(args.store, frame_labels=args.labels, sampling=sampling, memory=memory)
-    if args.fuse is not None:
-        other = open_dataset(args.fuse, frame_labels=args.labels, sampling=sampling, memory=memory)
-        data = fuse_stores(data, other)
+    data = from_args(DataOptions, args).open(args.store)
     if not data.features.in_memory:
         say(f"note: {args.store} takes {data.features.nbytes / 2**30:.3g} GiB and is streamed from disk")
     groups, notes = groups_of(data.videos, args.group)
     for note in (*notes, *(f"{count} videos {reason} are left out" for reason, count in data.left_out.items())):
         say(f"note: {note}")
     if args.folds is not None:
-        return _folds(args, spec, data, groups, make_folds(data, groups, args.folds, seed=args.seed, val=args.val))
+        return _folds(args, spec, data, groups)
     split = make_split(data, groups, seed=args.seed, val=args.val, test=args.test, ignore=args.resplit)
     return _one(args, spec, data, groups, split)
 
@@ -104,38 +98,34 @@ def _one(args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: list[
     return command.INTERRUPTED if results["interrupted"] else command.OK
 
 
-def _folds(args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: list[str], splits: list[Split]) -> int:
-    import numpy as np
-
-    from pipeline.training.evaluation.metrics import pooled_ece
+def _folds(args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: list[str]) -> int:
+    from pipeline.training.experiments.cross_validation import cross_validate
     from pipeline.training.experiments.experiment import save_run
 
     say = command.say(args.quiet)
-    accuracies, losses, tested = [], [], []
-    for number, split in enumerate(splits, 1):
-        run = _train(args, spec, data, groups, split, f"fold {number} ")
-        if run.results["interrupted"]:
-            raise KeyboardInterrupt
-        accuracies.append(run.results["accuracy"]["test"])
-        losses.append(run.results["log_loss"]["test"])
-        tested.append(run.predictions["test"])
+
+    def on_fold(number: int, run: Run) -> None:
+        results = run.results
         say(
-            f"fold {number}: test accuracy {accuracies[-1]:.3f}, log loss {losses[-1]:.3f} "
-            f"({split.summary()}, epoch {run.results['best_epoch']} of {run.results['epochs']})"
+            f"fold {number}: test accuracy {results['accuracy']['test']:.3f}, "
+            f"log loss {results['log_loss']['test']:.3f} ({run.split.summary()}, "
+            f"epoch {results['best_epoch']} of {results['epochs']})"
         )
-        for line in (*(f"note: {note}" for note in split.notes), *run.leaks.lines(3)):
+        for line in (*(f"note: {note}" for note in run.split.notes), *run.leaks.lines(3)):
             say(f"  {line}")
         if args.out is not None:
             save_run(run, args.out / f"fold{number}", overwrite=args.overwrite)
-    say(
-        f"{len(splits)} folds: test accuracy {np.mean(accuracies):.3f} ± {np.std(accuracies):.3f}, "
-        f"lowest {min(accuracies):.3f}, log loss {np.mean(losses):.3f}, "
-        f"ECE {pooled_ece(tested, scaled=False):.3f} before and {pooled_ece(tested):.3f} after temperature scaling"
-    )
+
+    def train(split: Split, number: int) -> Run:
+        return _train(args, spec, data, groups, split, f"fold {number} ")
+
+    say(str(cross_validate(data, groups, args.folds, train, seed=args.seed, val=args.val, on_fold=on_fold)))
     return command.OK
 
 
-def _train(args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: list[str], split: Split, prefix: str = ""):
+def _train(
+    args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: list[str], split: Split, prefix: str = ""
+) -> Run:
     from pipeline.training.experiments.experiment import train
     from pipeline.training.heads.registry import head_spec
 
@@ -195,17 +185,7 @@ def parser() -> Parser:
         "  python scripts/train.py features/frames --out checkpoints/lrcn --head lrcn --augment flip",
     )
     made.add_argument("store", metavar="STORE", type=Path, help="feature store of extract_features.py")
-    data = made.add_argument_group("what is learnt from")
-    data.add_argument(
-        "--fuse", metavar="STORE", type=Path, help="a second store of the same videos and steps, such as of motion"
-    )
-    data.add_argument("--labels", type=Path, help="CSV video,frame,label[,split]: labels of single frames")
-    data.add_argument("--sampling", help="thin a denser store to this sampling, such as uniform:20 of an 'all' store")
-    data.add_argument(
-        "--memory",
-        metavar="SIZE",
-        help="load a store of up to this size, such as 1.5G, and stream a larger one (default: half of what is free)",
-    )
+    add_options(made, DataOptions, group="what is learnt from", leave_out=["group"])
     made.add_argument("--out", type=Path, help="checkpoint folder to write")
     made.add_argument("--overwrite", action="store_true", help="replace the checkpoint folder if it exists")
     add_options(made, TrainSpec, only=["seed"])
@@ -220,12 +200,8 @@ def parser() -> Parser:
     add_windows(made, group=windows)
     add_options(made, TrainSpec, group=windows, only=["random_windows"])
 
-    split = made.add_argument_group("split")
-    split.add_argument(
-        "--group",
-        help="videos of one group stay on one side: a regular expression on the name such as 'person\\d+', 'column' "
-        "for the catalog's column, 'auto', or 'none' (default: the catalog's column where it is filled)",
-    )
+    split = made.group("split")
+    add_options(made, DataOptions, group="split", only=["group"])
     split.add_argument("--folds", type=int, help="cross-validation by groups instead of one split")
     split.add_argument("--val", type=float, default=0.2, help="share of the training videos that choose the epoch")
     split.add_argument("--test", type=float, default=0.2, help="share of the videos to test, where a split is drawn")

@@ -15,7 +15,8 @@ from pathlib import Path
 from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.commands.worker_options import add_workers, check_workers
-from pipeline.errors import UserError, VideoError
+from pipeline.errors import VideoError
+from pipeline.files.replacing import refuse_inside
 from pipeline.files.tables import refuse_foreign_table
 from pipeline.files.text import natural_key, plural
 from pipeline.videos.catalog.catalog import Video, open_catalog
@@ -52,9 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     catalog = open_catalog(args.source)
     out = args.out or catalog.root / "problems.csv"
     refuse_foreign_table(out, COLUMNS)
-    for folder, flag in ((args.quarantine, "--quarantine"), (args.fix, "--fix")):
-        if folder is not None and folder.resolve().is_relative_to(catalog.root.resolve()):
-            raise UserError(f"{flag} {folder} lies inside {catalog.root}, where its videos would become input")
+    for folder in filter(None, (args.quarantine, args.fix)):
+        refuse_inside(folder, catalog.root)
     facts: list[VideoFacts] = []
     with command.progress(len(catalog), "video", args.quiet) as bar:
         for found in check_videos(catalog.videos, workers=args.workers, timeout=args.timeout):

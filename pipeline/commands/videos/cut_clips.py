@@ -22,6 +22,7 @@ from pipeline.cli.fields import add_options, from_args, options_of
 from pipeline.cli.parser import Parser
 from pipeline.commands.worker_options import check_workers
 from pipeline.errors import UserError, VideoError
+from pipeline.files.replacing import refuse_inside
 from pipeline.files.text import plural
 from pipeline.parallel.workers import TIMEOUT
 from pipeline.videos.catalog.catalog import open_catalog
@@ -146,9 +147,7 @@ def _pieces(args) -> list[Segment]:
     found: list[Segment] = []
     for source in args.videos:
         if source.is_dir():
-            inside = args.out.absolute().resolve()
-            if inside.is_relative_to(source.resolve()):
-                raise UserError(f"the output {args.out} lies inside the input {source}, where clips would become input")
+            refuse_inside(args.out, source)
             catalog = open_catalog(source)
             found += [Segment(v.path, 0, 0, v.label, v.split, v.group) for v in catalog]
         else:

@@ -57,18 +57,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         problems += check_dataset(catalog.videos, facts) + find_duplicates(catalog.videos, facts)
     elif args.problems or table.is_file():
         problems = read_problems(table)
-    looks = []
+    previews = []
     with command.progress(len(catalog), "video", args.quiet, desc="reading") as bar:
-        for look in read_previews(catalog.videos, workers=args.workers, timeout=args.timeout):
-            looks.append(look)
+        for preview in read_previews(catalog.videos, workers=args.workers, timeout=args.timeout):
+            previews.append(preview)
             bar.update()
-            if look.error:
-                print(f"failed: {look.video.name}: {look.error}", file=sys.stderr)
-    write_dataset_page(looks, problems, args.out, title=f"{args.source}: {catalog.summary()}")
-    sheets = write_sheets(looks, args.sheets) if args.sheets else []
-    failed = sum(bool(look.error) for look in looks)
+            if preview.error:
+                print(f"failed: {preview.video.name}: {preview.error}", file=sys.stderr)
+    write_dataset_page(previews, problems, args.out, title=f"{args.source}: {catalog.summary()}")
+    sheets = write_sheets(previews, args.sheets) if args.sheets else []
+    failed = sum(bool(preview.error) for preview in previews)
     command.say(args.quiet)(
-        f"{args.out}: {plural(len(looks), 'video')}, {plural(len(problems), 'problem')}, "
+        f"{args.out}: {plural(len(previews), 'video')}, {plural(len(problems), 'problem')}, "
         f"{args.out.stat().st_size / 1e6:.1f} MB"
         + (f"; {plural(len(sheets), 'contact sheet')} in {args.sheets}" if sheets else "")
         + (f"; {plural(failed, 'video')} cannot be read" if failed else "")

@@ -14,7 +14,8 @@ from pipeline.cli import command
 from pipeline.cli.fields import add_options, from_args
 from pipeline.cli.parser import Parser
 from pipeline.commands.worker_options import add_workers, check_workers
-from pipeline.errors import UserError, VideoError
+from pipeline.errors import VideoError
+from pipeline.files.replacing import refuse_inside
 from pipeline.files.text import plural
 from pipeline.videos.catalog.catalog import open_catalog
 from pipeline.videos.catalog.failures import FAILURES_FILE, FailureLog
@@ -38,8 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     say = command.say(args.quiet)
     spec = from_args(ImageSpec, args)
     catalog = open_catalog(args.source)
-    if args.source.is_dir() and args.out.resolve().is_relative_to(args.source.resolve()):
-        raise UserError(f"the output {args.out} lies inside the input {args.source}, where frames would become input")
+    refuse_inside(args.out, args.source)
     folders = _folders(catalog.videos, args.out)
     failures = FailureLog(args.out / FAILURES_FILE)
     written = 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.cli import command
@@ -20,7 +21,7 @@ from pipeline.files.text import plural
 from pipeline.videos.catalog.catalog import SPLITS, TABLE, Video, open_catalog, read_catalog
 from pipeline.videos.catalog.catalog_table import FACTS, update_catalog
 from pipeline.videos.catalog.official_splits import apply_lists, read_list
-from pipeline.videos.catalog.splits import Shares, arrange, assign_splits, gaps, group_by
+from pipeline.videos.catalog.splits import Shares, arrange, assign_splits, gaps, groups_of
 
 
 def parser() -> Parser:
@@ -38,7 +39,7 @@ def parser() -> Parser:
     )
     made.add_argument("--list", type=Path, nargs="+", default=[], metavar="FILE", help="official lists to follow")
     made.add_argument("--val", type=float, default=0.0, help="with --list: this share of train becomes val")
-    made.add_argument("--group-by", metavar="REGEX", help="what in a name is its group, such as person[0-9]+")
+    made.add_argument("--group", metavar="REGEX", help="what in a name is its group, such as person[0-9]+; or 'auto'")
     made.add_argument("--seed", type=int, default=0, help="another seed, another division")
     files = made.add_mutually_exclusive_group()
     files.add_argument("--link", type=Path, metavar="FOLDER", help="also make FOLDER/<split>/<class>/... of links")
@@ -57,8 +58,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if out.exists() and not args.overwrite and any(video.split for video in read_catalog(out)):
         raise UserError(f"{out} has splits already; give --overwrite to replace them, or another --out")
     videos: Sequence[Video] = catalog.videos
-    if args.group_by:
-        videos = group_by(videos, args.group_by)
+    if args.group:
+        groups, notes = groups_of(videos, args.group)
+        videos = [replace(video, group=group) for video, group in zip(videos, groups, strict=True)]
+        for note in notes:
+            say(f"note: {note}")
     if args.list:
         videos = _by_lists(videos, args, say)
         shares = Shares(1, float(args.val > 0), float(any(video.split == "test" for video in videos)))
@@ -80,16 +84,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     changes = update_catalog(
         videos,
         out,
-        (*FACTS, "split", *(["group"] if args.group_by or args.list else [])),
+        (*FACTS, "split", *(["group"] if args.group or args.list else [])),
         renamed=dict(zip([video.name for video in videos], names, strict=True)),
         keep_others=not (args.list and args.overwrite),
     )
     for line in changes.lines(out, args.source):
         say(f"note: {line}")
     counts = Counter(video.split for video in videos)
-    groups = len({video.group or video.name for video in videos})
+    count = len({video.group or video.name for video in videos})
     parts = ", ".join(f"{split} {counts[split]:,}" for split in SPLITS if counts[split])
-    say(f"{out}: {plural(len(videos), 'video')} in {plural(groups, 'group')}: {parts}")
+    say(f"{out}: {plural(len(videos), 'video')} in {plural(count, 'group')}: {parts}")
     return command.OK
 
 

@@ -6,13 +6,11 @@ import contextlib
 import errno
 import json
 import os
-import platform
 import tempfile
 import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import fields
-from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,12 +23,15 @@ from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.folder import prepare_store
 from pipeline.extraction.store.store import FORMAT
 from pipeline.files.atomic import atomic_write
+from pipeline.parallel.machine import versions
 from pipeline.videos.catalog.source_file import SourceFile
 
 SHARD_SECONDS = 30.0  # the most work that a power cut can cost
 SHARD_BYTES = 256 << 20
 SPILL_BYTES = 32 << 20
 SHARD_CELLS = 4_000_000  # rows x longest row: times and frame numbers of a shard are padded, 17 bytes each
+# Packages whose versions a shard notes.
+_PACKAGES = ("keras", "tensorflow", "jax", "torch", "openvino", "av", "opencv-python-headless", "numpy", "h5py")
 _FREE_BYTES = 16 << 20  # what a disk must keep free, so that a shard can always be closed
 
 
@@ -205,7 +206,7 @@ class _Shard:
                 "recipe": recipe.canonical,
                 "fingerprint": recipe.fingerprint,
                 "created": created,
-                "versions": json.dumps(versions(), sort_keys=True),
+                "versions": json.dumps(versions(*_PACKAGES), sort_keys=True),
             }
         )
 
@@ -302,12 +303,3 @@ def chunking(shape: tuple[int, ...], steps: int) -> dict[str, Any]:
 
 class _Empty(Exception):
     """Nothing was added to a shard, so it gets no name."""
-
-
-def versions() -> dict[str, str]:
-    """Versions of what takes part in making features."""
-    found = {"python": platform.python_version()}
-    for package in ("keras", "tensorflow", "jax", "torch", "openvino", "av", "opencv-python-headless", "numpy", "h5py"):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found

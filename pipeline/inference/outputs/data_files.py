@@ -62,12 +62,9 @@ def write_json(prediction: VideoPrediction, checkpoint: Path, path: Path) -> Non
 
 
 def write_frame_table(prediction: VideoPrediction, path: Path) -> None:
-    """Write a CSV file with a row for each frame: frame, time, label, and a probability for each class.
-
-    A class called like one of the first columns gets the ending ``_class``.
-    """
+    """Write a CSV file with a row for each frame: frame, time, label, and ``p(name)`` of each class."""
     first = ("frame", "time", "label")
-    columns = tuple(f"{name}_class" if name in first else name for name in prediction.classes)
+    columns = tuple(f"p({name})" for name in prediction.classes)
 
     def rows():
         for number, (time, label) in enumerate(zip(prediction.times.tolist(), prediction.labels.tolist(), strict=True)):

@@ -11,7 +11,6 @@ import numpy as np
 from pipeline.training.compute.apply_head import HeadFunction
 from pipeline.training.compute.devices import share_out
 from pipeline.training.compute.step import cast, loss_and_sums
-from pipeline.training.compute.wide_matmul import Product, taken_by
 
 ERRORS = (MemoryError, jax.errors.JaxRuntimeError)
 """What a step may raise where memory has run out, among other things."""
@@ -30,37 +29,12 @@ def compile_head(model: keras.Model) -> HeadFunction:
     return function
 
 
-def _product() -> Product | None:
-    """A matrix product whose gradient is quick on processors; None where something else computes."""
-    if jax.default_backend() != "cpu":
-        return None
-
-    @jax.custom_vjp
-    def product(features: Any, kernel: Any) -> Any:
-        return features @ kernel
-
-    def forward(features: Any, kernel: Any) -> tuple[Any, tuple[Any, Any]]:
-        return features @ kernel, (features, kernel)
-
-    def backward(kept: tuple[Any, Any], gradient: Any) -> tuple[Any, Any]:
-        features, kernel = kept
-        rows, gradients = features.reshape(-1, features.shape[-1]), gradient.reshape(-1, gradient.shape[-1])
-        # Without the barrier XLA would turn the product round again.
-        return gradient @ kernel.T, jax.lax.optimization_barrier(gradients.T @ rows).T
-
-    product.defvjp(forward, backward)
-    return product
-
-
 class CompiledStep:
     """One training step; see `Step`."""
 
-    def __init__(self, model: keras.Model, optimizer: keras.optimizers.Optimizer, jit: bool) -> None:
-        product = _product()
-
+    def __init__(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
         def loss(trainable, other, features, mask, targets, weights):
-            with taken_by(product, model):
-                logits, other = model.stateless_call(trainable, other, [cast(features, model), mask], training=True)
+            logits, other = model.stateless_call(trainable, other, [cast(features, model), mask], training=True)
             value, sums = loss_and_sums(logits, targets, weights)
             return value, (sums, other)
 
@@ -80,9 +54,6 @@ class CompiledStep:
         self._state: Any
         self._state, sums = self._function(self._state, *share_out(features, mask, targets, weights))
         return sums
-
-    def bytes_needed(self, *arrays: np.ndarray) -> int:
-        return 0
 
     def write_back(self) -> None:
         for variables, values in zip(self._variables, self._state, strict=True):

@@ -25,9 +25,6 @@ class Step(Protocol):
             not waited for, so that the next batch can be gathered meanwhile.
         """
 
-    def bytes_needed(self, *arrays: np.ndarray) -> int:
-        """What a step on such a batch will take at its peak, beside the weights; 0 where that cannot be told."""
-
     def write_back(self) -> None:
         """Bring model and optimizer up to date; call it before their variables are read."""
 

@@ -72,7 +72,7 @@ def order_of_an_epoch(windows: Windows, random: np.random.Generator, size: int) 
     if len(windows) <= per_round:
         return random.permutation(len(windows))
     near = np.argsort(windows.places, kind="stable")
-    # A window of pictures can be larger than a block; it is a block of its own then.
+    # A window of frames can be larger than a block; it is a block of its own then.
     blocks = np.array_split(near, min(len(near), -(-len(near) * windows.bytes_each // _NEIGHBOURS)))
     label = windows.labels[[block[0] for block in blocks]]
     # The blocks of a class lie at equal distances on a line from 0 to 1, in random order and from a random start.

@@ -18,9 +18,9 @@ from pipeline.extraction.store.feature_source import FeatureSource
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.extraction.store.timesteps import Steps, StoredSteps
 from pipeline.files.text import natural_key, plural
-from pipeline.parallel.memory import free_memory
+from pipeline.parallel.machine import free_memory
 from pipeline.parallel.prefetch import prefetch
-from pipeline.training.data.frame_labels import read_step_labels
+from pipeline.training.data.frame_labels import FrameLabels, read_step_labels
 from pipeline.training.data.time_scale import TimeScale
 from pipeline.training.data.windows import WindowSpec, default_window, window_for_frames
 from pipeline.videos.catalog.catalog import Video
@@ -177,21 +177,7 @@ def open_dataset(
     """
     store = FeatureStore(folder, sampling=sampling)
     labels = read_step_labels(frame_labels, store) if frame_labels is not None else None
-    left_out: Counter[str] = Counter()
-    videos = []
-    for video in store.catalog:
-        if labels is not None:
-            video = replace(video, label="", split="")
-            if video.name in labels:
-                video = replace(video, label=labels[video.name].most_common(), split=labels[video.name].split)
-        if video.name not in store.entries:
-            left_out["without features"] += 1
-        elif not video.label:
-            left_out["without a label"] += 1
-        elif store.entries[video.name].steps < 1:
-            left_out["without frames"] += 1
-        else:
-            videos.append(video)
+    videos, left_out = _usable_videos(store, labels)
     occurring = {video.label for video in videos}
     if labels is not None:
         occurring = {label for video in videos for label in labels[video.name].of_frame.values()}
@@ -202,25 +188,12 @@ def open_dataset(
     steps = np.array([entry.steps for entry in entries], np.int64)
     stored = StoredSteps(store, [*(video.name for video in videos), *(name for _, name in copied)])
     offsets = np.array([stored.first[video.name] for video in videos], np.int64)
-    here = [slice(offset, offset + count) for offset, count in zip(offsets, steps, strict=True)]
-    frames = stored.frames
-    step_labels = None
-    if labels is not None:
-        step_labels = np.full(len(frames), -1, np.int64)
-        for row, video in enumerate(videos):
-            of_frame = labels[video.name].of_frame
-            for place in range(here[row].start, here[row].stop):
-                label = of_frame.get(int(frames[place]))
-                step_labels[place] = -1 if label is None else classes.index(label)
-        for row, name in copied:
-            first = stored.first[name]
-            step_labels[first : first + store.entries[name].steps] = step_labels[here[row]]
     copies = AugmentedCopies(
         np.array([row for row, _ in copied], np.int64),
         np.array([store.entries[name].steps for _, name in copied], np.int64),
         np.array([stored.first[name] for _, name in copied], np.int64),
     )
-    return Dataset(
+    data = Dataset(
         folder=store.folder,
         sources=(FeatureSource(store.recipe, store.weights_source),),
         precision=store.precision,
@@ -229,14 +202,47 @@ def open_dataset(
         labels=np.array([classes.index(video.label) for video in videos], np.int64),
         steps=steps,
         durations=np.array([entry.source.duration for entry in entries], np.float64),
-        step_seconds=np.array([_step_seconds(stored.times[part]) for part in here]),
+        step_seconds=np.array(
+            [_step_seconds(stored.times[first : first + count]) for first, count in zip(offsets, steps, strict=True)]
+        ),
         features=stored.load() if stored.nbytes <= (free_memory() // 2 if memory is None else memory) else stored,
         offsets=offsets,
         left_out=left_out,
-        frames=frames,
-        step_labels=step_labels,
+        frames=stored.frames,
         copies=copies if copied else None,
     )
+    return data if labels is None else replace(data, step_labels=_step_labels(data, copies, labels))
+
+
+def _usable_videos(store: FeatureStore, labels: dict[str, FrameLabels] | None) -> tuple[list[Video], Counter[str]]:
+    """The videos that have features and a label, and how many have not, by reason."""
+    left_out: Counter[str] = Counter()
+    videos = []
+    for video in store.catalog:
+        if labels is not None:
+            known = labels.get(video.name)
+            video = replace(video, label=known.most_common() if known else "", split=known.split if known else "")
+        if video.name not in store.entries:
+            left_out["without features"] += 1
+        elif not video.label:
+            left_out["without a label"] += 1
+        elif store.entries[video.name].steps < 1:
+            left_out["without frames"] += 1
+        else:
+            videos.append(video)
+    return videos, left_out
+
+
+def _step_labels(data: Dataset, copies: AugmentedCopies, labels: dict[str, FrameLabels]) -> np.ndarray:
+    """``(sum of steps,)`` int64, the class of each step, also of the copies; -1 where none is labelled."""
+    found = np.full(len(data.frames), -1, np.int64)
+    for row, video in enumerate(data.videos):
+        of_frame = {frame: data.classes.index(label) for frame, label in labels[video.name].of_frame.items()}
+        place = data.places_of(row)
+        found[place] = [of_frame.get(frame, -1) for frame in data.frames[place].tolist()]
+    for row, first, count in zip(copies.of, copies.offsets, copies.steps, strict=True):
+        found[first : first + count] = found[data.places_of(row)]
+    return found
 
 
 def _step_seconds(times: np.ndarray) -> float:

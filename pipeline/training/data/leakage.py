@@ -1,9 +1,7 @@
-"""Leaks: what stands on two sides of a split and makes a test easier than the world."""
+"""Find data leakage: groups or near-duplicate videos on both sides of a split."""
 
 from __future__ import annotations
 
-import math
-import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -11,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.parallel.memory import free_memory
 from pipeline.training.data.dataset import Dataset, windows_of
 from pipeline.training.data.near_duplicates import near_pairs
 from pipeline.training.data.splits import Split
@@ -25,20 +22,20 @@ _GRID = 16  # pixels of each side of a frame, at most
 
 @dataclass(frozen=True)
 class CrossingGroup:
-    """A group with videos in several parts."""
+    """A group with videos in several splits."""
 
     group: str
-    parts: dict[str, list[str]]
-    """Names of its videos by part."""
+    splits: dict[str, list[str]]
+    """Names of its videos by split."""
 
 
 @dataclass(frozen=True)
-class Twin:
-    """Two videos in different parts that look the same to the network."""
+class NearDuplicate:
+    """Two videos in different splits that look the same to the network."""
 
-    part: str
+    split: str
     video: str
-    other_part: str
+    other_split: str
     other: str
     cosine: float
 
@@ -48,52 +45,52 @@ class LeakReport:
     """All leaks of a split."""
 
     groups: tuple[CrossingGroup, ...]
-    twins: tuple[Twin, ...]
+    near_duplicates: tuple[NearDuplicate, ...]
     """The closest 50, the closest first."""
-    twin_count: int
+    near_duplicate_count: int
     """How many there are."""
 
     def __bool__(self) -> bool:
-        return bool(self.groups or self.twins)
+        return bool(self.groups or self.near_duplicates)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, at most 50 of each kind, with the full counts."""
         return {
             "crossing_groups": len(self.groups),
-            "twins": self.twin_count,
+            "near_duplicates": self.near_duplicate_count,
             "groups": [asdict(group) for group in self.groups[:_LISTED]],
-            "pairs": [asdict(twin) for twin in self.twins],
+            "pairs": [asdict(found) for found in self.near_duplicates],
         }
 
     def lines(self, count: int = 5) -> list[str]:
         """What to print: the worst of each kind."""
         lines = []
         for crossing in self.groups[:count]:
-            where = ", ".join(f"{len(names)} in {part}" for part, names in crossing.parts.items())
+            where = ", ".join(f"{len(names)} in {split}" for split, names in crossing.splits.items())
             lines.append(f"leak: group {crossing.group!r} crosses the split: {where}")
-        for twin in self.twins[:count]:
+        for found in self.near_duplicates[:count]:
             lines.append(
-                f"leak: {twin.video} ({twin.part}) is nearly the same as {twin.other} ({twin.other_part}), "
-                f"cosine {twin.cosine:.4f}"
+                f"leak: {found.video} ({found.split}) is nearly the same as {found.other} ({found.other_split}), "
+                f"cosine {found.cosine:.4f}"
             )
-        more = max(0, len(self.groups) - count) + max(0, self.twin_count - count)
+        more = max(0, len(self.groups) - count) + max(0, self.near_duplicate_count - count)
         if more:
-            most = max(len(self.groups), self.twin_count)
+            most = max(len(self.groups), self.near_duplicate_count)
             listed = "all" if most <= _LISTED else f"the first {_LISTED} of each kind"
             lines.append(f"leak: {more:,} more; report.html and results.json have {listed}")
         return lines
 
 
 def threshold_for(data: Dataset) -> float:
-    """From which cosine on two sequences are near-identical; to a random network, and in pixels, most look alike."""
+    """From which cosine on two sequences are near duplicates; to a random network, and in pixels, most look alike."""
     pixels = len(data.shape) == 3
     return COPY_THRESHOLD if pixels or data.sources[0].weights_source.startswith("random") else THRESHOLD
 
 
 def find_leaks(data: Dataset, split: Split, groups: Sequence[str], *, threshold: float = THRESHOLD) -> LeakReport:
-    """Look for groups that cross the split, and for near-identical sequences on two sides.
+    """Look for groups that cross the split, and for near duplicates sequences on two sides.
 
-    Two sequences are near-identical where the cosine of their mean features, the mean of all videos taken off,
+    Two sequences are near duplicates where the cosine of their mean features, the mean of all videos subtracted,
     is at least ``threshold``. A copy under another name has 1. Measured with InceptionV3: clips cut side by side
     from one camera reach 0.986, mirrored copies 0.975, and different people doing the same stay below 0.93.
 
@@ -108,11 +105,11 @@ def find_leaks(data: Dataset, split: Split, groups: Sequence[str], *, threshold:
     part_of = {int(row): name for name, rows in parts.items() for row in rows}
     pairs = near_pairs(mean_features(data), list(parts.values()), threshold, most=_LISTED)
     columns = (column.tolist() for column in (pairs.first, pairs.second, pairs.cosines))
-    twins = (
-        Twin(part_of[second], data.videos[second].name, part_of[first], data.videos[first].name, cosine)
+    near_duplicates = (
+        NearDuplicate(part_of[second], data.videos[second].name, part_of[first], data.videos[first].name, cosine)
         for first, second, cosine in zip(*columns, strict=True)
     )
-    return LeakReport(crossing, tuple(twins), pairs.count)
+    return LeakReport(crossing, tuple(near_duplicates), pairs.count)
 
 
 def _crossing(data: Dataset, split: Split, groups: Sequence[str]) -> tuple[CrossingGroup, ...]:
@@ -129,10 +126,10 @@ def _crossing(data: Dataset, split: Split, groups: Sequence[str]) -> tuple[Cross
 
 def mean_features(data: Dataset) -> np.ndarray:
     """``(n, D)`` in the type of the store, the mean of each sequence; of frames, of some pixels of them."""
-    # Enough of a picture to know a copy by, and of a long list of videos no more than features take.
+    # Enough of a frame to know a copy by, and of a long list of videos no more than features take.
     thin = tuple(slice(None, None, -(-side // _GRID)) for side in data.shape[:2]) if len(data.shape) == 3 else ()
     size = np.empty(data.shape, bool)[thin].size
-    means = _zeros((len(data), size), np.result_type(data.features.dtype, np.float16))
+    means = np.zeros((len(data), size), np.result_type(data.features.dtype, np.float16))
     length = min(64, int(data.steps.max()))
     stretches = windows_of(replace(data, step_labels=None), np.arange(len(data)), WindowSpec(length))
     for rows, features, _ in stretches.blocks():
@@ -141,11 +138,3 @@ def mean_features(data: Dataset) -> np.ndarray:
         np.add.at(sums, of_row, features[:, :, *thin].sum(axis=1, dtype=np.float32).reshape(len(rows), -1))
         means[videos] += (sums / data.steps[videos, None]).astype(means.dtype)
     return means
-
-
-def _zeros(shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
-    """Zeros in memory, or in a file that is gone with them where they would take much of it."""
-    if math.prod(shape) * dtype.itemsize <= free_memory() // 8:
-        return np.zeros(shape, dtype)
-    with tempfile.TemporaryFile() as file:
-        return np.memmap(file, dtype, "w+", shape=shape)

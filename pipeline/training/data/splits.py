@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 
 from pipeline.errors import UserError
 from pipeline.files.text import plural
 from pipeline.training.data.dataset import Dataset
 from pipeline.videos.catalog.catalog import SPLITS, Video
-from pipeline.videos.catalog.official_splits import UCF101_GROUP
+from pipeline.videos.catalog.splits import Shares, assign_folds, assign_splits
 
 
 @dataclass(frozen=True)
 class Split:
-    """Rows of a dataset by part; no row is in two parts."""
+    """Rows of a dataset by what they are for; no row is in two of these."""
 
     train: np.ndarray
     val: np.ndarray
@@ -31,59 +28,12 @@ class Split:
         return f"Split(train {len(self.train)}, val {len(self.val)}, test {len(self.test)})"
 
     def parts(self) -> dict[str, np.ndarray]:
-        """The rows by the name of the part."""
+        """The rows by train, val and test."""
         return {name: getattr(self, name) for name in SPLITS}
 
     def summary(self) -> str:
         """``train 44, val 12, test 16 videos``."""
         return ", ".join(f"{name} {len(rows):,}" for name, rows in self.parts().items()) + " videos"
-
-
-# -- groups ----------------------------------------------------------------------------------------
-
-
-def groups_of(videos: Sequence[Video], rule: str | None = None) -> tuple[list[str], tuple[str, ...]]:
-    """The group of every video.
-
-    Args:
-        videos: rows of a catalog.
-        rule: None or ``column`` for the catalog's own column, ``none`` for no groups, ``auto`` for the column
-            if it is filled and else UCF101's ``_gNN_``, or a regular expression on the name: its first
-            parenthesis, or the whole match, names the group.
-
-    Returns:
-        A group for each video, its own name where no other is known, and notes for the user.
-
-    Raises:
-        UserError: the expression is none, or matches no video.
-    """
-    names = [video.name for video in videos]
-    filled = any(video.group for video in videos)
-    if rule == "none":
-        return names, ()
-    if rule == "column" and not filled:
-        raise UserError("the catalog has no groups; name them by `group=EXPRESSION`, or fill its column 'group'")
-    if rule in (None, "column") or (rule == "auto" and filled):
-        return [video.group or f"video {video.name}" for video in videos], ()
-    try:
-        pattern = UCF101_GROUP if rule == "auto" else re.compile(rule or "")
-    except re.error as error:
-        raise UserError(f"`group={rule!r}` is no regular expression ({error}); try for example 'person\\d+'") from None
-    matches = [pattern.search(name) for name in names]
-    found = sum(match is not None for match in matches)
-    if rule == "auto" and not found:
-        return names, ("no groups found in the names or the catalog; each video is its own group",)
-    if not found:
-        raise UserError(f"`group={rule!r}` matches no video, for example not {names[0]!r}")
-    groups = [
-        (match[1] if match.lastindex and match[1] is not None else match[0]) if match else f"video {name}"
-        for match, name in zip(matches, names, strict=True)
-    ]
-    missed = len(names) - found
-    return groups, ((f"{plural(missed, 'video')} that the group rule does not match stand alone",) if missed else ())
-
-
-# -- splitting -------------------------------------------------------------------------------------
 
 
 def make_split(
@@ -115,11 +65,11 @@ def make_split(
     if unknown:
         notes.append(f"{plural(unknown, 'video')} without a split are not used")
     if not len(held):
-        train, held = _carve(data.labels, groups, train, val, seed)
+        train, held = _without_test(_rows(data, groups), train, val, seed)
         notes.append(f"{plural(len(held), 'validation video')} taken from train")
     if not len(tested):
         notes.append("the catalog has no test videos, so nothing is tested")
-    return _checked(data, groups, train, held, tested, notes)
+    return _checked(data, train, held, tested, notes)
 
 
 def make_folds(data: Dataset, groups: Sequence[str], folds: int, *, seed: int = 0, val: float = 0.2) -> list[Split]:
@@ -140,92 +90,68 @@ def make_folds(data: Dataset, groups: Sequence[str], folds: int, *, seed: int = 
     count = len(set(groups))
     if count < folds:
         raise UserError(f"`folds={folds}` needs at least {folds} groups of videos, found {count}")
-    rows = np.arange(len(data))
+    rows = _rows(data, groups)
+    fold_of = np.array(assign_folds(rows, folds, seed=seed))
     splits = []
-    for rest, test in _k_fold(data.labels, groups, rows, folds, seed):
-        train, held = _carve(data.labels, groups, rest, val, seed)
-        splits.append(_checked(data, groups, train, held, test, []))
+    for fold in range(folds):
+        train, held = _without_test(rows, np.flatnonzero(fold_of != fold), val, seed)
+        splits.append(_checked(data, train, held, np.flatnonzero(fold_of == fold), []))
     return splits
 
 
+def _rows(data: Dataset, groups: Sequence[str]) -> list[Video]:
+    """Rows of a catalog with the classes and groups of the training."""
+    triples = zip(data.videos, data.labels, groups, strict=True)
+    return [replace(video, label=data.classes[label], group=group) for video, label, group in triples]
+
+
 def _drawn(data: Dataset, groups: Sequence[str], seed: int, val: float, test: float) -> Split:
-    notes: list[str] = []
-    count_of = {
-        label: len({group for group, of in zip(groups, data.labels, strict=True) if of == label})
-        for label in range(len(data.classes))
-    }
-    lone = [label for label, count in count_of.items() if count == 1]
-    for label in lone:
-        videos = plural(int((data.labels == label).sum()), "video")
-        notes.append(
-            f"class {data.classes[label]!r} has one group only ({videos}): it is trained on and cannot be tested"
-        )
-    # A class in one piece can be on one side only; on the other it would be tested without having been seen.
-    kept_groups = {group for group, label in zip(groups, data.labels, strict=True) if label in lone}
-    kept = np.array([group in kept_groups for group in groups])
-    free = np.flatnonzero(~kept)
-    if not len(free):
+    _check_share(val)
+    _check_share(test)
+    rows = _rows(data, groups)
+    notes = []
+    for label in data.classes:
+        of_class = [row.group for row in rows if row.label == label]
+        if len(set(of_class)) == 1:
+            videos = plural(len(of_class), "video")
+            notes.append(f"class {label!r} has one group only ({videos}): it is trained on and cannot be tested")
+    shares = Shares((1 - val) * (1 - test), val * (1 - test), test)
+    split_of = np.array([row.split for row in assign_splits(rows, shares, seed=seed)])
+    train, held, tested = (np.flatnonzero(split_of == name) for name in SPLITS)
+    if not (len(train) and len(held) and len(tested)):
         raise UserError(
-            f"each class has one group only ({plural(len(kept_groups), 'group')} in all), so nothing can be held out "
-            "for validation and test; add videos, or check `group`"
+            f"found {plural(len(set(groups)), 'group')} among {plural(len(rows), 'video')}, which cannot be divided "
+            f"into training, validation and test videos ({len(notes)} of {len(data.classes)} classes have one group "
+            "only); add videos, or choose another `group`"
         )
-    rest, tested = _carve(data.labels, groups, free, test, seed)
-    train, held = _carve(data.labels, groups, rest, val, seed)
-    return _checked(data, groups, np.sort(np.concatenate([train, np.flatnonzero(kept)])), held, tested, notes)
+    return _checked(data, train, held, tested, notes)
 
 
-def _carve(
-    labels: np.ndarray, groups: Sequence[str], rows: np.ndarray, share: float, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Divide ``rows`` into the rest and a share of whole groups."""
+def _without_test(rows: list[Video], places: np.ndarray, val: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Divide the rows at some places into training and validation."""
+    _check_share(val)
+    divided = assign_splits([rows[place] for place in places], Shares(1 - val, val, 0), seed=seed)
+    held = np.array([row.split == "val" for row in divided])
+    if not held.any():
+        raise UserError(
+            f"found {plural(len({rows[place].group for place in places}), 'group')} among "
+            f"{plural(len(places), 'video')}, which cannot be divided into training and held-out videos; add videos, "
+            "or choose another `group`"
+        )
+    return places[~held], places[held]
+
+
+def _check_share(share: float) -> None:
     if not 0 < share < 1:
         raise UserError(f"a share of {share:g} for validation or test is impossible; expected more than 0, less than 1")
-    count = len({groups[row] for row in rows})
-    if count < 2:
-        raise UserError(
-            f"found {plural(count, 'group')} among {plural(len(rows), 'video')}, which cannot be divided into "
-            "training and held-out videos; add videos, or check `group`"
-        )
-    if share > 0.5:
-        part, rest = _carve(labels, groups, rows, 1 - share, seed)
-        return rest, part
-    wanted = max(2, min(round(1 / share), count))
-    # Few groups may leave a class out of a part; somewhat larger parts, or another of them, may have all.
-    candidates = (
-        candidate
-        for folds in range(wanted, max(1, wanted - 3), -1)
-        for candidate in _k_fold(labels, groups, rows, folds, seed)
-    )
-    best, fewest = None, len(rows)
-    for rest, part in candidates:
-        missing = sum(len(set(labels[rows]) - set(labels[side])) for side in (rest, part))
-        if missing < fewest:
-            best, fewest = (rest, part), missing
-        if not missing:
-            break
-    assert best is not None  # there is at least one fold, and it lacks fewer classes than there are videos
-    return best
 
 
-def _k_fold(labels: np.ndarray, groups: Sequence[str], rows: np.ndarray, folds: int, seed: int):
-    """Yield (rest, part) of ``rows`` by scikit-learn's StratifiedGroupKFold."""
-    largest = int(np.bincount(labels[rows]).max())
-    splitter = StratifiedGroupKFold(max(2, min(folds, largest)), shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        # A class with fewer videos than folds; what that means for the user is said by `_checked`.
-        warnings.simplefilter("ignore", UserWarning)
-        for rest, part in splitter.split(rows, labels[rows], [groups[row] for row in rows]):
-            yield rows[rest], rows[part]
-
-
-def _checked(
-    data: Dataset, groups: Sequence[str], train: np.ndarray, val: np.ndarray, test: np.ndarray, notes: list[str]
-) -> Split:
+def _checked(data: Dataset, train: np.ndarray, val: np.ndarray, test: np.ndarray, notes: list[str]) -> Split:
     for name, rows in (("train", train), ("val", val), ("test", test)):
         occurring = data.classes_in(rows)
         missing = [label for index, label in enumerate(data.classes) if index not in occurring]
         if missing and len(rows):
             notes.append(f"no videos of {', '.join(map(repr, missing))} in {name}")
     if len(data.classes_in(train)) < 2:
-        raise UserError("the training part has one class only; add videos, or check `group` and the splits")
+        raise UserError("the training part has one class only; add videos, or choose another `group` and other splits")
     return Split(train, val, test, tuple(notes))

@@ -27,14 +27,14 @@ def top_k(probabilities: np.ndarray, labels: np.ndarray, k: int) -> float:
 
 
 def measure(predictions: Predictions, groups: Sequence[str]) -> dict[str, Any]:
-    """All figures of one part.
+    """All figures of one split.
 
     Args:
-        predictions: of the part.
+        predictions: of the split.
         groups: a group for each video of the whole dataset, for the interval of the accuracy.
 
     Raises:
-        UserError: the part has no videos.
+        UserError: the split has no videos.
     """
     if not len(predictions.videos):
         raise UserError(f"there are no {predictions.split} videos to evaluate; choose another `split`")

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.files.tables import write_table
+from pipeline.files.tables import write_frame
 from pipeline.training.compute.apply_head import probabilities_of
 from pipeline.training.data.dataset import Dataset, Windows
 from pipeline.training.evaluation.calibration import (
@@ -21,10 +21,13 @@ from pipeline.training.evaluation.calibration import (
     mean_by_video,
 )
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 @dataclass(frozen=True)
 class Predictions:
-    """Probabilities of the videos of one part, and of their windows."""
+    """Probabilities of the videos of one split, and of their windows."""
 
     split: str
     """train, val or test."""
@@ -58,16 +61,54 @@ class Predictions:
         """``(n,)`` the probability of the predicted."""
         return self.probabilities.max(axis=1)
 
+    def to_frame(self) -> pd.DataFrame:
+        """A row per video, per window where a video has several, and per labelled frame.
+
+        Columns: level (video, window or frame), split, video, start (first step of a window, number of a frame), label,
+        prediction, confidence, right (1 or 0), and ``p(name)`` of each class.
+        """
+        import pandas as pd
+
+        data, windows = self.windows.data, self.windows
+        levels = []
+        if data.step_labels is None:
+            levels.append(self._level("video", self.videos, None, self.labels, self.probabilities))
+        if data.step_labels is not None or len(windows) > len(self.videos):
+            probabilities = self.window_probabilities
+            levels.append(self._level("window", windows.video, windows.start, windows.labels, probabilities))
+        if data.step_labels is not None and (frames := list(labelled_frame_means(self))):
+            places, rows, means = (np.array(column) for column in zip(*frames, strict=True))
+            levels.append(self._level("frame", rows, data.frames[places], data.step_labels[places], means))
+        return pd.concat(levels, ignore_index=True)
+
+    def _level(
+        self, level: str, rows: np.ndarray, start: np.ndarray | None, labels: np.ndarray, probabilities: np.ndarray
+    ) -> pd.DataFrame:
+        import pandas as pd
+
+        classes, best = np.array(self.classes, object), probabilities.argmax(axis=1)
+        columns = {
+            "level": level,
+            "split": self.split,
+            "video": np.array(self.windows.data.names, object)[rows],
+            "start": pd.array([pd.NA] * len(rows) if start is None else start, dtype="Int64"),
+            "label": classes[labels],
+            "prediction": classes[best],
+            "confidence": probabilities.max(axis=1),
+            "right": (best == labels).astype(int),
+        }
+        return pd.DataFrame(columns | {f"p({name})": probabilities[:, i] for i, name in enumerate(self.classes)})
+
 
 def predictions_of(
     split: str, data: Dataset, windows: Windows, logits: np.ndarray, *, temperature: float = 1.0
 ) -> Predictions:
-    """Bring the windows of a part together into videos.
+    """Bring the windows of a split together into videos.
 
     Args:
         split: its name.
         data: what the windows are over.
-        windows: the windows of all videos of the part.
+        windows: the windows of all videos of the split.
         logits: ``(m, C)`` of those windows.
         temperature: divides the logits.
     """
@@ -102,30 +143,10 @@ def _units(windows: Windows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def write_predictions(parts: Sequence[Predictions], path: Path) -> None:
-    """Write ``predictions.csv``: a row per video, per window where a video has several, and per labelled frame.
+    """Write ``predictions.csv``; see `Predictions.to_frame`."""
+    import pandas as pd
 
-    Columns: level (video, window or frame), split, video, start (first step of a window, number of a frame), label,
-    prediction, confidence, right (1 or 0), and a probability per class.
-    """
-    rows: list[dict[str, Any]] = []
-    classes: tuple[str, ...] = parts[0].classes
-    for part in parts:
-        data = part.windows.data
-        names = data.names
-        if data.step_labels is None:
-            for row, label, probabilities in zip(part.videos, part.labels, part.probabilities, strict=True):
-                rows.append(_row("video", part, names[row], "", label, probabilities))
-        if data.step_labels is not None or len(part.windows) > len(part.videos):
-            for row, start, label, probabilities in zip(
-                part.windows.video, part.windows.start, part.windows.labels, part.window_probabilities, strict=True
-            ):
-                rows.append(_row("window", part, names[row], int(start), label, probabilities))
-        if data.step_labels is not None:
-            for place, row, probabilities in labelled_frame_means(part):
-                frame, label = int(data.frames[place]), int(data.step_labels[place])
-                rows.append(_row("frame", part, names[row], frame, label, probabilities))
-    columns = ["level", "split", "video", "start", "label", "prediction", "confidence", "right"]
-    write_table(rows, [*columns, *(f"p({name})" for name in classes)], path)
+    write_frame(pd.concat([part.to_frame() for part in parts], ignore_index=True), path)
 
 
 def labelled_frame_means(part: Predictions) -> Iterator[tuple[int, int, np.ndarray]]:
@@ -143,20 +164,3 @@ def labelled_frame_means(part: Predictions) -> Iterator[tuple[int, int, np.ndarr
             place = int(data.offsets[row]) + step
             if count[step] and data.step_labels[place] >= 0:
                 yield place, int(row), total[step] / count[step]
-
-
-def _row(
-    level: str, part: Predictions, video: str, start: int | str, label: int, probabilities: np.ndarray
-) -> dict[str, Any]:
-    best = int(probabilities.argmax())
-    return {
-        "level": level,
-        "split": part.split,
-        "video": video,
-        "start": start,
-        "label": part.classes[label],
-        "prediction": part.classes[best],
-        "confidence": f"{probabilities[best]:.6f}",
-        "right": int(best == label),
-        **{f"p({name})": f"{value:.6f}" for name, value in zip(part.classes, probabilities, strict=True)},
-    }

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +13,7 @@ import numpy as np
 from pipeline.extraction.inputs.augmentation import check_varies
 from pipeline.extraction.network.int8_model import QuantisedNetwork
 from pipeline.files.tables import write_table
+from pipeline.parallel.machine import versions
 from pipeline.training.checkpoint import (
     CHECKPOINT_FILE,
     MODEL_FILE,
@@ -23,9 +21,9 @@ from pipeline.training.checkpoint import (
     Checkpoint,
     write_folder,
 )
-from pipeline.training.data.dataset import Dataset, check_window, windows_of
+from pipeline.training.data.dataset import Dataset, Windows, check_window, windows_of
 from pipeline.training.data.leakage import LeakReport, find_leaks, threshold_for
-from pipeline.training.data.splits import Split, groups_of, make_split
+from pipeline.training.data.splits import Split, make_split
 from pipeline.training.data.windows import WindowSpec
 from pipeline.training.evaluation.calibration import expected_calibration_error, log_loss
 from pipeline.training.evaluation.metrics import confusion, measure, report_text
@@ -39,6 +37,7 @@ from pipeline.training.loop.spec import TrainSpec
 from pipeline.training.reports import plots
 from pipeline.training.reports.report import render_report
 from pipeline.version import VERSION
+from pipeline.videos.catalog.splits import groups_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
 HISTORY_FILE, PREDICTIONS_FILE = "history.csv", "predictions.csv"
 CURVES_FILE, CONFUSION_FILE = "curves.png", "confusion_matrix.png"
 REPORT_FILE = "report.html"
+_PACKAGES = ("keras", "tensorflow", "jax", "numpy", "scikit-learn")  # whose versions a checkpoint notes
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Run:
     head: HeadSpec
     trained: Trained
     predictions: dict[str, Predictions]
-    """By part; parts without videos are missing."""
+    """By split; splits without videos are missing."""
     leaks: LeakReport
     results: dict[str, Any]
     """The content of ``results.json``."""
@@ -88,7 +88,7 @@ def train(
     state: Path | None = None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> Run:
-    """Train on the train part, choose by the val part, then look at the test part for the first time.
+    """Train on the train split, choose by the val split, then look at the test split for the first time.
 
     Args:
         data: the videos.
@@ -117,27 +117,12 @@ def train(
     if spec.augment:
         check_varies(data.recipe.input)
     windows = {name: windows_of(data, rows, window) for name, rows in split.parts().items()}
-    names = {name: names_of(data, rows) for name, rows in split.parts().items()}
-    resumable = None
-    if state is not None:
-        settings = {"head": head.settings(), "window": asdict(window), "training": asdict(replace(spec, epochs=1))}
-        resumable = Resumable(state, {"recipe": data.fingerprint, "split": names, **settings})
     longer, rows = data.with_copies(split.train)
     learnt = windows["train"] if longer is data else windows_of(longer, rows, window)
+    resumable = None if state is None else Resumable(state, _settings_of(data, split, window, head, spec))
     trained = fit(data, learnt, windows["val"], head, spec, on_epoch=on_epoch, resumable=resumable)
     groups = list(groups) if groups is not None else data.names
-    logits = {name: trained.logits(part) for name, part in windows.items() if len(part)}
-    temperature = temperature_of(predictions_of("val", data, windows["val"], logits["val"]))
-    plain, predictions = (
-        {name: predictions_of(name, data, windows[name], values, temperature=t) for name, values in logits.items()}
-        for t in (1.0, temperature)
-    )
-    measured = {name: measure(part, groups) for name, part in predictions.items()}
-    for name, part in plain.items():
-        measured[name]["uncalibrated"] = {
-            "log_loss": log_loss(part.probabilities, part.labels),
-            "ece": expected_calibration_error(part.probabilities, part.labels),
-        }
+    predictions, measured, temperature = evaluate_all(data, trained, windows, groups)
     leaks = find_leaks(data, split, groups, threshold=threshold_for(data))
     results: dict[str, Any] = {
         "accuracy": {name: figures["accuracy"] for name, figures in measured.items()},
@@ -153,7 +138,7 @@ def train(
         "window": asdict(window),
         "training": asdict(trained.spec),
         "store": str(data.folder),
-        "split": names,
+        "split": names_by_split(data, split),
         "notes": list(split.notes),
         "temperature": temperature,
         "abstain_below": abstain_below,
@@ -162,6 +147,51 @@ def train(
         "measured": measured,
     }
     return Run(data, split, window, head, trained, predictions, leaks, results)
+
+
+def _settings_of(data: Dataset, split: Split, window: WindowSpec, head: HeadSpec, spec: TrainSpec) -> dict[str, Any]:
+    """All that must be the same for a training to go on; more epochs may be asked for."""
+    return {
+        "recipe": data.fingerprint,
+        "split": names_by_split(data, split),
+        "head": head.settings(),
+        "window": asdict(window),
+        "training": asdict(replace(spec, epochs=1)),
+    }
+
+
+def evaluate_all(
+    data: Dataset, trained: Trained, windows: dict[str, Windows], groups: Sequence[str]
+) -> tuple[dict[str, Predictions], dict[str, dict[str, Any]], float]:
+    """What a head says of the windows of each split, how right it is, and the temperature that suits validation best.
+
+    Args:
+        data: what the windows are over.
+        trained: the head.
+        windows: by split; splits without windows are left out.
+        groups: a group for each video.
+
+    Returns:
+        Predictions and figures by split, and the temperature.
+    """
+    logits = {name: trained.logits(part) for name, part in windows.items() if len(part)}
+    plain = {name: predictions_of(name, data, windows[name], values) for name, values in logits.items()}
+    temperature = temperature_of(plain["val"])
+    predictions = {
+        name: predictions_of(name, data, windows[name], values, temperature=temperature)
+        for name, values in logits.items()
+    }
+    measured = {name: measure(part, groups) for name, part in predictions.items()}
+    for name, part in plain.items():
+        measured[name]["uncalibrated"] = {
+            "log_loss": log_loss(part.probabilities, part.labels),
+            "ece": expected_calibration_error(part.probabilities, part.labels),
+        }
+    return predictions, measured, temperature
+
+
+def names_by_split(data: Dataset, split: Split) -> dict[str, list[str]]:
+    return {name: names_of(data, rows) for name, rows in split.parts().items()}
 
 
 def names_of(data: Dataset, rows: np.ndarray) -> list[str]:
@@ -187,7 +217,7 @@ def save_run(run: Run, folder: str | Path, *, overwrite: bool = False) -> Checkp
         time_scale=data.time_scale(run.split.train),
         temperature=run.results["temperature"],
         abstain_below=run.results["abstain_below"],
-        versions=versions() | {"precision": data.precision},
+        versions=versions(*_PACKAGES) | {"pipeline": VERSION, "precision": data.precision},
     )
     with write_folder(folder, overwrite=overwrite) as temporary:
         if data.recipe.quantised:  # joined stores are never of int8
@@ -207,12 +237,3 @@ def save_run(run: Run, folder: str | Path, *, overwrite: bool = False) -> Checkp
         page = render_report(run.results, history, counts, data, title=folder.name, versions=checkpoint.versions)
         (temporary / REPORT_FILE).write_text(page, encoding="utf-8", errors="replace")
     return Checkpoint.load(folder)
-
-
-def versions() -> dict[str, str]:
-    """Versions of what takes part in training."""
-    found = {"python": platform.python_version(), "pipeline": VERSION}
-    for package in ("keras", "tensorflow", "jax", "numpy", "scikit-learn"):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found

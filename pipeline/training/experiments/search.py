@@ -6,167 +6,50 @@
     learning_rate: {low: 0.0001, high: 0.003, log: true}     # a range: for random and tpe
 
 Each trial is a checkpoint folder named after its settings, so a trial is whole or not there, and a point that
-has been trained is never trained again. Optuna keeps the study in SQLite beside them and proposes what comes next.
+has been trained is never trained again. Optuna proposes what comes next from what these folders hold.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import itertools
 import json
-import math
 import shutil
-from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import optuna
 
-from pipeline.cli.fields import given, options_of
 from pipeline.errors import UserError
-from pipeline.files.tables import write_table
-from pipeline.files.text import read_yaml
+from pipeline.files.atomic import atomic_write
+from pipeline.files.tables import write_frame
 from pipeline.training.checkpoint import CHECKPOINT_FILE, RESULTS_FILE, Checkpoint, write_folder
-from pipeline.training.data.dataset import Dataset, check_window
-from pipeline.training.data.feature_augmentation import FeatureAugmentation
+from pipeline.training.data.dataset import Dataset
 from pipeline.training.data.splits import Split
-from pipeline.training.data.windows import WindowSpec
 from pipeline.training.evaluation.metrics import measure
 from pipeline.training.evaluation.predict import predict
-from pipeline.training.experiments.experiment import names_of, save_run, train
-from pipeline.training.heads.registry import HEADS, check_input, head_spec
-from pipeline.training.heads.spec import HeadSpec
+from pipeline.training.experiments.experiment import names_by_split, names_of, save_run, train
+from pipeline.training.experiments.search_space import (
+    OPTIONS,
+    Point,
+    Range,
+    Space,
+    canonical,
+    grid_points,
+    key_of,
+    specs_of,
+)
 from pipeline.training.loop.spec import TrainSpec
 from pipeline.training.reports.compare import write_comparison
 
-Point = dict[str, Any]
+if TYPE_CHECKING:
+    import pandas as pd
+
 Method = Literal["grid", "random", "tpe"]
-OPTIONS = {
-    option.key: option
-    for spec in (HeadSpec, WindowSpec, TrainSpec)
-    for option in options_of(spec).values()
-    if option.field != "seed"  # the same for all trials
-}
-"""What can be searched, by the YAML key: every field of these."""
-STUDY_FILE, TABLE_FILE, PAGE_FILE = "study.db", "results.csv", "comparison.html"
+STUDY_FILE, TABLE_FILE, PAGE_FILE = "search.json", "results.csv", "comparison.html"
 _TRIES = 50  # proposals in a row that were trained before, after which the space counts as exhausted
-
-
-# -- the space -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Range:
-    """Numbers between two ends, both included."""
-
-    low: float
-    high: float
-    log: bool = False
-    whole: bool = False
-
-    def distribution(self) -> optuna.distributions.BaseDistribution:
-        if self.whole:
-            return optuna.distributions.IntDistribution(int(self.low), int(self.high), log=self.log)
-        return optuna.distributions.FloatDistribution(self.low, self.high, log=self.log)
-
-
-Space = dict[str, list[Any] | Range]
-
-
-def read_space(path: Path) -> Space:
-    """Read a YAML file of settings.
-
-    Raises:
-        UserError: no YAML, an unknown key, or values that are no list and no range.
-    """
-    content = read_yaml(path)
-    if not isinstance(content, dict) or not content:
-        raise UserError(f"{path} holds no settings; expected lines such as 'units: [32, 64]'")
-    unknown = [str(key) for key in content if key not in OPTIONS]
-    if unknown:
-        raise UserError(f"{path}: unknown key {', '.join(map(repr, unknown))}; expected {', '.join(OPTIONS)}")
-    return {key: _values(path, key, value) for key, value in content.items()}
-
-
-def _values(path: Path, key: str, value: Any) -> list[Any] | Range:
-    option = OPTIONS[key]
-    if isinstance(value, dict):
-        ends = (value.get("low"), value.get("high"))
-        if not set(value) <= {"low", "high", "log"} or not all(_is_number(end) for end in ends):
-            raise UserError(f"{path}: {key} is {value}; expected a list, or low and high, and log: true if wanted")
-        low, high = float(ends[0]), float(ends[1])  # type: ignore[arg-type]
-        if option.kind not in (int, float) or not low < high or (value.get("log") and low <= 0):
-            raise UserError(f"{path}: {key} from {low:g} to {high:g} is no range")
-        return Range(low, high, bool(value.get("log", False)), option.kind is int)
-    values = value if isinstance(value, list) else [value]
-    if not values:
-        raise UserError(f"{path}: {key} has no values")
-    try:
-        return [option.read(item) for item in values]
-    except UserError as error:
-        raise UserError(f"{path}: {key}: {error}") from None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def grid_points(space: Space) -> list[Point]:
-    """Every combination, each once; settings that a head does not take are left out of its points.
-
-    Raises:
-        UserError: the space has a range.
-    """
-    for key, values in space.items():
-        if isinstance(values, Range):
-            raise UserError(f"{key} is a range; a grid needs a list, or use `method` random or tpe")
-    lists: list[list[Any]] = [values for values in space.values() if not isinstance(values, Range)]
-    points = [canonical(dict(zip(space, values, strict=True))) for values in itertools.product(*lists)]
-    return list({key_of(point): point for point in points}.values())
-
-
-def canonical(point: Point) -> Point:
-    """The point without settings that make no difference."""
-    head = HEADS.get(point.get("head", "gru"))
-    if head is None:
-        return dict(point)
-    idle = {option.key for field, option in options_of(HeadSpec).items() if field not in ("name", *head.takes)}
-    of_features = {option.key for option in options_of(FeatureAugmentation).values()} - {"random_windows"}
-    idle |= {"augment", "precision"} if head.needs == "features" else of_features
-    if "base" not in head.settings:
-        idle |= {"fine_tune", "fine_tune_rate"}
-    if point.get("cell", head.settings.get("cell")) != "conv1d":
-        idle.add("kernel")
-    return {key: value for key, value in point.items() if key not in idle}
-
-
-def key_of(point: Point) -> str:
-    """A short name of a point: the same for the same settings, in any order."""
-    text = json.dumps(canonical(point), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
-
-
-def specs_of(point: Point, base: TrainSpec, data: Dataset, split: Split) -> tuple[HeadSpec, WindowSpec, TrainSpec]:
-    """What a point means.
-
-    Raises:
-        UserError: a value is out of range.
-    """
-    chosen = Namespace(**{OPTIONS[key].field: value for key, value in canonical(point).items()})
-    head = head_spec(**given(HeadSpec, chosen))
-    window = data.default_window(split.train)
-    if of_windows := given(WindowSpec, chosen):
-        window = WindowSpec(**{"length": window.length, **of_windows})
-    check_window(data, window)
-    spec = replace(base, **given(TrainSpec, chosen))
-    check_input(head, data.shape, str(data.folder))
-    spec.check(head)
-    return head, window, spec
-
-
-# -- the search ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -183,6 +66,31 @@ class Trial:
         return float(self.results["measured"]["val"]["uncalibrated"]["log_loss"])
 
 
+class Trials(list[Trial]):
+    """Trained points, the best first."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per trial: rank, losses and accuracies, the settings that were searched, cost and folder."""
+        import pandas as pd
+
+        searched = [key for key in OPTIONS if any(key in trial.point for trial in self)]
+        # Objects, so that a whole number stays one where other trials have none.
+        settings = {key: pd.Series([trial.point.get(key) for trial in self], dtype=object) for key in searched}
+        return pd.DataFrame(
+            {
+                "rank": range(1, len(self) + 1),
+                "val_loss": [trial.val_loss for trial in self],
+                "val_accuracy": [trial.results["accuracy"]["val"] for trial in self],
+                "train_accuracy": [trial.results["accuracy"]["train"] for trial in self],
+                **settings,
+                "epochs_run": [trial.results["epochs"] for trial in self],
+                "seconds": [trial.results["seconds"] for trial in self],
+                "parameters": [trial.results["parameters"] for trial in self],
+                "folder": [str(trial.folder) for trial in self],
+            }
+        )
+
+
 def search(
     data: Dataset,
     split: Split,
@@ -194,7 +102,7 @@ def search(
     trials: int | None = None,
     base: TrainSpec | None = None,
     on_trial: Callable[[Trial, int, int | None], None] = lambda trial, done, total: None,
-) -> list[Trial]:
+) -> Trials:
     """Train points of a space until it is exhausted or ``trials`` have been trained, also in earlier calls.
 
     The test part of the split is not used; `finish` looks at it once.
@@ -227,12 +135,11 @@ def search(
         raise UserError(f"`method={method}` needs `trials`, the number of points to train")
     out.mkdir(parents=True, exist_ok=True)
     _check_same(out, data, split, base)
-    study = _open_study(out, method, base.seed)
     done = {key_of(trial.point): trial for trial in _finished(out)}
     # An earlier call may have trained points that are not in this grid; they are ranked, but do not count here.
     wanted = {key_of(point) for point in points}
     total = trials if method != "grid" else len(points) if trials is None else min(len(points), trials)
-    proposals = iter(points) if method == "grid" else _proposals(study, space, done)
+    proposals = iter(points) if method == "grid" else _proposals(method, base.seed, space, done)
     for point in proposals:
         count = len(done.keys() & wanted) if method == "grid" else len(done)
         if total is not None and count >= total:
@@ -247,16 +154,16 @@ def search(
         run.results["point"] = canonical(point)
         folder = save_run(run, out / "trials" / key, overwrite=True).folder
         done[key] = Trial(canonical(point), folder, run.results)
-        _tell(study, space, point, done[key])
-        _write_tables(out, list(done.values()))
+        _write_tables(out, ranked(done.values()))
         on_trial(done[key], count + 1, total)
-    _write_tables(out, list(done.values()))
-    return ranked(list(done.values()))
+    trials_of_all = ranked(done.values())
+    _write_tables(out, trials_of_all)
+    return trials_of_all
 
 
-def ranked(trials: list[Trial]) -> list[Trial]:
+def ranked(trials: Iterable[Trial]) -> Trials:
     """The lowest validation loss first."""
-    return sorted(trials, key=lambda trial: (trial.val_loss, trial.folder.name))
+    return Trials(sorted(trials, key=lambda trial: (trial.val_loss, trial.folder.name)))
 
 
 def finish(best: Trial, data: Dataset, split: Split, groups: Sequence[str], out: Path) -> dict[str, Any]:
@@ -289,26 +196,13 @@ def _finished(out: Path) -> Iterator[Trial]:
 
 def _check_same(out: Path, data: Dataset, split: Split, base: TrainSpec) -> None:
     """Trials can be compared only if they had the same videos, split and seed."""
-    parts = {name: names_of(data, rows) for name, rows in split.parts().items()}
-    text = json.dumps([data.fingerprint, parts, base.seed], sort_keys=True)
+    text = json.dumps([data.fingerprint, names_by_split(data, split), base.seed], sort_keys=True)
     found = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-    path = out / "search.json"
+    path = out / STUDY_FILE
     if path.exists() and json.loads(path.read_text())["same"] != found:
         raise UserError(f"{out} holds a search with other videos, another split or seed; choose another `out`")
-    path.write_text(json.dumps({"same": found}) + "\n")
-
-
-def _open_study(out: Path, method: Method, seed: int) -> optuna.Study:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    storage = f"sqlite:///{out / STUDY_FILE}"
-    study = optuna.create_study(storage=storage, study_name="search", direction="minimize", load_if_exists=True)
-    for trial in study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.RUNNING]):
-        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)  # proposed before a kill
-    # After a kill the sampler must go on, not repeat what it proposed first.
-    seed += len(study.trials)
-    sampler = optuna.samplers.TPESampler(seed=seed) if method == "tpe" else optuna.samplers.RandomSampler(seed=seed)
-    study.sampler = sampler
-    return study
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps({"same": found}) + "\n")
 
 
 def _distributions(space: Space) -> dict[str, optuna.distributions.BaseDistribution]:
@@ -320,13 +214,28 @@ def _distributions(space: Space) -> dict[str, optuna.distributions.BaseDistribut
     }
 
 
-def _proposals(study: optuna.Study, space: Space, done: dict[str, Trial]) -> Iterator[Point]:
-    """Points that Optuna proposes and that are new; ends where it finds no new one."""
+def _proposals(method: Method, seed: int, space: Space, done: dict[str, Trial]) -> Iterator[Point]:
+    """Points that Optuna proposes and that are new; ends where it finds no new one.
+
+    Args:
+        method: random or tpe.
+        seed: of the drawing.
+        space: what to vary.
+        done: all trials so far; what is trained between two proposals must be added.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    seed += len(done)  # an interrupted search goes on, it does not repeat what it proposed first
+    sampler = optuna.samplers.TPESampler(seed=seed) if method == "tpe" else optuna.samplers.RandomSampler(seed=seed)
+    study = optuna.create_study(direction="minimize", sampler=sampler)
     distributions = _distributions(space)
+    told: set[str] = set()
     tries = 0
     while tries < _TRIES:
+        for key in [key for key in done if key not in told]:
+            _tell(study, distributions, done[key])
+        told = set(done)
         trial = study.ask(distributions)
-        # What is trained is told as a trial of its own, after its checkpoint is safe.
+        # What is trained is told as a trial of its own, without the settings that make no difference.
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
         tries += 1
         if key_of(trial.params) not in done:
@@ -334,37 +243,20 @@ def _proposals(study: optuna.Study, space: Space, done: dict[str, Trial]) -> Ite
             yield dict(trial.params)
 
 
-def _tell(study: optuna.Study, space: Space, point: Point, trial: Trial) -> None:
-    params = {key: value for key, value in point.items() if key in space}
-    study.add_trial(
-        optuna.trial.create_trial(
-            params=params,
-            distributions={key: value for key, value in _distributions(space).items() if key in params},
-            value=trial.val_loss,
+def _tell(study: optuna.Study, distributions: dict[str, optuna.distributions.BaseDistribution], trial: Trial) -> None:
+    params = {key: value for key, value in trial.point.items() if key in distributions}
+    # A trial of an earlier search may lie outside of this space.
+    with contextlib.suppress(ValueError):
+        study.add_trial(
+            optuna.trial.create_trial(
+                params=params, distributions={key: distributions[key] for key in params}, value=trial.val_loss
+            )
         )
-    )
 
 
-def _write_tables(out: Path, trials: list[Trial]) -> None:
+def _write_tables(out: Path, trials: Trials) -> None:
     """``results.csv`` and the page that compares the trials, the best first."""
-    rows = []
-    for rank, trial in enumerate(ranked(trials), 1):
-        rows.append(
-            {
-                "rank": rank,
-                "val_loss": f"{trial.val_loss:.6f}",
-                "val_accuracy": f"{trial.results['accuracy']['val']:.6f}",
-                "train_accuracy": f"{trial.results['accuracy']['train']:.6f}",
-                **{key: trial.point.get(key, "") for key in OPTIONS},
-                "epochs_run": trial.results["epochs"],
-                "seconds": f"{trial.results['seconds']:.2f}",
-                "parameters": trial.results["parameters"],
-                "folder": trial.folder.relative_to(out).as_posix(),
-            }
-        )
-    used = [key for key in OPTIONS if any(row[key] != "" for row in rows)]
-    columns = ["rank", "val_loss", "val_accuracy", "train_accuracy", *used, "epochs_run", "seconds", "parameters"]
-    write_table(
-        [{key: row[key] for key in (*columns, "folder")} for row in rows], [*columns, "folder"], out / TABLE_FILE
-    )
-    write_comparison([trial.folder for trial in ranked(trials)], out / PAGE_FILE, title=out.name)
+    frame = trials.to_frame()
+    frame["folder"] = [trial.folder.relative_to(out).as_posix() for trial in trials]
+    write_frame(frame, out / TABLE_FILE)
+    write_comparison([trial.folder for trial in trials], out / PAGE_FILE, title=out.name)

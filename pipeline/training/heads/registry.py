@@ -44,7 +44,6 @@ class Head:
         takes: fields of `HeadSpec` that make a difference; a published head takes none.
         training: fields of `TrainSpec` other than in `TRAINING`.
         any_length: whether its weights do not depend on the length of the window.
-        jit: whether XLA compiles it for TensorFlow: faster for narrow recurrent layers, far slower for wide ones.
         needs: what it is trained on: ``features (L, D)`` of a store, or ``frames (L, H, W, 3)`` of a frame cache.
         smallest: the smallest side of a frame in pixels, for networks without a base.
         settings: fields of `HeadSpec` other than in `SETTINGS`.
@@ -57,12 +56,11 @@ class Head:
         takes: tuple[str, ...] = ("units", "layers", "dropout"),
         training: Mapping[str, Any] | None = None,
         any_length: bool = True,
-        jit: bool = False,
         needs: Literal["features", "frames"] = "features",
         smallest: int = 1,
         **settings: Any,
     ) -> None:
-        self.build, self.takes, self.any_length, self.jit = build, takes, any_length, jit
+        self.build, self.takes, self.any_length = build, takes, any_length
         self.needs, self.smallest = needs, smallest
         self.training = {**TRAINING, **(training or {})}
         self.settings = {**SETTINGS, **settings}
@@ -170,7 +168,7 @@ HEADS: dict[str, Head] = {
     "attention": Head(sequence_heads.attention),
     "transformer": Head(sequence_heads.transformer, dropout=0.3),
     "keras-example": Head(
-        sequence_heads.keras_example, takes=(), jit=True, training=_published(1e-3), units=16, layers=2, dropout=0.4
+        sequence_heads.keras_example, takes=(), training=_published(1e-3), units=16, layers=2, dropout=0.4
     ),
     "apriorit": Head(sequence_heads.apriorit, takes=(), training=_published(1e-5), units=2048),
     "image_cnn": Head(video_networks.image_cnn, takes=(*_SIZES, *_BASE), training=_frames(1e-3), units=512, **_ON_BASE),

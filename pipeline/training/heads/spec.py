@@ -62,7 +62,7 @@ class HeadSpec:
         if not 0 <= self.dropout < 1:
             raise UserError(f"`dropout={self.dropout:g}`: expected 0 or more and less than 1")
         if self.base is not None and find_network(self.base).name == FRAME_CACHE:
-            raise UserError(f"`base={self.base}`: frames is no network, it stands for the pictures of a store")
+            raise UserError(f"`base={self.base}`: frames is not a network, it stands for the frames of a store")
         if self.pooling is not None and self.pooling not in get_args(Pooling):
             raise UserError(f"`pooling={self.pooling!r}`: expected {' or '.join(get_args(Pooling))}")
         if self.cell is not None and self.cell not in get_args(Cell):

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
 import numpy as np
+from scipy.special import log_softmax
 
 from pipeline.errors import UserError
-from pipeline.extraction.inputs.augmentation import FrameAugmentation
 from pipeline.files.text import plural
 from pipeline.training.compute.apply_head import HeadFunction, rows_at_once, run_in_batches
-from pipeline.training.compute.backend import compile_head, compile_step, out_of_memory, step_errors
+from pipeline.training.compute.backend import compile_head, out_of_memory, step_errors
 from pipeline.training.compute.devices import replicas
-from pipeline.training.compute.memory_probe import check_memory, did_not_fit
-from pipeline.training.compute.step import Step
-from pipeline.training.data.batches import Batch, balanced_weights, batches
+from pipeline.training.data.batches import balanced_weights, batches
 from pipeline.training.data.dataset import Dataset, Windows
 from pipeline.training.heads.normalisation import FRAME_NORM, statistics_of
 from pipeline.training.heads.registry import HEADS, build_model
 from pipeline.training.heads.spec import HeadSpec
-from pipeline.training.heads.video_networks import base_of, set_trainable
+from pipeline.training.loop.learner import augmented, prepare
+from pipeline.training.loop.memory_probe import StepShape, check_memory, did_not_fit
 from pipeline.training.loop.resume import Resumable
 from pipeline.training.loop.schedule import Epoch, Schedule
 from pipeline.training.loop.spec import POLICIES, Phase, TrainSpec
@@ -71,155 +70,143 @@ def fit(
         resumable: where the state is kept after each epoch, and taken from if it is there.
 
     Raises:
-        UserError: the loss is no number any more, or there is nothing to learn from.
+        UserError: the loss is not a number any more, or there is nothing to learn from.
     """
-    if not len(train) or not len(val):
-        raise UserError("training needs at least one window for training and one for validation")
-    if spec.augmentation.random_windows and data.step_labels is not None:
-        raise UserError("`random_windows=True` does not go with labels of frames, which belong to windows as cut")
-    spec.check(head)
     begun = time.perf_counter()
-    keras.utils.set_random_seed(spec.seed)
-    on_frames = HEADS[head.name].needs == "frames"
-    statistics = None if on_frames else statistics_of(train)  # networks scale pixels themselves
-    model = build_model(
-        head,
-        length=train.length,
-        shape=data.shape,
-        classes=len(data.classes),
-        statistics=statistics,
-        policy=POLICIES[spec.precision],
-    )
-    spec = spec.resolved(head)
-    assert spec.batch is not None
-    size = min(spec.batch, len(train))  # a small set is one small batch, not one that is mostly filling
-    size = -(-size // replicas()) * replicas()
-    if spec.accumulate > (most := -(-len(train) // size)):
-        raise UserError(
-            f"`accumulate={spec.accumulate}`: an epoch has {plural(most, 'step')} of {size} windows; "
-            f"use {most} or less, or a smaller `batch`"
-        )
-    learner = _varied(model, spec)
-    function = compile_head(model)
-    random = np.random.default_rng(spec.seed)
-    class_weights = balanced_weights(train, len(data.classes)) if spec.balance else None
-
-    def batches_of_an_epoch() -> Iterator[Batch]:
-        return batches(
-            train,
-            size=size,
-            classes=len(data.classes),
-            random=random,
-            smoothing=spec.label_smoothing or 0.0,
-            class_weights=class_weights,
-            augmentation=spec.augmentation,
-            moments=None if statistics is None else statistics[FRAME_NORM],
-        )
-
-    phases = spec.phases(head)
-    best = model.get_weights()
-    schedule = (resumable.schedule() if resumable is not None else None) or Schedule(phases[0].learning_rate)
-    begins = not schedule.history
+    run = _Run(data, train, val, head, spec, on_epoch, resumable)
     interrupted = False
     try:
-        for number in range(schedule.phase, len(phases)):
-            if number > schedule.phase:
-                model.set_weights(best)
-                schedule.begin_phase(number, phases[number].learning_rate)
-            optimizer, step = _prepare(model, learner, phases[number], spec, head)
-            if resumable is not None and not begins:
-                best = resumable.read(learner, optimizer, random)
-                begins = True
-            if on_frames:
-                shapes = (size, train.length, *data.shape), (size, train.length), (size, len(data.classes)), (size,)
-                kinds = data.features.dtype, np.dtype(bool), np.dtype(np.float32), np.dtype(np.float32)
-                empty = [np.broadcast_to(np.zeros((), kind), shape) for kind, shape in zip(kinds, shapes, strict=True)]
-                check_memory(step.bytes_needed(*empty), size, spec.accumulate)
-            while not schedule.finished(spec.epochs, spec.patience):
-                since = time.perf_counter()
-                steps_before = len(schedule.history) * -(-len(train) // size)
-                rate = schedule.learning_rate / (1 + spec.rate_decay * steps_before)
-                optimizer.learning_rate = rate
-                step.reload_variables()
-                sums = [step(*batch) for batch in batches_of_an_epoch()]
-                step.write_back()
-                loss, weight, right = np.sum([np.asarray(part) for part in sums], axis=0)
-                if not math.isfinite(loss):
-                    raise UserError(
-                        f"the loss is no number any more in epoch {len(schedule.history) + 1}; lower `learning_rate` "
-                        f"(now {schedule.learning_rate:g}), or look for damaged features with check_features.py"
-                    )
-                val_loss, val_accuracy = _measure(function, val, len(data.classes))
-                epoch = Epoch(
-                    epoch=len(schedule.history) + 1,
-                    loss=float(loss / weight),
-                    accuracy=float(right / weight),
-                    val_loss=val_loss,
-                    val_accuracy=val_accuracy,
-                    learning_rate=rate,
-                    seconds=time.perf_counter() - since,
-                )
-                if schedule.add(epoch, spec.plateau):
-                    best = model.get_weights()
-                if resumable is not None:
-                    resumable.write(learner, optimizer, best, schedule, random)
-                on_epoch(epoch)
+        run.all_phases()
     except KeyboardInterrupt:
-        if not schedule.best_epoch:
+        if not run.schedule.best_epoch:
             raise
         interrupted = True
     except step_errors() as error:
         if not out_of_memory(error):
             raise
-        raise did_not_fit(size, spec.accumulate) from None
-    model.set_weights(best)
-    return Trained(model, function, spec, schedule, time.perf_counter() - begun, interrupted)
+        raise did_not_fit(run.size, spec.accumulate) from None
+    run.model.set_weights(run.best)
+    return Trained(run.model, run.function, run.spec, run.schedule, time.perf_counter() - begun, interrupted)
 
 
-def _varied(model: keras.Model, spec: TrainSpec) -> keras.Model:
-    """The model behind the augmentation of its frames; what validates and is saved is the model alone."""
-    if not spec.augment:
-        return model
-    from pipeline.extraction.inputs.augment_layer import AugmentFrames
+class _Run:
+    """A training in progress: its model, its random numbers, and how far it has come."""
 
-    frames, mask = (keras.Input(tensor.shape[1:], dtype=tensor.dtype) for tensor in model.inputs)
-    varied = AugmentFrames(FrameAugmentation.parse(spec.augment), spec.seed)(frames, mask)
-    return keras.Model([frames, mask], model([varied, mask]))
-
-
-def _prepare(
-    model: keras.Model, learner: keras.Model, phase: Phase, spec: TrainSpec, head: HeadSpec
-) -> tuple[keras.optimizers.Optimizer, Step]:
-    """An optimizer and a compiled step for what learns in a phase."""
-    base = base_of(model)
-    if base is not None:
-        set_trainable(base, phase.layers or 0)
-    optimizer = _optimizer(phase.learning_rate, spec)
-    optimizer.build(learner.trainable_variables)
-    return optimizer, compile_step(learner, optimizer, jit=HEADS[head.name].jit)
-
-
-def _optimizer(rate: float, spec: TrainSpec) -> keras.optimizers.Optimizer:
-    # Keras counts gradients that are gathered from 2 on.
-    gathered = spec.accumulate if spec.accumulate > 1 else None
-    decay = float(spec.weight_decay or 0)
-    optimizer: keras.optimizers.Optimizer
-    if spec.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(
-            rate, momentum=spec.momentum, weight_decay=decay or None, gradient_accumulation_steps=gathered
+    def __init__(
+        self,
+        data: Dataset,
+        train: Windows,
+        val: Windows,
+        head: HeadSpec,
+        spec: TrainSpec,
+        on_epoch: Callable[[Epoch], None],
+        resumable: Resumable | None,
+    ) -> None:
+        _check(data, train, val, head, spec)
+        keras.utils.set_random_seed(spec.seed)
+        self.train, self.val, self.head, self.spec = train, val, head, spec.resolved(head)
+        self.shape, self.classes = data.shape, len(data.classes)
+        self.on_epoch, self.resumable = on_epoch, resumable
+        self.size = _batch_size(train, self.spec)
+        self.on_frames = HEADS[head.name].needs == "frames"
+        # Networks on frames scale pixels themselves.
+        self.statistics = None if self.on_frames else statistics_of(train)
+        self.class_weights = balanced_weights(train, self.classes) if spec.balance else None
+        self.model = build_model(
+            head,
+            length=train.length,
+            shape=self.shape,
+            classes=self.classes,
+            statistics=self.statistics,
+            policy=POLICIES[spec.precision],
         )
-    else:
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=decay, gradient_accumulation_steps=gathered)
-    optimizer.exclude_from_weight_decay(var_names=["bias"])
-    # The gradients of float16 vanish unless the loss is scaled up.
-    return keras.optimizers.LossScaleOptimizer(optimizer) if spec.precision == "float16" else optimizer
+        self.learner = augmented(self.model, self.spec)
+        self.function = compile_head(self.model)
+        self.random = np.random.default_rng(spec.seed)
+        self.best = self.model.get_weights()
+        self.phases = self.spec.phases(head)
+        known = None if resumable is None else resumable.schedule()
+        self.schedule = known or Schedule(self.phases[0].learning_rate)
+
+    def all_phases(self) -> None:
+        """Train phase after phase, from where the schedule is."""
+        resuming = bool(self.schedule.history)
+        for number in range(self.schedule.phase, len(self.phases)):
+            if number > self.schedule.phase:
+                self.model.set_weights(self.best)
+                self.schedule.begin_phase(number, self.phases[number].learning_rate)
+            self._phase(self.phases[number], resuming)
+            resuming = False
+
+    def _phase(self, phase: Phase, resuming: bool) -> None:
+        """Train until the schedule says that it is enough."""
+        self.optimizer, self.step = prepare(self.model, self.learner, phase, self.spec)
+        if self.resumable is not None and resuming:
+            self.best = self.resumable.read(self.learner, self.optimizer, self.random)
+        if self.on_frames:
+            check_memory(StepShape(self.head, self.spec, phase, self.train.length, self.shape, self.classes), self.size)
+        while not self.schedule.finished(self.spec.epochs, self.spec.patience):
+            epoch = self._epoch()
+            if self.schedule.add(epoch, self.spec.plateau):
+                self.best = self.model.get_weights()
+            if self.resumable is not None:
+                self.resumable.write(self.learner, self.optimizer, self.best, self.schedule, self.random)
+            self.on_epoch(epoch)
+
+    def _epoch(self) -> Epoch:
+        """Learn from all windows once, then look at those of validation."""
+        since = time.perf_counter()
+        done = len(self.schedule.history)
+        steps_before = done * -(-len(self.train) // self.size)
+        rate = self.schedule.learning_rate / (1 + self.spec.rate_decay * steps_before)
+        self.optimizer.learning_rate = rate
+        self.step.reload_variables()
+        epoch_of_batches = batches(
+            self.train,
+            size=self.size,
+            classes=self.classes,
+            random=self.random,
+            smoothing=self.spec.label_smoothing or 0.0,
+            class_weights=self.class_weights,
+            augmentation=self.spec.augmentation,
+            moments=None if self.statistics is None else self.statistics[FRAME_NORM],
+        )
+        sums = [self.step(*batch) for batch in epoch_of_batches]
+        self.step.write_back()
+        loss, weight, right = np.sum([np.asarray(part) for part in sums], axis=0)
+        if not math.isfinite(loss):
+            raise UserError(
+                f"the loss is not a number any more in epoch {done + 1}; lower `learning_rate` "
+                f"(now {self.schedule.learning_rate:g}), or look for damaged features with check_features.py"
+            )
+        val_loss, val_accuracy = _measure(self.function, self.val, self.classes)
+        seconds = time.perf_counter() - since
+        return Epoch(done + 1, float(loss / weight), float(right / weight), val_loss, val_accuracy, rate, seconds)
+
+
+def _check(data: Dataset, train: Windows, val: Windows, head: HeadSpec, spec: TrainSpec) -> None:
+    if not len(train) or not len(val):
+        raise UserError("training needs at least one window for training and one for validation")
+    if spec.augmentation.random_windows and data.step_labels is not None:
+        raise UserError("`random_windows=True` does not go with labels of frames, which belong to windows as cut")
+    spec.check(head)
+
+
+def _batch_size(train: Windows, spec: TrainSpec) -> int:
+    """Windows in a step: a small set is one small batch, not one that is mostly filling."""
+    assert spec.batch is not None
+    size = -(-min(spec.batch, len(train)) // replicas()) * replicas()
+    if spec.accumulate > (most := -(-len(train) // size)):
+        raise UserError(
+            f"`accumulate={spec.accumulate}`: an epoch has {plural(most, 'step')} of {size} windows; "
+            f"use {most} or less, or a smaller `batch`"
+        )
+    return size
 
 
 def _measure(function: HeadFunction, windows: Windows, classes: int) -> tuple[float, float]:
     """Mean cross entropy and accuracy."""
-    logits = logits_of(function, windows, classes).astype(np.float64)
-    logits -= logits.max(axis=1, keepdims=True)
-    logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    logs = log_softmax(logits_of(function, windows, classes).astype(np.float64), axis=1)
     right = logs.argmax(axis=1) == windows.labels
     return float(-logs[np.arange(len(logs)), windows.labels].mean()), float(right.mean())
 

@@ -6,36 +6,37 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from pipeline.files.atomic import atomic_write
 from pipeline.training.loop.schedule import Epoch
 
-_BLUE, _ORANGE, _GREY = "#1f6fb2", "#d9701e", "#8a8f98"
+BLUE, ORANGE, GREY = "#3b8bd0", "#e0812f", "#8a8f98"  # to be read on light and dark
 
 
 def curves(history: Sequence[Epoch], best_epoch: int) -> Figure:
     """Loss and accuracy of training and validation over the epochs; the kept epoch is marked."""
     figure = Figure(figsize=(9, 3.4), layout="constrained")
-    epochs = [epoch.epoch for epoch in history]
-    for axes, name, train, val in zip(
-        figure.subplots(1, 2),
-        ("loss", "accuracy"),
-        ([e.loss for e in history], [e.accuracy for e in history]),
-        ([e.val_loss for e in history], [e.val_accuracy for e in history]),
-        strict=True,
-    ):
-        # A single epoch has no line to draw.
-        marker = "o" if len(epochs) == 1 else None
-        axes.plot(epochs, train, color=_BLUE, marker=marker, label="train")
-        axes.plot(epochs, val, color=_ORANGE, marker=marker, label="val")
-        axes.axvline(best_epoch, color=_GREY, linestyle=":", label=f"kept: epoch {best_epoch}")
+    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        draw_curve(axes, history, name, best_epoch)
         axes.set(xlabel="epoch", ylabel=name)
         axes.grid(alpha=0.25)
-        axes.legend(frameon=False)
-        if name == "accuracy":
-            axes.set_ylim(-0.02, 1.02)
     return figure
+
+
+def draw_curve(axes: Axes, history: Sequence[Epoch], name: str, best_epoch: int) -> None:
+    """Draw ``loss`` or ``accuracy`` of training and validation over the epochs."""
+    epochs = [epoch.epoch for epoch in history]
+    marker = "o" if len(epochs) == 1 else None  # a single epoch has no line to draw
+    axes.plot(epochs, [getattr(epoch, name) for epoch in history], color=BLUE, marker=marker, label="train")
+    axes.plot(epochs, [getattr(epoch, f"val_{name}") for epoch in history], color=ORANGE, marker=marker, label="val")
+    axes.axvline(best_epoch, color=GREY, linestyle=":", label=f"kept: epoch {best_epoch}")
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+    if name == "accuracy":
+        axes.set_ylim(-0.02, 1.02)
+    axes.legend(frameon=False)
 
 
 def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> Figure:

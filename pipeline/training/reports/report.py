@@ -15,18 +15,17 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from pipeline.errors import VideoError
 from pipeline.extraction.recipe import PIXELS, Recipe
 from pipeline.files.text import plural
 from pipeline.training.data.dataset import Dataset
 from pipeline.training.loop.schedule import Epoch
+from pipeline.training.reports.plots import BLUE, GREY, ORANGE, draw_curve
 from pipeline.videos.preview.thumbnails import fit_image, read_middle_frames
 
 _TEMPLATE = Path(__file__).with_name("report.html")
 _INK = "#0a0b0c"  # replaced by the colour of the page's text, which is light in dark mode
-_BLUE, _ORANGE, _GREY = "#3b8bd0", "#e0812f", "#8a8f98"
 _THUMBNAIL = (240, 180)  # pixels, width and height at most
 _PATIENCE = 10.0  # seconds of silence that a video may take: a report can do without its image
 
@@ -45,7 +44,7 @@ def render_report(
     Args:
         results: the content of ``results.json``.
         history: of the training.
-        counts: ``(C, C)`` confusion matrix of the part that is shown: test, or val where there is no test part.
+        counts: ``(C, C)`` confusion matrix of the split that is shown: test, or val where nothing is tested.
         data: where the videos are, for thumbnails.
         title: the name of the run.
         versions: of the software.
@@ -146,23 +145,23 @@ def _stream(recipe: Recipe) -> str:
 
 def _weights(recipe: Recipe, source: str) -> str:
     if recipe.layer == PIXELS:
-        return "none: the store holds pictures, and no network computed"
+        return "none: the store holds frames, and no network computed"
     digest = f" ({recipe.weights_digest[:12]}…)" if recipe.weights_digest else ""
     return f"{source or 'not known'}{digest}"
 
 
-# -- pictures --------------------------------------------------------------------------------------
+# -- images ----------------------------------------------------------------------------------------
 
 
 def _svg(figure: Figure) -> Markup:
     """The figure as SVG in the page's own text colour and font."""
     for axes in figure.axes:
         axes.set_facecolor("none")
-        axes.grid(alpha=0.25, color=_GREY)
+        axes.grid(alpha=0.25, color=GREY)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
         for spine in axes.spines.values():
-            spine.set_color(_GREY)
+            spine.set_color(GREY)
         axes.tick_params(colors=_INK)
         for label in (axes.xaxis.label, axes.yaxis.label):
             label.set_color(_INK)
@@ -185,26 +184,18 @@ def _axes(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
 
 def _curve(history: Sequence[Epoch], name: str, best_epoch: int) -> Markup:
     figure, axes = _axes("epoch", name)
-    epochs = [epoch.epoch for epoch in history]
-    marker = "o" if len(epochs) == 1 else None  # a single epoch has no line to draw
-    axes.plot(epochs, [getattr(epoch, name) for epoch in history], color=_BLUE, marker=marker, label="train")
-    axes.plot(epochs, [getattr(epoch, f"val_{name}") for epoch in history], color=_ORANGE, marker=marker, label="val")
-    axes.axvline(best_epoch, color=_GREY, linestyle=":")
-    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
-    if name == "accuracy":
-        axes.set_ylim(-0.02, 1.02)
-    axes.legend(frameon=False)
+    draw_curve(axes, history, name, best_epoch)
     return _svg(figure)
 
 
 def _reliability(table: list[dict[str, float]]) -> Markup:
     figure, axes = _axes("confidence", "accuracy")
-    axes.plot([0, 1], [0, 1], color=_GREY, linestyle=":")
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle=":")
     most = max(row["count"] for row in table)
     for row in table:
         width = row["to"] - row["from"]
         shade = 0.25 + 0.75 * row["count"] / most
-        axes.bar(row["from"], row["accuracy"], width=width * 0.94, align="edge", color=_BLUE, alpha=shade)
+        axes.bar(row["from"], row["accuracy"], width=width * 0.94, align="edge", color=BLUE, alpha=shade)
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     return _svg(figure)
 
@@ -212,8 +203,8 @@ def _reliability(table: list[dict[str, float]]) -> Markup:
 def _coverage(curve: list[dict[str, float]]) -> Markup:
     figure, axes = _axes("least confidence", "share")
     thresholds = [row["threshold"] for row in curve]
-    axes.plot(thresholds, [row["accuracy"] for row in curve], color=_BLUE, label="accuracy")
-    axes.plot(thresholds, [row["coverage"] for row in curve], color=_ORANGE, label="predicted")
+    axes.plot(thresholds, [row["accuracy"] for row in curve], color=BLUE, label="accuracy")
+    axes.plot(thresholds, [row["coverage"] for row in curve], color=ORANGE, label="predicted")
     axes.set(xlim=(0, 1), ylim=(-0.02, 1.02))
     axes.legend(frameon=False)
     return _svg(figure)

@@ -1,4 +1,4 @@
-"""What goes into a network on frames, to be looked at: sequences of a frame cache as one picture."""
+"""A sheet of the sequences that a network on frames is trained on, drawn from a frame cache."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Sample:
     title: str
     times: np.ndarray
     """``(k,)`` float64, seconds after the first frame of the video."""
-    pictures: np.ndarray
+    images: np.ndarray
     """``(k, H, W, 3)`` uint8."""
 
 
@@ -44,7 +44,7 @@ def draw_samples(
     Args:
         store: a frame cache.
         videos: how many.
-        columns: the most pictures of a sequence, spread over it.
+        columns: the most images of a sequence, spread over it.
         window: show each window by itself instead of the whole sequence.
         augmentation: show each sequence once more, varied in this way.
         seed: of the choice, and of what is drawn for the augmentation.
@@ -92,17 +92,17 @@ def _in_turn(videos: Sequence[Video], count: int, seed: int) -> list[Video]:
 
 
 def contact_sheet(samples: Sequence[Sample]) -> Figure:
-    """A row for each sample: its name, and its pictures with their times."""
+    """A row for each sample: its name, and its images with their times."""
     columns = max(len(sample.times) for sample in samples)
-    height, width = samples[0].pictures.shape[1:3]
+    height, width = samples[0].images.shape[1:3]
     cell = 1.25
     figure = Figure(figsize=(1.9 + cell * columns * width / height, 0.25 + (cell + 0.22) * len(samples)), dpi=130)
     grid = figure.subplots(len(samples), columns, squeeze=False)
     for sample, cells in zip(samples, grid, strict=True):
         for axes in cells:
             axes.axis("off")
-        for axes, time, picture in zip(cells, sample.times, sample.pictures, strict=False):
-            axes.imshow(picture, interpolation="nearest")
+        for axes, time, image in zip(cells, sample.times, sample.images, strict=False):
+            axes.imshow(image, interpolation="nearest")
             axes.set_title(f"{time:.2f} s", fontsize=7, pad=2)
         cells[0].text(
             -0.08, 0.5, sample.title, transform=cells[0].transAxes, ha="right", va="center", fontsize=7, wrap=False

@@ -1,4 +1,4 @@
-"""Divides videos into train, val and test: no group on both sides, every class in its share, the same for a seed."""
+"""Divide videos into train, val and test, or into folds: no group on both sides, every class in its share."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.videos.catalog.catalog import SPLITS, Video
-
-# Who gets a group where all lack as much: nothing can be learnt without train, nothing said without test.
-_FIRST = {"train": 2, "test": 1, "val": 0}
+from pipeline.files.text import plural
+from pipeline.videos.catalog.catalog import Video
+from pipeline.videos.catalog.official_splits import UCF101_GROUP
 
 
 @dataclass(frozen=True)
@@ -40,66 +39,109 @@ class Shares:
         return {"train": self.train / total, "val": self.val / total, "test": self.test / total}
 
 
-def group_by(videos: Sequence[Video], pattern: str) -> list[Video]:
-    """Give each video the group that a regular expression finds in its name.
+def groups_of(videos: Sequence[Video], rule: str | None = None) -> tuple[list[str], tuple[str, ...]]:
+    """The group of every video.
 
     Args:
         videos: rows of a catalog.
-        pattern: its first bracket, or all that it matches, is the group; such as ``person\\d+`` or ``(g\\d+)_c``.
+        rule: None or ``column`` for the catalog's own column, ``none`` for no groups, ``auto`` for the column
+            if it is filled and else UCF101's ``_gNN_``, or a regular expression on the name: its first
+            parenthesis, or the whole match, names the group.
+
+    Returns:
+        A group for each video, its own name where no other is known, and notes for the user.
 
     Raises:
-        UserError: no regular expression, or a name without a match.
+        UserError: the rule is not a regular expression, or matches no video.
     """
+    names = [video.name for video in videos]
+    filled = any(video.group for video in videos)
+    if rule == "none":
+        return names, ()
+    if rule == "column" and not filled:
+        raise UserError("the catalog has no groups; name them by `group=EXPRESSION`, or fill its column 'group'")
+    if rule in (None, "column") or (rule == "auto" and filled):
+        return [video.group or f"video {video.name}" for video in videos], ()
     try:
-        expression = re.compile(pattern)
+        pattern = UCF101_GROUP if rule == "auto" else re.compile(rule or "")
     except re.error as error:
-        raise UserError(f"{pattern!r} is no regular expression: {error}") from None
-    grouped = []
-    for video in videos:
-        found = expression.search(video.name)
-        if found is None:
-            raise UserError(f"{pattern!r} matches nothing in {video.name}; expected a part that names its group")
-        grouped.append(replace(video, group=found[1] if expression.groups else found[0]))
-    return grouped
+        raise UserError(
+            f"`group={rule!r}` is not a regular expression ({error}); try for example 'person\\d+'"
+        ) from None
+    matches = [pattern.search(name) for name in names]
+    found = sum(match is not None for match in matches)
+    if rule == "auto" and not found:
+        return names, ("no groups found in the names or the catalog; each video is its own group",)
+    if not found:
+        raise UserError(f"`group={rule!r}` matches no video, for example not {names[0]!r}")
+    groups = [
+        (match[1] if match.lastindex and match[1] is not None else match[0]) if match else f"video {name}"
+        for match, name in zip(matches, names, strict=True)
+    ]
+    missed = len(names) - found
+    return groups, ((f"{plural(missed, 'video')} that the group rule does not match stand alone",) if missed else ())
 
 
 def assign_splits(videos: Sequence[Video], shares: Shares, *, seed: int = 0) -> list[Video]:
     """Give every video a split, whole groups at a time.
 
-    The largest groups are placed first, each where its classes lack most; the seed decides among equals.
-    A video without a group is a group by itself. Where a class has too few groups for every split, train comes first,
+    A class that has one group only is in train. Where a class has too few groups for every split, train comes first,
     then test.
 
     Args:
-        videos: rows of a catalog; what their ``split`` says is replaced.
+        videos: rows of a catalog; a video without a group is a group by itself. What their ``split`` says is replaced.
         shares: the wanted shares.
         seed: decides which of several equally good divisions is taken.
 
     Returns:
         The videos in their order, each with a split.
     """
-    wanted = shares.by_split
+    # Nothing can be learnt without train, nothing said without test.
+    order = ("train", "test", "val")
+    wanted = [shares.by_split[split] for split in order]
+    return [
+        replace(video, split=order[part])
+        for video, part in zip(videos, _divide(videos, wanted, seed, lone=0), strict=True)
+    ]
+
+
+def assign_folds(videos: Sequence[Video], folds: int, *, seed: int = 0) -> list[int]:
+    """The fold of every video, from 0, divided as by `assign_splits`."""
+    return _divide(videos, [1 / folds] * folds, seed)
+
+
+def _divide(videos: Sequence[Video], shares: Sequence[float], seed: int, *, lone: int | None = None) -> list[int]:
+    """The part of every video, whole groups at a time.
+
+    The largest groups are placed first, each where its classes lack most; the seed decides among equals, and the
+    earlier part gets a group where all lack as much. Groups that hold all of a class go to the part ``lone``.
+    """
     groups: dict[str, list[int]] = defaultdict(list)
     for place, video in enumerate(videos):
         # A name cannot hold a zero byte, so a video by itself is never taken for a named group.
         groups[video.group or f"\0{video.name}"].append(place)
     totals = Counter(video.label for video in videos)
-    here: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
-    order = [list(groups.values())[i] for i in np.random.default_rng(seed).permutation(len(groups))]
-    order.sort(key=len, reverse=True)
-    splits = [""] * len(videos)
-    for members in order:
-        labels = Counter(videos[place].label for place in members)
-        lacks = {
-            split: sum(n * (1 - here[split][label] / (share * totals[label])) for label, n in labels.items())
-            for split, share in wanted.items()
-            if share > 0
-        }
-        best = max(lacks, key=lambda split: (round(lacks[split], 9), _FIRST[split]))
-        here[best].update(labels)
-        for place in members:
-            splits[place] = best
-    return [replace(video, split=split) for video, split in zip(videos, splits, strict=True)]
+    here: list[Counter[str]] = [Counter() for _ in shares]
+    members = list(groups.values())
+    classes = [Counter(videos[place].label for place in of_group) for of_group in members]
+    alone = [lone is not None and any(n == totals[label] for label, n in labels.items()) for labels in classes]
+    order = np.random.default_rng(seed).permutation(len(members)).tolist()
+    parts = [0] * len(videos)
+    for group in sorted(order, key=lambda group: (alone[group], len(members[group])), reverse=True):
+        labels = classes[group]
+        if lone is not None and alone[group]:
+            part = lone
+        else:
+            lacks = [
+                (sum(n * (1 - here[place][label] / (share * totals[label])) for label, n in labels.items()), place)
+                for place, share in enumerate(shares)
+                if share > 0
+            ]
+            part = max(lacks, key=lambda lack: round(lack[0], 9))[1]
+        here[part].update(labels)
+        for place in members[group]:
+            parts[place] = part
+    return parts
 
 
 def gaps(videos: Sequence[Video], shares: Shares) -> list[str]:

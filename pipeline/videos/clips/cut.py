@@ -240,17 +240,17 @@ def _arguments(run: list[Clip], encoding: Encoding, threads: int, *, seek: bool)
     if end < len(recording.times):
         finish = _border(run[0], end)
     before: list[str] = ["-threads", str(threads)]
-    picture, sound = [], []
+    video, sound = [], []
     if recording.by_time:
         # Frames keep the file's own times, so that the border between two frames is where the reader saw it.
         before += ["-copyts"]
         point = float(recording.seek_points[first]) - recording.origin - 1e-3
         if seek and point > 1:
             before += ["-noaccurate_seek", "-ss", f"{point:.6f}"]
-        picture.append(f"trim=start={begin:.6f}:end={finish + (1e6 if end == len(recording.times) else 0):.6f}")
+        video.append(f"trim=start={begin:.6f}:end={finish + (1e6 if end == len(recording.times) else 0):.6f}")
     else:
-        picture.append(f"select=between(n\\,{first}\\,{end - 1})")
-    picture.append("setpts=PTS-STARTPTS")
+        video.append(f"select=between(n\\,{first}\\,{end - 1})")
+    video.append("setpts=PTS-STARTPTS")
     if recording.sound and encoding.sound:
         if recording.by_time:
             sound = [f"atrim=start={begin:.6f}:end={finish:.6f}", f"asetpts=PTS-({begin:.6f})/TB"]
@@ -258,14 +258,14 @@ def _arguments(run: list[Clip], encoding: Encoding, threads: int, *, seek: bool)
             sound = [f"atrim=start={recording.time_of(first):.6f}:end={recording.time_of(end):.6f}"]
             sound += ["asetpts=PTS-STARTPTS"]
     if encoding.fps is not None:
-        picture.append(f"fps={encoding.fps:g}:start_time=0")
+        video.append(f"fps={encoding.fps:g}:start_time=0")
     if encoding.size is not None:
-        picture.append(f"scale={encoding.size[0]}:{encoding.size[1]}")
+        video.append(f"scale={encoding.size[0]}:{encoding.size[1]}")
     elif recording.width % 2 or recording.height % 2:
         # H.264 stores colour for blocks of 2x2; an odd last column or row is left out.
-        picture.append("crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0")
-    picture.append("setsar=1" if encoding.size is not None else "null")
-    arguments = [*before, "-i", file_url(recording.path), "-map", "0:v:0", "-vf", ",".join(picture)]
+        video.append("crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0")
+    video.append("setsar=1" if encoding.size is not None else "null")
+    arguments = [*before, "-i", file_url(recording.path), "-map", "0:v:0", "-vf", ",".join(video)]
     if sound:
         arguments += ["-map", "0:a:0", "-af", ",".join(sound), "-c:a", "aac"]
     arguments += ["-c:v", "libx264", "-preset", encoding.preset, "-crf", str(encoding.quality)]

@@ -92,21 +92,21 @@ def _copy(clip: Clip, target: Path) -> None:
     dts = np.sort(pts) - int(np.max(np.sort(pts) - stored))
     try:
         with av.open(f"file:{clip.recording.path.absolute()}") as source, av.open(f"file:{target}", "w") as sink:
-            picture = source.streams.video[0]
-            streams: dict[int, Stream] = {picture.index: sink.add_stream_from_template(picture, opaque=True)}
+            video = source.streams.video[0]
+            streams: dict[int, Stream] = {video.index: sink.add_stream_from_template(video, opaque=True)}
             sounds = source.streams.audio[:1]
             for sound in sounds:
                 streams[sound.index] = sink.add_stream_from_template(sound)
             zero = int(pts[0])
             key = int(np.searchsorted(index.key_pts, zero))
             if key > 0 and source.format.name != "mpeg":
-                source.seek(int(index.key_dts[key - 1]), stream=picture)
+                source.seek(int(index.key_dts[key - 1]), stream=video)
             wanted = len(order)
             begin, stop = clip.recording.clock + clip.start_time, clip.recording.clock + clip.end_time
-            for packet in source.demux([picture, *sounds]):
+            for packet in source.demux([video, *sounds]):
                 if not packet.size or packet.pts is None:
                     continue
-                if packet.stream.index == picture.index:
+                if packet.stream.index == video.index:
                     place = by_pts.get(packet.pts)
                     if place is None:
                         continue

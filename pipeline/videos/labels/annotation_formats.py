@@ -81,9 +81,8 @@ def _video_of(path: Path, video: Path | None) -> Path:
     beside = [path.with_suffix(extension) for extension in sorted(VIDEO_EXTENSIONS)]
     found = [candidate for candidate in beside if candidate.is_file()]
     if len(found) != 1:
-        what = "is no video" if not found else f"are {len(found)} videos"
         raise UserError(
-            f"{path} does not name its video, and there {what} of that name beside it; name the video first"
+            f"{path} does not name its video, and {len(found) or 'no'} videos of that name lie beside it; name it first"
         )
     return found[0]
 

@@ -15,12 +15,12 @@ from pipeline.videos.preview.thumbnails import Preview
 from pipeline.videos.quality.problems import Problem
 
 
-def write_dataset_page(looks: Sequence[Preview], problems: Sequence[Problem], path: Path, *, title: str) -> None:
+def write_dataset_page(previews: Sequence[Preview], problems: Sequence[Problem], path: Path, *, title: str) -> None:
     """Write one HTML file with everything in it: no script, image or style comes from elsewhere.
 
     Args:
-        looks: what to show.
-        problems: those with a video stand beside it, the others above.
+        previews: what to show.
+        problems: those with a video are shown beside it, the others above.
         path: the page.
         title: its heading.
 
@@ -31,14 +31,14 @@ def write_dataset_page(looks: Sequence[Preview], problems: Sequence[Problem], pa
     for problem in problems:
         by_video[problem.video].append([problem.kind, problem.detail])
     rows = []
-    for look in looks:
-        video = look.video
+    for preview in previews:
+        video = preview.video
         listed = list(by_video.get(video.name, []))
-        if look.error and not listed:
-            listed = [["unreadable", look.error]]
+        if preview.error and not listed:
+            listed = [["unreadable", preview.error]]
         rows.append(
             [video.name, video.label, video.split, video.frames or 0, round(video.fps or 0, 3), video.width or 0]
-            + [video.height or 0, round(video.duration or 0, 3), listed, base64.b64encode(look.strip).decode()]
+            + [video.height or 0, round(video.duration or 0, 3), listed, base64.b64encode(preview.strip).decode()]
         )
     import jinja2  # here, since readers of strips need none
 

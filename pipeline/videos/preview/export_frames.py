@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 
 from pipeline.errors import UserError, VideoError
-from pipeline.files.replacing import foreign_entries, replace_folder
+from pipeline.files.replacing import foreign_entries, refuse_used_folder, replace_folder
 from pipeline.files.tables import write_table
 from pipeline.parallel.worker_process import Heartbeat
 from pipeline.parallel.workers import TIMEOUT, Ended, WorkerPool, threads_of_each
 from pipeline.videos.media import open_video
 from pipeline.videos.media.frame import FramesMissing, Reader
-from pipeline.videos.media.image_folder import TIMES
+from pipeline.videos.media.image_folder import TIMES, holds_frames
 from pipeline.videos.media.sampling import Sampling
 
 Format = Literal["jpg", "png"]
@@ -71,11 +71,8 @@ def export_frames(
         UserError: a folder exists or cannot be written.
     """
     for _, folder in videos:
-        if not folder.exists():
-            continue
-        if not overwrite:
-            raise UserError(f"{folder} exists; give `overwrite=True` to replace it, or another `out`")
-        if not (folder / TIMES).is_file():
+        refuse_used_folder(folder, overwrite=overwrite)
+        if holds_frames(folder) and not (folder / TIMES).is_file():
             raise UserError(f"{folder} holds no {TIMES}, so this program did not write it; it is not replaced")
         for entry in foreign_entries(folder, _names_in(folder)):
             raise UserError(f"{folder} also holds {entry.name}, which this program did not write; it is not replaced")

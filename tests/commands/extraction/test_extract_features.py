@@ -40,7 +40,7 @@ def test_the_whole_of_stage_one(data, tmp_path, capsys):
     assert call(export_features, store, "--out", tmp_path / "arrays") == 0
     assert call(export_features, store, "--out", tmp_path / "all.h5") == 0
     assert call(export_features, store, "--out", tmp_path / "all.h5") == 2
-    assert "exists; add --overwrite" in capsys.readouterr().err
+    assert "exists; give --overwrite" in capsys.readouterr().err
     (tmp_path / "list.csv").write_text("file,label\nleft/clip0.mp4,left\nright/clip0.mp4,right\n")
     assert call(import_features, tmp_path / "arrays", "--labels", tmp_path / "list.csv", "--out", tmp_path / "i") == 0
     assert FeatureStore(tmp_path / "i").dimensions == 64

@@ -47,7 +47,7 @@ def test_all_files(checkpoint, movie, tmp_path, capsys):  # noqa: F811
     assert [int(row["frame"]) for row in rows] == list(range(100))
     np.testing.assert_allclose([float(row["time"]) for row in rows], np.arange(100) / 10, atol=1e-6)
     for row in rows:
-        assert row["label"] == max(CLASSES, key=lambda name: float(row[name]))
+        assert row["label"] == max(CLASSES, key=lambda name: float(row[f"p({name})"]))
     with (out / "s.csv").open() as file:
         assert [row["label"] for row in csv.DictReader(file)] == ["Blue", "Red"]
     assert (out / "a.srt").read_text().startswith("1\n00:00:00,000 --> 00:00:0")
@@ -157,7 +157,7 @@ def test_strange_class_names(make_checkpoint, tmp_path, capsys):  # noqa: F811
     assert "of the class names; they are drawn as boxes" in capsys.readouterr().out
     with (tmp_path / "r.csv").open() as file:
         row = next(csv.DictReader(file))
-    assert list(row) == ["frame", "time", "label", names[0], names[1], "time_class"]
+    assert list(row) == ["frame", "time", "label", *(f"p({name})" for name in names)]
     assert row["label"] in names
 
 

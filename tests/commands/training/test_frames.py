@@ -20,6 +20,16 @@ from tests.media import write_video
 SIDE = 32
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_probe():
+    """A probe of memory takes a process of its own, and would not know the base ``tiny``."""
+    from pipeline.training.loop import memory_probe
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory_probe, "bytes_per_window", lambda step: 0)
+        yield
+
+
 def square(number: int, *, width: int, height: int, step: int) -> np.ndarray:
     """A bright square that moves to the right or, with a negative step, to the left."""
     image = np.full((height, width, 3), 40, np.uint8)
@@ -134,11 +144,8 @@ def test_a_grid_over_networks(store, tmp_path):
     [
         (["--head", "gru"], "head gru needs features, and .* holds frames"),
         (["--head", "lrcn", "--base", "inceptionv3", "--weights", "random"], "each side needs at least 75 pixels"),
-        (["--head", "c3d_small", "--noise", "0.1"], "--noise is for heads on features"),
-        (
-            ["--head", "c3d_small", "--fine-tune", "2"],
-            "--fine-tune needs a network with a base",
-        ),
+        (["--head", "c3d_small", "--noise", "0.1"], "`noise` is for heads on features"),
+        (["--head", "c3d_small", "--fine-tune", "2"], "`fine_tune` needs a network with a base"),
         (["--head", "c3d_small", "--augment", "blur:2"], "augmentation 'blur:2' is unknown"),
         (["--head", "lrcn", "--base", "tiny"], "backbone tiny has random weights only; add --weights random"),
         (["--head", "lrcn", "--base", "frames", "--weights", "random"], "frames is no.? .*network"),

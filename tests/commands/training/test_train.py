@@ -148,7 +148,7 @@ def test_a_store_that_took_no_part_is_evaluated_as_a_whole(capsys, checkpoint, t
     out = tmp_path / "figures"
     status, text, _ = call(capsys, evaluate, checkpoint, other, "--split", "all", "--out", out)
     assert status == 0
-    assert "12 all videos" in text
+    assert "on 12 videos" in text
     assert {path.name for path in out.iterdir()} >= {"predictions.csv", "confusion_matrix.png", "results.json"}
 
 

@@ -64,6 +64,7 @@ def test_nothing_is_overwritten_unasked(tmp_path, capsys):
     assert "also holds notes.txt" in capsys.readouterr().err
     assert len(list((tmp_path / "out" / "v").iterdir())) == 4
     (tmp_path / "other" / "v").mkdir(parents=True)
+    (tmp_path / "other" / "v" / "v_00001.jpg").touch()  # of the user: there is no table of times
     assert run(video, "--out", tmp_path / "other", "--overwrite") == 2
     assert "did not write it" in capsys.readouterr().err
 

@@ -21,7 +21,7 @@ def test_by_shares(tmp_path, capsys):
     lay(
         tmp_path / "d", *(f"{label}/{label}_person{p}_{i}.mp4" for label in "xy" for p in range(1, 9) for i in range(2))
     )
-    assert run(tmp_path / "d", "--shares", 0.5, 0.25, 0.25, "--group-by", "person[0-9]") == 0
+    assert run(tmp_path / "d", "--shares", 0.5, 0.25, 0.25, "--group", "person[0-9]") == 0
     assert "32 videos in 8 groups: train 16, val 8, test 8" in capsys.readouterr().out
     catalog = open_catalog(tmp_path / "d" / "data_file.csv")
     by_person: dict[str, set] = {}
@@ -61,7 +61,7 @@ def test_wrong_calls(tmp_path, capsys):
         "none of the listed videos": (tmp_path / "d", "--list", tmp_path / "trainlist01.txt"),
         "--val goes with --list": (tmp_path / "d", "--val", 0.2),
         "cannot be": (tmp_path / "d", "--shares", 0, 1, 0),
-        "matches nothing": (tmp_path / "d", "--group-by", "person"),
+        "--group 'person' matches no video": (tmp_path / "d", "--group", "person"),
         "does not exist": (tmp_path / "none",),
     }.items():
         assert run(*call) == 2

@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.training.data import leakage
-from pipeline.training.data.leakage import LeakReport, Twin, find_leaks, mean_features
-from pipeline.training.data.splits import groups_of, make_split
+from pipeline.training.data.leakage import LeakReport, NearDuplicate, find_leaks
+from pipeline.training.data.splits import make_split
+from pipeline.videos.catalog.splits import groups_of
 
 
 def test_a_grouped_split_of_different_videos_is_clean(data):
     groups, _ = groups_of(data.videos, r"g\d")
     report = find_leaks(data, make_split(data, groups), groups, threshold=0.9999)
     assert not report.groups
-    assert report.lines() == [] or report.twins
+    assert report.lines() == [] or report.near_duplicates
 
 
 def test_a_copy_under_another_name_is_named(data):
@@ -26,35 +26,21 @@ def test_a_copy_under_another_name_is_named(data):
     features, offsets, steps = data.features, data.offsets.copy(), data.steps.copy()
     offsets[copy], steps[copy] = offsets[seen], steps[seen]
     report = find_leaks(replace(data, features=features, offsets=offsets, steps=steps), split, groups)
-    twin = report.twins[0]
-    assert (twin.part, twin.video) == ("test", data.videos[copy].name)
-    assert (twin.other_part, twin.other) == ("train", data.videos[seen].name)
-    assert twin.cosine > 0.9999
+    found = report.near_duplicates[0]
+    assert (found.split, found.video) == ("test", data.videos[copy].name)
+    assert (found.other_split, found.other) == ("train", data.videos[seen].name)
+    assert found.cosine > 0.9999
     assert data.videos[copy].name in report.lines()[0]
     assert data.videos[seen].name in report.lines()[0]
-    assert report.to_json()["twins"] == report.twin_count == len(report.twins)
+    assert report.to_json()["near_duplicates"] == report.near_duplicate_count == len(report.near_duplicates)
 
 
 def test_what_is_listed_of_many_leaks_is_said():
-    twins = tuple(Twin("test", f"b{i}.mp4", "train", f"a{i}.mp4", 1.0) for i in range(50))
-    assert LeakReport((), twins[:6], 6).lines()[-1] == "leak: 1 more; report.html and results.json have all"
-    report = LeakReport((), twins, 9_999)
+    near_duplicates = tuple(NearDuplicate("test", f"b{i}.mp4", "train", f"a{i}.mp4", 1.0) for i in range(50))
+    assert LeakReport((), near_duplicates[:6], 6).lines()[-1] == "leak: 1 more; report.html and results.json have all"
+    report = LeakReport((), near_duplicates, 9_999)
     assert report.lines()[-1] == "leak: 9,994 more; report.html and results.json have the first 50 of each kind"
-    assert report.to_json()["twins"] == 9_999
-
-
-def test_mean_features_that_would_fill_the_memory_lie_in_a_file(data, monkeypatch):
-    in_memory = mean_features(data)
-    monkeypatch.setattr(leakage, "free_memory", lambda: 0)
-    in_file = mean_features(data)
-    assert isinstance(in_file, np.memmap)
-    np.testing.assert_array_equal(in_file, in_memory)
-    groups, _ = groups_of(data.videos, r"g\d")
-    split = make_split(data, groups)
-    report = find_leaks(data, split, groups, threshold=-1)
-    monkeypatch.undo()
-    assert report == find_leaks(data, split, groups, threshold=-1)
-    assert report.twin_count
+    assert report.to_json()["near_duplicates"] == 9_999
 
 
 def test_a_group_on_two_sides_is_named_with_its_videos(data):
@@ -64,5 +50,5 @@ def test_a_group_on_two_sides_is_named_with_its_videos(data):
     torn = replace(split, train=np.append(split.train, moved), test=split.test[1:])
     report = find_leaks(data, torn, groups)
     assert [crossing.group for crossing in report.groups] == [groups[moved]]
-    assert data.videos[moved].name in report.groups[0].parts["train"]
+    assert data.videos[moved].name in report.groups[0].splits["train"]
     assert f"group {groups[moved]!r} crosses the split" in report.lines()[0]

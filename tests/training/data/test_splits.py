@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,8 +9,8 @@ from hypothesis import strategies as st
 
 from pipeline.errors import UserError
 from pipeline.training.data.dataset import open_dataset
-from pipeline.training.data.splits import groups_of, make_folds, make_split
-from pipeline.videos.catalog.catalog import Video
+from pipeline.training.data.splits import make_folds, make_split
+from pipeline.videos.catalog.splits import groups_of
 
 
 def check(data, groups, split):
@@ -85,42 +83,6 @@ def test_a_class_with_one_group_is_trained_on_and_said(make_store):
 def test_one_class_only_is_refused(make_store):
     with pytest.raises(UserError, match="only the class 'run'"):
         open_dataset(make_store(classes=("run",)))
-
-
-def videos(*names: str, group: str = "") -> list[Video]:
-    return [Video(name, Path(name), "x", "", group) for name in names]
-
-
-@pytest.mark.parametrize(
-    ("rule", "names", "groups"),
-    [
-        (r"person\d", ("a/person1.mp4", "b/person1_mirrored.mp4", "b/person2.mp4"), ["person1", "person1", "person2"]),
-        (r"_(p\d)_", ("a_p1_x", "b_p1_y"), ["p1", "p1"]),
-        ("auto", ("a/v_Archery_g01_c01.avi", "v_Archery_g01_c02.avi"), ["Archery_g01", "Archery_g01"]),
-        ("none", ("a", "b"), ["a", "b"]),
-    ],
-)
-def test_groups_by_rule(rule, names, groups):
-    assert groups_of(videos(*names), rule)[0] == groups
-
-
-def test_the_column_counts_where_it_is_filled():
-    listed = [*videos("a", "b", group="tape 1"), *videos("c")]
-    for rule in (None, "column", "auto"):
-        assert groups_of(listed, rule)[0] == ["tape 1", "tape 1", "video c"]
-
-
-@pytest.mark.parametrize(
-    ("rule", "part"), [("person(", "regular expression"), ("dog", "matches no"), ("column", "no groups")]
-)
-def test_useless_rules_are_refused(rule, part):
-    with pytest.raises(UserError, match=part):
-        groups_of(videos("a/person1.mp4"), rule)
-
-
-def test_videos_without_a_match_are_counted():
-    _, notes = groups_of(videos("person1", "person2", "dog"), r"person\d")
-    assert notes == ("1 video that the group rule does not match stand alone",)
 
 
 @pytest.mark.parametrize(("folds", "part"), [(1, "2 or more"), (7, "found 6")])

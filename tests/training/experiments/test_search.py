@@ -18,7 +18,8 @@ from pipeline.commands.training import search as script
 from pipeline.errors import UserError
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.data.splits import make_split
-from pipeline.training.experiments.search import Range, finish, grid_points, key_of, read_space, search
+from pipeline.training.experiments.search import finish, search
+from pipeline.training.experiments.search_space import Range, grid_points, key_of, read_space
 from pipeline.training.loop.spec import TrainSpec
 
 BASE = TrainSpec(epochs=2)
@@ -47,6 +48,11 @@ def test_a_grid_is_trained_once_and_ranked_by_validation(data, tmp_path):
     assert [trial.folder for trial in again] == [trial.folder for trial in trials]
     with open(tmp_path / "s" / "results.csv", newline="") as file:
         assert [row["folder"] for row in csv.DictReader(file)] == [f"trials/{trial.folder.name}" for trial in trials]
+
+    frame = trials.to_frame()
+    assert frame["rank"].tolist() == [1, 2, 3, 4]
+    assert frame["val_loss"].tolist() == [trial.val_loss for trial in trials]
+    assert frame["head"].tolist() == [trial.point["head"] for trial in trials]
 
     figures = finish(trials[0], data, split, data.names, tmp_path / "s")
     best = Checkpoint.load(tmp_path / "s" / "best")
@@ -113,15 +119,15 @@ def test_a_foreign_folder_is_refused(data, tmp_path):
     [
         ("unit: [3]", "unknown key 'unit'"),
         ("", "no settings"),
-        ("a: [", "no YAML"),
+        ("a: [", "not YAML"),
         ("units: [many]", "whole number"),
         ("units: [1.5]", "whole number"),
         ("dropout: [few]", "dropout: 'few' is not a number"),
         ("pooling: [mid]", "'mid' is not one of avg, max"),
-        ("head: {low: 1, high: 2}", "no range"),
+        ("head: {low: 1, high: 2}", "not a range"),
         ("seed: [1, 2]", "unknown key 'seed'"),
         ("dropout: []", "no values"),
-        ("dropout: {low: 1, high: 0}", "no range"),
+        ("dropout: {low: 1, high: 0}", "not a range"),
         ("dropout: {from: 1}", "expected a list"),
         ("head: [3]", "head: 3 is not a text"),
     ],

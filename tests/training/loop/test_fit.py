@@ -11,7 +11,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.extraction.store.timesteps import LoadedSteps
 from pipeline.training.data.dataset import open_dataset, windows_of
-from pipeline.training.data.splits import groups_of, make_split
+from pipeline.training.data.splits import make_split
 from pipeline.training.data.windows import WindowSpec
 from pipeline.training.evaluation.calibration import expected_calibration_error, log_loss
 from pipeline.training.evaluation.predictions import predictions_of, temperature_of
@@ -20,6 +20,7 @@ from pipeline.training.loop.fit import fit
 from pipeline.training.loop.resume import Resumable
 from pipeline.training.loop.schedule import Epoch, Schedule
 from pipeline.training.loop.spec import TrainSpec
+from pipeline.videos.catalog.splits import groups_of
 from tests.training.stores import write_store
 
 
@@ -151,7 +152,7 @@ def test_stopping_and_the_learning_rate_follow_the_validation_loss():
 def test_a_loss_that_is_no_number_is_one_clear_line(data):
     train, val, _ = parts(data)
     broken = replace(data, features=LoadedSteps(np.full_like(data.features.array, np.nan)))
-    with pytest.raises(UserError, match="no number any more in epoch 1") as error:
+    with pytest.raises(UserError, match="not a number any more in epoch 1") as error:
         fit(broken, replace(train, data=broken), val, head_spec(units=8), SPEC)
     assert "\n" not in str(error.value)
 

@@ -9,17 +9,23 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.extraction.store.timesteps import LoadedSteps
-from pipeline.training.compute import memory_probe
 from pipeline.training.data.dataset import windows_of
 from pipeline.training.data.windows import WindowSpec
 from pipeline.training.heads.registry import head_spec
 from pipeline.training.heads.video_networks import base_of
+from pipeline.training.loop import memory_probe
 from pipeline.training.loop.fit import fit
 from pipeline.training.loop.resume import Resumable
 from pipeline.training.loop.spec import TrainSpec
 
 ROWS = np.arange(0, 36, 4)  # of all classes
 LRCN = {"base": "tiny", "weights": "random", "units": 4, "dropout": 0.0}
+
+
+@pytest.fixture(autouse=True)
+def no_probe(monkeypatch):
+    """A probe takes a process of its own, and would not know the base ``tiny``."""
+    monkeypatch.setattr(memory_probe, "bytes_per_window", lambda step: 0)
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +101,7 @@ def test_lower_precision_learns_nearly_the_same(frames, precision):
 
 
 def test_a_step_that_does_not_fit_is_refused_before_it_runs(frames, monkeypatch):
+    monkeypatch.setattr(memory_probe, "bytes_per_window", lambda step: 1 << 20)
     monkeypatch.setattr(memory_probe, "free_memory", lambda: 2 << 20)
     with pytest.raises(UserError, match=r"a training step of 8 windows takes about .* GB .*`batch=\d` would fit"):
         trained(frames, head_spec("c3d_small", units=4), TrainSpec(epochs=1, batch=8))

@@ -15,11 +15,12 @@ import pytest
 
 from pipeline.extraction.store.feature_source import FeatureSource
 from pipeline.extraction.store.timesteps import LoadedSteps
-from pipeline.training.data.splits import groups_of, make_split
+from pipeline.training.data.splits import make_split
 from pipeline.training.experiments.experiment import save_run, train
 from pipeline.training.heads.registry import head_spec
 from pipeline.training.loop.spec import TrainSpec
 from pipeline.training.reports import report
+from pipeline.videos.catalog.splits import groups_of
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,7 @@ def test_names_are_text_and_the_contents_are_there(page):
     [
         ({"weights_digest": "0123456789abcdef"}, "random:0", "random:0 (0123456789ab…)"),
         ({"weights_digest": ""}, "", "not known"),
-        ({"weights_digest": "", "layer": "pixels"}, "", "none: the store holds pictures, and no network computed"),
+        ({"weights_digest": "", "layer": "pixels"}, "", "none: the store holds frames, and no network computed"),
     ],
 )
 def test_it_says_of_what_weights_the_features_are(data, recipe, source, said):

@@ -43,22 +43,22 @@ def test_classes_come_in_turn_and_pictures_are_spread(cache):
     assert [sample.title.split("\n")[1] for sample in samples] == ["a", "b", "c"]
     assert [len(sample.times) for sample in samples] == [4, 4, 1]
     np.testing.assert_allclose(samples[1].times, [0, 0.6, 1.2, 1.8])
-    assert samples[1].pictures[:, 0, 0, 0].tolist() == [0, 3, 6, 9]
+    assert samples[1].images[:, 0, 0, 0].tolist() == [0, 3, 6, 9]
     assert len(draw_samples(FeatureStore(cache), videos=100)) == 6
 
 
 def test_windows_are_shown_one_by_one(cache):
     samples = draw_samples(FeatureStore(cache), videos=100, window=WindowSpec(4, 3))
     of_one = [sample for sample in samples if sample.title.startswith("b/b2")]
-    assert [sample.pictures[:, 0, 0, 0].tolist() for sample in of_one] == [[0, 1, 2, 3], [3, 4, 5, 6], [6, 7, 8, 9]]
+    assert [sample.images[:, 0, 0, 0].tolist() for sample in of_one] == [[0, 1, 2, 3], [3, 4, 5, 6], [6, 7, 8, 9]]
 
 
 def test_augmented_ones_stand_by_the_originals(cache):
     plain, varied = draw_samples(FeatureStore(cache), videos=1, augmentation=FrameAugmentation.parse("colour:0.5"))
     assert varied.title == "augmented"
     np.testing.assert_array_equal(plain.times, varied.times)
-    assert plain.pictures.shape == varied.pictures.shape
-    assert not np.array_equal(plain.pictures, varied.pictures)
+    assert plain.images.shape == varied.images.shape
+    assert not np.array_equal(plain.images, varied.images)
 
 
 def test_seconds_between_steps(cache):

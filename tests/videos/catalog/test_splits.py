@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pipeline.errors import UserError
 from pipeline.videos.catalog.catalog import Video
 from pipeline.videos.catalog.official_splits import SplitEntry, apply_lists, read_list
-from pipeline.videos.catalog.splits import Shares, arrange, assign_splits, gaps, group_by
+from pipeline.videos.catalog.splits import Shares, arrange, assign_folds, assign_splits, gaps, groups_of
 
 
 def video(name: str, label: str = "a", group: str = "") -> Video:
@@ -71,14 +71,62 @@ def test_shares_that_cannot_be():
             Shares(*shares)
 
 
-def test_groups_from_names():
-    videos = [video("bend/bend_person1.mp4"), video("bend/bend_person1_mirrored.mp4"), video("jack/jack_person2.mp4")]
-    assert [v.group for v in group_by(videos, r"person\d")] == ["person1", "person1", "person2"]
-    assert [v.group for v in group_by(videos, r"_person(\d)")] == ["1", "1", "2"]
-    with pytest.raises(UserError, match=r"matches nothing in jack/jack_person2\.mp4"):
-        group_by(videos, "bend")
-    with pytest.raises(UserError, match="is no regular expression"):
-        group_by(videos, "(")
+@given(st.integers(6, 40), st.integers(1, 4), st.integers(2, 6), st.integers(0, 9))
+def test_folds_keep_groups_together_and_classes_even(groups, size, folds, seed):
+    videos = [
+        video(f"{label}{g}_{i}.mp4", label, f"{label}{g}")
+        for label in "abc"
+        for g in range(groups)
+        for i in range(size)
+    ]
+    of = assign_folds(videos, folds, seed=seed)
+    assert len({(v.group, fold) for v, fold in zip(videos, of, strict=True)}) == 3 * groups
+    for label in "abc":
+        sizes = Counter(fold for v, fold in zip(videos, of, strict=True) if v.label == label)
+        assert len(sizes) == folds
+        assert max(sizes.values()) - min(sizes.values()) <= size
+    assert of == assign_folds(videos, folds, seed=seed)
+
+
+def test_a_class_in_one_group_is_in_train_whatever_else_is_in_the_group():
+    videos = [video(f"{n}.mp4", "a", f"g{n % 8}") for n in range(40)] + [video("x.mp4", "b", "g3")]
+    for seed in range(5):
+        assert assign_splits(videos, Shares(0.2, 0.4, 0.4), seed=seed)[-1].split == "train"
+
+
+# -- groups ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "names", "groups"),
+    [
+        (r"person\d", ("a/person1.mp4", "b/person1_mirrored.mp4", "b/person2.mp4"), ["person1", "person1", "person2"]),
+        (r"_(p\d)_", ("a_p1_x", "b_p1_y"), ["p1", "p1"]),
+        ("auto", ("a/v_Archery_g01_c01.avi", "v_Archery_g01_c02.avi"), ["Archery_g01", "Archery_g01"]),
+        ("none", ("a", "b"), ["a", "b"]),
+    ],
+)
+def test_groups_by_rule(rule, names, groups):
+    assert groups_of([video(name) for name in names], rule)[0] == groups
+
+
+def test_the_column_counts_where_it_is_filled():
+    listed = [video("a", group="tape 1"), video("b", group="tape 1"), video("c")]
+    for rule in (None, "column", "auto"):
+        assert groups_of(listed, rule)[0] == ["tape 1", "tape 1", "video c"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "part"), [("person(", "regular expression"), ("dog", "matches no"), ("column", "no groups")]
+)
+def test_useless_rules_are_refused(rule, part):
+    with pytest.raises(UserError, match=part):
+        groups_of([video("a/person1.mp4")], rule)
+
+
+def test_videos_without_a_match_are_counted():
+    _, notes = groups_of([video("person1"), video("person2"), video("dog")], r"person\d")
+    assert notes == ("1 video that the group rule does not match stand alone",)
 
 
 def test_links_and_moves(tmp_path):
@@ -126,7 +174,7 @@ def test_hmdb51(tmp_path):
         SplitEntry("brush_hair/b (2)", "brush_hair", "test"),
     ]
     path.write_text("a.avi 7\n")
-    with pytest.raises(UserError, match=r"line 1: 'a\.avi 7' is no line of an HMDB51 list"):
+    with pytest.raises(UserError, match=r"line 1: 'a\.avi 7' is not a line of an HMDB51 list"):
         read_list(path)
 
 

@@ -89,12 +89,12 @@ def test_a_tier_is_chosen(tmp_path):
 
 def test_the_video_is_given_or_found(tmp_path):
     (tmp_path / "Match.srt").write_text(SRT)
-    with pytest.raises(UserError, match="there is no video of that name beside it"):
+    with pytest.raises(UserError, match="no videos of that name lie beside it"):
         read_annotations(tmp_path / "Match.srt")
     assert read_annotations(tmp_path / "Match.srt", video=tmp_path / "x.mkv").segments[0].video == tmp_path / "x.mkv"
     (tmp_path / "Match.mp4").touch()
     (tmp_path / "Match.avi").touch()
-    with pytest.raises(UserError, match="there are 2 videos of that name"):
+    with pytest.raises(UserError, match="2 videos of that name lie beside it"):
         read_annotations(tmp_path / "Match.srt")
 
 

@@ -1,0 +1,46 @@
+"""The options that say what is learnt from, besides the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.files.text import parse_memory
+from pipeline.videos.media.sampling import Sampling
+
+if TYPE_CHECKING:
+    from pipeline.training.data.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """What is learnt from, besides the store."""
+
+    fuse: Path | None = field(default=None, metadata={"metavar": "STORE"})
+    """A second store of the same videos and steps, such as of motion."""
+    labels: Path | None = field(default=None, metadata={"metavar": "CSV"})
+    """Labels of single frames: video,frame,label[,split]."""
+    sampling: Sampling | None = field(default=None, metadata={"metavar": "RULE"})
+    """Thin a denser store to this sampling, such as uniform:20 of an 'all' store."""
+    memory: int | None = field(default=None, metadata={"parse": parse_memory, "metavar": "SIZE"})
+    """Load a store of up to this size, such as 1.5G, and stream a larger one; half of what is free by default."""
+    group: str | None = None
+    """Videos of one group stay on one side: a regular expression on the name such as 'person\\d+', 'column' for the
+    catalog's column, 'auto', or 'none'; the catalog's column where it is filled and none is given."""
+
+    def open(self, store: Path) -> Dataset:
+        """The videos of the store, and of the second one.
+
+        Raises:
+            UserError: one cannot be used, or they do not go together.
+        """
+        from pipeline.training.data.dataset import open_dataset
+        from pipeline.training.data.fusion import fuse_stores
+
+        data, *second = (
+            open_dataset(folder, frame_labels=self.labels, sampling=self.sampling, memory=self.memory)
+            for folder in (store, self.fuse)
+            if folder is not None
+        )
+        return fuse_stores(data, *second) if second else data
