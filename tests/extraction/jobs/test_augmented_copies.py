@@ -84,7 +84,7 @@ def test_the_same_command_goes_on_and_another_kind_is_refused(store, movies, cap
     [
         ("0", "expected a number of copies"),
         ("x", "expected a number"),
-        ("2:jitter:1", "for train.py only"),
+        ("2:jitter:1", "for training only"),
         ("2:", "nothing"),
     ],
 )

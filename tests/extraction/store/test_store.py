@@ -107,7 +107,7 @@ def test_shards_are_committed_by_time(tmp_path):
 
 @pytest.mark.parametrize(
     ("value", "word"),
-    [(np.nan, "not finite"), (np.inf, "not finite"), (1e6, "--dtype float32"), (1e-12, "--dtype float32")],
+    [(np.nan, "not finite"), (np.inf, "not finite"), (1e6, "store them as float32"), (1e-12, "store them as float32")],
 )
 def test_values_that_cannot_be_kept_are_refused(tmp_path, value, word):
     with pytest.raises(VideoError, match=word):
@@ -230,7 +230,8 @@ def test_foreign_files_that_are_wrong_are_named(tmp_path):
 
 def test_an_import_never_mixes_with_extracted_features(tmp_path):
     write(tmp_path / "store", {"a.mp4": 2})
-    np.save(tmp_path / "a.npy", np.ones((3, 8)))
+    (tmp_path / "arrays").mkdir()
+    np.save(tmp_path / "arrays" / "a.npy", np.ones((3, 8)))
     (tmp_path / "list.csv").write_text("file,label\na.npy,x\n")
     with pytest.raises(UserError, match="another recipe"):
-        import_features(tmp_path, tmp_path / "list.csv", tmp_path / "store")
+        import_features(tmp_path / "arrays", tmp_path / "list.csv", tmp_path / "store")
