@@ -70,8 +70,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     loader = _Loader(weights, args, say)
     if args.precision == INT8:
-        if args.overwrite:
-            remove_store(args.out)  # the int8 network in it is calibrated anew
         recipe = _quantised(recipe, weights, catalog, spec, args, say)
     elif weights is not None:
         if not args.overwrite:
@@ -228,6 +226,8 @@ def _quantised(
     if recipe.pooling != "avg":
         raise UserError(f"--precision int8 is for networks pooled by avg, not --pooling {recipe.pooling}")
     choose_engine(args.engine if args.engine in ENGINES else "auto", INT8)
+    if args.overwrite:
+        remove_store(args.out)  # the int8 network in it is calibrated anew
 
     def make() -> QuantisedNetwork:
         from pipeline.extraction.jobs.calibrate_int8 import quantise
