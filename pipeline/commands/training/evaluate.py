@@ -18,6 +18,7 @@ from pipeline.errors import UserError
 from pipeline.files.atomic import atomic_write
 from pipeline.files.replacing import refuse_existing
 
+_CONFIDENT = 0.5  # a mistake below it is not worth a line
 _PREDICTIONS, _MATRIX, _RESULTS = "predictions.csv", "confusion_matrix.png", "results.json"
 
 
@@ -71,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         plots.save_figure(plots.confusion_matrix(confusion(predictions), data.classes, title), args.out / _MATRIX)
         with atomic_write(args.out / _RESULTS) as temporary:
             temporary.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    for row in figures["mistakes"][:5]:
+    for row in [row for row in figures["mistakes"] if row["confidence"] >= _CONFIDENT][:5]:
         say(
             f"confident mistake: {row['video']} is {row['label']}, "
             f"predicted {row['prediction']} ({row['confidence']:.2f})"
@@ -83,6 +84,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"at least {checkpoint.abstain_below:g} sure: {sure.mean():.3f} of the videos{of_those}")
     low, high = figures["interval"]
     which = "videos" if args.split == "all" else f"{args.split} videos"
+    trained = set(checkpoint.metrics.get("split", {}).get("train", ()))
+    if seen := sum(data.names[row] in trained for row in predictions.videos):
+        say(f"note: the checkpoint was trained on {seen:,} of these {figures['videos']:,} videos")
     say(
         f"{args.checkpoint} on {figures['videos']} {which}: accuracy {figures['accuracy']:.3f} "
         f"(95 % {low:.3f} to {high:.3f}), balanced {figures['balanced_accuracy']:.3f}, "

@@ -102,11 +102,12 @@ def coverage_curve(probabilities: np.ndarray, labels: np.ndarray) -> list[dict[s
     return curve
 
 
-def bootstrap(right: np.ndarray, groups: list[str], *, seed: int = 0, draws: int = 2000) -> tuple[float, float]:
+def accuracy_interval(right: np.ndarray, groups: list[str], *, seed: int = 0, draws: int = 2000) -> tuple[float, float]:
     """The 95 % interval of the accuracy if whole groups were drawn anew.
 
     Videos of one group succeed and fail together, so drawing single videos would promise too much.
-    Source: Field and Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x
+    Source: Field and Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x. Where every draw has the same accuracy, as when
+    all videos are right, the interval is that of Wilson for so many groups.
 
     Args:
         right: ``(n,)`` bool, whether each video was predicted rightly.
@@ -124,7 +125,16 @@ def bootstrap(right: np.ndarray, groups: list[str], *, seed: int = 0, draws: int
         times = random.multinomial(len(sizes), even, size=min(at_once, draws - start))
         accuracies.append((times @ hits) / (times @ sizes))
     low, high = np.quantile(np.concatenate(accuracies), [0.025, 0.975])
-    return float(low), float(high)
+    return (float(low), float(high)) if low < high else _wilson(float(np.mean(right)), len(sizes))
+
+
+def _wilson(share: float, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share of ``count`` independent trials; doi:10.1080/01621459.1927.10502953."""
+    z = 1.959964
+    width = 1 + z**2 / count
+    centre = (share + z**2 / (2 * count)) / width
+    half = z * np.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2) / width
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
 def most_confident(probabilities: np.ndarray, labels: np.ndarray, *, right: bool, count: int) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from sklearn import metrics
 
 from pipeline.errors import UserError
 from pipeline.training.evaluation.calibration import (
-    bootstrap,
+    accuracy_interval,
     coverage_curve,
     expected_calibration_error,
     log_loss,
@@ -45,7 +45,7 @@ def measure(predictions: Predictions, groups: Sequence[str]) -> dict[str, Any]:
         "videos": len(labels),
         "windows": len(predictions.windows),
         "accuracy": float((predicted == labels).mean()),
-        "interval": bootstrap(predicted == labels, [groups[row] for row in predictions.videos]),
+        "interval": accuracy_interval(predicted == labels, [groups[row] for row in predictions.videos]),
         # The mean recall over the classes that occur; scikit-learn's warns where a prediction never occurs as a label.
         "balanced_accuracy": float(np.mean(recalls)),
         "log_loss": log_loss(probabilities, labels),

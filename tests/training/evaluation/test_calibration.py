@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.training.compute.apply_head import probabilities_of
 from pipeline.training.evaluation.calibration import (
-    bootstrap,
+    accuracy_interval,
     coverage_curve,
     expected_calibration_error,
     find_temperature,
@@ -63,11 +63,19 @@ def test_coverage_falls_with_the_threshold_and_begins_with_all():
 
 def test_the_interval_is_wider_where_whole_groups_are_right_or_wrong():
     right = np.repeat([True, True, True, False], 25)
-    alone = bootstrap(right, [str(i) for i in range(100)])
-    together = bootstrap(right, [str(i // 25) for i in range(100)])
+    alone = accuracy_interval(right, [str(i) for i in range(100)])
+    together = accuracy_interval(right, [str(i // 25) for i in range(100)])
     for low, high in (alone, together):
         assert low <= 0.75 <= high
     assert together[1] - together[0] > 2 * (alone[1] - alone[0])
+
+
+def test_the_interval_of_all_or_none_is_not_a_point():
+    names = [str(number) for number in range(21)]
+    assert accuracy_interval(np.ones(21, bool), names) == (pytest.approx(0.845, abs=1e-3), 1.0)
+    assert accuracy_interval(np.zeros(6, bool), names[:6]) == (0.0, pytest.approx(0.390, abs=1e-3))
+    low, high = accuracy_interval(np.array([True, False]), ["one", "one"])  # a single group says little
+    assert (low, high) == (pytest.approx(0.054, abs=1e-3), pytest.approx(0.946, abs=1e-3))
 
 
 def test_the_most_confident_mistake_comes_first():
