@@ -87,8 +87,11 @@ class VideoReader(Reader):
         context.thread_count = self._threads
 
     def _restart(self) -> None:
-        self._container.close()
-        self._open()
+        """Go back to the first packet. Opening costs as much as decoding five small frames, so a container that no
+        packet was taken of is used as it is."""
+        if self._begun:
+            self._container.close()
+            self._open()
 
     # -- counting ----------------------------------------------------------------------------------
 
@@ -96,8 +99,8 @@ class VideoReader(Reader):
     def index(self) -> PacketIndex:
         """The packet index, read on first use."""
         if self._index is None:
-            if self._begun:
-                self._restart()
+            self._restart()
+            self._begun = True
             self._index = read_packets(self._container, self._stream, self._heartbeat)
             self._restart()
         return self._index
