@@ -53,8 +53,10 @@ def read_frame(path: Path) -> pd.DataFrame:
         ).fillna("")
     except pd.errors.ParserError as error:
         raise UserError(f"{path}: {' '.join(str(error).split())}; expected CSV with every quote closed") from None
-    breaks = sum(frame[place].str.count(r"\r\n|\r|\n") for place in places)
-    frame.index = pd.Index((1 + breaks).cumsum(), dtype=int, name="line")
+    frame.index = pd.RangeIndex(1, len(frame) + 1, name="line")
+    if '"' in text:  # quoted values may go over several lines
+        breaks = sum(frame[place].str.count(r"\r\n|\r|\n") for place in places)
+        frame.index = pd.Index((1 + breaks).cumsum(), dtype=int, name="line")
     frame = frame.iloc[1:].apply(lambda column: column.str.strip())
     frame.columns = pd.Index([name.strip().lower() for name in header])
     frame = frame.loc[:, ~frame.columns.duplicated(keep="last")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -20,7 +20,7 @@ from pipeline.extraction.jobs.write_sequences import write_sequences
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.shard_writer import SHARD_SECONDS, StoreWriter
-from pipeline.extraction.store.store import CATALOG_FILE, FeatureStore
+from pipeline.extraction.store.store import CATALOG_FILE, Entry, FeatureStore
 from pipeline.parallel.machine import processors
 from pipeline.parallel.workers import WorkerPool
 from pipeline.videos.catalog.catalog import Catalog, Video
@@ -166,7 +166,7 @@ class Extraction:
         self.progress.videos = len(self.plan.extract) + len(self.plan.copies) + len(self.plan.twins)
         self.progress.failed = len(self._log)
         self.progress.expectation = FrameCountEstimate(self.plan.extract, Sampling.parse(self.recipe.sampling))
-        self.table_changes = self.write_catalog()
+        self.table_changes = self.write_catalog(entries)
         return self.plan
 
     def decode(self) -> WorkerPool[Video]:
@@ -241,13 +241,14 @@ class Extraction:
         """Why each failed video of this run, or of earlier ones, cannot be used."""
         return {video.name: self._log.reason(video.name) for video in self.mine if video.name in self._log}
 
-    def write_catalog(self) -> TableChanges:
+    def write_catalog(self, entries: Mapping[str, Entry] | None = None) -> TableChanges:
         """Write the videos into the catalog of the store, with the facts that decoding found out.
 
         Rows of other videos stay. Labels, splits and groups that the store knows give way to those of a table only: a
         folder, or a single file, does not know that somebody corrected them.
         """
-        entries = FeatureStore(self.folder).entries
+        if entries is None:
+            entries = FeatureStore(self.folder).entries
         rows = []
         for video in self._catalog:
             entry = entries.get(video.name)
