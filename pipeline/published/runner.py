@@ -24,6 +24,13 @@ RECORD = "commands.json"
 OWN_ACCOUNT = ("cut", "extract")
 _TABLES = (".csv", ".json", ".yaml")  # written anew by commands that find nothing to do; their content counts
 
+# What lies in the working folder and is called as a module of ours is the user's, and is not run.
+_ROOT = str(Path(__file__).parents[2])
+_PROGRAM = (
+    "import sys; root = sys.argv.pop(1); root in sys.path or sys.path.insert(0, root); "
+    "from pipeline.commands import main; sys.exit(main())"
+)
+
 
 class Stopped(Exception):
     """A command could not go on.
@@ -42,7 +49,7 @@ def run_command(verb: str, words: Iterable[object], say: Callable[[str], None] =
     arguments = [str(word) for word in words]
     say(f"\n$ {spoken(verb, arguments)}")
     sys.stdout.flush()
-    process = subprocess.Popen([sys.executable, "-m", "pipeline", verb, *arguments])
+    process = subprocess.Popen([sys.executable, "-P", "-c", _PROGRAM, _ROOT, verb, *arguments])
     try:
         return process.wait()
     except KeyboardInterrupt as error:

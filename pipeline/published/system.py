@@ -24,7 +24,9 @@ from pipeline.cli.parser import Parser, nearest
 from pipeline.errors import UserError
 from pipeline.files.text import read_yaml
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+# In a package that was built they lie beside this file, in a clone at its top.
+_PACKED = Path(__file__).with_name("configs")
+CONFIGS = _PACKED if _PACKED.is_dir() else Path(__file__).parents[2] / "configs"
 PLACES = ("data", "out", "weights", "video", "configs")
 _KEYS = ("commands", "quick", "needs")
 
@@ -117,12 +119,22 @@ def find_system(name: str) -> Path:
     Raises:
         UserError: there is none; the line names those that are there.
     """
-    for path in (Path(name), CONFIGS / f"{name}.yaml"):
-        if path.is_file():
-            return path
+    path = find_config(name)
+    if path.is_file():
+        return path
     known = sorted(path.stem for path in CONFIGS.glob("*.yaml") if "\ncommands:" in path.read_text(encoding="utf-8"))
     near = nearest(Path(name).stem, known) if known else ""
     raise UserError(f"{name} does not exist; configs/ has {', '.join(known)} (the nearest is {near})")
+
+
+def find_config(name: str | Path) -> Path:
+    """A file, or the one of ``configs`` that is meant: ``grid`` and ``configs/grid.yaml`` are there in any folder.
+
+    What is neither is returned as it is.
+    """
+    path = Path(name)
+    below = path.relative_to("configs") if path.parts[:1] == ("configs",) else path.with_name(f"{path.name}.yaml")
+    return CONFIGS / below if not path.exists() and (CONFIGS / below).is_file() else path
 
 
 def read_system(path: Path, verbs: Collection[str]) -> System:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.published.runner import RECORD, Runner, Stopped, content_digest
+from pipeline.published.runner import RECORD, Runner, Stopped, content_digest, run_command
 from tests.media import write_video
 
 
@@ -42,6 +42,14 @@ def test_what_is_done_is_passed_over_until_something_changes(data, tmp_path):
     assert (out / "split.csv").exists()
     write_video(data / "a" / "new.mp4", frames=8)
     assert run(data, out, said, limit=1).ran == 2
+
+
+def test_a_folder_that_is_called_as_the_package_is_not_run(data, tmp_path, monkeypatch):
+    (tmp_path / "pipeline").mkdir()
+    for name in ("__init__", "__main__"):
+        (tmp_path / "pipeline" / f"{name}.py").write_text("raise SystemExit(9)")
+    monkeypatch.chdir(tmp_path)
+    assert run_command("list", [data, "--out", tmp_path / "table.csv", "--quiet"], lambda line: None) == 0
 
 
 def test_a_command_that_fails_stops_and_is_not_recorded(data, tmp_path, capfd):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from pipeline.commands import VERBS
 from pipeline.commands.published.run_config import parser_of
 from pipeline.errors import UserError
-from pipeline.published.system import CONFIGS, find_system, parse_changes, read_system
+from pipeline.published.system import CONFIGS, find_config, find_system, parse_changes, read_system
 
 PLACES = {"data": "my videos", "out": "made", "weights": "random", "video": "v.mp4", "configs": "configs"}
 PUBLISHED = ["apriorit", "ecology-grid", "frame-generators", "rolling-average", "keras-example"]
@@ -80,6 +82,17 @@ def test_changes_of_no_line_and_data_that_is_not_there_are_told(tmp_path):
         system.check_data(tmp_path)
     with pytest.raises(UserError, match="the nearest is keras-example"):
         find_system("keras-exmple")
+
+
+def test_a_file_of_configs_is_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("grid", "configs/grid.yaml", Path("configs/grid.yaml")):
+        assert find_config(name) == CONFIGS / "grid.yaml"
+    assert find_config("ecology-grid/images") == CONFIGS / "ecology-grid" / "images.yaml"
+    assert find_config("elsewhere/grid.yaml") == Path("elsewhere/grid.yaml")
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "grid.yaml").write_text("head: [gru]\n")
+    assert find_config("configs/grid.yaml") == Path("configs/grid.yaml")  # the user's own comes first
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     system.check_data(args.data)
     out = args.out or Path("runs") / system.name
     places = {"data": args.data, "out": out, "weights": args.weights, "video": args.video or "VIDEO"}
-    places = {name: str(place) for name, place in places.items()} | {"configs": os.path.relpath(CONFIGS)}
+    places = {name: str(place) for name, place in places.items()} | {"configs": _from_here(CONFIGS)}
     # All mistakes are told before the first command runs.
     options = {line.name: line.parse(places, parser_of) for line in system.lines}
     runner = Runner(out, system.name, say)
@@ -62,6 +62,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     done = f"{runner.ran} commands run, {runner.passed} done before, {time.monotonic() - began:.0f} s"
     say(f"\n{out}: {system.name}{_accuracy(system, options)}; {done}")
     return command.SOME_FAILED if runner.some_failed else command.OK
+
+
+def _from_here(path: Path) -> str:
+    """A path as it is typed here; the whole of it where it is on another drive."""
+    try:
+        return os.path.relpath(path)
+    except ValueError:
+        return str(path)
 
 
 def parser_of(verb: str) -> Parser:

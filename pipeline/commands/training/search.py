@@ -15,6 +15,7 @@ from pipeline.cli.fields import add_options, from_args
 from pipeline.cli.parser import Parser
 from pipeline.commands.training.data_options import DataOptions
 from pipeline.files.text import plural
+from pipeline.published.system import find_config
 from pipeline.training.loop.spec import TrainSpec
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def parser() -> Parser:
     made = Parser(__doc__, "python scripts/search.py features/match --grid configs/grid.yaml --out checkpoints/search")
     made.add_argument("store", metavar="STORE", type=Path, help="feature store")
     add_options(made, DataOptions, leave_out=["fuse"])
-    made.add_argument("--grid", type=Path, required=True, help="YAML: settings with lists of values, or ranges")
+    grid = "YAML: settings with lists of values, or ranges; a file, or the name of one in configs/"
+    made.add_argument("--grid", type=Path, required=True, help=grid)
     made.add_argument("--out", type=Path, required=True, help="folder of the search")
     made.add_argument("--method", choices=("grid", "random", "tpe"), default="grid", help="what to train next")
     made.add_argument("--trials", type=int, help="stop after so many points (needed for random and tpe)")
@@ -45,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.training.experiments.search_space import read_space
     from pipeline.videos.catalog.splits import groups_of
 
-    space = read_space(args.grid)
+    space = read_space(find_config(args.grid))
     if args.weights is not None:
         space["weights"] = [args.weights]
     data = from_args(DataOptions, args).open(args.store)

@@ -1,0 +1,128 @@
+"""What is installed: one list of requirements, and a package that does everything outside of the repository."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from pipeline.commands import VERBS
+from pipeline.version import VERSION
+from tests.media import write_video
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = {"gpu", "jax", "openvino", "onnx", "ray", "dev", "all"}
+
+
+def test_requirements_are_in_one_list_and_the_files_are_doors_to_it():
+    assert set(PROJECT["optional-dependencies"]) == EXTRAS
+    doors = {path.stem: path.read_text().strip() for path in ROOT.glob("requirements*.txt")}
+    assert doors.pop("requirements") == "-e ."
+    assert doors == {f"requirements-{extra}": f"-e .[{extra}]" for extra in EXTRAS - {"all"}}
+
+
+def test_every_requirement_has_a_range_and_says_what_it_is_for():
+    every = [*PROJECT["dependencies"], *(one for extra in PROJECT["optional-dependencies"].values() for one in extra)]
+    lines = (ROOT / "pyproject.toml").read_text(encoding="utf-8").splitlines()
+    for requirement in every:
+        line = next(line for line in lines if f'"{requirement}"' in line)
+        assert 2 <= len(line.partition("# ")[2].split()) <= 5, line
+        own = requirement.startswith("video-pipeline[")
+        assert own or re.match(r"[\w-]+(\[[\w-]+\])?>=[\d.]+(,<[\d.]+)?(;|$)", requirement), requirement
+
+
+def test_the_version_is_in_one_place():
+    assert "version" in PROJECT["dynamic"]
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "pipeline").rglob("*.py")]
+    assert sum(f'"{VERSION}"' in text for text in texts) == 1
+
+
+# -- the package -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """The wheel that is made from the source archive, by what is installed already."""
+    folder = tmp_path_factory.mktemp("dist")
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    done = subprocess.run(build, capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (made,) = folder.glob("*.whl")
+    assert len(list(folder.glob("*.tar.gz"))) == 1
+    return made
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory) -> Path:
+    """The programs of a new environment that holds the wheel, and finds the libraries where they are installed here."""
+    folder = tmp_path_factory.mktemp("installed") / "environment"
+    venv.create(folder, with_pip=False)
+    programs = folder / ("Scripts" if sys.platform == "win32" else "bin")
+    python = programs / Path(sys.executable).name
+    asked = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    there = subprocess.run([python, "-c", asked], capture_output=True, text=True, check=True).stdout.strip()
+    # A folder that is named so is looked into for modules, and the names in it of other folders (this clone) are not.
+    (Path(there) / "libraries.pth").write_text(sysconfig.get_path("purelib"))
+    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps", "--no-index", str(wheel)]
+    subprocess.run(install, check=True, capture_output=True)
+    return programs
+
+
+@pytest.mark.slow
+def test_the_wheel_has_all_that_is_not_python_as_well(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    package = {path.relative_to(ROOT).as_posix() for path in (ROOT / "pipeline").rglob("*") if path.is_file()}
+    package = {name for name in package if "__pycache__" not in name}
+    configs = {path.relative_to(ROOT).as_posix() for path in (ROOT / "configs").rglob("*.yaml")}
+    assert "pipeline/py.typed" in package
+    assert len(configs) > 5
+    expected = package | {f"pipeline/published/{name}" for name in configs}
+    assert {name for name in names if ".dist-info/" not in name} == expected
+
+
+def call(installed: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the installed program in a folder."""
+    return subprocess.run([installed / "video-pipeline", *words], capture_output=True, text=True, cwd=folder)
+
+
+@pytest.mark.slow
+def test_all_commands_open_outside_of_the_repository(installed, tmp_path):
+    where = "import pipeline; print(pipeline.__file__)"
+    found = subprocess.run([installed / "python", "-c", where], capture_output=True, text=True, cwd=tmp_path)
+    assert Path(found.stdout.strip()).is_relative_to(installed.parent), found
+    for verb in VERBS:
+        shown = call(installed, tmp_path, verb, "--help")
+        assert shown.returncode == 0, shown.stderr
+        assert shown.stdout.startswith(f"usage: video-pipeline {verb}")
+    unknown = call(installed, tmp_path, "run", "keras-exmple", "--data", ".")
+    assert "the nearest is keras-example" in unknown.stderr
+    empty = call(installed, tmp_path, "run", "keras-example", "--data", ".")
+    assert "keras-example needs" in empty.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_package_does_the_whole_job_in_an_empty_folder(installed, tmp_path):
+    for label, first in (("a", 0), ("b", 500)):
+        for number in range(4):
+            write_video(tmp_path / f"my_videos/{label}/{number}.mp4", frames=10, first=first + 20 * number)
+    done = call(installed, tmp_path, "demo", "--videos", "my_videos", "--weights", "random")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert done.stdout.count("\n$ video-pipeline ") == 5
+    assert call(installed, tmp_path, "explore", "my_videos", "--out", "explore.html").returncode == 0
+    assert call(installed, tmp_path, "compare", "demo/checkpoint", "--out", "compare.html").returncode == 0
+    pages = ["demo/checkpoint/report.html", "demo/player.html", "explore.html", "compare.html"]
+    assert all("<!doctype html>" in (tmp_path / page).read_text(encoding="utf-8") for page in pages)
+    assert (tmp_path / "demo/result.avi").stat().st_size > 10_000
+    grid = call(installed, tmp_path, "search", "demo/features", "--grid", "grid", "--out", "search", "--trials", "1")
+    assert "1 trial; best: " in grid.stdout, grid.stderr
