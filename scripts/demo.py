@@ -2,8 +2,7 @@
 
 import sys
 
-from pipeline.cli.command import run
-from pipeline.commands.published.demo import main, parser
+from pipeline.commands import main
 
 if __name__ == "__main__":
-    sys.exit(run(main, parser=parser))
+    sys.exit(main("demo"))

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+from collections.abc import Sequence
 from types import ModuleType
 
 from pipeline.cli.command import CALLED_WRONGLY, OK, run
+from pipeline.parallel.opencv_build import opencv_builds, opencv_clash, opencv_missing
+
+_TOLD = "VIDEO_PIPELINE_TOLD"  # set for the commands that a command runs
 
 VERBS = {
     # verb: the module below this package, and what it does in one line
@@ -39,8 +44,14 @@ def load(verb: str) -> ModuleType:
     return importlib.import_module(f"{__name__}.{VERBS[verb][0]}")
 
 
-def main() -> int:
-    """``video-pipeline VERB ...``: the same as ``python scripts/NAME.py ...``."""
+def main(script: str = "") -> int:
+    """``video-pipeline VERB ...``, and what each of scripts/ does.
+
+    Args:
+        script: the verb, where a file of scripts/ stands for it.
+    """
+    if script:
+        return _run(script)
     verb = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if verb in ("-h", "--help"):
         print(_help())
@@ -50,8 +61,24 @@ def main() -> int:
         return CALLED_WRONGLY
     # argparse names the program by argv[0], and the command says what it was called with by the rest.
     sys.argv[:2] = [f"video-pipeline {verb}"]
-    command = load(verb)
-    return run(command.main, parser=command.parser)
+    return _run(verb)
+
+
+def _run(verb: str) -> int:
+    def call(argv: Sequence[str] | None) -> int:
+        try:
+            return int(load(verb).main(argv))
+        except ImportError as error:
+            if not (line := opencv_missing(error, opencv_builds())):
+                raise
+            print(f"error: {line}", file=sys.stderr)
+            return CALLED_WRONGLY
+
+    if _TOLD not in os.environ and not {"-h", "--help", "--quiet"} & set(sys.argv):
+        if line := opencv_clash(opencv_builds()):
+            print(f"note: {line}", file=sys.stderr)
+        os.environ[_TOLD] = "opencv"
+    return run(call, parser=lambda: load(verb).parser())
 
 
 def _help() -> str:

@@ -22,8 +22,10 @@ def test_every_script_is_a_verb_and_opens_the_same_command():
     modules = {f"pipeline.commands.{module}" for module, _ in commands.VERBS.values()}
     opened = {path.stem: path.read_text() for path in (ROOT / "scripts").glob("*.py")}
     assert sorted(module.rpartition(".")[2] for module in modules) == sorted(opened)
-    for module in modules:
-        assert f"from {module} import main, parser\n" in opened[module.rpartition(".")[2]]
+    for verb, (module, _) in commands.VERBS.items():
+        text = opened[module.rpartition(".")[2]]
+        assert f"`pipeline.commands.{module}`" in text
+        assert text.endswith(f'sys.exit(main("{verb}"))\n')
 
 
 def test_help_names_all_verbs_and_imports_no_command():

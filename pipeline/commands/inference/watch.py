@@ -13,7 +13,7 @@ from pipeline.cli import command
 from pipeline.files.text import plural
 from pipeline.inference.classify_spec import ClassifySpec
 from pipeline.inference.drawing.overlay import Overlay
-from pipeline.inference.live.preview_window import Screen
+from pipeline.inference.live.preview_window import open_screen
 from pipeline.inference.live.source import LiveSource, live_line, run_live
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def watch(args: argparse.Namespace, spec: ClassifySpec, load: Callable[[Callable
             print(line, file=sys.stderr)
 
     with contextlib.ExitStack() as stack:
-        screen = stack.enter_context(Screen(f"{args.video} - {args.checkpoint}")) if args.show else None
+        screen = stack.enter_context(open_screen(f"{args.video} - {args.checkpoint}")) if args.show else None
         classifier = load(say)
         classifier.warm_up()
         classes = classifier.checkpoint.classes

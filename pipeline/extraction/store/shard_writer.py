@@ -24,6 +24,7 @@ from pipeline.extraction.store.folder import prepare_store
 from pipeline.extraction.store.store import FORMAT
 from pipeline.files.atomic import atomic_write
 from pipeline.parallel.machine import versions
+from pipeline.parallel.opencv_build import BUILDS
 from pipeline.videos.catalog.source_file import SourceFile
 
 SHARD_SECONDS = 30.0  # the most work that a power cut can cost
@@ -31,7 +32,7 @@ SHARD_BYTES = 256 << 20
 SPILL_BYTES = 32 << 20
 SHARD_CELLS = 4_000_000  # rows x longest row: times and frame numbers of a shard are padded, 17 bytes each
 # Packages whose versions a shard notes.
-_PACKAGES = ("keras", "tensorflow", "jax", "torch", "openvino", "av", "opencv-python-headless", "numpy", "h5py")
+_PACKAGES = ("keras", "tensorflow", "jax", "torch", "openvino", "av", *BUILDS, "numpy", "h5py")
 _FREE_BYTES = 16 << 20  # what a disk must keep free, so that a shard can always be closed
 
 

@@ -107,7 +107,7 @@ def test_a_finished_store_is_seen_without_loading_a_network(data, tmp_path):
     arguments = [str(data), "--out", str(tmp_path / "store"), *TINY]
     call(extract_features, *arguments)
     code = (
-        "import sys; from scripts import extract_features;"
+        "import sys; from pipeline.commands.extraction import extract_features;"
         f"extract_features.main({arguments!r});"
         "print(any(name in sys.modules for name in ('tensorflow', 'keras', 'jax', 'torch')))"
     )

@@ -156,6 +156,7 @@ def test_help_does_not_wait_for_keras():
     import subprocess
     import sys
 
-    code = "import sys; from scripts import train, evaluate; assert not {'keras', 'tensorflow'} & set(sys.modules)"
+    code = "import sys; from pipeline.commands.training import train, evaluate; "
+    code += "assert not {'keras', 'tensorflow'} & set(sys.modules)"
     root = Path(__file__).parents[3]
     subprocess.run([sys.executable, "-c", code], check=True, cwd=root)

@@ -128,7 +128,7 @@ def test_frames_are_no_features_and_have_no_network(cache):
 def test_no_network_is_loaded_for_frames(videos, tmp_path):
     store = tmp_path / "made"
     code = (
-        "import sys; from pipeline.cli import command; from scripts import extract_features as e;"
+        "import sys; from pipeline.cli import command; from pipeline.commands.extraction import extract_features as e;"
         "status = command.run(e.main, sys.argv[1:], parser=e.parser);"
         "print(status, any(name in sys.modules for name in ('tensorflow', 'keras', 'jax', 'torch')))"
     )

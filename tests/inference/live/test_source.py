@@ -243,8 +243,8 @@ def test_no_screen(make_checkpoint):
     assert process.returncode == 2
     assert error.decode() in (
         "error: --show: there is no screen here; without --show predictions are JSON lines\n",
-        "error: --show needs Tk, which this Python lacks (on Debian: apt-get install python3-tk); "
-        "without --show predictions are JSON lines\n",
+        "error: --show needs Tk, which this Python lacks (on Debian: apt-get install python3-tk), "
+        "or opencv-python in place of opencv-python-headless; without --show predictions are JSON lines\n",
     )
 
 
