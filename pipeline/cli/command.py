@@ -43,8 +43,7 @@ def run(
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of files need not be printable here
-    if sys.platform != "win32":
-        signal.signal(signal.SIGTERM, _terminate)
+    _heed_termination()
     try:
         return main(argv)
     except UserError as error:
@@ -74,6 +73,11 @@ def os_reason(error: OSError) -> str:
     """``features: Permission denied`` and the like, in one line."""
     reason = error.strerror or " ".join(str(error).split())
     return f"{error.filename}: {reason}" if error.filename else reason
+
+
+def _heed_termination() -> None:
+    """End as after Ctrl-C where we are asked to: by SIGTERM, or on Windows, which has none, by Ctrl-Break."""
+    signal.signal(getattr(signal, "SIGBREAK") if sys.platform == "win32" else signal.SIGTERM, _terminate)  # noqa: B009
 
 
 def _terminate(signum: int, frame: object) -> None:

@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.files.system import is_alive, replace, sync
+
 UNFINISHED = ".unfinished-"  # names of what is being written begin with it
 _ABANDONED_AFTER = 24 * 3600  # seconds; a writer on another machine may be alive, and nothing else tells
 
@@ -62,9 +64,9 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 def put_in_place(temporary: Path, path: Path) -> None:
     """Give a file on the same disk its name, in place of one that may be there; after a power cut it is whole."""
-    _sync(temporary)
-    os.replace(temporary, path)
-    _sync(path.parent)
+    sync(temporary)
+    replace(temporary, path)
+    sync(path.parent)
 
 
 @contextlib.contextmanager
@@ -92,13 +94,13 @@ def publish_folder(path: str | Path) -> Iterator[Path]:
         new.mkdir()
         yield new
         for file in [*new.rglob("*"), new]:
-            _sync(file)
+            sync(file)
         try:
             os.rename(new, path)
         except OSError:
             if not path.is_dir():
                 raise
-        _sync(path.parent)
+        sync(path.parent)
 
 
 def remove_abandoned(folder: Path) -> int:
@@ -110,7 +112,7 @@ def remove_abandoned(folder: Path) -> int:
     removed = 0
     for path in folder.glob(f"{UNFINISHED}*"):
         writer = re.match(r"(\w+)-pid-(\d+)-", path.name.removeprefix(UNFINISHED))
-        dead = writer is not None and writer[1] == _host() and not _alive(int(writer[2]))
+        dead = writer is not None and writer[1] == _host() and not is_alive(int(writer[2]))
         with contextlib.suppress(OSError):
             if dead or time.time() - path.stat().st_mtime > _ABANDONED_AFTER:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -131,27 +133,3 @@ def _prefix() -> str:
 
 def _host() -> str:
     return re.sub(r"\W", "", socket.gethostname()) or "host"
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def _sync(path: Path) -> None:
-    """Ask the system to put a file or the names in a folder on the disk."""
-    if os.name == "nt" and path.is_dir():
-        return  # Windows cannot open folders; its renames are journalled
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError:
-        if not path.is_dir():  # some network file systems refuse to sync folders
-            raise
-    finally:
-        os.close(handle)

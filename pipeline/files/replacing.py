@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.files.atomic import UNFINISHED, scratch_folder
+from pipeline.files.system import replace
 
 
 def refuse_existing(path: Path, *, overwrite: bool) -> None:
@@ -107,8 +108,8 @@ def replace_folder(folder: Path, patterns: Sequence[str]) -> Iterator[Path]:
         yield new
         if folder.exists():
             # Folders cannot be swapped in one step; the old one keeps a name until the new one is in place.
-            os.replace(folder, _replaced(folder))
-        os.replace(new, folder)
+            replace(folder, _replaced(folder))
+        replace(new, folder)
         _finish_replacing(folder, patterns)
 
 
@@ -122,14 +123,14 @@ def _finish_replacing(folder: Path, patterns: Sequence[str]) -> None:
     if not old.is_dir():
         return
     if not folder.exists():  # killed between the two renames
-        os.replace(old, folder)
+        replace(old, folder)
         return
     for path in sorted(old.rglob("*")):
         name = path.relative_to(old)
         ours = any(fnmatchcase(name.as_posix(), pattern) for pattern in patterns)
         if (path.is_symlink() or not path.is_dir()) and not ours and not os.path.lexists(folder / name):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(path, folder / name)
+            replace(path, folder / name)
     shutil.rmtree(old, ignore_errors=True)
 
 

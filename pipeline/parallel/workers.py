@@ -37,6 +37,7 @@ _READ_AHEAD = 16 << 20  # bytes of messages of one worker that may wait to be ta
 _OVERHEAD = 1 << 10  # bytes of a message besides its content
 # Processes keep a little of every file they opened; starting them anew keeps the memory flat.
 _JOBS_A_PROCESS = 1000
+_CRASHED_ON_WINDOWS = 0xC0000000  # statuses from there are errors of the system, such as access to foreign memory
 _ROOT = str(Path(__file__).parents[2])
 # The folder of the package is where Python looks for it already, but in a checkout that is not installed.
 _PROGRAM = (
@@ -219,6 +220,14 @@ def run_each(
             yield jobs[number][0], value
 
 
+def crash_name(status: int) -> str:
+    """The signal that ended a process, or what Windows reports in its place; empty where it ended by itself."""
+    if status < 0:
+        with contextlib.suppress(ValueError):
+            return signal.Signals(-status).name
+    return f"0x{status:08X}" if status >= _CRASHED_ON_WINDOWS else ""
+
+
 class _Worker:
     """One worker process, started when there is a job for it and again after it died."""
 
@@ -283,9 +292,8 @@ class _Worker:
         code = self._process.wait()
         if self._silent:
             return f"the decoder hung: no sign of life for {self._silent:g} s"
-        if code < 0:
-            with contextlib.suppress(ValueError):
-                return f"the decoder crashed ({signal.Signals(-code).name}) after {lasted:.1f} s"
+        if crash := crash_name(code):
+            return f"the decoder crashed ({crash}) after {lasted:.1f} s"
         return f"the decoder stopped with status {code}" + self._last_words()
 
     def _last_words(self) -> str:

@@ -1,3 +1,4 @@
+import os
 import platform
 import subprocess
 import sys
@@ -69,6 +70,16 @@ def test_the_limits_of_control_groups_count(tmp_path, files, free):
     assert machine.free_memory(tmp_path / "proc", tmp_path / "groups") == free
 
 
-def test_where_the_system_tells_nothing(tmp_path):
+def test_where_nobody_tells_which_processors_are_ours(monkeypatch):
+    """As on Windows and macOS."""
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert machine.processors() == 6
+
+
+@pytest.mark.parametrize("asks", [True, False], ids=["pages", "nothing"])
+def test_where_the_system_tells_nothing(tmp_path, monkeypatch, asks):
+    if not asks:  # as on Windows
+        monkeypatch.delattr(os, "sysconf", raising=False)
     assert 1 << 20 < machine.free_memory(tmp_path, tmp_path) < 1 << 50
     assert machine.free_gpu_memory() is None or machine.free_gpu_memory() > 0

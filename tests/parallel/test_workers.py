@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UserError, VideoError
-from pipeline.parallel.workers import Ended, WorkerPool, run_each
+from pipeline.parallel import worker_process
+from pipeline.parallel.workers import Ended, WorkerPool, crash_name, run_each
 from tests.parallel import tasks
 
 ROOT = Path(__file__).parents[2]
@@ -94,6 +95,24 @@ def test_what_goes_wrong_costs_its_job_only(kind, reason):
     same = told["good"][0] == told["fine"][0]
     assert same == (kind == "video"), "a worker that died is replaced, and one that works is kept"
     assert all(gone(values[0]) for values in told.values())
+
+
+@pytest.mark.parametrize(
+    ("status", "name"), [(-11, "SIGSEGV"), (-200, ""), (3221225477, "0xC0000005"), (9, ""), (0, "")]
+)
+def test_a_crash_has_a_name_on_every_system(status, name):
+    assert crash_name(status) == name
+
+
+@pytest.mark.parametrize("error", [TypeError("no name"), AttributeError("prctl"), OSError("not found")])
+def test_a_system_that_does_not_end_children_with_their_parent_is_taken_as_it_is(error, monkeypatch):
+    """On Windows and macOS the end of its input ends a worker; `test_workers_end_with_their_parent` looks at that."""
+
+    def library(name):
+        raise error
+
+    monkeypatch.setattr(worker_process.ctypes, "CDLL", library)
+    worker_process._end_with_parent()
 
 
 @pytest.mark.parametrize("workers", [0, 2])

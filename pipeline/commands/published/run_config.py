@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.commands import VERBS, load
+from pipeline.files.system import seen_from
 from pipeline.published.runner import Runner, Stopped, held_out_video
 from pipeline.published.system import CONFIGS, System, find_system, parse_changes, read_system
 
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     system.check_data(args.data)
     out = args.out or Path("runs") / system.name
     places = {"data": args.data, "out": out, "weights": args.weights, "video": args.video or "VIDEO"}
-    places = {name: str(place) for name, place in places.items()} | {"configs": _from_here(CONFIGS)}
+    places = {name: str(place) for name, place in places.items()} | {"configs": seen_from(Path(), CONFIGS)}
     # All mistakes are told before the first command runs.
     options = {line.name: line.parse(places, parser_of) for line in system.lines}
     runner = Runner(out, system.name, say)
@@ -62,14 +62,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     done = f"{runner.ran} commands run, {runner.passed} done before, {time.monotonic() - began:.0f} s"
     say(f"\n{out}: {system.name}{_accuracy(system, options)}; {done}")
     return command.SOME_FAILED if runner.some_failed else command.OK
-
-
-def _from_here(path: Path) -> str:
-    """A path as it is typed here; the whole of it where it is on another drive."""
-    try:
-        return os.path.relpath(path)
-    except ValueError:
-        return str(path)
 
 
 def parser_of(verb: str) -> Parser:

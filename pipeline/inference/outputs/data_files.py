@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from pipeline.files.atomic import atomic_write
+from pipeline.files.system import seen_from
 from pipeline.files.tables import write_table
 from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.inference.timeline.segments import UNKNOWN_NAME, PredictedSegment
@@ -86,7 +86,7 @@ def write_segments(segments: list[PredictedSegment], video: Path, path: Path) ->
     the file for that.
     """
     columns = ("video", "start", "end", "label", "probability", "first_frame", "end_frame")
-    name = Path(os.path.relpath(video.absolute(), path.absolute().parent)).as_posix()
+    name = seen_from(path.parent, video)
     rows = [
         {
             "video": name,

@@ -7,13 +7,13 @@ from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import jinja2
 import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.files.atomic import atomic_write
+from pipeline.files.system import link_from
 from pipeline.inference.drawing.palette import hex_of
 from pipeline.inference.drawing.render import is_uneven
 from pipeline.inference.timeline.prediction import VideoPrediction
@@ -61,16 +61,10 @@ def write_player(prediction: VideoPrediction, video: Path, path: Path) -> None:
     template = resources.files("pipeline.inference.outputs").joinpath("player.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     text = environment.from_string(template).render(
-        title=_printable(prediction.video.name), source=link(video, path.parent), data=page_data(prediction)
+        title=_printable(prediction.video.name), source=link_from(path.parent, video), data=page_data(prediction)
     )
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def link(video: Path, folder: Path) -> str:
-    """The relative URL of ``video`` in a page in ``folder``."""
-    # "./" keeps a name such as "12:30.mp4" from being read as a protocol.
-    return "./" + quote(os.fsencode(Path(os.path.relpath(video.absolute(), folder.absolute())).as_posix()))
 
 
 def page_data(prediction: VideoPrediction) -> dict[str, Any]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import jinja2
 
 from pipeline.errors import UserError
 from pipeline.files.atomic import atomic_write
+from pipeline.files.system import link_from
 from pipeline.training.checkpoint import Checkpoint
 
 _TEMPLATE = Path(__file__).with_name("compare.html")
@@ -40,7 +39,7 @@ def write_comparison(folders: Sequence[Path], path: Path, *, title: str) -> None
         rows.append(
             {
                 "name": folder.name,
-                "report": quote(os.path.relpath(report, path.parent)) if report.exists() else "",
+                "report": link_from(path.parent, report) if report.exists() else "",
                 "val_loss": results["measured"]["val"]["uncalibrated"]["log_loss"],
                 "val": results["accuracy"]["val"],
                 "test": results["accuracy"].get("test"),

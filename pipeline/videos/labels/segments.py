@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.files.system import unfit_name
 from pipeline.files.tables import read_numbered
 from pipeline.files.text import format_time, parse_time
 from pipeline.videos.catalog.catalog import read_split
@@ -87,10 +88,10 @@ def check_label(label: str, where: str) -> None:
     """Refuse a label that cannot be a folder.
 
     Raises:
-        UserError: it has slashes, a leading dot or signs that cannot be printed.
+        UserError: it has slashes, a leading dot, signs that cannot be printed or that this system has no names of.
     """
-    if label in (".", "..") or label.startswith(".") or any(sign in label for sign in "/\\\0"):
-        raise UserError(f"{where}: the label {label!r} cannot name a folder; leave out slashes and leading dots")
+    if reason := unfit_name(label):
+        raise UserError(f"{where}: the label {label!r} cannot name a folder; {reason}")
     if not label.isprintable():
         raise UserError(f"{where}: the label {label!r} is not plain UTF-8 text; save the file as UTF-8")
 

@@ -19,9 +19,10 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import UserError
+from pipeline.files.system import link_from
 from pipeline.inference.classify_spec import ClassifySpec
 from pipeline.inference.drawing.render import render_video
-from pipeline.inference.outputs.player import choose_video, link, page_data, write_player
+from pipeline.inference.outputs.player import choose_video, page_data, write_player
 from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.inference.timeline.smoothing import Smoothing
 from tests.inference.conftest import write_pieces
@@ -185,7 +186,7 @@ def test_the_page_is_one_file_and_holds_no_foreign_markup(prediction, tmp_path):
     text = (tmp_path / "p.html").read_text()
     assert text.count("</script>") == 2
     assert "http" not in text.replace('http-equiv="', "")
-    assert set(re.findall(r'(?:src|href)="([^"]*)"', text)) == {link(prediction.video, tmp_path)}
+    assert set(re.findall(r'(?:src|href)="([^"]*)"', text)) == {link_from(tmp_path, prediction.video)}
 
 
 def test_the_curves_of_a_long_video_stay_small(prediction):
@@ -206,10 +207,6 @@ def test_the_curves_of_a_long_video_stay_small(prediction):
     assert len(data["curves"]["times"]) <= 1500
     assert len(json.dumps(data)) < 100_000
     assert data["times"] is None
-
-
-def test_links(tmp_path):
-    assert link(tmp_path / "a" / "12:30 #1.mp4", tmp_path / "b") == "./../a/12%3A30%20%231.mp4"
 
 
 def test_which_video_is_played():

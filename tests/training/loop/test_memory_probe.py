@@ -90,6 +90,14 @@ def test_a_probe_that_is_killed_says_that_memory_ran_out(monkeypatch):
         bytes_per_window(step_of("c3d_small", 5, 32))
 
 
+def test_where_the_system_does_not_tell_nothing_is_refused(monkeypatch, tmp_path):
+    """As on Windows and macOS, which have no /proc."""
+    monkeypatch.setattr(memory_probe, "_PROC", tmp_path)
+    monkeypatch.setattr(memory_probe, "run_each", lambda *args, **options: pytest.fail("it cannot be measured"))
+    assert bytes_per_window(step_of("c3d_small", 6, 32)) == 0
+    check_memory(step_of("c3d_small", 6, 32), 1 << 30)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("head", "batch", "length", "side", "trainable"),

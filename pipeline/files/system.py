@@ -1,0 +1,111 @@
+"""What differs between systems where files are concerned: replacing, syncing and naming them, and who writes them.
+
+``WINDOWS`` is asked at each call, so that a test on one system can go through what is done on the other.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+WINDOWS = sys.platform == "win32"
+_HELD = 5.0  # seconds for which another program, such as a virus scanner, may hold a file
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
+# Of the Windows API: what a process is asked for, and what it answers while it lives.
+_QUERY, _STILL_ACTIVE, _NO_SUCH_PROCESS = 0x1000, 259, 87
+
+
+def replace(source: Path, target: Path) -> None:
+    """Rename a file or a folder over what may be there; after it, one of the two is there whole.
+
+    Windows refuses to replace a file that somebody has opened: it is tried again for some seconds.
+
+    Raises:
+        OSError: it is still held, or cannot be renamed.
+    """
+    until = time.monotonic() + _HELD
+    while True:
+        try:
+            os.replace(source, target)
+        except PermissionError:
+            if not WINDOWS or time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def sync(path: Path) -> None:
+    """Ask the system to put a file, or the names in a folder, on the disk."""
+    if WINDOWS and path.is_dir():
+        return  # folders cannot be opened there; renames are journalled
+    # Windows syncs only what may be written to.
+    handle = os.open(path, os.O_RDWR if WINDOWS else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError:
+        if not path.is_dir():  # some network file systems refuse to sync folders
+            raise
+    finally:
+        os.close(handle)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of this number on this machine; True where the system does not tell."""
+    if WINDOWS:
+        return _is_alive_on_windows(pid)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _is_alive_on_windows(pid: int) -> bool:
+    """There ``os.kill(pid, 0)`` would send Ctrl-C."""
+    kernel = _kernel()
+    process = kernel.OpenProcess(_QUERY, False, pid)
+    if not process:
+        return bool(kernel.GetLastError() != _NO_SUCH_PROCESS)
+    code = ctypes.c_ulong()
+    told = kernel.GetExitCodeProcess(process, ctypes.byref(code))
+    kernel.CloseHandle(process)
+    return not told or code.value == _STILL_ACTIVE
+
+
+def _kernel() -> Any:
+    return ctypes.windll.kernel32  # type: ignore[attr-defined]
+
+
+def unfit_name(name: str) -> str:
+    """Why a file or a folder cannot have this name, as "leave out ..."; empty where it can."""
+    if name.startswith(".") or any(sign in name for sign in "/\\\0"):
+        return "leave out slashes and leading dots"
+    if WINDOWS and (any(sign in name for sign in '<>:"|?*') or name.endswith((".", " "))):
+        return 'leave out < > : " | ? * and dots and spaces at the end'
+    if WINDOWS and name.partition(".")[0].lower() in _RESERVED:
+        return f"Windows keeps {name} for a device"
+    return ""
+
+
+def seen_from(folder: Path, path: Path) -> str:
+    """A path as it is written in a file in ``folder``, with slashes; the whole of it where it is on another drive."""
+    try:
+        return Path(os.path.relpath(path.absolute(), folder.absolute())).as_posix()
+    except ValueError:
+        return path.absolute().as_posix()
+
+
+def link_from(folder: Path, path: Path) -> str:
+    """The URL of a file in a page that lies in ``folder``."""
+    seen = seen_from(folder, path)
+    if Path(seen).is_absolute():
+        return path.absolute().as_uri()
+    return "./" + quote(os.fsencode(seen))  # without "./" the name "12:30.mp4" would be read as a protocol
