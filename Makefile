@@ -1,22 +1,35 @@
-# make setup | demo | test | test-slow | lint | format; each makes .venv itself.
+# make setup | demo | test | test-slow | test-all | bench | lint | format; each makes .venv itself.
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+# Tests of one file share what they make, so a file stays in one of the processes.
+SIDE_BY_SIDE := -n 2 --dist loadfile
+# How many tests `make test-all` may skip; some look at real videos in ../shared and are skipped where it is missing.
+SKIPS ?= 0
 
-.PHONY: setup setup-dev demo test test-slow lint format clean
+.PHONY: setup setup-dev setup-all demo test test-slow test-all bench lint format clean
 
 setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev
+setup-all: $(VENV)/.installed-all
 
-$(VENV)/.installed: requirements.txt pyproject.toml
+$(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, for example: make $(MAKECMDGOALS) PYTHON=python3.12")'
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (a few minutes the first time) ..."
-	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(PIP) -e .
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
-	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@$(PIP) -e '.[dev]'
+	@touch $@
+
+# What the slow tests need besides: every extra, the torch backend (a build without CUDA is enough), and an OpenCV that
+# has windows, which must not lie over the other.
+$(VENV)/.installed-all: $(VENV)/.installed-dev
+	@$(PIP) -e '.[all,dev]' 'torch==2.13.0'
+	@$(PIP) --no-deps --upgrade --target $(VENV)/opencv-gui opencv-python
 	@touch $@
 
 # make demo VIDEOS=folder takes folder/<Class>/*.mp4
@@ -24,10 +37,18 @@ demo: setup
 	@$(PY) scripts/demo.py $(if $(VIDEOS),--videos "$(VIDEOS)")
 
 test: setup-dev
-	@$(PY) -m pytest -m "not slow"
+	@$(PY) -m pytest -m "not slow" $(SIDE_BY_SIDE)
 
-test-slow: setup-dev
+test-slow: setup-all
 	@$(PY) -m pytest -m slow
+
+# All of them, and a failure where one was skipped: something is missing here.
+test-all: setup-all
+	@$(PY) -m pytest -m "not slow" $(SIDE_BY_SIDE) --skips $(SKIPS)
+	@$(PY) -m pytest -m slow --skips $(SKIPS)
+
+bench: setup-dev
+	@$(PY) -m benchmarks
 
 lint: setup-dev
 	@$(PY) -m ruff check .

@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
-import resource
 import subprocess
 import sys
 import threading
@@ -51,6 +50,8 @@ class Stopwatch:
 
 
 def _processor_seconds() -> float:
+    import resource  # Windows has no such module
+
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + ended.ru_utime + ended.ru_stime
 

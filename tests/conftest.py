@@ -2,12 +2,41 @@
 
 import os
 import signal
+import sys
 
 import pytest
 
 # A shell that starts the tests in the background lets them ignore Ctrl-C, and every process that they start as well.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--skips", type=int, metavar="N", help="fail where more than N tests were skipped")
+
+
+def pytest_collection_modifyitems(items):
+    if sys.platform == "win32":
+        for item in items:
+            if item.get_closest_marker("posix") or "sabotage" in item.fixturenames:
+                item.add_marker(pytest.mark.skip(reason="Windows has no such thing"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session):
+    """Where all is installed, a test that is skipped is one that nobody would miss."""
+    most = session.config.getoption("--skips")
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if most is None or reporter is None or hasattr(session.config, "workerinput"):
+        return
+    skipped = reporter.stats.get("skipped", [])
+    reporter.ensure_newline()
+    reporter.line(f"{len(skipped)} tests were skipped, of {most} that may be")
+    for report in skipped:
+        reporter.line(f"  {report.nodeid}: {report.longrepr[2] if report.longrepr else ''}")
+    if len(skipped) > most and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
 
 SABOTAGE = """
 import os, pathlib, signal, sys, time

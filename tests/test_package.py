@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipeline.commands import VERBS
 from pipeline.version import VERSION
@@ -126,3 +127,21 @@ def test_the_package_does_the_whole_job_in_an_empty_folder(installed, tmp_path):
     assert (tmp_path / "demo/result.avi").stat().st_size > 10_000
     grid = call(installed, tmp_path, "search", "demo/features", "--grid", "grid", "--out", "search", "--trials", "1")
     assert "1 trial; best: " in grid.stdout, grid.stderr
+
+
+# -- continuous integration ------------------------------------------------------------------------
+
+
+def test_the_workflow_runs_what_make_does_on_all_systems_and_pythons():
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))["jobs"]
+    commands = {
+        step["run"].replace("python", "$(PY)", 1) for job in jobs.values() for step in job["steps"] if "run" in step
+    }
+    recipes = (ROOT / "Makefile").read_text().replace("$(SIDE_BY_SIDE)", "-n 2 --dist loadfile")
+    made = {line.strip().removeprefix("@") for line in recipes.splitlines() if line.startswith("\t")}
+    assert commands - made == {"$(PY) -m pip install -e .[dev]", "$(PY) -m pytest -m slow tests/test_package.py"}
+    matrix = jobs["tests"]["strategy"]["matrix"]
+    assert {name.partition("-")[0] for name in matrix["system"]} == {"ubuntu", "windows", "macos"}
+    pythons = [text.rpartition(" ")[2] for text in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", text)]
+    assert {min(pythons), max(pythons)} == set(matrix["python"])
+    assert PROJECT["requires-python"] == f">={min(pythons)}"

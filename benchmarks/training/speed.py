@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     contestants = dict(CONTESTANTS)
     if importlib.util.find_spec("jax") is None:
-        print("jax is not installed and is left out; pip install -r requirements-jax.txt")
+        print("jax is not installed and is left out; pip install -e .[jax]")
         del contestants["this project, JAX"]
     works = {
         name: partial(in_own_process, training, args.epochs, KERAS_BACKEND=backend)

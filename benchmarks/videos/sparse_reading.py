@@ -26,6 +26,7 @@ from pipeline.videos.media import open_video
 from pipeline.videos.media.sampling import uniform
 
 _BITS = 16
+_VIDEOS = (("5 min 1080p", 1920, 1080, 9000), ("1 min 720p", 1280, 720, 1800))
 
 
 def draw(path: Path, width: int, height: int, frames: int) -> None:
@@ -96,11 +97,12 @@ def read(way: Way, path: Path, wanted: np.ndarray) -> tuple[float, bool]:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(__doc__, "python -m benchmarks.videos.sparse_reading")
     parser.add_argument("--repeat", type=int, default=3, help="readings of each way")
+    parser.add_argument("--short", action="store_true", help="the minute of 720p only")
     args = parser.parse_args(argv)
     ways = WAYS | ({"decord": with_decord} if importlib.util.find_spec("decord") else {})
     status = command.OK
     with tempfile.TemporaryDirectory() as folder:
-        for name, width, height, frames in (("5 min 1080p", 1920, 1080, 9000), ("1 min 720p", 1280, 720, 1800)):
+        for name, width, height, frames in _VIDEOS[args.short :]:
             path = Path(folder, f"{height}.mp4")
             draw(path, width, height, frames)
             wanted = uniform(np.arange(frames), 20)

@@ -17,6 +17,7 @@ from pipeline.parallel import worker_process
 from pipeline.parallel.workers import Ended, WorkerPool, crash_name, run_each
 from tests.parallel import tasks
 
+pytestmark = pytest.mark.posix
 ROOT = Path(__file__).parents[2]
 
 
@@ -195,7 +196,7 @@ with WorkerPool(tasks.trouble, [(kind, (kind,)) for kind in ("hang", "hang in C"
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [getattr(signal, "SIGKILL", 9), signal.SIGINT])
 def test_workers_end_with_their_parent(number):
     """Also those that hang; a program needs no guarded main."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -16,6 +16,7 @@ from pipeline.extraction.store.verify import check_shards
 from tests.extraction.jobs.test_extract import contents
 from tests.media import write_video
 
+pytestmark = pytest.mark.posix
 ROOT = Path(__file__).parents[3]
 
 

@@ -177,6 +177,7 @@ def test_the_commands(data, store, tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.posix
 def test_killed_ten_times_it_finishes_with_exactly_its_grid(store, tmp_path):
     (tmp_path / "grid.yaml").write_text(
         "head: [mean, motion]\ndropout: [0.0, 0.2, 0.4, 0.6]\nlearning_rate: [0.01, 0.001]\n"
