@@ -368,6 +368,6 @@ def parser() -> Parser:
         "--export",
         type=Path,
         metavar="PATH",
-        help="write the whole chain: a folder (SavedModel), NAME.tflite or NAME.onnx (needs requirements-onnx.txt)",
+        help="write the whole chain: a folder (SavedModel), NAME.tflite or NAME.onnx (needs the extra onnx)",
     )
     return made

@@ -68,7 +68,7 @@ def quantise(
     """
     check_openvino("`precision=int8`")
     if importlib.util.find_spec("nncf") is None:
-        raise UserError("`precision=int8` calibrates by NNCF: pip install -r requirements-openvino.txt")
+        raise UserError("`precision=int8` calibrates by NNCF: pip install video-pipeline[openvino]")
     places, each = spread_frames(len(catalog.videos))
     videos = [catalog.videos[place] for place in places]
     sampling = Sampling("uniform", each)

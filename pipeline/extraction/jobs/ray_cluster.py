@@ -2,7 +2,7 @@
 
 Every actor writes its own shards into the same folder, which all machines must see. A worker that is lost is
 started again and its batch repeated; what it had committed is found and not done twice. Ray is an optional
-extra (``pip install -r requirements-ray.txt``).
+extra (``pip install video-pipeline[ray]``).
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def _connect(address: str) -> Any:
     try:
         import ray
     except ImportError:
-        raise UserError("`engine=ray` needs Ray: pip install -r requirements-ray.txt") from None
+        raise UserError("`engine=ray` needs Ray: pip install video-pipeline[ray]") from None
     try:
         ray.init(
             address=None if address == "local" else address,

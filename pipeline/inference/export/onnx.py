@@ -23,7 +23,7 @@ def check_onnx_converter() -> None:
         UserError: it names the file with what is to be installed.
     """
     if importlib.util.find_spec("tf2onnx") is None or importlib.util.find_spec("onnx") is None:
-        raise UserError("`export` to ONNX needs tf2onnx; pip install -r requirements-onnx.txt")
+        raise UserError("`export` to ONNX needs tf2onnx; pip install video-pipeline[onnx]")
 
 
 @contextlib.contextmanager

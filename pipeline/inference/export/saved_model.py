@@ -2,7 +2,7 @@
 
     a folder        a TensorFlow SavedModel
     NAME.tflite     LiteRT, for phones and small computers; it uses some operations of TensorFlow ("Flex")
-    NAME.onnx       ONNX, for ONNX Runtime and what else reads it; needs requirements-onnx.txt
+    NAME.onnx       ONNX, for ONNX Runtime and what else reads it; needs the extra ``onnx``
 
 Inputs are the frames of one window, ``frames (L, height, width, 3)`` uint8 RGB of any size, and ``mask (L,)`` bool,
 True where a frame is real. The output is ``probabilities (C,)`` float32. ``classes.json`` beside or in it has the
