@@ -66,7 +66,9 @@ def train_row(row: Row, out: Path, weights: str) -> dict[str, Any]:
     results, epochs = [], []
     for seed in range(row.seeds):
         for split in make_folds(data, groups, row.folds, seed=seed):
-            run = train(data, split, head=head, groups=groups, spec=TrainSpec(**row.training, seed=seed))
+            # One head each, so that epochs and heads compare.
+            spec = TrainSpec(**row.training, seed=seed, members=1)
+            run = train(data, split, head=head, groups=groups, spec=spec)
             history = run.trained.schedule.history
             results.append(run.results)
             epochs.append(float(np.median([epoch.seconds for epoch in history[1:] or history])))  # the first compiles

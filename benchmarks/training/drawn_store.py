@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.shard_writer import StoreWriter
@@ -17,15 +16,15 @@ from pipeline.videos.catalog.source_file import SourceFile
 _STEP_SECONDS = 0.5
 
 
-def write_store(folder: Path, sequences: Iterable[tuple[str, str, np.ndarray]]) -> None:
-    """Write sequences, each with its class, its split and its features ``(t, D)``, in that order."""
+def write_store(folder: Path, sequences: Iterable[tuple[Any, ...]]) -> None:
+    """Write sequences, each with its class, its split, its features ``(t, D)`` and perhaps its group, in that order."""
     videos = []
     with StoreWriter(folder, Recipe("uniform:20", "drawn", "0" * 64, 1, 1)) as writer:
-        for number, (label, split, features) in enumerate(sequences):
+        for number, (label, split, features, *group) in enumerate(sequences):
             steps = len(features)
             buffer = writer.buffer()
             buffer.append(features, [_STEP_SECONDS * step for step in range(steps)], list(range(steps)))
             name = f"{label}/video{number}.mp4"
             writer.add(name, buffer, SourceFile(1, 1, "", frames=steps, duration=_STEP_SECONDS * steps))
-            videos.append(Video(name, folder / name, label, split))
+            videos.append(Video(name, folder / name, label, split, *group))
     write_catalog(videos, folder / CATALOG_FILE)

@@ -76,7 +76,7 @@ def measure(store: Path, memory: int, epochs: int, head: str, cold: bool) -> Tra
             data = open_dataset(store, memory=memory)
         groups, _ = groups_of(data.videos)
         drop()
-        spec = TrainSpec(epochs=epochs, patience=epochs)
+        spec = TrainSpec(epochs=epochs, patience=epochs, members=1)
         run = train(data, make_split(data, groups), head=head_spec(head), groups=groups, spec=spec, on_epoch=drop)
     history = run.trained.schedule.history
     seconds, accuracy = [epoch.seconds for epoch in history], [epoch.val_accuracy for epoch in history]

@@ -36,7 +36,7 @@ from pipeline.training.heads.spec import HeadSpec
 if TYPE_CHECKING:
     import keras
 
-FORMAT = 1
+FORMAT = 2  # 2 may hold several members; one of format 1 has one
 CHECKPOINT_FILE, MODEL_FILE, RESULTS_FILE = "checkpoint.json", "model.keras", "results.json"
 # All that commands write into a checkpoint; what has another name is its user's.
 _FILES = (
@@ -65,6 +65,8 @@ class Checkpoint:
     """Logits are divided by it before the softmax."""
     abstain_below: float = 0.0
     """Below this probability the label is "unknown"; 0 for never."""
+    members: int = 1
+    """How many heads are averaged in the model."""
     versions: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
@@ -92,7 +94,7 @@ class Checkpoint:
             raise UserError(f"{folder} is not a checkpoint ({CHECKPOINT_FILE} is missing); train one first") from None
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise UserError(f"{path} cannot be read ({' '.join(str(error).split())})") from None
-        if found != FORMAT:
+        if found not in range(1, FORMAT + 1):
             raise UserError(
                 f"{folder} has checkpoint format {found}; this version reads format {FORMAT}, so update the project"
             )
@@ -108,6 +110,7 @@ class Checkpoint:
                 time_scale=TimeScale(**values["time_scale"]),
                 temperature=float(values["temperature"]),
                 abstain_below=float(values["threshold"]),
+                members=int(values.get("members", 1)),
                 versions=values["versions"],
                 format=found,
             )
@@ -163,15 +166,10 @@ class Checkpoint:
         Raises:
             UserError: ``model.keras`` is missing, damaged or of another head.
         """
-        from pipeline.training.heads.registry import build_model
+        from pipeline.training.heads.ensemble import average, build_members
 
-        model = build_model(
-            self.head,
-            length=self.window.length,
-            shape=self.shape,
-            classes=len(self.classes),
-            pretrained=False,
-        )
+        shape = {"length": self.window.length, "shape": self.shape, "classes": len(self.classes)}
+        model = average(build_members(self.head, self.members, **shape, pretrained=False))
         path = self.folder / MODEL_FILE
         try:
             model.load_weights(path)

@@ -2,18 +2,21 @@
 
 The split is the catalog's (folders train, val, test) where it has one; otherwise it is drawn: shuffled,
 stratified by class, and no group of videos on two sides. The test part is not looked at before the end.
-With --folds K each video is tested once by a head that never saw its group, and no checkpoint is written
-unless --out is given too, which then holds one folder per fold.
+With --folds K each video is tested once by heads that never saw its group, with --seeds N anew for each seed. Nothing
+is written unless --out is given too, which then holds folds.csv, the predictions of all folds, a report, and a
+checkpoint for each fold.
 """
 
 from __future__ import annotations
 
 import argparse
+import glob
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.cli import command
 from pipeline.cli.fields import add_options, from_args, given, options_of
@@ -55,7 +58,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"note: {note}")
     if args.resume and (args.out is None or args.folds is not None):
         raise UserError("--resume needs the --out of the interrupted run, and does not go with --folds")
-    if args.out is not None:
+    if args.seeds < 1:
+        raise UserError(f"--seeds {args.seeds}: expected 1 or more")
+    if args.seeds > 1 and args.folds is None:
+        raise UserError("--seeds is for --folds, which it repeats; add --folds 5, or leave it out")
+    if args.folds is not None and args.out is not None:
+        from pipeline.training.experiments.cross_validation import check_folder
+
+        check_folder(args.out, overwrite=args.overwrite)
+    elif args.out is not None:
         goes_on = args.resume and _state_of(args.out).exists()  # then what Ctrl-C kept is replaced
         if args.resume and not (goes_on or args.overwrite) and (args.out / CHECKPOINT_FILE).exists():
             raise UserError(f"{args.out} is finished, so there is nothing to resume; --overwrite trains it anew")
@@ -75,52 +86,71 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _one(args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: list[str], split: Split) -> int:
     from pipeline.training.evaluation.metrics import report_text
     from pipeline.training.experiments.experiment import save_run
+    from pipeline.training.heads.registry import head_spec
+    from pipeline.training.loop.members import share_out
 
     say = command.say(args.quiet)
-    for note in split.notes:
+    members = share_out(data, split, groups, head_spec(**given(HeadSpec, args)), spec)
+    for note in (*members.split.notes, *members.notes):
         say(f"note: {note}")
-    say(f"{args.store}: {len(data.classes)} classes, {split.summary()}")
+    say(f"{args.store}: {len(data.classes)} classes, {members.split.summary()}")
     run = _train(args, spec, data, groups, split)
     checkpoint = save_run(run, args.out, overwrite=args.overwrite or args.resume)
     if not run.results["interrupted"]:
-        _state_of(args.out).unlink(missing_ok=True)
+        _forget_states(args.out)
     results = run.results
     for line in run.leaks.lines():
         say(line)
     if "test" in run.predictions:
         say(report_text(run.predictions["test"]))
     figures = ", ".join(f"{name} {value:.3f}" for name, value in results["accuracy"].items())
-    stopped = "stopped by Ctrl-C, best so far kept; " if results["interrupted"] else ""
+    count, wanted = results["members"]["count"], results["members"]["wanted"]
+    kept = "best so far kept" if count == 1 else f"the {count} members of {wanted} that are done are kept"
+    stopped = f"stopped by Ctrl-C, {kept}; " if results["interrupted"] else ""
     say(
-        f"{checkpoint.folder}: {stopped}accuracy {figures}; epoch {results['best_epoch']} of {results['epochs']}, "
-        f"{results['parameters']:,} parameters, {results['seconds']:.1f} s"
+        f"{checkpoint.folder}: {stopped}accuracy {figures}; {_epochs(results)}, {results['parameters']:,} parameters, "
+        f"{results['seconds']:.1f} s"
     )
     return command.INTERRUPTED if results["interrupted"] else command.OK
 
 
 def _folds(args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: list[str]) -> int:
-    from pipeline.training.experiments.cross_validation import cross_validate
+    from pipeline.training.experiments.cross_validation import cross_validate, write_folds
     from pipeline.training.experiments.experiment import save_run
 
     say = command.say(args.quiet)
+    seeds = range(spec.seed, spec.seed + args.seeds)
 
-    def on_fold(number: int, run: Run) -> None:
+    def name(seed: int, number: int, join: str) -> str:
+        return (f"seed{join}{seed}{join}" if args.seeds > 1 else "") + f"fold{join}{number}"
+
+    def on_fold(seed: int, number: int, run: Run) -> None:
         results = run.results
         say(
-            f"fold {number}: test accuracy {results['accuracy']['test']:.3f}, "
-            f"log loss {results['log_loss']['test']:.3f} ({run.split.summary()}, "
-            f"epoch {results['best_epoch']} of {results['epochs']})"
+            f"{name(seed, number, ' ')}: test accuracy {results['accuracy']['test']:.3f}, "
+            f"log loss {results['log_loss']['test']:.3f} ({run.split.summary()}, {_epochs(results)})"
         )
         for line in (*(f"note: {note}" for note in run.split.notes), *run.leaks.lines(3)):
             say(f"  {line}")
         if args.out is not None:
-            save_run(run, args.out / f"fold{number}", overwrite=args.overwrite)
+            save_run(run, args.out / name(seed, number, ""), overwrite=args.overwrite)
 
-    def train(split: Split, number: int) -> Run:
-        return _train(args, spec, data, groups, split, f"fold {number} ")
+    def train(split: Split, seed: int, number: int) -> Run:
+        return _train(args, replace(spec, seed=seed), data, groups, split, f"{name(seed, number, ' ')} ")
 
-    say(str(cross_validate(data, groups, args.folds, train, seed=args.seed, val=args.val, on_fold=on_fold)))
+    found = cross_validate(data, groups, args.folds, train, seeds=seeds, val=args.val, on_fold=on_fold)
+    if args.out is not None:
+        write_folds(found, args.out)
+    say((f"{args.out}: " if args.out is not None else "") + str(found))
     return command.OK
+
+
+def _epochs(results: dict[str, Any]) -> str:
+    """Which epochs were kept."""
+    if (count := results["members"]["count"]) == 1:
+        return f"epoch {results['best_epoch']} of {results['epochs']}"
+    best = sorted(member["best_epoch"] for member in results["members"]["each"])
+    return f"{count} members of epochs {best[0]} to {best[-1]}"
 
 
 def _train(
@@ -136,14 +166,20 @@ def _train(
     if args.out is not None and args.folds is None:
         state = _state_of(args.out)
         if not args.resume:
-            state.unlink(missing_ok=True)
-    log = _tensorboard(args, prefix)
-    with command.progress(spec.epochs, "epoch", args.quiet, desc=prefix + head.name, leave=False) as bar:
+            _forget_states(args.out)
+    logs: dict[int, TensorBoardLog | None] = {}
+    with command.progress(None, "epoch", args.quiet, desc=prefix + head.name, leave=False) as bar:
 
         def on_epoch(epoch: Epoch) -> None:
-            if log is not None:
+            if epoch.member not in logs:
+                logs[epoch.member] = _tensorboard(args, prefix, epoch.member)
+            if (log := logs[epoch.member]) is not None:
                 log.add(epoch)
-            bar.set_postfix_str(f"val loss {epoch.val_loss:.3f}, val accuracy {epoch.val_accuracy:.3f}", refresh=False)
+            bar.set_postfix_str(
+                f"member {epoch.member}, epoch {epoch.epoch}: val loss {epoch.val_loss:.3f}, "
+                f"val accuracy {epoch.val_accuracy:.3f}",
+                refresh=False,
+            )
             bar.update()
 
         return train(
@@ -161,19 +197,25 @@ def _train(
 
 
 def _state_of(out: Path) -> Path:
-    """Where a training that is not finished keeps what --resume goes on from."""
+    """Where a training that is not finished keeps what --resume goes on from; members have files beside it."""
     return out.parent / f"{out.name}.state.npz"
 
 
-def _tensorboard(args: argparse.Namespace, prefix: str) -> TensorBoardLog | None:
-    """Where --tensorboard wants the curves of this training, or of this fold."""
+def _forget_states(out: Path) -> None:
+    for path in out.parent.glob(f"{glob.escape(out.name)}.state*.npz"):
+        path.unlink(missing_ok=True)
+
+
+def _tensorboard(args: argparse.Namespace, prefix: str, member: int) -> TensorBoardLog | None:
+    """Where --tensorboard wants the curves of this training, of this fold, and of each further member."""
     if args.tensorboard is None:
         return None
     from pipeline.training.loop.tensorboard import TensorBoardLog
 
     run = args.out or Path(args.store.name)
     folder = run.parent / "tensorboard" if args.tensorboard == Path() else args.tensorboard
-    return TensorBoardLog(folder / run.name / prefix.replace(" ", ""), resumed=args.resume)
+    name = prefix.replace(" ", "") + (f"member{member}" if member > 1 else "")
+    return TensorBoardLog(folder / run.name / name, resumed=args.resume)
 
 
 def parser() -> Parser:
@@ -203,6 +245,7 @@ def parser() -> Parser:
     split = made.group("split")
     add_options(made, DataOptions, group="split", only=["group"])
     split.add_argument("--folds", type=int, help="cross-validation by groups instead of one split")
+    split.add_argument("--seeds", type=int, default=1, help="repeat --folds with so many seeds, from --seed on")
     split.add_argument("--val", type=float, default=0.2, help="share of the training videos that choose the epoch")
     split.add_argument("--test", type=float, default=0.2, help="share of the videos to test, where a split is drawn")
     split.add_argument("--resplit", action="store_true", help="draw a split although the catalog has one")

@@ -23,6 +23,9 @@ class Split:
     test: np.ndarray
     notes: tuple[str, ...] = ()
     """What a user should know about it, in sentences."""
+    drawn_val: tuple[str, ...] | None = None
+    """What a user should know about validation videos that were drawn from those to learn from; None where val is
+    the user's own."""
 
     def __repr__(self) -> str:
         return f"Split(train {len(self.train)}, val {len(self.val)}, test {len(self.test)})"
@@ -32,8 +35,16 @@ class Split:
         return {name: getattr(self, name) for name in SPLITS}
 
     def summary(self) -> str:
-        """``train 44, val 12, test 16 videos``."""
-        return ", ".join(f"{name} {len(rows):,}" for name, rows in self.parts().items()) + " videos"
+        """``train 44, val 12, test 16 videos``; members need no val."""
+        shown = {name: len(rows) for name, rows in self.parts().items() if len(rows) or name != "val"}
+        return ", ".join(f"{name} {count:,}" for name, count in shown.items()) + " videos"
+
+    def without_drawn_val(self) -> Split:
+        """The same with drawn validation videos among those to learn from, for members that validate in turn."""
+        if self.drawn_val is None:
+            return self
+        notes = tuple(note for note in self.notes if note not in self.drawn_val)
+        return Split(np.sort(np.concatenate([self.train, self.val])), self.val[:0], self.test, notes)
 
 
 def make_split(
@@ -64,12 +75,13 @@ def make_split(
     unknown = int((given == "").sum())
     if unknown:
         notes.append(f"{plural(unknown, 'video')} without a split are not used")
+    drawn = None
     if not len(held):
         train, held = _without_test(_rows(data, groups), train, val, seed)
-        notes.append(f"{plural(len(held), 'validation video')} taken from train")
+        drawn = [f"{plural(len(held), 'validation video')} taken from train"]
     if not len(tested):
         notes.append("the catalog has no test videos, so nothing is tested")
-    return _checked(data, train, held, tested, notes)
+    return _checked(data, train, held, tested, notes, drawn)
 
 
 def make_folds(data: Dataset, groups: Sequence[str], folds: int, *, seed: int = 0, val: float = 0.2) -> list[Split]:
@@ -95,7 +107,7 @@ def make_folds(data: Dataset, groups: Sequence[str], folds: int, *, seed: int = 
     splits = []
     for fold in range(folds):
         train, held = _without_test(rows, np.flatnonzero(fold_of != fold), val, seed)
-        splits.append(_checked(data, train, held, np.flatnonzero(fold_of == fold), []))
+        splits.append(_checked(data, train, held, np.flatnonzero(fold_of == fold), [], []))
     return splits
 
 
@@ -124,7 +136,7 @@ def _drawn(data: Dataset, groups: Sequence[str], seed: int, val: float, test: fl
             f"into training, validation and test videos ({len(notes)} of {len(data.classes)} classes have one group "
             "only); add videos, or choose another `group`"
         )
-    return _checked(data, train, held, tested, notes)
+    return _checked(data, train, held, tested, notes, [])
 
 
 def _without_test(rows: list[Video], places: np.ndarray, val: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -146,12 +158,22 @@ def _check_share(share: float) -> None:
         raise UserError(f"a share of {share:g} for validation or test is impossible; expected more than 0, less than 1")
 
 
-def _checked(data: Dataset, train: np.ndarray, val: np.ndarray, test: np.ndarray, notes: list[str]) -> Split:
+def _checked(
+    data: Dataset,
+    train: np.ndarray,
+    val: np.ndarray,
+    test: np.ndarray,
+    notes: list[str],
+    drawn: list[str] | None,
+) -> Split:
+    """The split with what is to be said of it; ``drawn`` is said of validation videos that were drawn."""
     for name, rows in (("train", train), ("val", val), ("test", test)):
         occurring = data.classes_in(rows)
         missing = [label for index, label in enumerate(data.classes) if index not in occurring]
         if missing and len(rows):
-            notes.append(f"no videos of {', '.join(map(repr, missing))} in {name}")
+            (notes if name != "val" or drawn is None else drawn).append(
+                f"no videos of {', '.join(map(repr, missing))} in {name}"
+            )
     if len(data.classes_in(train)) < 2:
         raise UserError("the training part has one class only; add videos, or choose another `group` and other splits")
-    return Split(train, val, test, tuple(notes))
+    return Split(train, val, test, (*notes, *(drawn or ())), None if drawn is None else tuple(drawn))

@@ -30,7 +30,8 @@ from pipeline.training.evaluation.metrics import confusion, measure, report_text
 from pipeline.training.evaluation.predictions import Predictions, predictions_of, temperature_of, write_predictions
 from pipeline.training.heads.registry import check_input, head_spec
 from pipeline.training.heads.spec import HeadSpec
-from pipeline.training.loop.fit import Trained, fit
+from pipeline.training.loop.fit import Trained, fit_members
+from pipeline.training.loop.members import share_out
 from pipeline.training.loop.resume import Resumable
 from pipeline.training.loop.schedule import Epoch
 from pipeline.training.loop.spec import TrainSpec
@@ -72,7 +73,7 @@ class Run:
 
     def curves(self) -> Figure:
         """Loss and accuracy over the epochs."""
-        return plots.curves(self.trained.schedule.history, self.trained.schedule.best_epoch)
+        return plots.curves(_curves_of(self.trained))
 
 
 def train(
@@ -100,7 +101,8 @@ def train(
         spec: how to train.
         abstain_below: the probability below which the checkpoint calls a label "unknown".
         command: what repeats the run, for the report.
-        state: a file that keeps the state after each epoch; where it exists, the training goes on from it.
+        state: a file that keeps the state after each epoch, with one more for each further member; where it exists,
+            the training goes on from it.
         on_epoch: called after each epoch.
 
     Raises:
@@ -116,11 +118,17 @@ def train(
     check_input(head, data.shape, str(data.folder))
     if spec.augment:
         check_varies(data.recipe.input)
+    members = share_out(data, split, groups if groups is not None else data.names, head, spec)
+    split = members.split
     windows = {name: windows_of(data, rows, window) for name, rows in split.parts().items()}
     longer, rows = data.with_copies(split.train)
     learnt = windows["train"] if longer is data else windows_of(longer, rows, window)
-    resumable = None if state is None else Resumable(state, _settings_of(data, split, window, head, spec))
-    trained = fit(data, learnt, windows["val"], head, spec, on_epoch=on_epoch, resumable=resumable)
+    pairs = members.pairs(learnt, windows["train"], windows["val"])
+    resumables = None
+    if state is not None:
+        same = _settings_of(data, split, window, head, replace(spec, members=members.count))
+        resumables = [Resumable(path, same) for path in state_files(state, members.count)]
+    trained = fit_members(data, learnt, pairs, head, spec, on_epoch=on_epoch, resumables=resumables)
     groups = list(groups) if groups is not None else data.names
     predictions, measured, temperature = evaluate_all(data, trained, windows, groups)
     leaks = find_leaks(data, split, groups, threshold=threshold_for(data))
@@ -128,18 +136,19 @@ def train(
         "accuracy": {name: figures["accuracy"] for name, figures in measured.items()},
         "log_loss": {name: figures["log_loss"] for name, figures in measured.items()},
         "seconds": trained.seconds,
-        "epochs": len(trained.schedule.history),
-        "best_epoch": trained.schedule.best_epoch,
+        "epochs": max(len(member.schedule.history) for member in trained.members),
+        "best_epoch": int(np.median([member.schedule.best_epoch for member in trained.members])),
+        "members": _measure_members(trained, members.count),
         "augmented_copies": len(rows) - len(split.train),
         "parameters": int(trained.model.count_params()),
         "seed": spec.seed,
         "interrupted": trained.interrupted,
         "head": head.settings(),
         "window": asdict(window),
-        "training": asdict(trained.spec),
+        "training": asdict(replace(trained.spec, members=members.count)),
         "store": str(data.folder),
         "split": names_by_split(data, split),
-        "notes": list(split.notes),
+        "notes": [*split.notes, *members.notes],
         "temperature": temperature,
         "abstain_below": abstain_below,
         "command": command,
@@ -147,6 +156,34 @@ def train(
         "measured": measured,
     }
     return Run(data, split, window, head, trained, predictions, leaks, results)
+
+
+def state_files(state: Path, count: int) -> list[Path]:
+    """Where the state of each member is kept: the file itself for the first one."""
+    return [state.with_suffix(f".{number}{state.suffix}") if number > 1 else state for number in range(1, count + 1)]
+
+
+def _measure_members(trained: Trained, wanted: int) -> dict[str, Any]:
+    """How each member did on the videos that it was validated on, and how far they lie apart."""
+    each = []
+    for member in trained.members:
+        plain = predictions_of("val", member.val.data, member.val, member.val_logits)
+        each.append(
+            {
+                "best_epoch": member.schedule.best_epoch,
+                "epochs": len(member.schedule.history),
+                "videos": len(plain.videos),
+                "accuracy": float((plain.predicted == plain.labels).mean()),
+                "log_loss": log_loss(plain.probabilities, plain.labels),
+            }
+        )
+    spread = {f"{name}_spread": float(np.std([row[name] for row in each])) for name in ("accuracy", "log_loss")}
+    return {"count": len(each), "wanted": wanted, "each": each, **spread}
+
+
+def _curves_of(trained: Trained) -> list[tuple[list[Epoch], int]]:
+    """The epochs of each member and which one was kept."""
+    return [(member.schedule.history, member.schedule.best_epoch) for member in trained.members]
 
 
 def _settings_of(data: Dataset, split: Split, window: WindowSpec, head: HeadSpec, spec: TrainSpec) -> dict[str, Any]:
@@ -165,6 +202,9 @@ def evaluate_all(
 ) -> tuple[dict[str, Predictions], dict[str, dict[str, Any]], float]:
     """What a head says of the windows of each split, how right it is, and the temperature that suits validation best.
 
+    What several members say of the videos that they were validated on stands for validation where there are no other
+    validation videos, and decides the temperature in any case.
+
     Args:
         data: what the windows are over.
         trained: the head.
@@ -174,12 +214,13 @@ def evaluate_all(
     Returns:
         Predictions and figures by split, and the temperature.
     """
-    logits = {name: trained.logits(part) for name, part in windows.items() if len(part)}
-    plain = {name: predictions_of(name, data, windows[name], values) for name, values in logits.items()}
-    temperature = temperature_of(plain["val"])
+    logits = {name: (part, trained.logits(part)) for name, part in windows.items() if len(part)}
+    out_of_fold = trained.out_of_fold()
+    logits = {"train": logits["train"], "val": out_of_fold} | logits
+    plain = {name: predictions_of(name, data, *of_part) for name, of_part in logits.items()}
+    temperature = temperature_of(predictions_of("val", data, *out_of_fold))
     predictions = {
-        name: predictions_of(name, data, windows[name], values, temperature=temperature)
-        for name, values in logits.items()
+        name: predictions_of(name, data, *of_part, temperature=temperature) for name, of_part in logits.items()
     }
     measured = {name: measure(part, groups) for name, part in predictions.items()}
     for name, part in plain.items():
@@ -217,6 +258,7 @@ def save_run(run: Run, folder: str | Path, *, overwrite: bool = False) -> Checkp
         time_scale=data.time_scale(run.split.train),
         temperature=run.results["temperature"],
         abstain_below=run.results["abstain_below"],
+        members=len(run.trained.members),
         versions=versions(*_PACKAGES) | {"pipeline": VERSION, "precision": data.precision},
     )
     with write_folder(folder, overwrite=overwrite) as temporary:
@@ -226,14 +268,16 @@ def save_run(run: Run, folder: str | Path, *, overwrite: bool = False) -> Checkp
         (temporary / CHECKPOINT_FILE).write_text(checkpoint.to_json(), encoding="utf-8")
         text = json.dumps(run.results, indent=2, ensure_ascii=False, allow_nan=False)
         (temporary / RESULTS_FILE).write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
-        history = run.trained.schedule.history
+        history = run.trained.history
         write_table([epoch.row() for epoch in history], list(history[0].row()), temporary / HISTORY_FILE)
         write_predictions(list(run.predictions.values()), temporary / PREDICTIONS_FILE)
-        plots.save_figure(plots.curves(history, run.trained.schedule.best_epoch), temporary / CURVES_FILE)
+        plots.save_figure(run.curves(), temporary / CURVES_FILE)
         shown = run.predictions.get("test") or run.predictions["val"]
         title = f"{shown.split}: accuracy {run.results['accuracy'][shown.split]:.3f}, {len(shown.videos)} videos"
         counts = confusion(shown)
         plots.save_figure(plots.confusion_matrix(counts, data.classes, title), temporary / CONFUSION_FILE)
-        page = render_report(run.results, history, counts, data, title=folder.name, versions=checkpoint.versions)
+        page = render_report(
+            run.results, _curves_of(run.trained), counts, data, title=folder.name, versions=checkpoint.versions
+        )
         (temporary / REPORT_FILE).write_text(page, encoding="utf-8", errors="replace")
     return Checkpoint.load(folder)

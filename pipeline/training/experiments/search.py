@@ -125,7 +125,9 @@ def search(
         UserError: a point is impossible, or the folder holds something else.
     """
     base = base or TrainSpec()
-    blind = replace(split, test=split.test[:0], notes=())
+    base = replace(base, members=base.members or 1)
+    # Trials with several members leave the validation videos to the ranking as well.
+    blind = replace(split, test=split.test[:0], notes=(), drawn_val=None)
     if out.exists() and not (out / STUDY_FILE).exists() and any(out.iterdir()):
         raise UserError(f"{out} exists and holds no search; choose another `out`")
     points = grid_points(space) if method == "grid" else []

@@ -245,6 +245,7 @@ def build_model(
     statistics: Statistics | None = None,
     pretrained: bool = True,
     policy: str = "float32",
+    number: int = 0,
 ) -> keras.Model:
     """A model from features or frames and mask to logits.
 
@@ -256,6 +257,7 @@ def build_model(
         statistics: of the training windows, kept in the model; None where weights are loaded afterwards.
         pretrained: whether a base gets its weights; False where they are loaded afterwards.
         policy: Keras dtype policy of a network on frames, such as ``mixed_bfloat16``; weights stay float32.
+        number: of a member beside others, which becomes part of its name; 0 for one that stands alone.
 
     Returns:
         A model of inputs ``features (batch, length, D)`` float32, or ``frames (batch, length, H, W, 3)`` uint8, and
@@ -267,7 +269,7 @@ def build_model(
     """
     head = HEADS[spec.name]
     mask = keras.Input((length,), name="mask", dtype="bool")
-    name = spec.name.replace("-", "_")
+    name = spec.name.replace("-", "_") + (f"_{number}" if number else "")
     if head.needs == "frames":
         with dtype_policy(policy):
             frames = keras.Input((length, *shape), name="frames", dtype="uint8")

@@ -1,11 +1,11 @@
-"""Training a head: one loop over windows, watched by the validation loss only."""
+"""Training heads: one loop over windows for each member, watched by the validation loss only."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -14,14 +14,15 @@ from scipy.special import log_softmax
 from pipeline.errors import UserError
 from pipeline.files.text import plural
 from pipeline.training.compute.apply_head import HeadFunction, rows_at_once, run_in_batches
-from pipeline.training.compute.backend import compile_head, out_of_memory, step_errors
+from pipeline.training.compute.backend import out_of_memory, step_errors
 from pipeline.training.compute.devices import replicas
 from pipeline.training.data.batches import balanced_weights, batches
 from pipeline.training.data.dataset import Dataset, Windows
+from pipeline.training.heads.ensemble import average, average_logits, build_members
 from pipeline.training.heads.normalisation import FRAME_NORM, statistics_of
-from pipeline.training.heads.registry import HEADS, build_model
+from pipeline.training.heads.registry import HEADS
 from pipeline.training.heads.spec import HeadSpec
-from pipeline.training.loop.learner import augmented, prepare
+from pipeline.training.loop.learner import Learner
 from pipeline.training.loop.memory_probe import StepShape, check_memory, did_not_fit
 from pipeline.training.loop.resume import Resumable
 from pipeline.training.loop.schedule import Epoch, Schedule
@@ -29,20 +30,63 @@ from pipeline.training.loop.spec import POLICIES, Phase, TrainSpec
 
 
 @dataclass(frozen=True)
+class Member:
+    """One head with the weights of its best epoch, and what it says of the windows that it was validated on."""
+
+    weights: list[np.ndarray]
+    schedule: Schedule
+    val: Windows
+    val_logits: np.ndarray
+    """``(m, C)`` float32."""
+
+
+@dataclass(frozen=True)
 class Trained:
-    """A head with the weights of its best epoch."""
+    """A head, or several whose probabilities are averaged."""
 
     model: keras.Model
-    function: HeadFunction
-    """The model, compiled; see `backend.compile_head`."""
+    """What is saved; see `ensemble.average`."""
+    members: tuple[Member, ...]
+    learner: Learner
     spec: TrainSpec
-    schedule: Schedule
     seconds: float
     interrupted: bool = False
+    """Whether Ctrl-C ended it; the members are those that were done, or the best so far of the first one."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """Of the first member."""
+        return self.members[0].schedule
+
+    @property
+    def history(self) -> list[Epoch]:
+        """Of all members, one after the other."""
+        return [epoch for member in self.members for epoch in member.schedule.history]
 
     def logits(self, windows: Windows) -> np.ndarray:
-        """``(m, C)`` float32 of all windows."""
-        return logits_of(self.function, windows, self.model.output_shape[-1])
+        """``(m, C)`` float32 of all windows, averaged over the members."""
+        found = []
+        for member in reversed(self.members):  # the learner is the first one's place, and is left as that one
+            self.learner.model.set_weights(member.weights)
+            found.append(logits_of(self.learner.function, windows, self.model.output_shape[-1]))
+        return average_logits(found)
+
+    def out_of_fold(self) -> tuple[Windows, np.ndarray]:
+        """All windows that a member was validated on, and the logits ``(m, C)`` of that member."""
+        first = self.members[0].val
+        if len(self.members) == 1:
+            return first, self.members[0].val_logits
+        video, start, labels = (
+            np.concatenate([getattr(member.val, name) for member in self.members])
+            for name in ("video", "start", "labels")
+        )
+        order = np.lexsort((start, video))
+        logits = np.concatenate([member.val_logits for member in self.members])
+        return replace(first, video=video[order], start=start[order], labels=labels[order]), logits[order]
+
+
+Pair = tuple[Windows, Windows]
+"""What a member learns from, and what it is validated on."""
 
 
 def fit(
@@ -55,121 +99,174 @@ def fit(
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     resumable: Resumable | None = None,
 ) -> Trained:
-    """Train a head on windows and keep the weights with the lowest validation loss.
+    """Train one head; see `fit_members`."""
+    resumables = None if resumable is None else [resumable]
+    return fit_members(data, train, [(train, val)], head, spec, on_epoch=on_epoch, resumables=resumables)
+
+
+def fit_members(
+    data: Dataset,
+    learnt: Windows,
+    pairs: Sequence[Pair],
+    head: HeadSpec,
+    spec: TrainSpec,
+    *,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    resumables: Sequence[Resumable] | None = None,
+) -> Trained:
+    """Train heads, one after the other, and keep of each the weights with the lowest loss on its validation windows.
 
     The same arguments give the same weights on the same machine. Ctrl-C after the first epoch ends the
-    training and keeps the best so far.
+    training and keeps the members that are done, or the best so far of the first one.
 
     Args:
         data: what the windows are over.
-        train: windows to learn from.
-        val: windows that choose the epoch and the learning rate.
+        learnt: all windows that any member learns from; all members normalise by their mean and variance.
+        pairs: of each member.
         head: what to train.
-        spec: how.
+        spec: how; members have seeds of their own.
         on_epoch: called after each epoch.
-        resumable: where the state is kept after each epoch, and taken from if it is there.
+        resumables: where the state of each member is kept after each epoch, and taken from if it is there.
 
     Raises:
         UserError: the loss is not a number any more, or there is nothing to learn from.
     """
     begun = time.perf_counter()
-    run = _Run(data, train, val, head, spec, on_epoch, resumable)
+    if not pairs or not all(len(train) and len(val) for train, val in pairs):
+        raise UserError("training needs at least one window for training and one for validation")
+    if spec.augmentation.random_windows and data.step_labels is not None:
+        raise UserError("`random_windows=True` does not go with labels of frames, which belong to windows as cut")
+    spec.check(head)
+    same = _Same(data, learnt, pairs, head, spec)
+    members: list[Member] = []
     interrupted = False
-    try:
-        run.all_phases()
-    except KeyboardInterrupt:
-        if not run.schedule.best_epoch:
-            raise
-        interrupted = True
-    except step_errors() as error:
-        if not out_of_memory(error):
-            raise
-        raise did_not_fit(run.size, spec.accumulate) from None
-    run.model.set_weights(run.best)
-    return Trained(run.model, run.function, run.spec, run.schedule, time.perf_counter() - begun, interrupted)
+    for number, (train, val) in enumerate(pairs):
+        run = _Run(same, number, train, val, on_epoch, None if resumables is None else resumables[number])
+        try:
+            run.all_phases()
+        except KeyboardInterrupt:
+            interrupted = True
+            if not members and not run.schedule.best_epoch:
+                raise
+        except step_errors() as error:
+            if not out_of_memory(error):
+                raise
+            raise did_not_fit(same.size, spec.accumulate) from None
+        if interrupted and members:
+            break
+        members.append(run.finished())
+        if interrupted:
+            break
+    for model, member in zip(same.models, members, strict=False):
+        model.set_weights(member.weights)
+    seconds = time.perf_counter() - begun
+    model = average(same.models[: len(members)])
+    return Trained(model, tuple(members), same.learner, same.spec, seconds, interrupted)
 
 
-class _Run:
-    """A training in progress: its model, its random numbers, and how far it has come."""
+def seed_of_member(seed: int, number: int) -> int:
+    """Of weights, dropout and shuffling; the first member has the training's own."""
+    return (seed + 7919 * number) % 2**32
 
-    def __init__(
-        self,
-        data: Dataset,
-        train: Windows,
-        val: Windows,
-        head: HeadSpec,
-        spec: TrainSpec,
-        on_epoch: Callable[[Epoch], None],
-        resumable: Resumable | None,
-    ) -> None:
-        _check(data, train, val, head, spec)
-        keras.utils.set_random_seed(spec.seed)
-        self.train, self.val, self.head, self.spec = train, val, head, spec.resolved(head)
-        self.shape, self.classes = data.shape, len(data.classes)
-        self.on_epoch, self.resumable = on_epoch, resumable
-        self.size = _batch_size(train, self.spec)
+
+class _Same:
+    """What all members of a training share, the compiled functions among them."""
+
+    def __init__(self, data: Dataset, learnt: Windows, pairs: Sequence[Pair], head: HeadSpec, spec: TrainSpec) -> None:
+        self.head, self.spec = head, spec.resolved(head)
+        self.shape, self.classes, self.length = data.shape, len(data.classes), learnt.length
+        self.size = _batch_size([len(train) for train, _ in pairs], self.spec)
         self.on_frames = HEADS[head.name].needs == "frames"
         # Networks on frames scale pixels themselves.
-        self.statistics = None if self.on_frames else statistics_of(train)
-        self.class_weights = balanced_weights(train, self.classes) if spec.balance else None
-        self.model = build_model(
+        self.statistics = None if self.on_frames else statistics_of(learnt)
+        self.models = build_members(
             head,
-            length=train.length,
+            len(pairs),
+            seeds=[seed_of_member(spec.seed, number) for number in range(len(pairs))],
+            length=learnt.length,
             shape=self.shape,
             classes=self.classes,
             statistics=self.statistics,
             policy=POLICIES[spec.precision],
         )
-        self.learner = augmented(self.model, self.spec)
-        self.function = compile_head(self.model)
-        self.random = np.random.default_rng(spec.seed)
-        self.best = self.model.get_weights()
+        self.learner = Learner(self.models[0], self.spec)
         self.phases = self.spec.phases(head)
+
+
+class _Run:
+    """The training of a member in progress: its random numbers, and how far it has come."""
+
+    def __init__(
+        self,
+        same: _Same,
+        number: int,
+        train: Windows,
+        val: Windows,
+        on_epoch: Callable[[Epoch], None],
+        resumable: Resumable | None,
+    ) -> None:
+        self.same, self.number = same, number
+        self.train, self.val = train, val
+        self.on_epoch, self.resumable = on_epoch, resumable
+        self.spec, self.model, self.classes = same.spec, same.learner.model, same.classes
+        if number:
+            same.learner.take([np.asarray(variable) for variable in same.models[number].variables])
+        self.class_weights = balanced_weights(train, self.classes) if self.spec.balance else None
+        self.random = np.random.default_rng(seed_of_member(self.spec.seed, number))
+        self.best = self.model.get_weights()
         known = None if resumable is None else resumable.schedule()
-        self.schedule = known or Schedule(self.phases[0].learning_rate)
+        self.schedule = known or Schedule(same.phases[0].learning_rate)
+
+    def finished(self) -> Member:
+        """The member with its best weights."""
+        self.model.set_weights(self.best)
+        return Member(self.best, self.schedule, self.val, logits_of(self.same.learner.function, self.val, self.classes))
 
     def all_phases(self) -> None:
         """Train phase after phase, from where the schedule is."""
         resuming = bool(self.schedule.history)
-        for number in range(self.schedule.phase, len(self.phases)):
+        phases = self.same.phases
+        for number in range(self.schedule.phase, len(phases)):
             if number > self.schedule.phase:
                 self.model.set_weights(self.best)
-                self.schedule.begin_phase(number, self.phases[number].learning_rate)
-            self._phase(self.phases[number], resuming)
+                self.schedule.begin_phase(number, phases[number].learning_rate)
+            self._phase(phases[number], resuming)
             resuming = False
 
     def _phase(self, phase: Phase, resuming: bool) -> None:
         """Train until the schedule says that it is enough."""
-        self.optimizer, self.step = prepare(self.model, self.learner, phase, self.spec)
+        same = self.same
+        self.optimizer, self.step = same.learner.begin(phase)
+        behind = same.learner.behind_augmentation
         if self.resumable is not None and resuming:
-            self.best = self.resumable.read(self.learner, self.optimizer, self.random)
-        if self.on_frames:
-            check_memory(StepShape(self.head, self.spec, phase, self.train.length, self.shape, self.classes), self.size)
+            self.best = self.resumable.read(behind, self.optimizer, self.random)
+        if same.on_frames:
+            check_memory(StepShape(same.head, self.spec, phase, same.length, same.shape, self.classes), same.size)
         while not self.schedule.finished(self.spec.epochs, self.spec.patience):
             epoch = self._epoch()
             if self.schedule.add(epoch, self.spec.plateau):
                 self.best = self.model.get_weights()
             if self.resumable is not None:
-                self.resumable.write(self.learner, self.optimizer, self.best, self.schedule, self.random)
+                self.resumable.write(behind, self.optimizer, self.best, self.schedule, self.random)
             self.on_epoch(epoch)
 
     def _epoch(self) -> Epoch:
         """Learn from all windows once, then look at those of validation."""
         since = time.perf_counter()
         done = len(self.schedule.history)
-        steps_before = done * -(-len(self.train) // self.size)
+        steps_before = done * -(-len(self.train) // self.same.size)
         rate = self.schedule.learning_rate / (1 + self.spec.rate_decay * steps_before)
         self.optimizer.learning_rate = rate
         self.step.reload_variables()
         epoch_of_batches = batches(
             self.train,
-            size=self.size,
+            size=self.same.size,
             classes=self.classes,
             random=self.random,
             smoothing=self.spec.label_smoothing or 0.0,
             class_weights=self.class_weights,
             augmentation=self.spec.augmentation,
-            moments=None if self.statistics is None else self.statistics[FRAME_NORM],
+            moments=None if self.same.statistics is None else self.same.statistics[FRAME_NORM],
         )
         sums = [self.step(*batch) for batch in epoch_of_batches]
         self.step.write_back()
@@ -179,24 +276,30 @@ class _Run:
                 f"the loss is not a number any more in epoch {done + 1}; lower `learning_rate` "
                 f"(now {self.schedule.learning_rate:g}), or look for damaged features with check_features.py"
             )
-        val_loss, val_accuracy = _measure(self.function, self.val, self.classes)
+        val_loss, val_accuracy = _measure(self.same.learner.function, self.val, self.classes)
         seconds = time.perf_counter() - since
-        return Epoch(done + 1, float(loss / weight), float(right / weight), val_loss, val_accuracy, rate, seconds)
+        return Epoch(
+            epoch=done + 1,
+            loss=float(loss / weight),
+            accuracy=float(right / weight),
+            val_loss=val_loss,
+            val_accuracy=val_accuracy,
+            learning_rate=rate,
+            seconds=seconds,
+            member=self.number + 1,
+        )
 
 
-def _check(data: Dataset, train: Windows, val: Windows, head: HeadSpec, spec: TrainSpec) -> None:
-    if not len(train) or not len(val):
-        raise UserError("training needs at least one window for training and one for validation")
-    if spec.augmentation.random_windows and data.step_labels is not None:
-        raise UserError("`random_windows=True` does not go with labels of frames, which belong to windows as cut")
-    spec.check(head)
+def _batch_size(counts: Sequence[int], spec: TrainSpec) -> int:
+    """Windows in a step: a small set is one small batch, not one that is mostly filling.
 
-
-def _batch_size(train: Windows, spec: TrainSpec) -> int:
-    """Windows in a step: a small set is one small batch, not one that is mostly filling."""
+    Args:
+        counts: of the windows that each member learns from.
+        spec: resolved for the head.
+    """
     assert spec.batch is not None
-    size = -(-min(spec.batch, len(train)) // replicas()) * replicas()
-    if spec.accumulate > (most := -(-len(train) // size)):
+    size = -(-min(spec.batch, max(counts)) // replicas()) * replicas()
+    if spec.accumulate > (most := -(-min(counts) // size)):
         raise UserError(
             f"`accumulate={spec.accumulate}`: an epoch has {plural(most, 'step')} of {size} windows; "
             f"use {most} or less, or a smaller `batch`"
@@ -214,8 +317,8 @@ def _measure(function: HeadFunction, windows: Windows, classes: int) -> tuple[fl
 def logits_of(function: HeadFunction, windows: Windows, classes: int) -> np.ndarray:
     """``(m, C)`` float32 logits of all windows."""
     result = np.empty((len(windows), classes), np.float32)
-    # One compiled shape for validation and test alike, and few calls.
-    size = rows_at_once(windows.data.shape, windows.length, min(128, max(32, len(windows))))
+    # Few compiled shapes for the parts of all members and splits, and few calls.
+    size = rows_at_once(windows.data.shape, windows.length, 32 if len(windows) <= 32 else 128)
     for rows, features, mask in windows.blocks(size):
         result[rows] = run_in_batches(function, features, mask, classes, batch=size)
     return result

@@ -3,12 +3,43 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 
 from pipeline.extraction.inputs.augmentation import FrameAugmentation
-from pipeline.training.compute.backend import compile_step
+from pipeline.training.compute.backend import compile_head, compile_step
 from pipeline.training.compute.step import Step
 from pipeline.training.heads.video_networks import base_of, set_trainable
 from pipeline.training.loop.spec import Phase, TrainSpec
+
+
+class Learner:
+    """A model that learns, with its compiled functions. Members of one head take turns in it, so all is compiled once.
+
+    Args:
+        model: the place in which they learn; it holds the weights of the one whose turn it is.
+        spec: resolved for the head.
+    """
+
+    def __init__(self, model: keras.Model, spec: TrainSpec) -> None:
+        self.model, self._spec = model, spec
+        self.behind_augmentation = augmented(model, spec)
+        self.function = compile_head(model)
+        self._prepared: dict[Phase, tuple[keras.optimizers.Optimizer, Step, list[np.ndarray]]] = {}
+
+    def take(self, start: list[np.ndarray]) -> None:
+        """Begin with another member: the values of all its variables, the seeds of its dropout among them."""
+        for variable, value in zip(self.model.variables, start, strict=True):
+            variable.assign(value)
+
+    def begin(self, phase: Phase) -> tuple[keras.optimizers.Optimizer, Step]:
+        """An optimizer that remembers nothing, and the step of a phase."""
+        if phase not in self._prepared:
+            optimizer, step = prepare(self.model, self.behind_augmentation, phase, self._spec)
+            self._prepared[phase] = optimizer, step, [np.asarray(variable) for variable in optimizer.variables]
+        optimizer, step, fresh = self._prepared[phase]
+        for variable, value in zip(optimizer.variables, fresh, strict=True):
+            variable.assign(value)
+        return optimizer, step
 
 
 def augmented(model: keras.Model, spec: TrainSpec) -> keras.Model:

@@ -20,6 +20,8 @@ class Epoch:
     val_accuracy: float
     learning_rate: float
     seconds: float
+    member: int = 1
+    """Which of several heads this is of, from 1."""
 
     def row(self) -> dict[str, float | int]:
         """The values by name."""

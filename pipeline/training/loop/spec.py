@@ -49,6 +49,9 @@ class TrainSpec:
     balance: bool = False
     """Rare classes weigh more, so that all count the same."""
     augmentation: FeatureAugmentation = field(default_factory=FeatureAugmentation)
+    members: int | None = None
+    """Heads whose probabilities are averaged, each validated on other groups of the training videos; by default 5 for
+    few videos, and 1 for many, for networks on frames and for published heads."""
     seed: int = 0
     """Of split, weights and shuffling."""
     fine_tune: int | None = field(default=None, metadata={"parse": parse_layers})
@@ -67,6 +70,7 @@ class TrainSpec:
             "patience": 1,
             "plateau": 1,
             "seed": 0,
+            "members": 1,
             "accumulate": 1,
             "fine_tune": ALL_LAYERS,
         }

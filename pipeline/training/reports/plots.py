@@ -16,23 +16,31 @@ from pipeline.training.loop.schedule import Epoch
 BLUE, ORANGE, GREY = "#3b8bd0", "#e0812f", "#8a8f98"  # to be read on light and dark
 
 
-def curves(history: Sequence[Epoch], best_epoch: int) -> Figure:
-    """Loss and accuracy of training and validation over the epochs; the kept epoch is marked."""
+Curve = tuple[Sequence[Epoch], int]
+"""The epochs of a member, and the one that was kept."""
+
+
+def curves(members: Sequence[Curve]) -> Figure:
+    """Loss and accuracy of training and validation over the epochs, of each member; the kept epochs are marked."""
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        draw_curve(axes, history, name, best_epoch)
+        draw_curve(axes, members, name)
         axes.set(xlabel="epoch", ylabel=name)
         axes.grid(alpha=0.25)
     return figure
 
 
-def draw_curve(axes: Axes, history: Sequence[Epoch], name: str, best_epoch: int) -> None:
-    """Draw ``loss`` or ``accuracy`` of training and validation over the epochs."""
-    epochs = [epoch.epoch for epoch in history]
-    marker = "o" if len(epochs) == 1 else None  # a single epoch has no line to draw
-    axes.plot(epochs, [getattr(epoch, name) for epoch in history], color=BLUE, marker=marker, label="train")
-    axes.plot(epochs, [getattr(epoch, f"val_{name}") for epoch in history], color=ORANGE, marker=marker, label="val")
-    axes.axvline(best_epoch, color=GREY, linestyle=":", label=f"kept: epoch {best_epoch}")
+def draw_curve(axes: Axes, members: Sequence[Curve], name: str) -> None:
+    """Draw ``loss`` or ``accuracy`` of training and validation over the epochs, a line for each member."""
+    alpha = 1 if len(members) == 1 else 0.55
+    for number, (history, best_epoch) in enumerate(members):
+        epochs = [epoch.epoch for epoch in history]
+        marker = "o" if len(epochs) == 1 else None  # a single epoch has no line to draw
+        for prefix, colour, label in (("", BLUE, "train"), ("val_", ORANGE, "val")):
+            values = [getattr(epoch, prefix + name) for epoch in history]
+            axes.plot(epochs, values, color=colour, marker=marker, alpha=alpha, label=None if number else label)
+        kept = f"kept: epoch {best_epoch}" if len(members) == 1 else "kept"
+        axes.axvline(best_epoch, color=GREY, linestyle=":", alpha=alpha, label=None if number else kept)
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
     if name == "accuracy":
         axes.set_ylim(-0.02, 1.02)

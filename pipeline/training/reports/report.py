@@ -20,11 +20,10 @@ from pipeline.errors import VideoError
 from pipeline.extraction.recipe import PIXELS, Recipe
 from pipeline.files.text import plural
 from pipeline.training.data.dataset import Dataset
-from pipeline.training.loop.schedule import Epoch
-from pipeline.training.reports.plots import BLUE, GREY, ORANGE, draw_curve
+from pipeline.training.reports.plots import BLUE, GREY, ORANGE, Curve, draw_curve
 from pipeline.videos.preview.thumbnails import fit_image, read_middle_frames
 
-_TEMPLATE = Path(__file__).with_name("report.html")
+_FOLDER = Path(__file__).parent
 _INK = "#0a0b0c"  # replaced by the colour of the page's text, which is light in dark mode
 _THUMBNAIL = (240, 180)  # pixels, width and height at most
 _PATIENCE = 10.0  # seconds of silence that a video may take: a report can do without its image
@@ -32,7 +31,7 @@ _PATIENCE = 10.0  # seconds of silence that a video may take: a report can do wi
 
 def render_report(
     results: dict[str, Any],
-    history: Sequence[Epoch],
+    curves: Sequence[Curve],
     counts: np.ndarray,
     data: Dataset,
     *,
@@ -43,7 +42,7 @@ def render_report(
 
     Args:
         results: the content of ``results.json``.
-        history: of the training.
+        curves: of each member.
         counts: ``(C, C)`` confusion matrix of the split that is shown: test, or val where nothing is tested.
         data: where the videos are, for thumbnails.
         title: the name of the run.
@@ -53,8 +52,10 @@ def render_report(
     figures = results["measured"][part]
     examples = _thumbnails([*figures["mistakes"], *figures["successes"]], data)
     mistakes = len(figures["mistakes"])
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_FOLDER), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.get_template("report.html").render(
         run=results,
         title=title,
         part=part,
@@ -62,10 +63,10 @@ def render_report(
         summary=_summary(results, data),
         tiles=_tiles(results, part, figures),
         classes=data.classes,
-        matrix=_matrix(counts, data.classes),
+        matrix=matrix_rows(counts, data.classes),
         charts={
-            "loss": _curve(history, "loss", results["best_epoch"]),
-            "accuracy": _curve(history, "accuracy", results["best_epoch"]),
+            "loss": _curve(curves, "loss"),
+            "accuracy": _curve(curves, "accuracy"),
             "reliability": _reliability(figures["reliability"]),
             "coverage": _coverage(figures["coverage"]),
         },
@@ -79,9 +80,11 @@ def render_report(
 
 def _summary(results: dict[str, Any], data: Dataset) -> str:
     parts = ", ".join(f"{name} {len(names)}" for name, names in results["split"].items())
+    members = results["members"]["count"]
+    head = f"{members} heads {results['head']['name']}, averaged" if members > 1 else f"head {results['head']['name']}"
     return (
         f"{plural(len(data.classes), 'class', 'classes')}, {plural(len(data), 'video')} ({parts}), "
-        f"head {results['head']['name']}, {results['parameters']:,} parameters, trained in {results['seconds']:.1f} s"
+        f"{head}, {results['parameters']:,} parameters, trained in {results['seconds']:.1f} s"
     )
 
 
@@ -101,7 +104,8 @@ def _tiles(results: dict[str, Any], part: str, figures: dict[str, Any]) -> list[
     return [dict(zip(("name", "value", "note"), tile, strict=True)) for tile in tiles]
 
 
-def _matrix(counts: np.ndarray, classes: Sequence[str]) -> list[tuple[str, list[dict[str, float]]]]:
+def matrix_rows(counts: np.ndarray, classes: Sequence[str]) -> list[tuple[str, list[dict[str, float]]]]:
+    """A confusion matrix ``(C, C)`` row by row, each cell with its share of the row."""
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     return [
         (name, [{"count": int(n), "share": float(s)} for n, s in zip(row, share, strict=True)])
@@ -182,9 +186,9 @@ def _axes(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _curve(history: Sequence[Epoch], name: str, best_epoch: int) -> Markup:
+def _curve(curves: Sequence[Curve], name: str) -> Markup:
     figure, axes = _axes("epoch", name)
-    draw_curve(axes, history, name, best_epoch)
+    draw_curve(axes, curves, name)
     return _svg(figure)
 
 

@@ -105,9 +105,19 @@ def assign_splits(videos: Sequence[Video], shares: Shares, *, seed: int = 0) -> 
     ]
 
 
-def assign_folds(videos: Sequence[Video], folds: int, *, seed: int = 0) -> list[int]:
-    """The fold of every video, from 0, divided as by `assign_splits`."""
-    return _divide(videos, [1 / folds] * folds, seed)
+def assign_folds(videos: Sequence[Video], folds: int, *, seed: int = 0, keep_lone: bool = False) -> list[int]:
+    """The fold of every video, from 0, divided as by `assign_splits`.
+
+    Args:
+        videos: rows of a catalog.
+        folds: how many.
+        seed: decides which of several equally good divisions is taken.
+        keep_lone: a group that holds all of a class is in no fold, which is -1.
+    """
+    if not keep_lone:
+        return _divide(videos, [1 / folds] * folds, seed)
+    parts = _divide(videos, [*[1 / folds] * folds, 0], seed, lone=folds)
+    return [-1 if part == folds else part for part in parts]
 
 
 def _divide(videos: Sequence[Video], shares: Sequence[float], seed: int, *, lone: int | None = None) -> list[int]:

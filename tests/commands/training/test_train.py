@@ -12,7 +12,7 @@ from pipeline.cli import command
 from pipeline.commands.training import evaluate, train
 from tests.training.stores import write_store
 
-QUICK = ["--units", "8", "--epochs", "3", "--group", r"g\d"]
+QUICK = ["--units", "8", "--epochs", "3", "--members", "1", "--group", r"g\d"]
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,31 @@ def test_folds_print_mean_and_spread(capsys, store):
     assert [line[:7] for line in lines if line.startswith("fold ")] == ["fold 1:", "fold 2:", "fold 3:"]
     assert lines[-1].startswith("3 folds: test accuracy ")
     assert "±" in lines[-1]
+
+
+def test_folds_and_seeds_into_a_folder(capsys, store, tmp_path):
+    out = tmp_path / "cv"
+    status, text, err = call(capsys, train, store, "--folds", 3, "--seeds", 2, "--seed", 4, "--out", out, *QUICK)
+    assert (status, err) == (0, "")
+    with open(out / "folds.csv", newline="") as file:
+        rows = [(row["seed"], row["fold"]) for row in csv.DictReader(file)]
+    assert rows == [(seed, fold) for seed in "45" for fold in "123"]
+    assert {path.name for path in out.iterdir()} >= {"seed4fold1", "seed5fold3", "predictions.csv", "report.html"}
+    assert text.splitlines()[-1].startswith(f"{out}: 6 folds of 2 seeds: test accuracy ")
+
+
+def test_members_by_default_are_said_and_saved(capsys, store, tmp_path):
+    out = tmp_path / "members"
+    options = [option for option in QUICK if option not in ("--members", "1")]
+    status, text, err = call(capsys, train, store, "--out", out, *options)
+    assert (status, err) == (0, "")
+    assert "note: 5 members are trained, each validated on another fifth of" in text
+    assert "5 members of epochs" in text.splitlines()[-1]
+    results = json.loads((out / "results.json").read_text())
+    assert len(results["members"]["each"]) == 5
+    assert "Members" in (out / "report.html").read_text()
+    status, text, _ = call(capsys, evaluate, out, store, "--split", "test")
+    assert f"accuracy {results['accuracy']['test']:.3f}" in text.splitlines()[-1]
 
 
 def history_of(folder: Path) -> list[dict[str, str]]:
@@ -117,6 +142,12 @@ def test_quiet_prints_nothing(capsys, store, tmp_path):
         (["--out", "{new}", "--learning-rate", "0"], "--learning-rate 0"),
         (["--folds", "99"], "--folds 99"),
         (["--folds", "3", "--resume"], "--resume"),
+        (["--folds", "3", "--out", "{out}"], "--overwrite"),
+        (["--folds", "3", "--out", "{out}", "--overwrite"], "is not a cross-validation"),
+        (["--out", "{new}", "--seeds", "3"], "--seeds is for --folds"),
+        (["--folds", "3", "--seeds", "0"], "--seeds 0"),
+        (["--out", "{new}", "--members", "0"], "--members 0"),
+        (["--out", "{new}", "--members", "9", "--group", r"g\d"], "--members 9"),
         (["--out", "{new}", "--mixup", "-1"], "--mixup -1"),
         (["--out", "{new}", "--abstain-below", "2"], "--abstain-below 2"),
         (["--out", "{new}", "--labels", "missing.csv"], "missing.csv"),

@@ -1,0 +1,54 @@
+"""Several members of one head as one model, which averages their probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from scipy.special import log_softmax, logsumexp
+
+from pipeline.training.heads.registry import build_model
+from pipeline.training.heads.spec import HeadSpec
+
+
+def build_members(spec: HeadSpec, count: int, *, seeds: Sequence[int] = (), **same: Any) -> list[keras.Model]:
+    """Models of one head that differ in their first weights.
+
+    Args:
+        spec: the head.
+        count: how many.
+        seeds: of each; none where weights are loaded afterwards.
+        same: what else `build_model` takes.
+    """
+    members = []
+    for number in range(count):
+        if seeds:
+            keras.utils.set_random_seed(seeds[number])
+        members.append(build_model(spec, number=number + 1 if count > 1 else 0, **same))
+    return members
+
+
+def average(members: Sequence[keras.Model]) -> keras.Model:
+    """One model whose output is the logarithm of the mean of the members' probabilities; a single one as it is.
+
+    It holds layers and operations of Keras only, so that it is saved, loaded and exported like any other.
+    """
+    if len(members) == 1:
+        return members[0]
+    inputs = [keras.Input(tensor.shape[1:], name=tensor.name, dtype=tensor.dtype) for tensor in members[0].inputs]
+    logs = ops.stack([ops.log_softmax(member(inputs)) for member in members], axis=1)
+    # Not ops.logsumexp, whose test for infinite values has no counterpart in LiteRT.
+    highest = ops.max(logs, axis=1, keepdims=True)
+    summed = ops.log(ops.sum(ops.exp(logs - highest), axis=1)) + highest[:, 0]
+    return keras.Model(inputs, summed - float(np.log(len(members))), name="members")
+
+
+def average_logits(logits: Sequence[np.ndarray]) -> np.ndarray:
+    """What `average` computes, ``(m, C)`` float32, of the logits of each member."""
+    if len(logits) == 1:
+        return logits[0]
+    logs = log_softmax(np.stack(logits).astype(np.float64), axis=-1)
+    return (logsumexp(logs, axis=0) - np.log(len(logits))).astype(np.float32)
