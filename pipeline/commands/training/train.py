@@ -45,6 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError("name the checkpoint folder by --out, for example --out checkpoints/match")
     if not 0 <= args.abstain_below < 1:
         raise UserError(f"--abstain-below {args.abstain_below:g}: expected 0 or more and less than 1")
+    if args.abstain_accuracy is not None and not 0 < args.abstain_accuracy <= 1:
+        raise UserError(f"--abstain-accuracy {args.abstain_accuracy:g}: expected more than 0, at most 1")
+    if args.abstain_accuracy is not None and args.abstain_below:
+        raise UserError("--abstain-accuracy finds what --abstain-below gives; leave one out")
     spec = from_args(TrainSpec, args)
     say = command.say(args.quiet)
 
@@ -107,6 +111,8 @@ def _one(args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: list[
     count, wanted = results["members"]["count"], results["members"]["wanted"]
     kept = "best so far kept" if count == 1 else f"the {count} members of {wanted} that are done are kept"
     stopped = f"stopped by Ctrl-C, {kept}; " if results["interrupted"] else ""
+    if args.abstain_accuracy is not None:
+        say(f"note: below a probability of {results['abstain_below']:.3f} a label is 'unknown'")
     say(
         f"{checkpoint.folder}: {stopped}accuracy {figures}; {_epochs(results)}, {results['parameters']:,} parameters, "
         f"{results['seconds']:.1f} s"
@@ -190,6 +196,7 @@ def _train(
             window=window,
             spec=spec,
             abstain_below=args.abstain_below,
+            abstain_accuracy=args.abstain_accuracy,
             command=args.command,
             state=state,
             on_epoch=on_epoch,
@@ -257,6 +264,12 @@ def parser() -> Parser:
     )
     fit.add_argument(
         "--abstain-below", type=float, default=0.0, metavar="P", help="below this probability the label is 'unknown'"
+    )
+    fit.add_argument(
+        "--abstain-accuracy",
+        type=float,
+        metavar="A",
+        help="find --abstain-below: validation predictions that are surer are right in this share",
     )
     fit.add_argument("--devices", type=int, help="accelerators that share each batch, on JAX (default: all)")
     fit.add_argument(

@@ -102,6 +102,20 @@ def coverage_curve(probabilities: np.ndarray, labels: np.ndarray) -> list[dict[s
     return curve
 
 
+def threshold_for_accuracy(probabilities: np.ndarray, labels: np.ndarray, accuracy: float) -> float:
+    """The lowest probability such that predictions of at least that much are right in a share of ``accuracy``.
+
+    Where not even the surest are, it is the probability of the surest.
+    """
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    order = np.argsort(-confidence, kind="stable")
+    share = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
+    # Predictions that are equally sure are taken together.
+    last = np.append(confidence[order][1:] != confidence[order][:-1], True)
+    enough = np.flatnonzero((share >= accuracy) & last)
+    return float(confidence[order][enough[-1] if len(enough) else 0])
+
+
 def accuracy_interval(right: np.ndarray, groups: list[str], *, seed: int = 0, draws: int = 2000) -> tuple[float, float]:
     """The 95 % interval of the accuracy if whole groups were drawn anew.
 

@@ -25,7 +25,7 @@ from pipeline.training.data.dataset import Dataset, Windows, check_window, windo
 from pipeline.training.data.leakage import LeakReport, find_leaks, threshold_for
 from pipeline.training.data.splits import Split, make_split
 from pipeline.training.data.windows import WindowSpec
-from pipeline.training.evaluation.calibration import expected_calibration_error, log_loss
+from pipeline.training.evaluation.calibration import expected_calibration_error, log_loss, threshold_for_accuracy
 from pipeline.training.evaluation.metrics import confusion, measure, report_text
 from pipeline.training.evaluation.predictions import Predictions, predictions_of, temperature_of, write_predictions
 from pipeline.training.heads.registry import check_input, head_spec
@@ -85,6 +85,7 @@ def train(
     window: WindowSpec | None = None,
     spec: TrainSpec | None = None,
     abstain_below: float = 0.0,
+    abstain_accuracy: float | None = None,
     command: str = "",
     state: Path | None = None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
@@ -100,6 +101,7 @@ def train(
         window: how sequences are cut; by default as `Dataset.default_window` says.
         spec: how to train.
         abstain_below: the probability below which the checkpoint calls a label "unknown".
+        abstain_accuracy: find that probability instead: validation predictions that are surer are right in this share.
         command: what repeats the run, for the report.
         state: a file that keeps the state after each epoch, with one more for each further member; where it exists,
             the training goes on from it.
@@ -131,6 +133,9 @@ def train(
     trained = fit_members(data, learnt, pairs, head, spec, on_epoch=on_epoch, resumables=resumables)
     groups = list(groups) if groups is not None else data.names
     predictions, measured, temperature = evaluate_all(data, trained, windows, groups)
+    if abstain_accuracy is not None:
+        held = predictions_of("val", data, *trained.out_of_fold(), temperature=temperature)
+        abstain_below = threshold_for_accuracy(held.probabilities, held.labels, abstain_accuracy)
     leaks = find_leaks(data, split, groups, threshold=threshold_for(data))
     results: dict[str, Any] = {
         "accuracy": {name: figures["accuracy"] for name, figures in measured.items()},

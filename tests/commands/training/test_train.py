@@ -87,6 +87,20 @@ def test_members_by_default_are_said_and_saved(capsys, store, tmp_path):
     assert f"accuracy {results['accuracy']['test']:.3f}" in text.splitlines()[-1]
 
 
+def test_the_threshold_of_abstaining_is_found_on_the_videos_that_validate(capsys, store, tmp_path):
+    from pipeline.training.checkpoint import Checkpoint
+
+    status, text, _ = call(capsys, train, store, "--out", tmp_path / "c", "--abstain-accuracy", 1, *QUICK)
+    assert status == 0
+    found = Checkpoint.load(tmp_path / "c").abstain_below
+    assert f"below a probability of {found:.3f} a label is 'unknown'" in text
+    with open(tmp_path / "c" / "predictions.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if (row["level"], row["split"]) == ("video", "val")]
+    sure = [row["right"] for row in rows if float(row["confidence"]) >= found - 1e-5]
+    assert sure
+    assert set(sure) == {"1"} or len(sure) == 1
+
+
 def history_of(folder: Path) -> list[dict[str, str]]:
     with open(folder / "history.csv", newline="") as file:
         return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
@@ -150,6 +164,8 @@ def test_quiet_prints_nothing(capsys, store, tmp_path):
         (["--out", "{new}", "--members", "9", "--group", r"g\d"], "--members 9"),
         (["--out", "{new}", "--mixup", "-1"], "--mixup -1"),
         (["--out", "{new}", "--abstain-below", "2"], "--abstain-below 2"),
+        (["--out", "{new}", "--abstain-accuracy", "0"], "--abstain-accuracy 0"),
+        (["--out", "{new}", "--abstain-accuracy", "0.9", "--abstain-below", "0.5"], "leave one out"),
         (["--out", "{new}", "--labels", "missing.csv"], "missing.csv"),
     ],
 )

@@ -13,6 +13,7 @@ from pipeline.training.evaluation.calibration import (
     find_temperature,
     mean_by_video,
     most_confident,
+    threshold_for_accuracy,
 )
 
 
@@ -82,3 +83,14 @@ def test_the_most_confident_mistake_comes_first():
     probabilities = np.array([[0.6, 0.4], [0.9, 0.1], [0.2, 0.8], [0.7, 0.3]], np.float32)
     wrong = most_confident(probabilities, np.array([1, 1, 1, 0]), right=False, count=5)
     assert [row["row"] for row in wrong] == [1, 0]
+
+
+def test_the_threshold_leaves_predictions_that_are_right_often_enough():
+    confidence = np.array([0.95, 0.9, 0.8, 0.8, 0.7, 0.6])
+    right = np.array([1, 1, 1, 0, 0, 1], bool)
+    probabilities = np.stack([confidence, 1 - confidence], axis=1)
+    labels = np.where(right, 0, 1)
+    assert threshold_for_accuracy(probabilities, labels, 1.0) == 0.9, "of two equally sure ones one is wrong"
+    assert threshold_for_accuracy(probabilities, labels, 0.75) == 0.8
+    assert threshold_for_accuracy(probabilities, labels, 0.6) == 0.6
+    assert threshold_for_accuracy(probabilities, 1 - labels, 0.9) == 0.95, "not even the surest is right"
