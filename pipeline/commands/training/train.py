@@ -83,8 +83,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"note: {note}")
     if args.folds is not None:
         return _folds(args, spec, data, groups)
-    split = make_split(data, groups, seed=args.seed, val=args.val, test=args.test, ignore=args.resplit)
-    return _one(args, spec, data, groups, split)
+    split = make_split(data, groups, seed=args.seed, val=_val(args), test=args.test, ignore=args.resplit)
+    return _one(args, spec, data, groups, _kept_apart(args, split))
+
+
+def _val(args: argparse.Namespace) -> float:
+    return 0.2 if args.val is None else args.val
+
+
+def _kept_apart(args: argparse.Namespace, split: Split) -> Split:
+    """The split; validation videos that are asked for are not learnt from, whoever validates."""
+    return split if args.val is None else replace(split, drawn_val=None)
 
 
 def _one(args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: list[str], split: Split) -> int:
@@ -142,9 +151,10 @@ def _folds(args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: lis
             save_run(run, args.out / name(seed, number, ""), overwrite=args.overwrite)
 
     def train(split: Split, seed: int, number: int) -> Run:
+        split = _kept_apart(args, split)
         return _train(args, replace(spec, seed=seed), data, groups, split, f"{name(seed, number, ' ')} ")
 
-    found = cross_validate(data, groups, args.folds, train, seeds=seeds, val=args.val, on_fold=on_fold)
+    found = cross_validate(data, groups, args.folds, train, seeds=seeds, val=_val(args), on_fold=on_fold)
     if args.out is not None:
         write_folds(found, args.out)
     say((f"{args.out}: " if args.out is not None else "") + str(found))
@@ -253,7 +263,11 @@ def parser() -> Parser:
     add_options(made, DataOptions, group="split", only=["group"])
     split.add_argument("--folds", type=int, help="cross-validation by groups instead of one split")
     split.add_argument("--seeds", type=int, default=1, help="repeat --folds with so many seeds, from --seed on")
-    split.add_argument("--val", type=float, default=0.2, help="share of the training videos that choose the epoch")
+    split.add_argument(
+        "--val",
+        type=float,
+        help="share of the training videos to keep apart for validation (default: 0.2, and none for several members)",
+    )
     split.add_argument("--test", type=float, default=0.2, help="share of the videos to test, where a split is drawn")
     split.add_argument("--resplit", action="store_true", help="draw a split although the catalog has one")
 

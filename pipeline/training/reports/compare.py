@@ -51,10 +51,8 @@ def write_comparison(folders: Sequence[Path], path: Path, *, title: str) -> None
             }
         )
     rows.sort(key=lambda row: row["val_loss"])
-    splits = {
-        str([results["split"]["val"], results["members"]["count"] > 1 and results["split"]["train"]])
-        for _, results in runs
-    }
+    # Members validate on the training videos themselves.
+    splits = {str(results["split"]["val"] or results["split"]["train"]) for _, results in runs}
     note = "" if len(splits) == 1 else "These runs had different validation videos, so their figures do not compare."
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     page = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
