@@ -79,7 +79,7 @@ def test_a_class_in_fewer_groups_than_members_is_said(data):
     groups = [f"jump{row % 2}" if data.labels[row] == 0 else name for row, name in enumerate(data.names)]
     split = replace(make_split(data, data.names), train=np.arange(len(data)), val=np.zeros(0, int))
     members = share_out(data, split, groups, HEAD, replace(SPEC, members=4))
-    assert any("'jump' lies in 2 groups, fewer than members" in note for note in members.notes)
+    assert any("'jump' lies in 2 groups, fewer than the 4 members" in note for note in members.notes)
     assert all(0 in learnt.labels for learnt, _ in pairs_of(data, members)[1])
 
 
