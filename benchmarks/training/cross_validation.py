@@ -11,6 +11,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +48,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     groups, _ = groups_of(data.videos, args.group)
     for name in args.heads:
         if name == LINEAR:
-            show(name, args, lambda seed: linear(data, groups, args.folds, seed))
+            show(name, args, partial(linear, data, groups, args.folds))
         elif name == PUBLISHED:
-            show(f"{name} as published", args, lambda seed: trained(data, groups, PUBLISHED, args, seed, epochs=10))
-            show(f"{name} with our length", args, lambda seed: trained(data, groups, PUBLISHED, args, seed))
+            show(f"{name} as published", args, partial(trained, data, groups, name, args, 10))
+            show(f"{name} with our length", args, partial(trained, data, groups, name, args, None))
         else:
-            show(name, args, lambda seed, name=name: trained(data, groups, name, args, seed))
+            show(name, args, partial(trained, data, groups, name, args, None))
     return command.OK
 
 
@@ -80,11 +81,10 @@ def trained(
     groups: Sequence[str],
     name: str,
     args: argparse.Namespace,
+    epochs: int | None,
     seed: int,
-    *,
-    epochs: int | None = None,
 ) -> tuple[Tested, str]:
-    """All folds of a head with one seed."""
+    """All folds of a head with one seed, for the default number of epochs where none is given."""
     from pipeline.training.experiments.cross_validation import cross_validate
 
     spec = pipeline.TrainSpec(seed=seed, members=args.members)

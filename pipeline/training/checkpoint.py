@@ -31,7 +31,7 @@ from pipeline.files.replacing import refuse_used_folder, replace_folder
 from pipeline.training.compute.apply_head import probabilities_of, rows_at_once, run_in_batches
 from pipeline.training.data.time_scale import TimeScale
 from pipeline.training.data.windows import WindowSpec
-from pipeline.training.heads.spec import HeadSpec
+from pipeline.training.heads.spec import MOST_MEMBERS, HeadSpec
 
 if TYPE_CHECKING:
     import keras
@@ -110,7 +110,7 @@ class Checkpoint:
                 time_scale=TimeScale(**values["time_scale"]),
                 temperature=float(values["temperature"]),
                 abstain_below=float(values["threshold"]),
-                members=int(values.get("members", 1)),
+                members=_count(values.get("members", 1)),
                 versions=values["versions"],
                 format=found,
             )
@@ -168,8 +168,15 @@ class Checkpoint:
         """
         from pipeline.training.heads.ensemble import average, build_members
 
-        shape = {"length": self.window.length, "shape": self.shape, "classes": len(self.classes)}
-        model = average(build_members(self.head, self.members, **shape, pretrained=False))
+        members = build_members(
+            self.head,
+            self.members,
+            length=self.window.length,
+            shape=self.shape,
+            classes=len(self.classes),
+            pretrained=False,
+        )
+        model = average(members)
         path = self.folder / MODEL_FILE
         try:
             model.load_weights(path)
@@ -222,6 +229,13 @@ class Checkpoint:
 
 def _source(values: dict[str, Any]) -> FeatureSource:
     return FeatureSource(Recipe.from_json(json.dumps(values["recipe"])), values["weights_source"])
+
+
+def _count(members: Any) -> int:
+    """A number of members; a file must not be able to ask for more models than any memory holds."""
+    if not isinstance(members, int) or not 1 <= members <= MOST_MEMBERS:
+        raise ValueError(f"{members} members")
+    return members
 
 
 def _narrow(features: np.ndarray) -> np.ndarray:

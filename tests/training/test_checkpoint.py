@@ -159,6 +159,23 @@ def test_damage_is_told(checkpoint, tmp_path, name, content, part):
         Checkpoint.load(folder).predict(np.ones((1, 4, 12), np.float32), np.ones((1, 4), bool))
 
 
+@pytest.mark.parametrize("members", [0, 10**9, "many", None])
+def test_impossible_numbers_of_members_are_damage(checkpoint, tmp_path, members):
+    folder = copy_of(checkpoint, tmp_path / "hostile")
+    values = json.loads((folder / "checkpoint.json").read_text())
+    (folder / "checkpoint.json").write_text(json.dumps(values | {"members": members}))
+    with pytest.raises(UserError, match="damaged"):
+        Checkpoint.load(folder)
+
+
+def test_a_checkpoint_of_format_1_has_one_member(checkpoint, tmp_path):
+    folder = copy_of(checkpoint, tmp_path / "old")
+    values = json.loads((folder / "checkpoint.json").read_text())
+    del values["members"]
+    (folder / "checkpoint.json").write_text(json.dumps(values | {"format": 1}))
+    assert Checkpoint.load(folder).members == 1
+
+
 def test_no_checkpoint_is_told(tmp_path):
     with pytest.raises(UserError, match=r"checkpoint\.json is missing"):
         Checkpoint.load(tmp_path)

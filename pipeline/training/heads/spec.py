@@ -11,6 +11,7 @@ from pipeline.extraction.recipe import FRAME_CACHE
 
 Pooling = Literal["avg", "max"]
 Cell = Literal["lstm", "gru", "rnn", "conv1d"]
+MOST_MEMBERS = 100  # of one checkpoint
 ALL_LAYERS = -1  # of a base, where a number of its last layers is asked for
 
 

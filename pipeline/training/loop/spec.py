@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from pipeline.errors import UserError
 from pipeline.extraction.inputs.augmentation import FORMS, FrameAugmentation
 from pipeline.training.data.feature_augmentation import FeatureAugmentation
-from pipeline.training.heads.spec import ALL_LAYERS, HeadSpec, parse_layers
+from pipeline.training.heads.spec import ALL_LAYERS, MOST_MEMBERS, HeadSpec, parse_layers
 
 Optimizer = Literal["adam", "sgd"]
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -79,6 +79,8 @@ class TrainSpec:
             if value is not None and (value < smallest or (name == "fine_tune" and value == 0)):
                 expected = "a number of layers from 1, or 'all'" if name == "fine_tune" else f"{smallest} or more"
                 raise UserError(f"`{name}={value}`: expected {expected}")
+        if self.members is not None and self.members > MOST_MEMBERS:
+            raise UserError(f"`members={self.members}`: expected {MOST_MEMBERS} or less")
         for name, rate in (("learning_rate", self.learning_rate), ("fine_tune_rate", self.fine_tune_rate)):
             if rate is not None and not 0 < rate < math.inf:
                 raise UserError(f"`{name}={rate:g}`: expected more than 0")
