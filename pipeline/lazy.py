@@ -1,13 +1,45 @@
-"""Names of a package that are imported when somebody first uses them: importing the package itself costs nothing.
+"""What is imported when somebody first uses it: heavy libraries, and the names of a package that live below it.
 
-Keras takes seconds to import, OpenCV and pandas half a second; a command that prints its help needs none of them.
+Keras takes seconds to import; OpenCV, PyAV and h5py together take half a second. A command that prints its help, or
+finds that nothing is to be done, needs few of them, and ``from pipeline.lazy import cv2`` costs nothing.
 """
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import av
+    import cv2
+    import h5py
+    import jinja2
+    import keras
+    import matplotlib
+    from keras import layers, ops
+
+__all__ = ["av", "cv2", "h5py", "jinja2", "keras", "layers", "lazy_names", "matplotlib", "ops"]
+
+
+class _LazyModule(ModuleType):
+    """Stands for a module; the first use of a name of it imports it."""
+
+    def __getattr__(self, name: str) -> Any:
+        if "module" not in self.__dict__:
+            module = importlib.import_module(self.__name__)
+            if self.__name__ == "av":
+                # Damage is reported by us, once per video. Any level but None sends FFmpeg's errors through Python, and
+                # a decoder thread that waits for the interpreter while that waits for the thread hangs for ever.
+                module.logging.set_level(None)
+            self.module = module
+        return getattr(self.module, name)
+
+
+if not TYPE_CHECKING:
+    av, cv2, h5py, jinja2, keras, matplotlib = map(_LazyModule, ("av", "cv2", "h5py", "jinja2", "keras", "matplotlib"))
+    layers, ops = _LazyModule("keras.layers"), _LazyModule("keras.ops")
 
 
 def lazy_names(

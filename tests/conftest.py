@@ -38,6 +38,14 @@ def pytest_sessionfinish(session):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_session(tmp_path_factory):
+    """What is kept between starts lies in a folder of this run of the tests, also for processes that they start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VIDEO_PIPELINE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 SABOTAGE = """
 import os, pathlib, signal, sys, time
 

@@ -61,7 +61,11 @@ ORDERS = {
 }
 # The frozen network is a function of pixels: it knows the recipe that asks for it, and nothing of videos and stores.
 NETWORK = "pipeline.extraction.network"
-NETWORK_MAY_IMPORT = (NETWORK, "pipeline.extraction.recipe", "pipeline.errors", "pipeline.files", "pipeline.parallel")
+NETWORK_MAY_IMPORT = (
+    NETWORK,
+    "pipeline.extraction.recipe",
+    *("pipeline.errors", "pipeline.lazy", "pipeline.files", "pipeline.parallel"),
+)
 
 Graph = Mapping[str, set[str]]
 

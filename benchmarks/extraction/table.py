@@ -20,7 +20,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,7 @@ from benchmarks.extraction.stages import all_together, decoding_alone, network_a
 from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.extraction.jobs.extract import ExtractionSpec
+from pipeline.extraction.network.load import load_backbone
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.files.tables import write_table
@@ -91,13 +92,12 @@ class Extractor:
     """
 
     def __init__(self, weights: str, precision: str, rounds: int, loop_frames: int) -> None:
-        from pipeline.extraction.network.backbone import Backbone
-        from pipeline.extraction.network.engines.keras import choose_precision
-
         self._weights, self._precision, self._rounds, self._loop_frames = weights, precision, rounds, loop_frames
-        self.chosen, _ = choose_precision(precision)
-        self._network = Backbone("inceptionv3", weights=WeightsSource(weights), batch=0, precision=self.chosen)
-        self._recipe = Recipe(f"uniform:{_EACH}", "inceptionv3", self._network.digest, *self._network.size)
+        recipe = Recipe(f"uniform:{_EACH}", "inceptionv3", "", 299, 299)
+        source = WeightsSource(weights)
+        self._network = load_backbone(recipe, Path(), weights=source, batch=0, precision=precision, say=print)
+        self._recipe = replace(recipe, weights_digest=self._network.digest)
+        self.chosen = f"{self._network.engine}, {self._network.precision}"
 
     def measure(self, name: str, folder: Path) -> Row:
         """One row: the videos in ``folder``."""

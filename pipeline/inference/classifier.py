@@ -86,6 +86,8 @@ class Classifier:
         engine: str = "auto",
         precision: str = "auto",
         batch: int = 0,
+        measure: bool = False,
+        say: Callable[[str], None] = lambda line: None,
     ) -> Classifier:
         """Load a checkpoint and its backbone.
 
@@ -96,6 +98,8 @@ class Classifier:
             precision: ``float32``, ``bfloat16`` or ``float16`` precision of the backbone; ``auto`` is float32 where the
                 training's features are, else the fastest. A checkpoint of int8 features computes in int8 only.
             batch: images in one call of it; 0 for as many as still make it faster and fit into memory.
+            measure: measure anew which engine and precision are fast on this machine.
+            say: takes a line that says what computes, and notes.
 
         Raises:
             UserError: no checkpoint, one of imported features, or weights or an int8 network that are missing or
@@ -111,7 +115,14 @@ class Classifier:
             # Two streams of one network share it.
             if _same_network(recipe, source) not in loaded:
                 loaded[_same_network(recipe, source)] = load_backbone(
-                    recipe, checkpoint.folder, weights=source, batch=batch, engine=engine, precision=precision
+                    recipe,
+                    checkpoint.folder,
+                    weights=source,
+                    batch=batch,
+                    engine=engine,
+                    precision=precision,
+                    measure=measure,
+                    say=say,
                 )
         networks = [
             loaded[_same_network(recipe, source)]

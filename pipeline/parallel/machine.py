@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import platform
 import shutil
@@ -90,28 +91,63 @@ def _left(group: Path, limit: str, used: str) -> int | None:
 
 def free_gpu_memory() -> int | None:
     """Bytes that are free on the fullest GPU of this machine; None where ``nvidia-smi`` does not tell."""
-    if shutil.which("nvidia-smi") is None:
-        return None
-    asked = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
     try:
-        lines = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=20).stdout.split()
-        return min(int(line) for line in lines) << 20
-    except (OSError, subprocess.SubprocessError, ValueError):
+        return min(int(line) for line in _ask_nvidia("memory.free")) << 20
+    except ValueError:
         return None
 
 
-def cpu_has(*flags: str) -> bool:
-    """Whether the processor has one of these, by the names of ``/proc/cpuinfo``; False where there is no such file."""
+def _ask_nvidia(what: str) -> list[str]:
+    """A line of each GPU, by ``nvidia-smi``; none where it is not there or does not tell."""
+    if shutil.which("nvidia-smi") is None:
+        return []
+    here = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    only = ["-i", here] if here not in ("", "all") else []
+    asked = ["nvidia-smi", *only, f"--query-gpu={what}", "--format=csv,noheader,nounits"]
+    try:
+        return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=20).stdout.splitlines()
+    except (OSError, subprocess.SubprocessError):
+        return []
+
+
+@functools.cache
+def _cpuinfo() -> dict[str, str]:
+    """What Linux tells of the first processor; nothing elsewhere."""
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("flags"):
-                return any(flag in line.split() for flag in flags)
-    return False
+        first = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
+        return {name.strip(): value.strip() for name, _, value in map(_at_colon, first.splitlines())}
+    return {}
 
 
-def computes_bfloat16() -> bool:
-    """Whether the processor multiplies in bfloat16 faster than in float32."""
-    return cpu_has("avx512_bf16", "amx_bf16")
+def _at_colon(line: str) -> tuple[str, str, str]:
+    return line.partition(":")
+
+
+def processor_model() -> str:
+    """The model of the processor."""
+    return _cpuinfo().get("model name") or platform.processor() or platform.machine()
+
+
+def processor_flags() -> frozenset[str]:
+    """What the processor can, by the names of ``/proc/cpuinfo``; empty where there is no such file."""
+    return frozenset((_cpuinfo().get("flags") or _cpuinfo().get("Features") or "").split())
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor multiplies in bfloat16; whether that is faster than float32 only a measurement tells."""
+    return not processor_flags().isdisjoint(("avx512_bf16", "amx_bf16"))
+
+
+@functools.cache
+def gpus(proc: Path = Path("/proc/driver/nvidia/gpus")) -> tuple[str, ...]:
+    """The models of the NVIDIA GPUs that this process may use, as the driver tells; a library may see fewer."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "all") in ("", "-1"):
+        return ()
+    with contextlib.suppress(OSError):
+        lines = [line for path in sorted(proc.glob("*/information")) for line in path.read_text().splitlines()]
+        if found := [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]:
+            return tuple(found)
+    return tuple(_ask_nvidia("name"))
 
 
 def versions(*packages: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
     model.keras        the head's weights (and its structure, for other tools)
     checkpoint.json    format, classes, recipe, window, head, time scale, temperature, versions
+    head/              the head as OpenVINO runs it, see `compute.stored_head`
     results.json       accuracy and log loss of each split, seconds, epochs, parameters, seed
     history.csv  predictions.csv  curves.png  confusion_matrix.png
 
@@ -28,7 +29,9 @@ from pipeline.extraction.network.int8_model import INT8_FILES
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.feature_source import FeatureSource
 from pipeline.files.replacing import refuse_used_folder, replace_folder
-from pipeline.training.compute.apply_head import probabilities_of, rows_at_once, run_in_batches
+from pipeline.parallel.machine import gpus
+from pipeline.training.compute.apply_head import HeadFunction, probabilities_of, rows_at_once, run_in_batches
+from pipeline.training.compute.stored_head import HEAD, HEAD_FILES, stored_head
 from pipeline.training.data.time_scale import TimeScale
 from pipeline.training.data.windows import WindowSpec
 from pipeline.training.heads.spec import MOST_MEMBERS, HeadSpec
@@ -43,6 +46,7 @@ _FILES = (
     *(CHECKPOINT_FILE, MODEL_FILE, RESULTS_FILE, "history.csv", "predictions.csv", "frame_predictions.csv"),
     *("curves.png", "loss_curve.png", "confusion_matrix.png", "report.html"),
     *(f"{INT8}/{name}" for name in INT8_FILES),
+    *(f"{HEAD}/{name}" for name in HEAD_FILES),
 )
 
 
@@ -191,7 +195,13 @@ class Checkpoint:
         return rows_at_once(self.shape, self.window.length)
 
     @functools.cached_property
-    def _function(self):
+    def _function(self) -> HeadFunction:
+        """By OpenVINO where the folder has the head for it, and a GPU would not do a network on frames faster."""
+        shape = (self.batch, self.window.length, *self.shape)
+        found = None if self.needs == "frames" and gpus() else stored_head(self.folder, self.folder / MODEL_FILE, shape)
+        if found is not None:
+            return found
+
         from pipeline.training.compute.backend import compile_head
 
         return compile_head(self.model)

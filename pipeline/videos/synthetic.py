@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-import av
-import cv2
 import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.files.atomic import atomic_write
+from pipeline.lazy import av, cv2
 from pipeline.videos.media.writer import VideoWriter
 
 _SIZES = ((320, 240), (256, 256), (240, 320), (360, 240))

@@ -1,6 +1,8 @@
 """The help of every command: readable, with an example, and with no empty default."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -27,3 +29,17 @@ def test_the_long_helps_are_grouped(name):
     ungrouped = text.partition("\noptions:\n")[2].partition("\n\n")[0]
     flags = set(re.findall(r"^  (--[a-z-]+)", ungrouped, re.MULTILINE))
     assert flags <= {"--quiet", "--verbose", "--out", "--overwrite", "--seed"}
+
+
+HEAVY = {"av", "cv2", "h5py", "jinja2", "keras", "matplotlib", "openvino", "pandas", "scipy", "sklearn", "tensorflow"}
+
+
+def test_help_waits_for_no_heavy_library():
+    """They take from a quarter of a second to many; all helps together, in one fresh process."""
+    code = (
+        "import sys\nfrom pipeline.commands import VERBS, load\n"
+        f"for verb in VERBS:\n    load(verb).parser().format_help()\n    print(verb, *({HEAVY!r} & set(sys.modules)))"
+    )
+    lines = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert [line for line in lines.splitlines() if " " in line] == []
+    assert len(lines.splitlines()) == len(VERBS)

@@ -22,7 +22,7 @@ from pipeline.extraction.jobs import gpus
 from pipeline.extraction.jobs.augmented_copies import AugmentedCopyJob, AugmentedCopySpec
 from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
 from pipeline.extraction.jobs.progress import ProgressLine
-from pipeline.extraction.network.engines.choose import ENGINES, INT8, PRECISIONS, choose_engine
+from pipeline.extraction.network.engines.choose import ENGINES, INT8, MEASURE, PRECISIONS, allowed, check_measure
 from pipeline.extraction.network.int8_model import QuantisedNetwork, expected_digest, network_for
 from pipeline.extraction.network.load import load_backbone
 from pipeline.extraction.network.registry import find_network
@@ -53,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     weights = None if network.name == FRAME_CACHE else WeightsSource(args.weights or "imagenet")
     if args.int8_from and args.precision != INT8:
         raise UserError("--int8-from names an int8 network; add --precision int8")
+    if args.measure:
+        check_measure(args.engine, args.precision)
     catalog = open_catalog(args.source)
     say(f"{args.source}: {catalog.summary()}")
     check_place(args.out, Path(args.source), overwrite=args.overwrite)
@@ -87,8 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with extraction.decode() as pool, ProgressLine(extraction.progress, args.quiet) as line:
             # Decoding has begun; the network is loaded meanwhile.
             backbone = loader.backbone(recipe)
-            provenance = {"precision": backbone.precision, "engine": backbone.engine}
-            extraction.run(pool, backbone, provenance, line.show)
+            extraction.run(pool, backbone, backbone.provenance, line.show)
     else:
         extraction.copy_known()
     if copies is not None:
@@ -101,10 +102,10 @@ def _check_no_network(args: argparse.Namespace) -> None:
     """Options that mean nothing for a frame cache are a mistake, not a wish to be passed over."""
     if args.dtype:
         raise UserError(f"--dtype {args.dtype}: frames are kept as raw frames, in uint8")
-    alone = {"weights": None, "pooling": "avg", "precision": "auto", "int8_from": None}
+    alone = {"weights": None, "pooling": "avg", "precision": "auto", "int8_from": None, "measure": False}
     for name, unused in alone.items():
         if (value := getattr(args, name)) != unused:
-            option = f"--{name.replace('_', '-')} {value}"
+            option = f"--{name.replace('_', '-')}" + (f" {value}" if value is not True else "")
             raise UserError(f"{option}: frames are kept as raw frames, and no network computes; leave it out")
 
 
@@ -151,6 +152,7 @@ def parser() -> Parser:
         default="auto",
         help="what computes: Keras or OpenVINO on this machine, or a Ray cluster, where every worker decides as auto",
     )
+    run.add_argument("--measure", action="store_true", help=MEASURE)
     run.add_argument("--ray-address", default="local", help="local, auto, or HOST:PORT of a running cluster")
     run.add_argument("--ray-workers", type=int, default=0, help="actors; 0: one per GPU, else one per machine")
     run.add_argument("--overwrite", action="store_true", help="remove what the store wrote and begin anew")
@@ -186,8 +188,7 @@ def _make_copies(
         return
     with ProgressLine(run.progress, args.quiet) as line:
         backbone = loader.backbone(extraction.recipe)
-        provenance = {"precision": backbone.precision, "engine": backbone.engine}
-        progress = run.run(backbone, provenance, line.show)
+        progress = run.run(backbone, backbone.provenance, line.show)
     copies = plural(progress.done, "augmented copy", "augmented copies")
     say(f"{args.out}: {copies} ({spec.augmentation}), {progress.frames:,} frames in {progress.seconds:.1f} s")
 
@@ -225,7 +226,7 @@ def _quantised(
         raise UserError("--precision int8: frames are kept as raw frames, and no network computes")
     if recipe.pooling != "avg":
         raise UserError(f"--precision int8 is for networks pooled by avg, not --pooling {recipe.pooling}")
-    choose_engine(args.engine if args.engine in ENGINES else "auto", INT8)
+    allowed(args.engine if args.engine in ENGINES else "auto", INT8)
     if args.overwrite:
         remove_store(args.out)  # the int8 network in it is calibrated anew
 
@@ -258,6 +259,7 @@ class _Loader:
                 batch=self._args.batch,
                 engine=self._args.engine,
                 precision=self._args.precision,
+                measure=self._args.measure,
                 say=self._say,
             )
         if self._weights and recipe.weights_digest not in ("", self._backbone.digest):

@@ -23,7 +23,7 @@ from pipeline.cli import command
 from pipeline.cli.fields import add_options, from_args
 from pipeline.cli.parser import Parser
 from pipeline.errors import UserError, VideoError
-from pipeline.extraction.network.engines.choose import ENGINES, PRECISIONS
+from pipeline.extraction.network.engines.choose import ENGINES, MEASURE, PRECISIONS, check_measure
 from pipeline.files.replacing import free_name
 from pipeline.files.text import format_time, plural
 from pipeline.inference.classify_spec import ClassifySpec
@@ -51,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     spec = from_args(ClassifySpec, args)
     if args.export is not None:
         return _export(args)
+    if args.measure:
+        check_measure(args.engine, args.precision)
     if args.video is None:
         raise UserError("name what is to be classified, for example: classify checkpoints/match Match.mp4")
 
@@ -297,7 +299,13 @@ def _load(args: argparse.Namespace, say: Say, *, batch: int = 0) -> Classifier:
     from pipeline.inference.drawing.text import undrawable
 
     classifier = Classifier.load(
-        args.checkpoint, weights=args.weights, engine=args.engine, precision=args.precision, batch=batch
+        args.checkpoint,
+        weights=args.weights,
+        engine=args.engine,
+        precision=args.precision,
+        batch=batch,
+        measure=args.measure,
+        say=say,
     )
     if classifier.precision_note:
         say(f"note: {classifier.precision_note}")
@@ -337,6 +345,7 @@ def parser() -> Parser:
         "--precision", choices=PRECISIONS, default="auto", help="compute precision; auto: as in training"
     )
     reading.add_argument("--engine", choices=ENGINES, default="auto", help="what computes the backbone")
+    reading.add_argument("--measure", action="store_true", help=MEASURE)
     labels = "how labels are chosen"
     add_options(made, ClassifySpec, group=labels, only=["smoothing", "min_duration", "abstain_below"])
     written = "what is written (for many videos: the names of files in FOLDER/<video>/)"

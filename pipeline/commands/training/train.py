@@ -108,10 +108,13 @@ def _one(args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: list[
         say(f"note: {note}")
     say(f"{args.store}: {len(data.classes)} classes, {members.split.summary()}")
     run = _train(args, spec, data, groups, split)
+    told = len(run.results["notes"])
     checkpoint = save_run(run, args.out, overwrite=args.overwrite or args.resume)
     if not run.results["interrupted"]:
         _forget_states(args.out)
     results = run.results
+    for note in results["notes"][told:]:
+        say(f"note: {note}")
     for line in run.leaks.lines():
         say(line)
     if "test" in run.predictions:

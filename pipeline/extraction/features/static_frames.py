@@ -10,8 +10,9 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
+
+from pipeline.lazy import cv2
 
 _CHECK_FIRST, _CHECK_EVERY = 4, 32  # of the frames of a video that reuse a feature
 

@@ -18,11 +18,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-import cv2
 import numpy as np
 
 from pipeline.extraction.inputs.preprocess import Preprocessor
 from pipeline.extraction.recipe import FLOW_SMALLEST, Recipe
+from pipeline.lazy import cv2
 from pipeline.videos.media.frame import Reader
 from pipeline.videos.media.reader import Frame
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from pipeline.extraction.recipe import Recipe
+from pipeline.lazy import cv2
 
-_INTERPOLATION = {
-    "bilinear": cv2.INTER_LINEAR,
-    "bicubic": cv2.INTER_CUBIC,
-    "area": cv2.INTER_AREA,
-    "nearest": cv2.INTER_NEAREST,
-}
+_INTERPOLATION = {"bilinear": "LINEAR", "bicubic": "CUBIC", "area": "AREA", "nearest": "NEAREST"}  # OpenCV's INTER_
 
 
 class Preprocessor:
@@ -25,7 +20,7 @@ class Preprocessor:
     def __init__(self, recipe: Recipe) -> None:
         self.size = (recipe.height, recipe.width)
         self._crop = recipe.crop == "center"
-        self._interpolation = _INTERPOLATION[recipe.interpolation]
+        self._interpolation = getattr(cv2, f"INTER_{_INTERPOLATION[recipe.interpolation]}")
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """``(h, w, 3)`` uint8 of any size to ``(height, width, 3)`` uint8, contiguous."""

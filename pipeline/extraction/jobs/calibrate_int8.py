@@ -79,7 +79,7 @@ def quantise(
         # Decoding has begun; the network is loaded meanwhile.
         from pipeline.extraction.network.backbone import Backbone
 
-        backbone = Backbone(recipe.backbone, weights=weights, size=size, batch=1, engine="openvino")
+        backbone = Backbone(recipe.backbone, weights=weights, size=size, batch=1)
         pictures = _collect(pool)
     if not pictures:
         raise UserError(f"`precision=int8` needs frames to calibrate on, and none of {_names(videos)} can be decoded")

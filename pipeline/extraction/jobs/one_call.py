@@ -72,5 +72,5 @@ def extract(
         loaded = loaded or load_backbone(recipe, out, weights=source, batch=spec.batch)
         if source is not None and loaded.digest != recipe.weights_digest:
             raise UserError(f"`weights={weights}`: {out} was made with other weights; choose another `out`")
-        extraction.run(pool, loaded, {"precision": loaded.precision, "engine": loaded.engine})
+        extraction.run(pool, loaded, loaded.provenance)
     return FeatureStore(out)

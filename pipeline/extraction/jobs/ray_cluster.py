@@ -66,9 +66,8 @@ class _Worker:
         entries = FeatureStore(self._folder).entries
         missing = [video for video in videos if not _is_done(video, entries)]
         progress, failed = ExtractionProgress(), []
-        provenance = {"precision": self._backbone.precision, "engine": self._backbone.engine}
         with (
-            self._spec.write(self._folder, self._recipe, provenance) as writer,
+            self._spec.write(self._folder, self._recipe, self._backbone.provenance) as writer,
             self._spec.decode(missing, self._recipe) as pool,
         ):
             self._spec.extract(

@@ -10,20 +10,19 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-import keras
-
 from pipeline.errors import UserError
-from pipeline.extraction.network.batch_size import choose_batch
+from pipeline.extraction.network.batch_size import choose_batch, memory_per_picture
 from pipeline.extraction.network.engines.fixed_batch import FixedBatch
-from pipeline.extraction.network.engines.keras import compile_model, policy_for
-from pipeline.extraction.network.engines.openvino import CONCURRENT_CALLS, compile_network, convert
+from pipeline.extraction.network.engines.keras import compile_model, has_gpu, policy_for
+from pipeline.extraction.network.engines.openvino import convert
 from pipeline.extraction.network.registry import Network, find_network
 from pipeline.extraction.network.weights import EXPECTED, WeightsSource, digest_of, load_file, set_random_weights
 from pipeline.extraction.recipe import FRAME_CACHE
+from pipeline.lazy import keras
 
 
 class Backbone(FixedBatch):
-    """A frozen network whose output is pooled over the image, on batches of one fixed size.
+    """By Keras: a frozen network whose output is pooled over the image, on batches of one fixed size.
 
     Args:
         name: a network of `known.NETWORKS`.
@@ -31,10 +30,10 @@ class Backbone(FixedBatch):
         size: (height, width) of the images in pixels; the network's own size if None.
         batch: images in one call of the compiled function; 0: chosen by the free memory.
         precision: ``float32``, ``bfloat16`` or ``float16`` precision; weights and features stay float32.
-        engine: ``keras`` or ``openvino``; see `choose.choose_engine`.
         pooling: ``avg`` or ``max`` over the image.
 
     Attributes:
+        bytes_per_image: memory that one image takes at its worst moment.
         model: the Keras model, from scaled images to features.
         dimensions: the length D of a feature vector.
         shape: of one step: (D,).
@@ -45,6 +44,8 @@ class Backbone(FixedBatch):
         UserError: unknown network, a size below its smallest, weights that cannot be had or do not fit.
     """
 
+    engine = "keras"
+
     def __init__(
         self,
         name: str,
@@ -53,7 +54,6 @@ class Backbone(FixedBatch):
         size: tuple[int, int] | None = None,
         batch: int = 32,
         precision: str = "float32",
-        engine: str = "keras",
         pooling: str = "avg",
     ) -> None:
         self.network = find_network(name)
@@ -61,14 +61,13 @@ class Backbone(FixedBatch):
             raise UserError("frames are kept as raw frames: no network makes features of them; choose another backbone")
         self.size = self.network.check_size(size)
         self.precision = precision
-        self.engine = engine
-        self.accepts_partial_batch = engine == "openvino"
-        self.concurrent_calls = CONCURRENT_CALLS if self.accepts_partial_batch else 1
-        # OpenVINO lowers the precision of a float32 network itself.
-        policy = "float32" if engine == "openvino" else policy_for(precision)
-        self.model = build_network(self.network, weights, self.size, pooling=pooling, policy=policy)
+        self.model = build_network(self.network, weights, self.size, pooling=pooling, policy=policy_for(precision))
         self.model.trainable = False
-        self.batch, self.batch_reason = (batch, "as asked") if batch else choose_batch(self.model)
+        self.bytes_per_image = memory_per_picture(self.model)
+        if batch:
+            self.batch = batch
+        else:
+            self.batch, self.batch_reason = choose_batch(self.bytes_per_image, on_gpu=has_gpu())
         self.dimensions: int = self.model.output_shape[-1]
         self.shape: tuple[int, ...] = (self.dimensions,)
 
@@ -80,14 +79,11 @@ class Backbone(FixedBatch):
     @functools.cached_property
     def _function(self):  # type: ignore[override]
         """The compiled function; the first call of it compiles."""
-        shape = (self.batch, *self.size, 3)
-        if self.engine == "openvino":
-            return compile_network(self.converted(), shape, self.precision)
-        return compile_model(_with_preprocessing(self.model, self.network), shape, self.precision)
+        return compile_model(from_pixels(self.model, self.network), (self.batch, *self.size, 3), self.precision)
 
     def converted(self) -> Any:
         """The network, from images to features, as an ``openvino.Model``."""
-        return convert(_with_preprocessing(self.model, self.network))
+        return convert(from_pixels(self.model, self.network))
 
 
 def build_network(
@@ -167,7 +163,7 @@ def _tiny(size: tuple[int, int], pooling: str) -> keras.Model:
     return keras.Model(picture, x, name="tiny")
 
 
-def _with_preprocessing(model: keras.Model, network: Network) -> keras.Model:
+def from_pixels(model: keras.Model, network: Network) -> keras.Model:
     """Put the network's own scaling of pixel values in front, so that images travel as bytes."""
     picture = keras.Input(model.input_shape[1:], dtype="uint8")
     x = scale_pixels(keras.ops.cast(picture, "float32"), network)

@@ -5,24 +5,22 @@
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 
-from pipeline.extraction.network.engines.keras import has_gpu
+from pipeline.lazy import keras
 from pipeline.parallel.machine import free_gpu_memory, free_memory
 
 _ENOUGH_CPU, _ENOUGH_GPU = 32, 128  # larger ones brought nothing on 2 cores; a GPU has more to fill
 _SHARE = 0.5  # of the free memory; others need some as well
 
 
-def choose_batch(model: keras.Model) -> tuple[int, str]:
-    """The number of images in one call of ``model`` on this machine, and the reason in a few words."""
-    on_gpu = has_gpu()
+def choose_batch(each: int, *, on_gpu: bool) -> tuple[int, str]:
+    """The number of images of ``each`` bytes in one call on this machine, and the reason in a few words."""
     free = free_gpu_memory() if on_gpu else free_memory()
     enough = _ENOUGH_GPU if on_gpu else _ENOUGH_CPU
     if free is None:
         return enough, "free memory is unknown"
-    batch = largest_batch(enough, memory_per_picture(model), int(_SHARE * free))
+    batch = largest_batch(enough, each, int(_SHARE * free))
     return batch, "larger is not faster" if batch == enough else f"{free / 1e9:.1f} GB of memory are free"
 
 

@@ -22,6 +22,7 @@ class IdentityBackbone:
     digest = ""
     precision = "uint8"
     engine = "none"
+    provenance = {"precision": precision, "engine": engine}
 
     def __init__(self, size: tuple[int, int] | None = None, *, batch: int = 32) -> None:
         self.network = find_network(FRAME_CACHE)

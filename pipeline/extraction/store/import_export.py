@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from pipeline.errors import UserError, VideoError
@@ -17,6 +16,7 @@ from pipeline.extraction.store.store import CATALOG_FILE, FeatureStore
 from pipeline.files.atomic import atomic_write
 from pipeline.files.tables import read_numbered
 from pipeline.files.text import natural_key
+from pipeline.lazy import h5py
 from pipeline.videos.catalog.catalog import Video, read_split
 from pipeline.videos.catalog.catalog_table import CHOICES, FACTS, update_catalog
 from pipeline.videos.catalog.source_file import SourceFile, sha256

@@ -14,7 +14,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import IO, Any
 
-import h5py
 import numpy as np
 
 from pipeline.errors import VideoError
@@ -23,6 +22,7 @@ from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.folder import prepare_store
 from pipeline.extraction.store.store import FORMAT
 from pipeline.files.atomic import atomic_write
+from pipeline.lazy import h5py
 from pipeline.parallel.machine import versions
 from pipeline.parallel.opencv_build import BUILDS
 from pipeline.videos.catalog.source_file import SourceFile

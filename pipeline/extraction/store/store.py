@@ -25,12 +25,12 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
+from pipeline.lazy import h5py
 from pipeline.videos.catalog.catalog import Catalog, read_catalog
 from pipeline.videos.catalog.source_file import SourceFile
 from pipeline.videos.media.sampling import Sampling

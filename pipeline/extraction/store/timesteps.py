@@ -13,11 +13,11 @@ from io import FileIO
 from pathlib import Path
 from typing import Protocol
 
-import h5py
 import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.extraction.store.store import Entry, FeatureStore
+from pipeline.lazy import h5py
 
 _TABLE_BYTES = 16 << 20  # of the padded tables of times and frames that are read at once
 

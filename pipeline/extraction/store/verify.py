@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.store import SHARDS, Entry, read_entries, read_recipe
+from pipeline.lazy import h5py
 from pipeline.videos.catalog.catalog import Catalog
 
 _BYTES_AT_ONCE = 32 << 20

@@ -8,14 +8,16 @@ built in. What nobody has is drawn as an empty box.
 from __future__ import annotations
 
 import functools
+import importlib.util
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import cv2
-import matplotlib
 import numpy as np
-from fontTools.ttLib import TTFont, TTLibError
-from matplotlib.font_manager import findSystemFonts
-from PIL import Image, ImageDraw, ImageFont
+
+from pipeline.lazy import cv2
+
+if TYPE_CHECKING:  # and imported where a character is drawn, or is one that needs looking for
+    from PIL import ImageFont
 
 BOX = "□"
 _OPENCV = "opencv"
@@ -89,7 +91,7 @@ def _by_font(text: str) -> list[tuple[str, str]]:
 
 @functools.lru_cache(maxsize=65536)
 def _font_for(char: str) -> str | None:
-    if char in _EMOJI_EXTRAS or ord(char) in _characters(_dejavu(False)):
+    if char in _EMOJI_EXTRAS or char.isascii() or ord(char) in _characters(_dejavu(False)):
         return _dejavu(False)
     for path in _system_fonts():
         if ord(char) in _characters(path):
@@ -97,19 +99,28 @@ def _font_for(char: str) -> str | None:
     return _OPENCV if _opencv_has(char) else None
 
 
+@functools.cache
 def _dejavu(bold: bool) -> str:
-    return str(Path(matplotlib.get_data_path(), "fonts", "ttf", f"DejaVuSans{'-Bold' if bold else ''}.ttf"))
+    found = importlib.util.find_spec("matplotlib")  # which takes half a second to import
+    assert found is not None
+    assert found.origin is not None
+    folder = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"
+    return str(folder / f"DejaVuSans{'-Bold' if bold else ''}.ttf")
 
 
 @functools.cache
 def _system_fonts() -> list[str]:
     """Font files of the system; plain sans-serif faces first, since one of several with a character is as good."""
+    from matplotlib.font_manager import findSystemFonts
+
     return sorted(findSystemFonts(), key=lambda path: ("Sans" not in path, "Regular" not in path, len(path), path))
 
 
 @functools.lru_cache(maxsize=512)
 def _characters(path: str) -> frozenset[int]:
     """Code points that a font file can draw; none if it holds images instead of outlines, or is damaged."""
+    from fontTools.ttLib import TTFont, TTLibError
+
     try:
         with TTFont(path, fontNumber=0, lazy=True) as font:
             outlines = any(table in font for table in ("glyf", "CFF ", "CFF2"))
@@ -132,12 +143,16 @@ def _opencv_has(char: str) -> bool:
 
 @functools.lru_cache(maxsize=64)
 def _load(path: str, size: int) -> ImageFont.FreeTypeFont:
+    from PIL import ImageFont
+
     return ImageFont.truetype(path, size)
 
 
 def _draw(text: str, font: str, size: int, bold: bool, height: int, baseline: int) -> np.ndarray:
     if font == _OPENCV:
         return _draw_opencv(text, size, height, baseline)
+    from PIL import Image, ImageDraw
+
     face = _load(_dejavu(True) if bold and font == _dejavu(False) else font, size)
     image = Image.new("L", (max(1, round(face.getlength(text))), height))
     ImageDraw.Draw(image).text((0, baseline), text, fill=255, font=face, anchor="ls")

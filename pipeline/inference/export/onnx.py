@@ -9,9 +9,8 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-import keras
-
 from pipeline.errors import UserError
+from pipeline.lazy import keras
 
 _OPSET = 18  # ONNX Runtime from 1.14 on
 

@@ -17,14 +17,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from pipeline.errors import UserError
 from pipeline.extraction.network.backbone import scale_pixels
 from pipeline.files.atomic import atomic_write, publish_folder
 from pipeline.files.replacing import check_writable
 from pipeline.inference.classifier import Classifier
 from pipeline.inference.export.onnx import check_onnx_converter, to_onnx, unrolled
+from pipeline.lazy import keras
 from pipeline.training.checkpoint import Checkpoint
 
 _CLASSES_FILE, _NAMES = "classes.json", ".classes.json"

@@ -7,11 +7,11 @@ import sys
 from types import TracebackType
 from typing import Protocol
 
-import cv2
 import numpy as np
 from PIL import Image
 
 from pipeline.errors import UserError
+from pipeline.lazy import cv2
 
 _ELSE = "without `show=True` predictions are JSON lines"
 _TRY = "import cv2; cv2.namedWindow('screen'); cv2.waitKey(1)"

@@ -13,14 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import av
-import cv2
 import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.inference.live.live_classify import LivePrediction
 from pipeline.inference.timeline.segments import UNKNOWN_NAME
 from pipeline.inference.timeline.smoothing import UNKNOWN
+from pipeline.lazy import av, cv2
 from pipeline.videos.media.reader import Frame
 
 PIPE = "-"

@@ -8,7 +8,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from pipeline.errors import UserError
@@ -18,6 +17,7 @@ from pipeline.inference.drawing.palette import hex_of
 from pipeline.inference.drawing.render import is_uneven
 from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.inference.timeline.smoothing import UNKNOWN
+from pipeline.lazy import jinja2
 
 _MOST_POINTS = 1500  # of a curve: more than a screen has columns
 # What all browsers play; others play more.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.special import softmax
 
 HeadFunction = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """A compiled head: features or frames ``(batch, L, ...)`` and mask ``(batch, L)`` to logits ``(batch, C)``."""
@@ -42,4 +41,10 @@ def run_in_batches(
 
 def probabilities_of(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """Probabilities of logits ``(..., C)`` divided by ``temperature``, float32."""
-    return softmax(np.asarray(logits, np.float64) / temperature, axis=-1).astype(np.float32)
+    return np.exp(log_softmax(np.asarray(logits, np.float64) / temperature)).astype(np.float32)
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Logarithms of the probabilities of logits ``(..., C)``."""
+    below = logits - logits.max(axis=-1, keepdims=True)
+    return below - np.log(np.exp(below).sum(axis=-1, keepdims=True))

@@ -8,9 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-import keras
-
 from pipeline.errors import UserError
+from pipeline.lazy import keras
 from pipeline.training.compute.apply_head import HeadFunction
 from pipeline.training.compute.step import Step
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.lazy import keras
 
 
 def distribute(devices: int | None = None) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-import keras
 import numpy as np
+
+from pipeline.lazy import keras
 
 
 class Step(Protocol):

@@ -6,13 +6,11 @@ the product of their projections plus the product of the lengths of what these l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from sklearn.utils import gen_batches
-from sklearn.utils.extmath import randomized_svd
 
 _BLOCK = 4096  # rows that are compared with as many others at a time
 _KEPT = 4096  # closest pairs that are remembered; a folder of black videos would have millions
@@ -56,19 +54,22 @@ def near_pairs(vectors: np.ndarray, splits: Sequence[np.ndarray], threshold: flo
 
     # Any orthonormal directions are right; those along which rows differ most rule out most.
     sample = units(slice(None, None, -(-len(vectors) // _SAMPLE)))
-    directions = randomized_svd(sample, min(_DIRECTIONS, *sample.shape), n_iter=2, random_state=0)[2].T
+    shape = (sample.shape[1], min(_DIRECTIONS, *sample.shape))
+    directions = np.random.default_rng(0).standard_normal(shape, np.float32)
+    for _ in range(3):
+        directions = np.linalg.qr(sample.T @ (sample @ directions))[0]
 
     def bounds(rows: np.ndarray) -> np.ndarray:
         """``(m, k + 1)`` float32 whose products bound the cosines from above."""
-        projected = np.concatenate([units(rows[block]) @ directions for block in gen_batches(len(rows), _BLOCK)])
+        projected = np.concatenate([units(rows[block]) @ directions for block in _blocks(rows)])
         left_out = 1 - np.einsum("ij,ij->i", projected, projected)
         return np.column_stack([projected, np.sqrt(np.maximum(left_out, 0) + _SLACK)])
 
     count, pairs, cosines = 0, np.zeros((0, 2), np.int64), np.zeros(0, np.float32)
     bounded = [(rows, bounds(rows)) for rows in splits if len(rows)]
     for (first, of_first), (second, of_second) in combinations(bounded, 2):
-        for here in gen_batches(len(first), _BLOCK):
-            for there in gen_batches(len(second), _BLOCK):
+        for here in _blocks(first):
+            for there in _blocks(second):
                 bound = of_first[here] @ of_second[there].T
                 near = np.flatnonzero(bound.max(axis=1) >= threshold)
                 if not len(near):
@@ -83,3 +84,7 @@ def near_pairs(vectors: np.ndarray, splits: Sequence[np.ndarray], threshold: flo
                 order = np.lexsort((*pairs.T[::-1], -cosines))[:_KEPT]
                 pairs, cosines = pairs[order], cosines[order]
     return Pairs(count, pairs[:most, 0], pairs[:most, 1], cosines[:most])
+
+
+def _blocks(rows: np.ndarray) -> Iterator[slice]:
+    return (slice(start, start + _BLOCK) for start in range(0, len(rows), _BLOCK))

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from pipeline.training.compute.apply_head import probabilities_of
 
@@ -51,6 +50,8 @@ def find_temperature(logits: np.ndarray, of_window: np.ndarray, labels: np.ndarr
         of_window: ``(m,)`` the video of each window, from 0.
         labels: ``(n,)`` of the videos.
     """
+
+    from scipy.optimize import minimize_scalar
 
     def cost(log_temperature: float) -> float:
         probabilities = mean_by_video(logits, of_window, len(labels), float(np.exp(log_temperature)))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn import metrics
 
 from pipeline.errors import UserError
 from pipeline.training.evaluation.calibration import (
@@ -81,20 +80,24 @@ def _examples(predictions: Predictions, *, right: bool, count: int = 12) -> list
 
 def per_class(predictions: Predictions) -> list[dict[str, Any]]:
     """Precision, recall, F1 and the number of videos of each class."""
-    indices = range(len(predictions.classes))
-    values = metrics.precision_recall_fscore_support(
-        predictions.labels, predictions.predicted, labels=list(indices), zero_division=0.0
-    )
+    counts = confusion(predictions)
+    videos, found, right = counts.sum(axis=1), counts.sum(axis=0), counts.diagonal()
+    rows = zip(predictions.classes, _shares(right, found), _shares(right, videos), videos.tolist(), strict=True)
     return [
         {
-            "class": predictions.classes[index],
-            "precision": float(values[0][index]),
-            "recall": float(values[1][index]),
-            "f1": float(values[2][index]),
-            "videos": int(values[3][index]),
+            "class": name,
+            "precision": float(precision),
+            "recall": float(recall),
+            "f1": float(_shares(2 * precision * recall, precision + recall)),
+            "videos": count,
         }
-        for index in indices
+        for name, precision, recall, count in rows
     ]
+
+
+def _shares(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """One by the other; 0 where there is nothing of the whole."""
+    return np.divide(part, whole, out=np.zeros(np.shape(part)), where=np.asarray(whole) > 0)
 
 
 def pooled_ece(parts: Sequence[Predictions], *, scaled: bool = True) -> float:
@@ -112,19 +115,32 @@ def pooled_ece(parts: Sequence[Predictions], *, scaled: bool = True) -> float:
 
 
 def report_text(predictions: Predictions) -> str:
-    """The classification report for the terminal, by scikit-learn."""
-    return metrics.classification_report(
-        predictions.labels,
-        predictions.predicted,
-        labels=list(range(len(predictions.classes))),
-        target_names=list(predictions.classes),
-        zero_division=0.0,
-        digits=3,
-    ).rstrip()
+    """Precision, recall, F1 and number of videos of each class as a table, as scikit-learn's report has it."""
+    rows = per_class(predictions)
+    figures = np.array([[row["precision"], row["recall"], row["f1"]] for row in rows])
+    videos = np.array([row["videos"] for row in rows])
+    accuracy = float((predictions.predicted == predictions.labels).mean())
+    means = (("macro avg", figures.mean(axis=0)), ("weighted avg", videos @ figures / videos.sum()))
+    names = [row["class"] for row in rows]
+    width = max(map(len, [*names, "weighted avg"]))
+
+    def line(name: str, values: Sequence[float], count: int) -> str:
+        return f"{name:>{width}} " + "".join(f" {value:9.3f}" for value in values) + f" {count:9}"
+
+    return "\n".join(
+        [
+            " " * (width + 1) + "".join(f" {title:>9}" for title in ("precision", "recall", "f1-score", "support")),
+            "",
+            *(line(name, values.tolist(), count) for name, values, count in zip(names, figures, videos, strict=True)),
+            "",
+            f"{'accuracy':>{width}} {'':20} {accuracy:9.3f} {videos.sum():9}",
+            *(line(name, values.tolist(), videos.sum()) for name, values in means),
+        ]
+    )
 
 
 def confusion(predictions: Predictions) -> np.ndarray:
     """``(C, C)`` int64: row is the true class, column the prediction."""
-    return metrics.confusion_matrix(
-        predictions.labels, predictions.predicted, labels=list(range(len(predictions.classes)))
-    )
+    counts = np.zeros((len(predictions.classes), len(predictions.classes)), np.int64)
+    np.add.at(counts, (predictions.labels, predictions.predicted), 1)
+    return counts

@@ -21,6 +21,8 @@ from pipeline.training.checkpoint import (
     Checkpoint,
     write_folder,
 )
+from pipeline.training.compute.apply_head import HeadFunction, run_in_batches
+from pipeline.training.compute.stored_head import store_head
 from pipeline.training.data.dataset import Dataset, Windows, check_window, windows_of
 from pipeline.training.data.leakage import LeakReport, find_leaks, threshold_for
 from pipeline.training.data.splits import Split, make_split
@@ -30,7 +32,7 @@ from pipeline.training.evaluation.metrics import confusion, measure, report_text
 from pipeline.training.evaluation.predictions import Predictions, predictions_of, temperature_of, write_predictions
 from pipeline.training.heads.registry import check_input, head_spec
 from pipeline.training.heads.spec import HeadSpec
-from pipeline.training.loop.fit import Trained, fit_members
+from pipeline.training.loop.fit import Trained, batch_of, fit_members
 from pipeline.training.loop.members import share_out
 from pipeline.training.loop.resume import Resumable
 from pipeline.training.loop.schedule import Epoch
@@ -245,6 +247,24 @@ def names_of(data: Dataset, rows: np.ndarray) -> list[str]:
     return [data.videos[row].name for row in rows]
 
 
+def _store_head(run: Run, folder: Path) -> str:
+    """The head for OpenVINO, tried on windows of validation as they are and cut short; why not, where it cannot be."""
+    windows, classes = run.trained.members[0].val, len(run.data.classes)
+    size = batch_of(windows)
+    features, mask = windows.gather(np.arange(min(len(windows), size, 32)))
+    steps = np.random.default_rng(0).integers(1, windows.length + 1, (len(mask), 1))
+    cut = mask & (np.arange(windows.length) < steps)
+    features, mask = np.concatenate([features, features]), np.concatenate([mask, cut])
+
+    def logits(function: HeadFunction) -> np.ndarray:
+        return run_in_batches(function, features, mask, classes, size)
+
+    def applied(function: HeadFunction | None) -> np.ndarray:
+        return run.trained.averaged(logits) if function is None else logits(function)
+
+    return store_head(folder, run.trained.model, folder / MODEL_FILE, applied, (size, windows.length, *run.data.shape))
+
+
 def save_run(run: Run, folder: str | Path, *, overwrite: bool = False) -> Checkpoint:
     """Write the checkpoint folder whole or not at all.
 
@@ -270,6 +290,8 @@ def save_run(run: Run, folder: str | Path, *, overwrite: bool = False) -> Checkp
         if data.recipe.quantised:  # joined stores are never of int8
             QuantisedNetwork.open(data.folder, data.recipe.quantised).copy_to(temporary)
         run.trained.model.save(temporary / MODEL_FILE)
+        if reason := _store_head(run, temporary):
+            run.results["notes"].append(f"Keras applies the head, and not OpenVINO, which starts faster: {reason}")
         (temporary / CHECKPOINT_FILE).write_text(checkpoint.to_json(), encoding="utf-8")
         text = json.dumps(run.results, indent=2, ensure_ascii=False, allow_nan=False)
         (temporary / RESULTS_FILE).write_text(text + "\n", encoding="utf-8", errors="surrogateescape")

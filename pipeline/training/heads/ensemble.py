@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
-from keras import ops
-from scipy.special import log_softmax, logsumexp
 
+from pipeline.lazy import keras, ops
+from pipeline.training.compute.apply_head import log_softmax
 from pipeline.training.heads.registry import build_model
 from pipeline.training.heads.spec import HeadSpec
 
@@ -50,5 +49,6 @@ def average_logits(logits: Sequence[np.ndarray]) -> np.ndarray:
     """What `average` computes, ``(m, C)`` float32, of the logits of each member."""
     if len(logits) == 1:
         return logits[0]
-    logs = log_softmax(np.stack(logits).astype(np.float64), axis=-1)
-    return (logsumexp(logs, axis=0) - np.log(len(logits))).astype(np.float32)
+    logs = log_softmax(np.stack(logits).astype(np.float64))
+    highest = logs.max(axis=0)
+    return (np.log(np.exp(logs - highest).mean(axis=0)) + highest).astype(np.float32)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras import layers, ops
-
+from pipeline.lazy import layers, ops
 from pipeline.training.heads.spec import HeadSpec
 
 POSITIONS = 1024  # rows of the transformer's table; steps beyond share the last one

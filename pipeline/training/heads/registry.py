@@ -9,14 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-import keras
 import numpy as np
-from keras import layers, ops
 
 from pipeline.errors import UserError
 from pipeline.extraction.network.backbone import dtype_policy
 from pipeline.extraction.network.registry import find_network
 from pipeline.extraction.network.weights import WeightsSource
+from pipeline.lazy import keras, layers, ops
 from pipeline.training.heads import sequence_heads, video_networks
 from pipeline.training.heads.normalisation import Statistics
 from pipeline.training.heads.spec import HeadSpec

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras import layers, ops
-
+from pipeline.lazy import layers, ops
 from pipeline.training.heads.layers import POSITIONS, as_weights, encoder_block, masked_mean, pooled, to_logits
 from pipeline.training.heads.normalisation import FRAME_NORM, POOLED_NORM
 from pipeline.training.heads.spec import HeadSpec

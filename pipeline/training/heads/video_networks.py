@@ -14,16 +14,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
-from keras import layers, ops
-
 from pipeline.extraction.network.backbone import build_network, scale_pixels
 from pipeline.extraction.network.registry import find_network
 from pipeline.extraction.network.weights import WeightsSource
+from pipeline.lazy import keras, layers, ops
 from pipeline.training.heads.layers import POSITIONS, as_weights, encoder_block, masked_mean, to_logits
 from pipeline.training.heads.spec import ALL_LAYERS, HeadSpec
 
-_CELLS = {"lstm": layers.LSTM, "gru": layers.GRU, "rnn": layers.SimpleRNN}
+_CELLS = {"lstm": "LSTM", "gru": "GRU", "rnn": "SimpleRNN"}  # classes of keras.layers
 _PATCH, _TUBELET = 16, 2  # pixels and frames of a token of the transformer
 
 
@@ -102,7 +100,7 @@ def lrcn(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
         if spec.cell == "conv1d":
             x = layers.Conv1D(spec.units, spec.kernel, padding="same", activation="relu")(x * as_weights(mask))
         else:
-            x = _CELLS[spec.cell or "lstm"](spec.units, return_sequences=True)(x, mask=mask)
+            x = getattr(layers, _CELLS[spec.cell or "lstm"])(spec.units, return_sequences=True)(x, mask=mask)
         x = layers.Dropout(spec.dropout)(x)
     return layers.Dense(classes)(masked_mean(x, mask))
 

@@ -7,13 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import keras
 import numpy as np
-from scipy.special import log_softmax
 
 from pipeline.errors import UserError
 from pipeline.files.text import plural
-from pipeline.training.compute.apply_head import HeadFunction, rows_at_once, run_in_batches
+from pipeline.lazy import keras
+from pipeline.training.compute.apply_head import HeadFunction, log_softmax, rows_at_once, run_in_batches
 from pipeline.training.compute.backend import out_of_memory, step_errors
 from pipeline.training.compute.devices import replicas
 from pipeline.training.data.batches import balanced_weights, batches
@@ -65,10 +64,14 @@ class Trained:
 
     def logits(self, windows: Windows) -> np.ndarray:
         """``(m, C)`` float32 of all windows, averaged over the members."""
+        return self.averaged(lambda function: logits_of(function, windows, self.model.output_shape[-1]))
+
+    def averaged(self, logits: Callable[[HeadFunction], np.ndarray]) -> np.ndarray:
+        """What the members say, averaged; ``logits`` asks one of them."""
         found = []
         for member in reversed(self.members):  # the learner is the first one's place, and is left as that one
             self.learner.model.set_weights(member.weights)
-            found.append(logits_of(self.learner.function, windows, self.model.output_shape[-1]))
+            found.append(logits(self.learner.function))
         return average_logits(found)
 
     def out_of_fold(self) -> tuple[Windows, np.ndarray]:
@@ -309,7 +312,7 @@ def _batch_size(counts: Sequence[int], spec: TrainSpec) -> int:
 
 def _measure(function: HeadFunction, windows: Windows, classes: int) -> tuple[float, float]:
     """Mean cross entropy and accuracy."""
-    logs = log_softmax(logits_of(function, windows, classes).astype(np.float64), axis=1)
+    logs = log_softmax(logits_of(function, windows, classes).astype(np.float64))
     right = logs.argmax(axis=1) == windows.labels
     return float(-logs[np.arange(len(logs)), windows.labels].mean()), float(right.mean())
 
@@ -317,8 +320,12 @@ def _measure(function: HeadFunction, windows: Windows, classes: int) -> tuple[fl
 def logits_of(function: HeadFunction, windows: Windows, classes: int) -> np.ndarray:
     """``(m, C)`` float32 logits of all windows."""
     result = np.empty((len(windows), classes), np.float32)
-    # Few compiled shapes for the parts of all members and splits, and few calls.
-    size = rows_at_once(windows.data.shape, windows.length, 32 if len(windows) <= 32 else 128)
+    size = batch_of(windows)
     for rows, features, mask in windows.blocks(size):
         result[rows] = run_in_batches(function, features, mask, classes, batch=size)
     return result
+
+
+def batch_of(windows: Windows) -> int:
+    """Windows in one call of a compiled head: few shapes for the parts of all members and splits, and few calls."""
+    return rows_at_once(windows.data.shape, windows.length, 32 if len(windows) <= 32 else 128)

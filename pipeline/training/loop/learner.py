@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 
 from pipeline.extraction.inputs.augmentation import FrameAugmentation
+from pipeline.lazy import keras
 from pipeline.training.compute.backend import compile_head, compile_step
 from pipeline.training.compute.step import Step
 from pipeline.training.heads.video_networks import base_of, set_trainable

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from pipeline.errors import UserError, VideoError
+from pipeline.lazy import keras
 from pipeline.parallel.machine import free_memory, return_freed_memory
 from pipeline.parallel.workers import run_each
 from pipeline.training.heads.registry import build_model

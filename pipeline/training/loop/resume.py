@@ -10,11 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.files.atomic import atomic_write
+from pipeline.lazy import keras
 from pipeline.training.loop.schedule import Epoch, Schedule
 
 

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from pipeline.errors import UserError
 from pipeline.files.atomic import atomic_write
 from pipeline.files.system import link_from
+from pipeline.lazy import jinja2
 from pipeline.training.checkpoint import Checkpoint
 
 _TEMPLATE = Path(__file__).with_name("compare.html")

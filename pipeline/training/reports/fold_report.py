@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
+from pipeline.lazy import jinja2
 from pipeline.training.reports.report import matrix_rows
 
 _FOLDER = Path(__file__).parent

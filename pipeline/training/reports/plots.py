@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from pipeline.files.atomic import atomic_write
 from pipeline.training.loop.schedule import Epoch
+
+if TYPE_CHECKING:  # and imported where it draws: evaluation without files needs none of it
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREY = "#3b8bd0", "#e0812f", "#8a8f98"  # to be read on light and dark
 
@@ -22,6 +24,8 @@ Curve = tuple[Sequence[Epoch], int]
 
 def curves(members: Sequence[Curve]) -> Figure:
     """Loss and accuracy of training and validation over the epochs, of each member; the kept epochs are marked."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         draw_curve(axes, members, name)
@@ -32,6 +36,8 @@ def curves(members: Sequence[Curve]) -> Figure:
 
 def draw_curve(axes: Axes, members: Sequence[Curve], name: str) -> None:
     """Draw ``loss`` or ``accuracy`` of training and validation over the epochs, a line for each member."""
+    from matplotlib.ticker import MaxNLocator
+
     alpha = 1 if len(members) == 1 else 0.55
     for number, (history, best_epoch) in enumerate(members):
         epochs = [epoch.epoch for epoch in history]
@@ -55,6 +61,8 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> 
         classes: their names.
         title: what was counted.
     """
+    from matplotlib.figure import Figure
+
     count = len(classes)
     side = min(24.0, max(4.2, 1.8 + 0.45 * count))
     figure = Figure(figsize=(side + 0.8, side), layout="constrained")

@@ -6,22 +6,22 @@ import base64
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import cv2
-import jinja2
-import matplotlib
 import numpy as np
 from markupsafe import Markup
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from pipeline.errors import VideoError
 from pipeline.extraction.recipe import PIXELS, Recipe
 from pipeline.files.text import plural
+from pipeline.lazy import cv2, jinja2, matplotlib
 from pipeline.training.data.dataset import Dataset
 from pipeline.training.reports.plots import BLUE, GREY, ORANGE, Curve, draw_curve
 from pipeline.videos.preview.thumbnails import fit_image, read_middle_frames
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _FOLDER = Path(__file__).parent
 _INK = "#0a0b0c"  # replaced by the colour of the page's text, which is light in dark mode
@@ -180,6 +180,8 @@ def _svg(figure: Figure) -> Markup:
 
 
 def _axes(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(5.2, 3.2), layout="constrained")
     axes = figure.subplots()
     axes.set(xlabel=xlabel, ylabel=ylabel)

@@ -10,12 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import av
 import numpy as np
-from av.stream import Stream
 
 from pipeline.errors import VideoError
 from pipeline.files.atomic import scratch_folder
+from pipeline.lazy import av
 from pipeline.videos.clips.cut import CutResult
 from pipeline.videos.clips.plan import Clip
 from pipeline.videos.media import open_video
@@ -93,7 +92,7 @@ def _copy(clip: Clip, target: Path) -> None:
     try:
         with av.open(f"file:{clip.recording.path.absolute()}") as source, av.open(f"file:{target}", "w") as sink:
             video = source.streams.video[0]
-            streams: dict[int, Stream] = {video.index: sink.add_stream_from_template(video, opaque=True)}
+            streams: dict[int, av.stream.Stream] = {video.index: sink.add_stream_from_template(video, opaque=True)}
             sounds = source.streams.audio[:1]
             for sound in sounds:
                 streams[sound.index] = sink.add_stream_from_template(sound)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import av
-
 from pipeline.errors import VideoError
 from pipeline.files.atomic import atomic_write
+from pipeline.lazy import av
 from pipeline.videos.media import open_video
 from pipeline.videos.media.ffmpeg import file_url, run_ffmpeg
 from pipeline.videos.media.reader import VideoReader

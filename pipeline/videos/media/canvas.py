@@ -11,10 +11,10 @@ import functools
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-import av
-import cv2
 import numpy as np
-from av.video.reformatter import VideoReformatter
+
+from pipeline.lazy import av, cv2
+from pipeline.videos.media.frame import turn_of
 
 LIMITED, FULL = 1, 2
 """Ranges: 16 to 235 for brightness, or 0 to 255."""
@@ -26,7 +26,6 @@ _WEIGHTS = {BT709: (0.2126, 0.0722), 7: (0.212, 0.087), 9: (0.2627, 0.0593), 10:
 _SD_WEIGHTS = (0.299, 0.114)
 _SAME = {4: BT601, BT601: BT601, 6: BT601, BT709: BT709, 7: 7, 9: 9, 10: 9}  # matrices that give the same planes
 _SWSCALE = {BT601: 5, BT709: 1, 7: 7, 9: 9}  # how the converter calls them
-_TURN = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 _PACKED = ("rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr", "pal", "xyz")
 
 
@@ -157,14 +156,15 @@ class CanvasMaker:
         self._size = size
         self._pixels = pixels
         self._tagged = tagged
-        self._reformatter = VideoReformatter()
+        self._reformatter = av.video.reformatter.VideoReformatter()
         self._known: WeakKeyDictionary[Patch, tuple[_Kind, _PlanePatches]] = WeakKeyDictionary()
 
     def __call__(self, frame: av.VideoFrame) -> Canvas:
         """A canvas with the image of ``frame``, which is not changed."""
-        turn = _TURN.get(round(frame.rotation / 90) * 90 % 360)
+        turn = turn_of(frame.rotation)
         width, height = self._size
-        across, down = (height, width) if turn in (_TURN[90], _TURN[270]) else (width, height)
+        lies = turn in (cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_90_CLOCKWISE)
+        across, down = (height, width) if lies else (width, height)
         name = frame.format.name.replace("yuvj", "yuv")
         matrix, span = _colours(frame)
         to_matrix, to_span = self._target(matrix, span, frame)

@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING, Protocol, Self
 import numpy as np
 
 from pipeline.errors import VideoError
+from pipeline.lazy import cv2
 
 if TYPE_CHECKING:
     import av
+
+
+def turn_of(rotation: float) -> int | None:
+    """OpenCV's code for the turn that sets frames of a rotation in degrees upright; None for no turn."""
+    turns = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
+    return turns.get(round(rotation / 90) * 90 % 360)
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,11 @@ import csv
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-import av
-import cv2
 import numpy as np
 
 from pipeline.errors import VideoError
 from pipeline.files.text import natural_key
+from pipeline.lazy import av, cv2
 from pipeline.videos.media.frame import Frame, FramesMissing, Reader, VideoInfo
 from pipeline.videos.media.regular_file import stat_regular
 

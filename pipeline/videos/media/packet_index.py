@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import av
 import numpy as np
+
+from pipeline.lazy import av
 
 # One packet is one shown frame in these codecs. Others (VP8 with hidden reference frames, packed MPEG-4
 # in old AVI files) are counted by decoding.

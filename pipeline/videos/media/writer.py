@@ -18,14 +18,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import get_args
 
-import av
-import av.filter
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from pipeline.errors import UserError, VideoError
 from pipeline.files.atomic import UnfinishedFile
 from pipeline.files.replacing import check_writable
+from pipeline.lazy import av
 from pipeline.parallel.machine import other_processors
 from pipeline.videos.media import AviCodec, open_video
 from pipeline.videos.media.audio import add_sound
@@ -114,7 +112,7 @@ class VideoWriter:
         if min(size) < 2:
             raise UserError(f"cannot write {self.path} at {size[0]}x{size[1]}; a video needs at least 2x2 pixels")
         self._palette: av.filter.Graph | None = None
-        self._reformatter = VideoReformatter()
+        self._reformatter = av.video.reformatter.VideoReformatter()
         self._last_tick = -1
         self._open()
 

@@ -7,12 +7,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.files.atomic import atomic_write
 from pipeline.files.text import natural_key
+from pipeline.lazy import cv2
 from pipeline.videos.preview.thumbnails import Preview
 
 

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
-import cv2
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from pipeline.errors import VideoError
 from pipeline.files.text import parse_time
+from pipeline.lazy import av, cv2
 from pipeline.parallel.worker_process import Heartbeat
 from pipeline.videos.catalog.source_file import SourceFile, sha256
 from pipeline.videos.media.frame import VideoInfo
@@ -60,7 +58,7 @@ def decode_video(name: str, path: Path, heartbeat: Heartbeat) -> Evidence:
         expected = len(index.pts) if index.trusted else len(video.times())
         wanted = set(_spread(expected))
         frames, corrupt, rotation, samples = 0, 0, 0, []
-        grey = VideoReformatter()
+        grey = av.video.reformatter.VideoReformatter()
         for _, _, frame in video.decoded():
             if frames in wanted:
                 samples.append(grey.reformat(frame, 4 * SIDE, 4 * SIDE, "gray", interpolation="AREA").to_ndarray())

@@ -5,6 +5,7 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.extraction.network.backbone import Backbone
+from pipeline.extraction.network.openvino_backbone import OpenVinoBackbone
 from pipeline.extraction.network.registry import NETWORKS, find_network
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.parallel.pipelined import pipelined
@@ -14,6 +15,12 @@ RANDOM = WeightsSource("random")
 
 def pictures(count: int, side: int = 32) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+
+
+def by(engine: str, batch: int) -> Backbone | OpenVinoBackbone:
+    """The small network, by an engine."""
+    backbone = Backbone("tiny", weights=RANDOM, batch=batch)
+    return backbone if engine == "keras" else OpenVinoBackbone.of(backbone, batch=batch)
 
 
 def test_features_do_not_depend_on_the_batch():
@@ -29,7 +36,7 @@ def test_features_do_not_depend_on_the_batch():
 def test_any_number_of_pictures_gives_the_features_of_each(engine):
     if engine == "openvino":
         pytest.importorskip("openvino")
-    backbone = Backbone("tiny", weights=RANDOM, batch=6, engine=engine)
+    backbone = by(engine, 6)
     images = pictures(13)
     alone = np.concatenate([backbone(image[None]) for image in images])
     for count in range(14):
@@ -42,7 +49,7 @@ def test_any_number_of_pictures_gives_the_features_of_each(engine):
 def test_calls_at_the_same_time_do_not_mix(engine):
     if engine == "openvino":
         pytest.importorskip("openvino")
-    backbone = Backbone("tiny", weights=RANDOM, batch=4, engine=engine)
+    backbone = by(engine, 4)
     batches = [np.random.default_rng(seed).integers(0, 256, (4, 32, 32, 3), np.uint8) for seed in range(12)]
     expected = [backbone(batch) for batch in batches]
     for found, right in zip(pipelined(backbone, batches, backbone.concurrent_calls), expected, strict=True):

@@ -23,6 +23,6 @@ def test_little_memory_makes_small_batches(monkeypatch):
     each = memory_per_picture(made.model)
     assert each == 2 * 4 * (64 * 64 * 3 + 32 * 32 * 16)
     monkeypatch.setattr(batch_size, "free_memory", lambda: 2 * 5 * each)
-    assert choose_batch(made.model) == (4, "0.0 GB of memory are free")
+    assert choose_batch(each, on_gpu=False) == (4, "0.0 GB of memory are free")
     larger = Backbone("tiny", weights=WeightsSource("random"), size=(128, 128), batch=0)
     assert larger.batch == 1

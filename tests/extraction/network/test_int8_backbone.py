@@ -1,4 +1,4 @@
-"""The whole way of an int8 network, from videos to a checkpoint; needs requirements-openvino.txt."""
+"""The whole way of an int8 network, from videos to a checkpoint; needs OpenVINO and NNCF."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pipeline.errors import UserError
 from pipeline.extraction.jobs import calibrate_int8
 from pipeline.extraction.network.backbone import Backbone
 from pipeline.extraction.network.int8_model import QuantisedNetwork
+from pipeline.extraction.network.openvino_backbone import OpenVinoBackbone
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.inference.classifier import Classifier
@@ -153,7 +154,8 @@ def test_no_frame_no_calibration(tmp_path, capsys):
 def test_openvino_computes_what_keras_computes(batch, precision):
     images = np.random.default_rng(0).integers(0, 256, (9, 32, 32, 3), dtype=np.uint8)
     exact = Backbone("tiny", weights=WeightsSource("random"))(images)
-    other = Backbone("tiny", weights=WeightsSource("random"), batch=batch, precision=precision, engine="openvino")
+    backbone = Backbone("tiny", weights=WeightsSource("random"))
+    other = OpenVinoBackbone.of(backbone, batch=batch, precision=precision)
     features = other(images)
     cosine = (exact * features).sum(1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(features, axis=1)
     assert cosine.min() > (0.999 if precision == "bfloat16" else 0.999999)

@@ -1,82 +1,157 @@
-"""What computes the network on this machine: Keras, or OpenVINO where it is installed and faster.
+"""What computes the network on this machine, Keras or OpenVINO, and in which precision.
 
-``python -m benchmarks.extraction.precision --weights W`` prints what each brings here.
+What cannot run is ruled out; among the others a measurement decides, since what a processor can says little about what
+is fast there: bfloat16 takes half the time of float32 on one that has it, and one and a half times as much on another.
 """
 
 from __future__ import annotations
 
-import platform
-from dataclasses import dataclass
+import functools
+import json
+import os
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.errors import UserError
-from pipeline.extraction.network.engines.openvino import check_openvino, installed
-from pipeline.parallel.machine import computes_bfloat16
+from pipeline.extraction.network.engines.openvino import check_openvino, why_not
+from pipeline.files.text import plural
+from pipeline.parallel.machine import free_gpu_memory, gpus, has_bfloat16, processors
 
 INT8 = "int8"  # the precision, and the folder in a store or checkpoint
 ENGINES = ("auto", "keras", "openvino")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16", INT8)
+MEASURE = "choose engine and precision by a new measurement of seconds; the last one is remembered for this machine"
+_NAMES = {"keras": "Keras", "openvino": "OpenVINO"}
+_LEAST_MEMORY = 1 << 30  # bytes that are free on a GPU that is used
+_GAIN = 0.95  # of the time: what gains less is not worth another precision
 
 
-@dataclass(frozen=True)
-class Engine:
-    """An engine and the precision it computes in; neither is part of the recipe, but for int8."""
+class Choice(NamedTuple):
+    """An engine and a precision; neither is part of the recipe, but for int8."""
 
-    name: str
+    engine: str
     """``keras`` or ``openvino``."""
     precision: str
-    reason: str
-    """In a few words for the user."""
 
     def __str__(self) -> str:
-        return f"{'OpenVINO' if self.name == 'openvino' else 'Keras'} in {self.precision} ({self.reason})"
+        return f"{_NAMES[self.engine]} {self.precision}"
 
 
-def choose_engine(engine: str = "auto", precision: str = "auto") -> Engine:
-    """What the choices of engine and precision mean on this machine.
+def backend() -> str:
+    """The Keras backend that is in use, or would be; Keras is not imported to know it."""
+    if named := os.environ.get("KERAS_BACKEND"):
+        return named
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    try:
+        return str(json.loads((home / "keras.json").read_text(encoding="utf-8"))["backend"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "tensorflow"
+
+
+def gpu_computes() -> bool:
+    """Whether there is a GPU that the Keras backend sees; it is imported where there is one at all."""
+    from pipeline.extraction.network.engines.keras import has_gpu
+
+    return bool(gpus()) and not full_gpu() and has_gpu()
+
+
+@functools.cache
+def full_gpu() -> str:
+    """One line where the memory of the GPU is taken by others; it is then hidden from libraries that come later."""
+    free = free_gpu_memory() if gpus() and not _is_loaded(backend()) else None
+    if free is None or free >= _LEAST_MEMORY:
+        return ""
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    return f"{gpus()[0]} has only {free / 1e9:.1f} GB of free memory, so the processors compute"
+
+
+def _is_loaded(library: str) -> bool:
+    return library in sys.modules
+
+
+def allowed(engine: str = "auto", precision: str = "auto") -> list[Choice]:
+    """What may compute here of what was asked for, float32 before others and OpenVINO before Keras.
 
     Raises:
-        UserError: OpenVINO is wanted and not installed, or cannot compute that here.
+        UserError: nothing may.
     """
     if precision == INT8:
         if engine == "keras":
             raise UserError("`precision=int8` is computed by OpenVINO; leave out `engine=keras`")
         check_openvino("`precision=int8`")
-        return Engine("openvino", INT8, "as asked")
+        return [Choice("openvino", INT8)]
     if engine == "openvino":
-        return _openvino(precision)
-    from pipeline.extraction.network.engines.keras import choose_precision
-
-    if engine == "auto" and _openvino_is_faster(precision):
-        chosen = _openvino(precision)
-        return Engine(chosen.name, chosen.precision, "this CPU computes it faster")
-    return Engine("keras", *choose_precision(precision))
-
-
-def _openvino_is_faster(precision: str) -> bool:
-    """Measured on x86 processors; a GPU, other processors and other precisions are left to Keras."""
-    if not installed() or platform.machine().lower() not in ("x86_64", "amd64"):
-        return False
-    if precision == "float16" or (precision == "bfloat16" and not computes_bfloat16()):
-        return False
-    import keras
-
-    from pipeline.extraction.network.engines.keras import has_gpu
-
-    return keras.backend.backend() == "tensorflow" and not has_gpu()
-
-
-def _openvino(precision: str) -> Engine:
-    check_openvino("`engine=openvino`")
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        raise UserError(
-            f"`engine=openvino` takes the network over from TensorFlow, not from {keras.backend.backend()}; "
-            "set KERAS_BACKEND=tensorflow, or `engine=keras`"
-        )
-    if precision == "float16" or (precision == "bfloat16" and not computes_bfloat16()):
-        has = "float32, bfloat16 or int8" if computes_bfloat16() else "float32 or int8"
-        raise UserError(f"`engine=openvino` does not compute in {precision} on this CPU; expected {has}")
+        check_openvino("`engine=openvino`")
+        if backend() != "tensorflow":
+            raise UserError(
+                f"`engine=openvino` takes the network over from TensorFlow, not from {backend()}; "
+                "set KERAS_BACKEND=tensorflow, or `engine=keras`"
+            )
+        can = ["float32", *(["bfloat16"] if has_bfloat16() else [])]
+        if precision not in ("auto", *can):
+            raise UserError(
+                f"`engine=openvino` does not compute in {precision} on this CPU; expected {', '.join(can)} or int8"
+            )
+        return [Choice("openvino", name) for name in can if precision in ("auto", name)]
+    on_gpu = gpu_computes()
+    lower = "float16" if on_gpu and backend() == "tensorflow" else "bfloat16"
+    names = [precision]
     if precision == "auto":
-        return Engine("openvino", "bfloat16" if computes_bfloat16() else "float32", "the fastest here without int8")
-    return Engine("openvino", precision, "as asked")
+        names = ["float32", *([lower] if on_gpu or (backend() == "tensorflow" and has_bfloat16()) else [])]
+    engines = ["keras"]
+    if engine == "auto" and not on_gpu and backend() == "tensorflow" and not why_not():
+        engines = ["openvino", "keras"]
+    return [
+        Choice(each, name)
+        for name in names
+        for each in engines
+        if each == "keras" or name == "float32" or (name == "bfloat16" and has_bfloat16())
+    ]
+
+
+def check_measure(engine: str, precision: str) -> None:
+    """Refuse a measurement where there is nothing to choose.
+
+    Raises:
+        UserError: engine and precision are both named, or it is int8.
+    """
+    if precision == INT8 or "auto" not in (engine, precision):
+        raise UserError(f"`measure=True` chooses what computes, and `precision={precision}` is named; leave it out")
+
+
+def fastest(timings: Mapping[Choice, Sequence[float]]) -> Choice:
+    """What is clearly faster than what comes before it, else the first.
+
+    A choice replaces an earlier one only where its median is at least a twentieth shorter and none of its times is as
+    long as the shortest of the other: where times are noise, the first one, float32, stays.
+
+    Args:
+        timings: seconds of the same work, some of each choice, in the order of preference.
+    """
+    best, *others = timings
+    for other in others:
+        clear = max(timings[other]) < min(timings[best])
+        if clear and statistics.median(timings[other]) < _GAIN * statistics.median(timings[best]):
+            best = other
+    return best
+
+
+def machine_line(choice: Choice) -> str:
+    """What computes, in a few words: ``NVIDIA H100, float16`` or ``2 processors, float32, OpenVINO``."""
+    if choice.engine == "keras" and gpu_computes():
+        names = gpus()
+        where = names[0] if len(names) == 1 else f"{len(names)} GPUs {names[0]}"
+        return f"{where}, {choice.precision}"
+    return f"{plural(processors(), 'processor')}, {choice.precision}, {_NAMES[choice.engine]}"
+
+
+def idle_gpu() -> str:
+    """One line where there is a GPU that does not compute: why, and what to do; else empty."""
+    if not gpus() or full_gpu() or gpu_computes():
+        return full_gpu()
+    extras = {"tensorflow": "tensorflow[and-cuda]", "jax": "jax[cuda12]"}
+    install = f"pip install '{extras[backend()]}'" if backend() in extras else f"install {backend()} with CUDA"
+    return f"{gpus()[0]} is here, but {backend()} does not see it: {install}"

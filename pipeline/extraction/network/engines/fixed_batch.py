@@ -11,19 +11,33 @@ class FixedBatch:
     """What all networks of stage one have in common: they are called with any number of images.
 
     Attributes:
+        engine: what computes.
+        precision: in which it computes.
         batch: images in one call of the compiled function.
+        batch_reason: of that number, in a few words.
         size: (height, width) of the images in pixels.
         dimensions: the length D of a feature vector.
         concurrent_calls: calls that may go on at the same time.
         accepts_partial_batch: whether the function takes fewer images than a batch.
     """
 
+    engine: str
+    precision: str
+    measured: str = ""
+    """What the choice of engine and precision rests on, where it was measured."""
     batch: int
+    batch_reason: str = "as asked"
     size: tuple[int, int]
     dimensions: int
     concurrent_calls: int = 1
     accepts_partial_batch: bool = False
     _function: Callable[[np.ndarray], np.ndarray]
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What is noted beside the features; it changes them by rounding only."""
+        noted = {"precision": self.precision, "engine": self.engine}
+        return noted | ({"measured": self.measured} if self.measured else {})
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Features of some images.

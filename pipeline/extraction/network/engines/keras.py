@@ -1,36 +1,14 @@
-"""A Keras model as one compiled function of fixed shape: the only calls that belong to one Keras backend.
-
-``benchmarks/extraction/precision.py`` on 2 cores (Zen 5 with AVX512-BF16), InceptionV3 at 299 px, TensorFlow 2.21:
-float32 31.6 frames/s, bfloat16 53.6.
-"""
+"""A Keras model as one compiled function of fixed shape: the only calls that belong to one Keras backend."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import keras
 import numpy as np
 
-from pipeline.parallel.machine import computes_bfloat16
-
-PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+from pipeline.lazy import keras
 
 NetworkFunction = Callable[[np.ndarray], np.ndarray]
-
-
-def choose_precision(wanted: str) -> tuple[str, str]:
-    """What the choice of precision means on this machine.
-
-    Returns:
-        The precision, and the reason in a few words for the user.
-    """
-    if wanted != "auto":
-        return wanted, "as asked"
-    if has_gpu():
-        return "float16" if keras.backend.backend() == "tensorflow" else "bfloat16", "this GPU computes it faster"
-    if keras.backend.backend() == "tensorflow" and computes_bfloat16():
-        return "bfloat16", "this CPU computes it faster"
-    return "float32", "nothing faster here"
 
 
 def has_gpu() -> bool:
@@ -49,6 +27,15 @@ def has_gpu() -> bool:
 
         return torch.cuda.is_available()
     return False
+
+
+def computing_errors() -> tuple[type[Exception], ...]:
+    """What the backend raises where it cannot compute something here, such as no memory on a GPU."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return (RuntimeError, MemoryError, tf.errors.OpError)
+    return (RuntimeError, MemoryError)
 
 
 def policy_for(precision: str) -> str:

@@ -1,13 +1,15 @@
-"""A Keras network as an OpenVINO model: the only calls that belong to OpenVINO's runtime, on processors only.
+"""A Keras model as an OpenVINO model: the only calls that belong to OpenVINO's runtime, on processors only.
 
-OpenVINO is an optional extra (``pip install -r requirements-openvino.txt``).
+OpenVINO has no wheels for some systems; where it cannot be imported, Keras computes.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import queue
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,34 +30,58 @@ CONCURRENT_CALLS = 2
 _TYPES = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}  # what is not quantised in int8 stays float32
 
 
-def installed() -> bool:
-    """Whether OpenVINO can be imported."""
-    return importlib.util.find_spec("openvino") is not None
+def why_not() -> str:
+    """Why OpenVINO cannot be used, in a few words; empty where it can."""
+    if importlib.util.find_spec("openvino") is None:
+        return "is not installed: pip install openvino"
+    return broken()
+
+
+@functools.cache
+def broken() -> str:
+    """Why OpenVINO cannot be loaded although it is installed; empty where it can, or is not there."""
+    if importlib.util.find_spec("openvino") is None:
+        return ""
+    try:
+        importlib.import_module("openvino")
+    except (ImportError, OSError, RuntimeError) as error:
+        return f"cannot be loaded ({' '.join(str(error).split())[:200]})"
+    return ""
 
 
 def check_openvino(what: str) -> None:
-    """Refuse what needs OpenVINO where it is not installed.
+    """Refuse what needs OpenVINO where it cannot be used.
 
     Raises:
-        UserError: it is not.
+        UserError: it cannot.
     """
-    if not installed():
-        raise UserError(f"{what} needs OpenVINO: pip install -r requirements-openvino.txt")
+    if reason := why_not():
+        raise UserError(f"{what} needs OpenVINO, which {reason}")
 
 
 def convert(model: keras.Model) -> Any:
-    """A Keras model, on the backend TensorFlow, as an ``openvino.Model`` for any number of images."""
+    """A Keras model, on the backend TensorFlow, as an ``openvino.Model`` for batches of any size.
+
+    Its inputs have the order of the Keras model's.
+    """
     import openvino
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    specification = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)
-    function = tf.function(lambda x: model(x, training=False), input_signature=[specification], autograph=False)
+    specifications = [tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs]
+
+    def call(*inputs: Any) -> Any:
+        return model(list(inputs) if len(inputs) > 1 else inputs[0], training=False)
+
+    function = tf.function(call, input_signature=specifications, autograph=False)
     frozen = convert_variables_to_constants_v2(function.get_concrete_function())
+    names = [tensor.name for tensor in frozen.inputs]
     with tempfile.TemporaryDirectory() as folder:
         # Reading a file asks nobody; openvino.convert_model reports its use to its makers over the network.
         tf.io.write_graph(frozen.graph, folder, "network.pb", as_text=False)
-        return openvino.Core().read_model(Path(folder) / "network.pb")
+        network = openvino.Core().read_model(Path(folder) / "network.pb")
+    inputs = [network.input(name).get_node() for name in names]
+    return openvino.Model(network.get_results(), inputs, model.name)
 
 
 def read(path: Path) -> Any:
@@ -70,6 +96,31 @@ def save_network(network: Any, path: Path) -> None:
     import openvino
 
     openvino.save_model(network, path, compress_to_fp16=False)
+
+
+def compile_model(network: Any, shapes: Sequence[tuple[int, ...]]) -> Callable[..., np.ndarray]:
+    """Compile an ``openvino.Model`` in float32 for inputs of some shapes, one call at a time.
+
+    Returns:
+        A function from an array for each input to the array that comes out.
+    """
+    import openvino
+    from openvino.properties import hint, inference_num_threads
+
+    network = network.clone()
+    network.reshape(dict(enumerate(map(list, shapes))))
+    settings = {
+        hint.inference_precision: "f32",
+        inference_num_threads: processors(),
+        hint.enable_cpu_pinning: False,
+    }
+    request = openvino.Core().compile_model(network, "CPU", settings).create_infer_request()
+
+    def call(*inputs: np.ndarray) -> np.ndarray:
+        request.infer(dict(enumerate(inputs)), share_inputs=True)
+        return request.get_output_tensor(0).data.copy()
+
+    return call
 
 
 def compile_network(network: Any, shape: tuple[int, ...], precision: str) -> NetworkFunction:

@@ -1,0 +1,105 @@
+"""The head of a checkpoint as OpenVINO runs it, so that applying it waits for no Keras: files in the folder ``head``.
+
+    network.xml .bin   features or frames ``(n, L, ...)`` float32 or uint8 and mask ``(n, L)`` to logits ``(n, C)``
+    head.json          what the files were, which model.keras they were made of, and how far the two are apart
+
+It is written with a checkpoint where its logits are those of Keras. Where it is missing, or model.keras is another one
+than it was made of, Keras applies the head.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.extraction.network.engines.openvino import compile_model, convert, read, save_network, why_not
+from pipeline.lazy import keras
+from pipeline.training.compute.apply_head import HeadFunction
+
+HEAD = "head"
+HEAD_FILES = _ABOUT, _NETWORK, _VALUES = "head.json", "network.xml", "network.bin"
+TOLERANCE = 1e-5
+"""The most that two logits may differ by, as a part of the largest one where that is above 1."""
+
+
+def store_head(
+    checkpoint: Path,
+    model: keras.Model,
+    model_file: Path,
+    applied: Callable[[HeadFunction | None], np.ndarray],
+    shape: tuple[int, ...],
+) -> str:
+    """Put the form that OpenVINO runs into a checkpoint that is being written.
+
+    Args:
+        checkpoint: the folder.
+        model: the head.
+        model_file: the file that holds it.
+        applied: logits ``(n, C)`` of some windows by a function; by Keras where that is None.
+        shape: (windows in one call, L, ...) of what that function is given.
+
+    Returns:
+        Why it could not be done, in a few words; empty where it was.
+    """
+    if reason := why_not():
+        return f"OpenVINO {reason}"
+    if keras.backend.backend() != "tensorflow":
+        return f"OpenVINO takes models over from TensorFlow, not from {keras.backend.backend()}"
+    try:
+        network = convert(model)
+        found, logits = applied(_compile(network, shape)), applied(None)
+    except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:  # operations that OpenVINO lacks
+        return f"OpenVINO cannot take it over ({' '.join(str(error).split())[:120]})"
+    apart = float(np.abs(found - logits).max() / max(1.0, np.abs(logits).max()))
+    if not apart <= TOLERANCE:
+        return f"OpenVINO's logits differ by {apart:.1e}"
+    folder = checkpoint / HEAD
+    folder.mkdir()
+    save_network(network, folder / _NETWORK)
+    about = {"files": _digests(folder), "model": _digest(model_file), "apart": apart}
+    (folder / _ABOUT).write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return ""
+
+
+def stored_head(checkpoint: Path, model_file: Path, shape: tuple[int, ...]) -> HeadFunction | None:
+    """The head of a checkpoint, compiled; None where it is not there, or not that of the model.
+
+    Args:
+        checkpoint: the folder.
+        model_file: the file that holds the Keras model.
+        shape: (windows in one call, L, ...) of what it takes.
+    """
+    folder = checkpoint / HEAD
+    if not folder.is_dir() or why_not():
+        return None
+    try:
+        about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+        if about["files"] != _digests(folder) or about["model"] != _digest(model_file):
+            return None
+        return _compile(read(folder / _NETWORK), shape)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError):
+        return None
+
+
+def _compile(network: Any, shape: tuple[int, ...]) -> HeadFunction:
+    compiled = compile_model(network, [shape, shape[:2]])
+    dtype = np.float32 if len(shape) == 3 else np.uint8
+
+    def function(features: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        return compiled(np.asarray(features, dtype), mask)
+
+    return function
+
+
+def _digests(folder: Path) -> list[str]:
+    return [_digest(folder / name) for name in (_NETWORK, _VALUES)]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
