@@ -67,8 +67,15 @@ class OpenVinoBackbone(FixedBatch):
     @classmethod
     def of(cls, backbone: Backbone, *, precision: str = "float32", batch: int = 32) -> OpenVinoBackbone:
         """A network that Keras holds."""
-        about = {"size": backbone.size, "dimensions": backbone.dimensions, "digest": backbone.digest}
-        return cls(backbone.network.name, backbone.converted, precision=precision, batch=batch, **about)
+        return cls(
+            backbone.network.name,
+            backbone.converted,
+            size=backbone.size,
+            dimensions=backbone.dimensions,
+            digest=backbone.digest,
+            precision=precision,
+            batch=batch,
+        )
 
     @classmethod
     def quantised(cls, quantised: QuantisedNetwork, *, batch: int = 0) -> OpenVinoBackbone:
