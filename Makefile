@@ -1,4 +1,4 @@
-# make setup | demo | test | test-slow | test-all | bench | lint | format; each makes .venv itself.
+# make setup | demo | test | test-slow | test-all | fuzz | kills | bench | lint | format; each makes .venv itself.
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -8,7 +8,7 @@ SIDE_BY_SIDE := -n 2 --dist loadfile
 # How many tests `make test-all` may skip; some look at real videos in ../shared and are skipped where it is missing.
 SKIPS ?= 0
 
-.PHONY: setup setup-dev setup-all demo test test-slow test-all bench lint format clean
+.PHONY: setup setup-dev setup-all demo test test-slow test-all fuzz kills bench lint format clean
 
 setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev
@@ -49,6 +49,14 @@ test-all: setup-all
 
 bench: setup-dev
 	@$(PY) -m benchmarks
+
+# make fuzz MINUTES=15 SEED=7: damaged files by the thousand, see SECURITY.md
+fuzz: setup-dev
+	@$(PY) -m tests.fuzz --minutes $(or $(MINUTES),15) $(if $(SEED),--seed $(SEED))
+
+# make kills KILLS=1000: extractions killed at so many moments
+kills: setup-dev
+	@KILLS=$(or $(KILLS),100) $(PY) -m pytest -m "slow or not slow" tests/extraction/jobs/test_kills.py -k "random_moments and asked"
 
 lint: setup-dev
 	@$(PY) -m ruff check .

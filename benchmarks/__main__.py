@@ -17,7 +17,7 @@ from benchmarks.measure import ROOT, Table
 from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.errors import UserError
-from pipeline.files.text import read_yaml
+from pipeline.files.guard.reading import read_yaml
 
 FLOORS = Path(__file__).with_name("floors.yaml")
 

@@ -11,6 +11,13 @@
 The names below are the public API; each is imported when it is first used.
 """
 
+import os
+import sys
+
+# ``python -m pipeline`` puts the working folder first where modules are looked for, and it may hold anybody's files.
+if sys.argv[:1] == ["-m"] and sys.path[:1] == [os.getcwd()] != [os.path.dirname(os.path.dirname(__file__))]:
+    del sys.path[0]
+
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UserError, VideoError

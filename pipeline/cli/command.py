@@ -14,11 +14,19 @@ import sys
 from collections.abc import Callable, Sequence
 
 from pipeline.cli.parser import Parser
-from pipeline.cli.silence import quieten
+from pipeline.cli.silence import ignore_local_settings, quieten
 from pipeline.errors import UserError, VideoError
 
 OK, SOME_FAILED, CALLED_WRONGLY, INTERRUPTED = 0, 1, 2, 130
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# How libraries say that something of this machine is used up.
+_USED_UP = {
+    "No space left on device|Disk quota exceeded": "the disk is full",
+    "File too large": "a file would be larger than this system allows",
+    "Cannot allocate memory|ResourceExhausted|OOM when|bad_alloc|Insufficient memory": "there is not enough memory",
+    "can't start new thread|Resource temporarily unavailable": "no more threads or processes can be started",
+    "Too many open files": "too many files are open",
+}
 
 
 class Terminated(KeyboardInterrupt):
@@ -40,9 +48,13 @@ def run(
     """
     if "--verbose" not in (sys.argv[1:] if argv is None else argv):
         quieten()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # names of files need not be printable here
+    ignore_local_settings()
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if type(stream) is io.TextIOWrapper:
+            setattr(sys, name, _PlainText(stream))
+        elif isinstance(stream, io.TextIOWrapper):  # somebody's own, such as that of a test
+            stream.reconfigure(errors="backslashreplace")
     _heed_termination()
     try:
         return main(argv)
@@ -60,13 +72,48 @@ def run(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except OSError as error:
-        if error.errno in _DISK_FULL:
+        if error.errno in _DISK_FULL or _exhausted(error):
             again = "what was finished is kept, and after making room the same command goes on"
             status, line = SOME_FAILED, f"stopped: {os_reason(error)}; {again}"
         else:
             status, line = CALLED_WRONGLY, f"error: {os_reason(error)}"
+    except Exception as error:
+        if not (reason := _exhausted(error)):
+            raise
+        status, line = SOME_FAILED, f"stopped: {reason}; what was finished is kept, and the same command goes on"
     print(line, file=sys.stderr)
     return status
+
+
+def _exhausted(error: Exception) -> str:
+    """What of this machine was used up, where that is why a library gave up; empty where it is not."""
+    if isinstance(error, MemoryError):
+        return "there is not enough memory"
+    text = f"{type(error).__name__} {error}"
+    return next((reason for words, reason in _USED_UP.items() if any(word in text for word in words.split("|"))), "")
+
+
+class _PlainText(io.TextIOWrapper):
+    """Standard output or error on which names of files, which may hold anything, cannot steer the terminal.
+
+    Signs that it would obey, or that this encoding lacks, are written as ``\\x1b`` and the like.
+    """
+
+    # All but line ends, tabs and the return of progress bars; and what turns the direction of writing.
+    _OBEYED = {
+        sign: ascii(chr(sign))[1:-1]
+        for sign in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+        if chr(sign) not in "\n\t\r"
+    }
+
+    def __init__(self, stream: io.TextIOWrapper) -> None:
+        lines, through = stream.line_buffering, stream.write_through
+        super().__init__(
+            stream.detach(), stream.encoding, "backslashreplace", line_buffering=lines, write_through=through
+        )
+
+    def write(self, text: str) -> int:
+        return super().write(text.translate(self._OBEYED))
 
 
 def os_reason(error: OSError) -> str:

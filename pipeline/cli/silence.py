@@ -1,4 +1,5 @@
-"""Keeps the start-up messages of the libraries off the terminal, so that only our lines are on it."""
+"""Libraries as they are to start: their messages off the terminal, so that only our lines are on it, and no settings
+of the working folder, which may hold anybody's files."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ import importlib.abc
 import importlib.machinery
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from types import ModuleType
 
 ENVIRONMENT = {
@@ -24,18 +26,36 @@ def quieten() -> None:
     What the environment says is overruled: JAX sets a louder level in it for every process that comes after.
     """
     os.environ.update(ENVIRONMENT)
-    if "tensorflow" not in sys.modules:
-        sys.meta_path.insert(0, _MutedImport("tensorflow"))
+    # TensorFlow's libraries write to standard error before any setting of theirs is read, so nothing else helps.
+    _import_within("tensorflow", muted)
 
 
-class _MutedImport(importlib.abc.MetaPathFinder):
-    """Mutes standard error while one module is imported.
+def ignore_local_settings() -> None:
+    """Have matplotlib, once it is imported, pass over a ``matplotlibrc`` of the working folder."""
+    _import_within("matplotlib", _no_matplotlibrc)
 
-    TensorFlow's libraries write to it before any setting of theirs is read, so nothing else helps.
-    """
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+def _import_within(name: str, context: Callable[[], AbstractContextManager[None]]) -> None:
+    if name not in sys.modules:
+        sys.meta_path.insert(0, _ImportWithin(name, context))
+
+
+@contextlib.contextmanager
+def _no_matplotlibrc() -> Iterator[None]:
+    """Of all names, the one that matplotlib asks for first is told not to exist; no setting of its own can say so."""
+    real = os.path.exists
+    os.path.exists = lambda path: path != "matplotlibrc" and real(path)
+    try:
+        yield
+    finally:
+        os.path.exists = real
+
+
+class _ImportWithin(importlib.abc.MetaPathFinder):
+    """Has one module imported within a context."""
+
+    def __init__(self, name: str, context: Callable[[], AbstractContextManager[None]]) -> None:
+        self._name, self._context = name, context
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -45,19 +65,19 @@ class _MutedImport(importlib.abc.MetaPathFinder):
         sys.meta_path.remove(self)
         spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader = _MutedLoader(spec.loader)
+            spec.loader = _LoaderWithin(spec.loader, self._context)
         return spec
 
 
-class _MutedLoader(importlib.abc.Loader):
-    def __init__(self, loader: importlib.abc.Loader) -> None:
-        self._loader = loader
+class _LoaderWithin(importlib.abc.Loader):
+    def __init__(self, loader: importlib.abc.Loader, context: Callable[[], AbstractContextManager[None]]) -> None:
+        self._loader, self._context = loader, context
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        with muted():
+        with self._context():
             self._loader.exec_module(module)
 
     def __getattr__(self, name: str) -> object:

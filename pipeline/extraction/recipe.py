@@ -12,12 +12,13 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from pipeline.errors import UserError
+from pipeline.files.guard.reading import parse_json, record
 from pipeline.videos.media.sampling import Sampling
 
 Crop = Literal["center", "none"]
 Interpolation = Literal["bilinear", "bicubic", "area", "nearest"]
 Input = Literal["rgb", "farneback", "dis", "difference"]
-FLOW_SMALLEST = 16  # pixels of a side
+FLOW_SMALLEST, LARGEST = 16, 8192  # pixels of a side
 POOLINGS = ("avg", "max")
 MAX_POOL = "max_pool"
 FRAME_CACHE, PIXELS = "frames", "pixels"  # backbone and layer of a frame cache, which keeps the raw frames
@@ -81,7 +82,7 @@ class Recipe:
             raise UserError(f"`reuse_static={self.reuse_static:g}`: expected grey levels, above 0 and below 255")
         if self.reuse_static and self.keeps_pictures:
             raise UserError("`reuse_static`: frames are kept as raw frames, so there is no feature to reuse")
-        if min(self.height, self.width) < 1:
+        if min(self.height, self.width) < 1 or max(self.height, self.width) > LARGEST:
             raise UserError(f"size {self.height}x{self.width} is not an image size")
         if self.input in ("farneback", "dis") and min(self.height, self.width) < FLOW_SMALLEST:
             raise UserError(
@@ -122,10 +123,11 @@ class Recipe:
             UserError: keys are missing or unknown, as in files of a newer version.
         """
         try:
-            values = json.loads(text)
-            return cls(**values)
-        except (json.JSONDecodeError, TypeError) as error:
-            raise UserError(f"the recipe cannot be read ({error}); was it written by a newer version?") from None
+            return record(cls, parse_json(text))
+        except UserError:
+            raise
+        except ValueError as error:
+            raise UserError(f"the recipe cannot be read ({error})") from None
 
     @property
     def keeps_pictures(self) -> bool:

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from pipeline.errors import UserError
 from pipeline.files.atomic import UNFINISHED, scratch_folder
@@ -158,3 +158,12 @@ def refuse_inside(folder: Path, source: Path) -> None:
     """
     if source.is_dir() and folder.resolve().is_relative_to(source.resolve()):
         raise UserError(f"the output {folder} lies inside the input {source}; choose a folder beside it")
+
+
+def place_in(folder: Path, name: str) -> Path:
+    """Where in a folder the files of a video go, by its name in the catalog: never outside of it.
+
+    Names come from tables of other people: the root of an absolute one is left out, and ``..`` becomes ``__``.
+    """
+    parts = [part for part in PurePath(name).parts if part != PurePath(name).anchor]
+    return folder.joinpath(*("__" if part == ".." else part for part in parts))

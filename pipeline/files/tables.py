@@ -2,41 +2,63 @@
 
 Whoever only names videos, shows ``--help`` or decodes never pays for pandas. Files that grow line by line
 (``failures.csv``, ``clips.csv``, ``predictions.csv`` of a folder) are appended to with `csv`.
+
+A text that a spreadsheet would compute (``=cmd``) is written behind an apostrophe, which spreadsheets take for the
+mark of a text, and is read without it.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.errors import UserError
 from pipeline.files.atomic import atomic_write
+from pipeline.files.guard.regular_file import Missing, read_bytes
+
+MOST_BYTES = 128 << 20  # of a table: pandas takes some ten times as much memory
+MOST_ROWS = 4_000_000
+_MOST_COLUMNS, _MOST_CELLS = 10_000, 50_000_000
+_COMPUTED = re.compile(r"'*\s*[=+\-@]")  # what begins like this a spreadsheet computes
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-](inf|nan)")
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def read_frame(path: Path) -> pd.DataFrame:
+def read_frame(path: Path, most: int = MOST_ROWS) -> pd.DataFrame:
     """The rows of a CSV file as text, indexed by the number of the line on which each ends.
 
     Commas, semicolons or tabs separate, any line ends end a line, UTF-8 (with or without a byte order mark) and UTF-16
     are read. Column names are in lower case, blanks around values are stripped, a short row ends in empty values, what
     is longer than the header is cut, and lines without a value are left out.
 
+    Args:
+        path: the file.
+        most: rows; a table of more is refused before it fills the memory.
+
     Raises:
-        UserError: not a text, no header line, or a quote that is not closed.
+        UserError: no regular file, not a text, no header line, too long, or a quote that is not closed.
     """
     import pandas as pd
 
     text = read_text(path)
     first = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=first.count)
-    header = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+    header = next(iter(split_rows(path, text, most=1, delimiter=delimiter)), [])
     if not header:
         raise UserError(f"{path} is empty; expected a CSV file with a header line")
+    if len(header) > _MOST_COLUMNS:
+        raise UserError(f"{path} has {len(header):,} columns; at most {_MOST_COLUMNS:,} are read")
+    rows = max(text.count("\n"), text.count("\r"))
+    if rows > most or rows * len(header) > _MOST_CELLS:
+        most = min(most, _MOST_CELLS // len(header))
+        raise UserError(f"{path} has more than {most:,} rows, which is the most that is read; divide it")
     places = range(len(header))
     try:
         frame = pd.read_csv(
@@ -57,21 +79,33 @@ def read_frame(path: Path) -> pd.DataFrame:
     if '"' in text:  # quoted values may go over several lines
         breaks = sum(frame[place].str.count(r"\r\n|\r|\n") for place in places)
         frame.index = pd.Index((1 + breaks).cumsum(), dtype=int, name="line")
-    frame = frame.iloc[1:].apply(lambda column: column.str.strip())
+    frame = frame.iloc[1:].apply(lambda column: _bare(column.str.strip()))
     frame.columns = pd.Index([name.strip().lower() for name in header])
     frame = frame.loc[:, ~frame.columns.duplicated(keep="last")]
     return frame[(frame != "").any(axis=1)]
 
 
-def read_numbered(path: Path) -> list[tuple[int, dict[str, str]]]:
+def read_numbered(path: Path, most: int = MOST_ROWS) -> list[tuple[int, dict[str, str]]]:
     """Rows of a CSV file as `read_frame` reads them, each with the number of the line on which it ends."""
-    frame = read_frame(path)
+    frame = read_frame(path, most)
     return list(zip(frame.index, frame.to_dict("records"), strict=True))
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
     """Rows of a CSV file as `read_frame` reads them."""
     return read_frame(path).to_dict("records")
+
+
+def split_rows(path: Path, text: str, *, most: int = MOST_ROWS, **form: Any) -> list[list[str]]:
+    """The first ``most`` rows of a text, split as `csv` does by ``form``.
+
+    Raises:
+        UserError: it cannot be split.
+    """
+    try:
+        return list(itertools.islice(csv.reader(io.StringIO(text, newline=""), **form), most))
+    except csv.Error as error:
+        raise UserError(f"{path}: {error}; expected a CSV file") from None
 
 
 def read_text(path: Path) -> str:
@@ -81,9 +115,9 @@ def read_text(path: Path) -> str:
         UserError: the file cannot be read or is not text.
     """
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
+        data = read_bytes(path, MOST_BYTES)
+    except Missing:
+        raise UserError(f"cannot read {path}: there is no such file") from None
     try:
         # Spreadsheets save "Unicode text" as UTF-16. Names of files may be any bytes, and those are kept.
         text = data.decode("utf-16") if data[:2] in (b"\xff\xfe", b"\xfe\xff") else _utf8(data)
@@ -96,6 +130,54 @@ def read_text(path: Path) -> str:
 
 def _utf8(data: bytes) -> str:
     return data.decode("utf-8-sig", errors="surrogateescape")
+
+
+def read_as_written(path: Path) -> tuple[list[str], Iterator[dict[str, str]]]:
+    """Columns and rows of a table of ours: unlike in `read_frame` names keep their blanks, and columns their case.
+
+    A row that a kill cut off has empty values at its end.
+
+    Raises:
+        UserError: no regular file, not a text, too long, or no CSV.
+    """
+    text = read_text(path)
+    if text.count("\n") > MOST_ROWS:
+        raise UserError(f"{path} has more than {MOST_ROWS:,} rows, which is the most that is read")
+    rows = csv.DictReader(io.StringIO(text, newline=""), restval="")
+
+    def bare() -> Iterator[dict[str, str]]:
+        try:
+            for row in rows:
+                yield {name: uncovered(value) for name, value in row.items() if name is not None}
+        except csv.Error as error:
+            raise UserError(f"{path}, line {rows.line_num}: {error}") from None
+
+    try:
+        return list(rows.fieldnames or ()), bare()
+    except csv.Error as error:
+        raise UserError(f"{path}: {error}; expected a CSV file with a header line") from None
+
+
+def covered(value: str) -> str:
+    """A text as it is written: behind an apostrophe where a spreadsheet would compute it; numbers stay as they are."""
+    return f"'{value}" if _COMPUTED.match(value) and not _NUMBER.fullmatch(value) else value
+
+
+def uncovered(value: str) -> str:
+    """What `covered` was given."""
+    return value[1:] if value.startswith("'") and _COMPUTED.match(value) else value
+
+
+def covered_row(row: Mapping[str, object]) -> dict[str, object]:
+    """A row with all of its texts `covered`."""
+    return {name: covered(value) if isinstance(value, str) else value for name, value in row.items()}
+
+
+def _bare(column: pd.Series) -> pd.Series:
+    marked = column.str.startswith("'")
+    if marked.any():
+        column = column.where(~marked, column.map(uncovered).str.strip())
+    return column
 
 
 def quoting(rows: Iterable[dict]) -> Literal[0, 1]:
@@ -128,6 +210,8 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
 
     Numbers in columns of objects are written as they are.
     """
+    texts = frame.select_dtypes(exclude="number").columns
+    frame = frame.assign(**{name: [covered(v) if isinstance(v, str) else v for v in frame[name]] for name in texts})
     with atomic_write(path) as temporary:
         frame.to_csv(
             temporary,

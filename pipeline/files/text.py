@@ -1,10 +1,8 @@
-"""What people write and read: numbers with their words, names in order, times, sizes, rules, settings in YAML."""
+"""What people write and read: numbers with their words, names in order, times, sizes, rules."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Any
 
 from pipeline.errors import UserError
 
@@ -17,6 +15,11 @@ _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 def plural(count: int, one: str, many: str = "") -> str:
     """``3 videos``, ``1 video``, ``1,200 classes``."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def printable(text: str) -> str:
+    """A text that terminals, pages and plots can show: a question mark for each sign that cannot be printed."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
 def natural_key(text: str) -> list[tuple[int, int | str]]:
@@ -105,19 +108,3 @@ def parse_memory(text: str) -> int:
     if match is None:
         raise UserError(f"`memory={text!r}` is not a size; expected for example 1.5G or 800M")
     return int(float(match[1]) * _UNITS[match[2]])
-
-
-def read_yaml(path: Path) -> Any:
-    """What a YAML file holds; nothing in it can run code.
-
-    Raises:
-        UserError: it cannot be read, or is not YAML.
-    """
-    import yaml
-
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not YAML ({' '.join(str(error).split())[:120]})") from None

@@ -17,7 +17,9 @@ from pathlib import Path
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.features.stream import Opened
 from pipeline.extraction.store.store import Entry, FeatureStore
-from pipeline.files.tables import write_table
+from pipeline.files.guard.regular_file import check_regular
+from pipeline.files.replacing import place_in
+from pipeline.files.tables import covered_row, read_as_written, write_table
 from pipeline.files.text import plural
 from pipeline.inference.classifier import Classifier
 from pipeline.inference.classify_spec import ClassifySpec
@@ -112,6 +114,8 @@ class FolderRun:
             raise UserError(f"{out} is a file; expected a folder for the predictions")
         try:
             out.mkdir(parents=True, exist_ok=True)
+            if (out / PREDICTIONS_FILE).exists():
+                check_regular(out / PREDICTIONS_FILE)
             # Opening to append tells whether rows can be written, and changes nothing.
             (out / PREDICTIONS_FILE).open("a").close()
         except OSError as error:
@@ -132,19 +136,18 @@ class FolderRun:
         if path.stat().st_size == 0:
             return {}, columns
         # Read as it was written: names of columns hold the classes, and names of files may begin with a space.
-        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            rows = csv.DictReader(file)
-            if not {"video", "prediction", "run"} <= set(rows.fieldnames or ()):
-                raise UserError(f"{path} was not written by this command; choose another folder")
-            whole = [row for row in rows if row["run"]]  # a kill may have left half a line
-            known = {row["video"]: row for row in whole if not overwrite or row["run"] == self._run}
+        names, rows = read_as_written(path)
+        if not {"video", "prediction", "run"} <= set(names):
+            raise UserError(f"{path} was not written by this command; choose another folder")
+        whole = [row for row in rows if row["run"]]  # a kill may have left half a line
+        known = {row["video"]: row for row in whole if not overwrite or row["run"] == self._run}
         others = sum(row["run"] != self._run for row in known.values())
         if others:
             raise UserError(
                 f"{path} has {plural(others, 'video')} of another checkpoint or way of reading; give "
                 "`overwrite=True` to replace them, or choose another folder"
             )
-        return known, (*columns, *(name for name in rows.fieldnames or () if name not in columns))
+        return known, (*columns, *(name for name in names if name not in columns))
 
     def run(self, show: Callable[[FolderProgress], None] = lambda progress: None) -> FolderProgress:
         """Classify what is not done; a video that cannot be read is noted, and the run goes on."""
@@ -221,7 +224,7 @@ class FolderRun:
         return prediction
 
     def _write_files(self, video: Video, prediction: VideoPrediction) -> None:
-        folder = self._out / video.name
+        folder = place_in(self._out, video.name)
         outputs = self._outputs.within(folder)
         if outputs.paths:
             outputs.check(video.path, prediction.info.codec, overwrite=True)  # in a folder of this run
@@ -247,7 +250,7 @@ class FolderRun:
         self._rows[row["video"]] = row = self._rows.get(row["video"], {}) | row  # with columns of the user
         path = self._out / PREDICTIONS_FILE
         with path.open("a", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            csv.DictWriter(file, self._columns, lineterminator="\n").writerow(row)
+            csv.DictWriter(file, self._columns, lineterminator="\n").writerow(covered_row(row))
 
     def _write_rows(self) -> None:
         """The whole table: the videos of this run in the order of the catalog, then those of earlier ones."""

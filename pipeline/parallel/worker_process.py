@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 from pipeline.errors import UserError, VideoError
+from pipeline.parallel.limits import limit_memory, limits
 from pipeline.parallel.machine import reuse_freed_memory
 
 Heartbeat = Callable[[], None]
@@ -129,11 +130,15 @@ def _work(job: bytes, outgoing: IO[bytes]) -> None:
             send(ALIVE)
 
     task, arguments = pickle.loads(job)  # imports what the task needs
+    limit_memory()
     send(BEGAN)
     try:
         for value in task(heartbeat, *arguments):
             send(VALUE, value)
     except (VideoError, UserError) as error:
         send(FAILED, error)
+    except MemoryError:
+        most = limits().most_memory
+        send(FAILED, VideoError("decode", f"it takes more than {most:g} GB of memory (limit: most_memory)"))
     else:
         send(ENDED)

@@ -18,17 +18,16 @@ import os
 import pickle
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
 
 from pipeline.errors import UserError, VideoError
+from pipeline.parallel.child import SERVE, python
 from pipeline.parallel.worker_process import ALIVE, BEGAN, ENDED, FAILED, Task, read_message, write_message
 
 TIMEOUT = 60.0  # seconds without a sign of life
@@ -38,12 +37,6 @@ _OVERHEAD = 1 << 10  # bytes of a message besides its content
 # Processes keep a little of every file they opened; starting them anew keeps the memory flat.
 _JOBS_A_PROCESS = 1000
 _CRASHED_ON_WINDOWS = 0xC0000000  # statuses from there are errors of the system, such as access to foreign memory
-_ROOT = str(Path(__file__).parents[2])
-# The folder of the package is where Python looks for it already, but in a checkout that is not installed.
-_PROGRAM = (
-    "import sys; root = sys.argv[1]; root in sys.path or sys.path.insert(0, root); "
-    "from pipeline.parallel.worker_process import serve; serve()"
-)
 
 Key = TypeVar("Key")
 
@@ -246,7 +239,7 @@ class _Worker:
         self._jobs, self._silent = 0, 0.0
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _PROGRAM, _ROOT],
+            python(SERVE),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

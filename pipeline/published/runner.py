@@ -18,18 +18,13 @@ from pathlib import Path
 from pipeline.cli import command
 from pipeline.errors import UserError
 from pipeline.files.atomic import atomic_write
+from pipeline.files.guard.reading import read_object, shown
+from pipeline.parallel.child import COMMAND, python
 from pipeline.videos.catalog.catalog import open_catalog
 
 RECORD = "commands.json"
 OWN_ACCOUNT = ("cut", "extract")
 _TABLES = (".csv", ".json", ".yaml")  # written anew by commands that find nothing to do; their content counts
-
-# What lies in the working folder and is called as a module of ours is the user's, and is not run.
-_ROOT = str(Path(__file__).parents[2])
-_PROGRAM = (
-    "import sys; root = sys.argv.pop(1); root in sys.path or sys.path.insert(0, root); "
-    "from pipeline.commands import main; sys.exit(main())"
-)
 
 
 class Stopped(Exception):
@@ -49,7 +44,7 @@ def run_command(verb: str, words: Iterable[object], say: Callable[[str], None] =
     arguments = [str(word) for word in words]
     say(f"\n$ {spoken(verb, arguments)}")
     sys.stdout.flush()
-    process = subprocess.Popen([sys.executable, "-P", "-c", _PROGRAM, _ROOT, verb, *arguments])
+    process = subprocess.Popen(python(COMMAND, verb, *arguments))
     try:
         return process.wait()
     except KeyboardInterrupt as error:
@@ -84,7 +79,9 @@ class Runner:
         self._made: list[str] = []  # what commands before wrote
         self.ran, self.passed, self.some_failed = 0, 0, False
         if self._path.is_file():
-            found = json.loads(self._path.read_text(encoding="utf-8"))
+            found = read_object(self._path, needs=["system", "commands"])
+            if not isinstance(found["commands"], dict):
+                raise UserError(f"{self._path} cannot be read (its commands are {shown(found['commands'])})")
             if found["system"] != owner:
                 raise UserError(f"{folder} holds the outputs of {found['system']}; choose another `out`")
             self._record = found
@@ -119,7 +116,11 @@ class Runner:
         self.ran += 1
         self._record["commands"][name] = account
         with atomic_write(self._path) as temporary:
-            temporary.write_text(json.dumps(self._record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            temporary.write_text(
+                json.dumps(self._record, indent=2, ensure_ascii=False) + "\n",
+                encoding="utf-8",
+                errors="surrogateescape",
+            )
 
     def _within_made(self, word: str) -> bool:
         return any(Path(word).is_relative_to(made) for made in self._made)
@@ -143,7 +144,7 @@ def held_out_video(checkpoint: Path) -> Path:
     Raises:
         UserError: there is none.
     """
-    results = json.loads((checkpoint / "results.json").read_text(encoding="utf-8"))
+    results = read_object(checkpoint / "results.json", needs=["store", "split"])
     paths = {video.name: video.path for video in open_catalog(Path(results["store"]) / "catalog.csv")}
     for name in results["split"].get("test", []):
         if name in paths:

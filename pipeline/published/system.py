@@ -22,7 +22,7 @@ from typing import Any
 
 from pipeline.cli.parser import Parser, nearest
 from pipeline.errors import UserError
-from pipeline.files.text import read_yaml
+from pipeline.files.guard.reading import read_yaml
 
 # In a package that was built they lie beside this file, in a clone at its top.
 _PACKED = Path(__file__).with_name("configs")

@@ -15,6 +15,7 @@ import contextlib
 import functools
 import json
 import math
+import warnings
 import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -28,6 +29,9 @@ from pipeline.extraction.network.engines.choose import INT8
 from pipeline.extraction.network.int8_model import INT8_FILES
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.feature_source import FeatureSource
+from pipeline.files.guard.archive import check_keras
+from pipeline.files.guard.reading import read_object, record, shown, value_of
+from pipeline.files.guard.regular_file import Missing
 from pipeline.files.replacing import refuse_used_folder, replace_folder
 from pipeline.parallel.machine import gpus
 from pipeline.training.compute.apply_head import HeadFunction, probabilities_of, rows_at_once, run_in_batches
@@ -40,6 +44,9 @@ if TYPE_CHECKING:
     import keras
 
 FORMAT = 2  # 2 may hold several members; one of format 1 has one
+MOST_CLASSES = 50_000
+_MOST_NUMBERS = 1 << 28  # in a window
+_FEW = 1 << 20
 CHECKPOINT_FILE, MODEL_FILE, RESULTS_FILE = "checkpoint.json", "model.keras", "results.json"
 # All that commands write into a checkpoint; what has another name is its user's.
 _FILES = (
@@ -92,35 +99,31 @@ class Checkpoint:
         folder = Path(folder)
         path = folder / CHECKPOINT_FILE
         try:
-            values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            found = values["format"]
-        except (FileNotFoundError, NotADirectoryError):
+            values = read_object(path, needs=["format"])
+        except Missing:
             raise UserError(f"{folder} is not a checkpoint ({CHECKPOINT_FILE} is missing); train one first") from None
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            raise UserError(f"{path} cannot be read ({' '.join(str(error).split())})") from None
-        if found not in range(1, FORMAT + 1):
+        found = values["format"]
+        if isinstance(found, bool) or found not in (1, FORMAT):
             raise UserError(
-                f"{folder} has checkpoint format {found}; this version reads format {FORMAT}, so update the project"
+                f"{folder} has checkpoint format {shown(found)}; this version reads format {FORMAT}, so update the "
+                "project"
             )
         try:
             return cls(
                 folder=folder,
-                classes=tuple(values["classes"]),
+                classes=_classes(values),
                 sources=tuple(_source(part) for part in (values, values.get("joined")) if part is not None),
-                window=WindowSpec(**values["window"]),
+                window=record(WindowSpec, values["window"]),
                 head=stored_spec(values["head"]),
-                # Before there were networks on frames, the length of a feature vector stood alone.
-                shape=tuple(map(int, values.get("shape") or [values["dimensions"]])),
-                time_scale=TimeScale(**values["time_scale"]),
-                temperature=float(values["temperature"]),
-                abstain_below=float(values["threshold"]),
+                shape=_shape(values),
+                time_scale=record(TimeScale, values["time_scale"]),
+                temperature=_between(values, "temperature", 1e-6, 1e6),
+                abstain_below=_between(values, "threshold", 0, 1),
                 members=_count(values.get("members", 1)),
-                versions=values["versions"],
+                versions=value_of(values, "versions", dict[str, str]),
                 format=found,
             )
-        except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, UserError):
-                raise
+        except (KeyError, ValueError) as error:
             raise UserError(f"{path} is damaged ({' '.join(str(error).split())}); train again") from None
 
     def to_json(self) -> str:
@@ -132,7 +135,7 @@ class Checkpoint:
         values |= first | {"joined": second[0] if second else None}
         values["threshold"] = values.pop("abstain_below")
         values["needs"] = self.needs
-        return json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        return json.dumps(values, indent=2, sort_keys=True) + "\n"
 
     @property
     def recipe(self) -> Recipe:
@@ -158,10 +161,15 @@ class Checkpoint:
     def metrics(self) -> dict[str, Any]:
         """``results.json``: accuracy and log loss of each split and how the training went."""
         path = self.folder / RESULTS_FILE
+        content = read_object(path)
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path} cannot be read ({' '.join(str(error).split())})") from None
+            for name in {"accuracy", "log_loss"} & set(content):
+                value_of(content, name, dict[str, float | None])
+            for name in {"head", "window", "training", "measured", "split"} & set(content):
+                value_of(content, name, dict)
+        except ValueError as error:
+            raise UserError(f"{path} cannot be read ({error})") from None
+        return content
 
     @functools.cached_property
     def model(self) -> keras.Model:
@@ -172,22 +180,40 @@ class Checkpoint:
         """
         from pipeline.training.heads.ensemble import average, build_members
 
-        members = build_members(
-            self.head,
-            self.members,
-            length=self.window.length,
-            shape=self.shape,
-            classes=len(self.classes),
-            pretrained=False,
-        )
-        model = average(members)
         path = self.folder / MODEL_FILE
+        self._check_fits(path)
         try:
-            model.load_weights(path)
-        except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+            members = build_members(
+                self.head,
+                self.members,
+                length=self.window.length,
+                shape=self.shape,
+                classes=len(self.classes),
+                pretrained=False,
+            )
+            model = average(members)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what does not fit is an error below
+                model.load_weights(path)
+        except UserError:
+            raise
+        except (ValueError, TypeError, LookupError, OSError, MemoryError, zipfile.BadZipFile) as error:
             reason = " ".join(str(error).split())[:120]
             raise UserError(f"{path} cannot be loaded ({reason}); train again") from None
         return model
+
+    def _check_fits(self, path: Path) -> None:
+        """Refuse to build a head that is far larger than the weights that there are for it.
+
+        Raises:
+            UserError: it is, or the file of the weights is damaged.
+        """
+        shapes = check_keras(path).values()
+        numbers = sum(math.prod(shape) for shape in shapes)
+        sides = {side for shape in shapes for side in shape}
+        needed = self.head.units * (self.dimensions if self.needs == "features" else 1)
+        if len(self.classes) not in sides or needed > 4 * numbers + _FEW:
+            raise UserError(f"{path} is of another head than {CHECKPOINT_FILE} beside it says; train again")
 
     @property
     def batch(self) -> int:
@@ -238,7 +264,33 @@ class Checkpoint:
 
 
 def _source(values: dict[str, Any]) -> FeatureSource:
-    return FeatureSource(Recipe.from_json(json.dumps(values["recipe"])), values["weights_source"])
+    if not isinstance(values, dict):
+        raise ValueError(f"joined is {shown(values)}")
+    recipe = Recipe.from_json(json.dumps(value_of(values, "recipe", dict)))
+    return FeatureSource(recipe, value_of(values, "weights_source", str))
+
+
+def _classes(values: dict[str, Any]) -> tuple[str, ...]:
+    classes = value_of(values, "classes", list[str])
+    if not 1 <= len(classes) <= MOST_CLASSES or len(set(classes)) < len(classes):
+        raise ValueError(f"{len(classes):,} classes; expected 1 to {MOST_CLASSES:,}, each once")
+    return tuple(classes)
+
+
+def _shape(values: dict[str, Any]) -> tuple[int, ...]:
+    # Before there were networks on frames, the length of a feature vector stood alone.
+    shape = value_of(values, "shape", list[int]) if values.get("shape") else [value_of(values, "dimensions", int)]
+    length = record(WindowSpec, values["window"]).length
+    if len(shape) not in (1, 3) or min(shape) < 1 or length * math.prod(shape) > _MOST_NUMBERS:
+        raise ValueError(f"windows of {length:,} steps of shape {'x'.join(map(str, shape))}")
+    return tuple(shape)
+
+
+def _between(values: dict[str, Any], key: str, least: float, most: float) -> float:
+    value = float(value_of(values, key, float))
+    if not least <= value <= most:
+        raise ValueError(f"{key} is {value:g}; expected {least:g} to {most:g}")
+    return value
 
 
 def _count(members: Any) -> int:

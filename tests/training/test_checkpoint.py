@@ -149,7 +149,7 @@ def test_a_newer_format_is_refused_in_one_line(checkpoint, tmp_path):
     [
         ("checkpoint.json", "{", "cannot be read"),
         ("checkpoint.json", '{"format": 1}', "damaged"),
-        ("model.keras", "no zip", "cannot be loaded"),
+        ("model.keras", "no zip", "is damaged"),
     ],
 )
 def test_damage_is_told(checkpoint, tmp_path, name, content, part):

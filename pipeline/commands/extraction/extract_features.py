@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from pipeline.cli import command
 from pipeline.cli.fields import add_options, from_args
 from pipeline.cli.parser import Parser
+from pipeline.commands.worker_options import add_limits, put_limits
 from pipeline.errors import UserError
 from pipeline.extraction.inputs.augmentation import DEFAULT, check_varies
 from pipeline.extraction.jobs import gpus
@@ -31,6 +32,7 @@ from pipeline.extraction.recipe import FRAME_CACHE, PIXELS, POOLINGS, Input, Rec
 from pipeline.extraction.store.folder import check_place, remove_store
 from pipeline.extraction.store.store import CATALOG_FILE, known_digest
 from pipeline.files.text import parse_size, plural
+from pipeline.parallel.child import COMMAND, python
 from pipeline.videos.catalog.catalog import Catalog, open_catalog
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     say = command.say(args.quiet)
+    put_limits(args)
     spec = from_args(ExtractionSpec, args)
     name, seen = _stream(args.backbone, args.input)
     copies = AugmentedCopySpec.parse(args.augment) if args.augment else None
@@ -145,6 +148,7 @@ def parser() -> Parser:
         "--int8-from", type=Path, metavar="FOLDER", help="a store or checkpoint whose int8 network is to be used"
     )
     add_options(made, ExtractionSpec, group=speed, defaults={"dtype": None})
+    add_limits(made)
     run.add_argument("--devices", metavar="0,1,...", help="GPUs of this machine: a process for each, one store")
     run.add_argument(
         "--engine",
@@ -171,7 +175,7 @@ def _stream(backbone: str, given: Input | None) -> tuple[str, Input]:
 def _run_on_devices(args: argparse.Namespace, spec: ExtractionSpec, argv: Sequence[str]) -> int:
     if args.engine == "ray":
         raise UserError("--devices is for one machine; Ray gives each GPU an actor by itself")
-    words, each = ["-m", "pipeline", "extract"], gpus.parse_devices(args.devices)
+    words, each = python(COMMAND, "extract"), gpus.parse_devices(args.devices)
     jobs = gpus.calls(words, argv, each, spec.worker, args.workers)
     if args.overwrite:
         check_place(args.out, Path(args.source), overwrite=True)

@@ -20,14 +20,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.cli import command
-from pipeline.cli.fields import add_options, from_args
+from pipeline.cli.fields import add_options, from_args, options_of
 from pipeline.cli.parser import Parser
+from pipeline.commands.worker_options import add_limits, put_limits
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.network.engines.choose import ENGINES, MEASURE, PRECISIONS, check_measure
 from pipeline.files.replacing import free_name
 from pipeline.files.text import format_time, plural
 from pipeline.inference.classify_spec import ClassifySpec
 from pipeline.inference.outputs.outputs import Outputs
+from pipeline.parallel.limits import Limits
 from pipeline.parallel.workers import TIMEOUT
 
 if TYPE_CHECKING:  # and imported where they are used: --help and mistakes must not wait for h5py, OpenCV and PyAV
@@ -48,6 +50,7 @@ Say = Callable[[str], None]
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
+    put_limits(args)
     spec = from_args(ClassifySpec, args)
     if args.export is not None:
         return _export(args)
@@ -257,7 +260,7 @@ def _live(args: argparse.Namespace, spec: ClassifySpec) -> int:
     if args.timeout != TIMEOUT:
         raise UserError(f"--timeout has no meaning for a live source ({args.video}); --patience is what it waits")
     files = ("output", "no_video", "json", "csv", "segments", "srt", "html", "fps", "codec", "overwrite")
-    _refuse(args, "a live source", (*files, *_CLIPS, *_MANY, "clip_seconds", "probabilities"))
+    _refuse(args, "a live source", (*files, *_CLIPS, *_MANY, *options_of(Limits), "clip_seconds", "probabilities"))
     if not args.show:
         _refuse(args, "a live source without --show", ("style",))
     if args.seconds is not None and not args.seconds > 0:
@@ -340,6 +343,7 @@ def parser() -> Parser:
     reading.add_argument(
         "--timeout", type=float, default=TIMEOUT, help="seconds without a sign of life until a video is given up"
     )
+    add_limits(made)
     reading.add_argument("--weights", help="of the backbone: imagenet, random or a file (default: as in training)")
     reading.add_argument(
         "--precision", choices=PRECISIONS, default="auto", help="compute precision; auto: as in training"

@@ -8,7 +8,6 @@ the best of many on the test part is not as good as it looks.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.errors import UserError
+from pipeline.files.guard.reading import read_object
 from pipeline.files.tables import read_table, write_table
 from pipeline.files.text import plural
 
@@ -76,7 +76,7 @@ def _trials(folder: Path) -> list[Path]:
 
 
 def _results(checkpoint: Path) -> dict[str, Any]:
-    return json.loads((checkpoint / "results.json").read_text(encoding="utf-8"))
+    return read_object(checkpoint / "results.json")
 
 
 def _rows(data, names: list[str]):

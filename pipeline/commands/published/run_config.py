@@ -8,7 +8,6 @@ those that are in it; --quick adds those that the file has for a short run.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.commands import VERBS, load
+from pipeline.files.guard.reading import read_object, value_of
 from pipeline.files.system import seen_from
 from pipeline.published.runner import Runner, Stopped, held_out_video
 from pipeline.published.system import CONFIGS, System, find_system, parse_changes, read_system
@@ -77,6 +77,6 @@ def _accuracy(system: System, options: Mapping[str, argparse.Namespace]) -> str:
         out = options[line.name].out
         results = (out / "best" if line.verb == "search" else out) / "results.json"
         if results.is_file():
-            accuracy = json.loads(results.read_text(encoding="utf-8"))["accuracy"]
+            accuracy = value_of(read_object(results, needs=["accuracy"]), "accuracy", dict[str, float])
             return ", accuracy " + ", ".join(f"{part} {value:.3f}" for part, value in accuracy.items())
     return ""

@@ -71,7 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         title = f"{args.split}: accuracy {figures['accuracy']:.3f}, {figures['videos']} videos"
         plots.save_figure(plots.confusion_matrix(confusion(predictions), data.classes, title), args.out / _MATRIX)
         with atomic_write(args.out / _RESULTS) as temporary:
-            temporary.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            temporary.write_text(
+                json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", errors="surrogateescape"
+            )
     for row in [row for row in figures["mistakes"] if row["confidence"] >= _CONFIDENT][:5]:
         say(
             f"confident mistake: {row['video']} is {row['label']}, "

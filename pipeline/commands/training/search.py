@@ -6,6 +6,7 @@ no point twice. Trials are ranked by validation only; the test part is looked at
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from pipeline.cli import command
 from pipeline.cli.fields import add_options, from_args
 from pipeline.cli.parser import Parser
 from pipeline.commands.training.data_options import DataOptions
+from pipeline.files.locking import only_writer
 from pipeline.files.text import plural
 from pipeline.published.system import find_config
 from pipeline.training.loop.spec import TrainSpec
@@ -39,6 +41,11 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
+    with only_writer(args.out):
+        return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
     say = command.say(args.quiet)
 
     # Keras takes seconds to import; --help must not wait for it.

@@ -24,6 +24,7 @@ from pipeline.cli.parser import Parser
 from pipeline.commands.training.data_options import DataOptions
 from pipeline.commands.training.window_options import add_windows, chosen_window
 from pipeline.errors import UserError
+from pipeline.files.locking import only_writer
 from pipeline.training.heads.spec import HeadSpec
 from pipeline.training.loop.spec import TrainSpec
 
@@ -50,6 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.abstain_accuracy is not None and args.abstain_below:
         raise UserError("--abstain-accuracy finds what --abstain-below gives; leave one out")
     spec = from_args(TrainSpec, args)
+    with only_writer(args.out):
+        return _run(args, spec)
+
+
+def _run(args: argparse.Namespace, spec: TrainSpec) -> int:
     say = command.say(args.quiet)
 
     # Keras takes seconds to import; --help and mistakes above must not wait for it.

@@ -20,7 +20,7 @@ from pathlib import Path
 from pipeline.cli import command
 from pipeline.cli.fields import add_options, from_args, options_of
 from pipeline.cli.parser import Parser
-from pipeline.commands.worker_options import check_workers
+from pipeline.commands.worker_options import add_limits, check_workers
 from pipeline.errors import UserError, VideoError
 from pipeline.files.replacing import refuse_inside
 from pipeline.files.text import plural
@@ -56,6 +56,7 @@ def parser() -> Parser:
     made.add_argument("--workers", type=int, default=2, help="ffmpeg processes at a time")
     given_up = "seconds without a sign of life until a video is given up"
     made.add_argument("--timeout", type=float, default=TIMEOUT, help=given_up)
+    add_limits(made)
     made.add_argument("--overwrite", action="store_true", help="replace files that are other clips of the same name")
     return made
 

@@ -7,6 +7,7 @@ frames.csv beside the images has their numbers and times; the folder can be used
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from pipeline.cli.fields import add_options, from_args
 from pipeline.cli.parser import Parser
 from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.errors import VideoError
-from pipeline.files.replacing import refuse_inside
+from pipeline.files.replacing import place_in, refuse_inside
 from pipeline.files.text import plural
 from pipeline.videos.catalog.catalog import open_catalog
 from pipeline.videos.catalog.failures import FAILURES_FILE, FailureLog
@@ -63,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _folders(videos, out: Path) -> list[Path]:
     """A folder for each video, by its name without extension; with it where two would share one."""
-    plain = [out / Path(video.name).with_suffix("") for video in videos]
-    return [
-        folder if plain.count(folder) == 1 else out / video.name for folder, video in zip(plain, videos, strict=True)
-    ]
+    whole = [place_in(out, video.name) for video in videos]
+    plain = [folder.with_suffix("") for folder in whole]
+    counts = Counter(plain)
+    return [short if counts[short] == 1 else long for short, long in zip(plain, whole, strict=True)]

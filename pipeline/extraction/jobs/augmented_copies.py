@@ -23,6 +23,7 @@ from pipeline.extraction.jobs.extract import Extraction
 from pipeline.extraction.jobs.progress import ExtractionProgress
 from pipeline.extraction.store.store import AUGMENTATION_FILE, FeatureStore, name_of_copy
 from pipeline.files.atomic import atomic_write
+from pipeline.files.guard.reading import read_object
 from pipeline.parallel.workers import Ended
 from pipeline.videos.catalog.catalog import Video
 
@@ -132,9 +133,6 @@ def _check_kind(folder: Path, augmentation: FrameAugmentation) -> None:
         with atomic_write(path) as temporary:
             temporary.write_text(json.dumps({"augmentation": wanted}) + "\n", encoding="utf-8")
         return
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))["augmentation"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} cannot be read ({' '.join(str(error).split())[:80]}); use another `out`") from None
+    found = read_object(path, needs=["augmentation"])["augmentation"]
     if found != wanted:
         raise UserError(f"{folder} has copies varied by {found}, not {wanted}; ask for those, or use another `out`")

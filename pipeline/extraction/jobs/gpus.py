@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 
 from pipeline.cli import command
@@ -34,7 +33,7 @@ def calls(
     """The command line and the environment of the process of each device.
 
     Args:
-        words: what Python is to run, such as ``-m pipeline extract``.
+        words: how the command is called, such as ``python -m pipeline extract``.
         argv: its arguments; what belongs to the machine as a whole is replaced.
         devices: one process for each.
         worker: the (i, n) of this machine, whose share is divided further.
@@ -46,7 +45,7 @@ def calls(
     kept = _without(argv, ("--devices", "--worker", "--workers"), ("--overwrite",))
     return [
         (
-            [sys.executable, *words, *kept, "--workers", str(workers), "--worker", f"{i + n * place}/{n * count}"],
+            [*words, *kept, "--workers", str(workers), "--worker", f"{i + n * place}/{n * count}"],
             {"CUDA_VISIBLE_DEVICES": device, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"},
         )
         for place, device in enumerate(devices)

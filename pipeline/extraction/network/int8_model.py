@@ -20,6 +20,8 @@ from pipeline.errors import UserError
 from pipeline.extraction.network.engines.choose import INT8
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.files.atomic import publish_folder
+from pipeline.files.guard.reading import read_json, read_object, record, shown
+from pipeline.files.guard.regular_file import Missing, check_regular
 
 INT8_FILES = _ABOUT, _MODEL, _VALUES = "calibration.json", "network.xml", "network.bin"
 _NOT_HERE = "copy it back from a store or checkpoint that has it (extraction takes `int8_from`)"
@@ -71,10 +73,10 @@ class QuantisedNetwork:
         folder = place / INT8
         try:
             found = _digest(folder)
-            about = Calibration(**json.loads((folder / _ABOUT).read_text(encoding="utf-8")))
-        except FileNotFoundError as error:
-            raise UserError(f"{error.filename} is missing, the int8 network of {place}; {_NOT_HERE}") from None
-        except (OSError, ValueError, TypeError) as error:
+            about = record(Calibration, read_json(folder / _ABOUT))
+        except Missing as error:
+            raise UserError(f"{error}, the int8 network of {place}; {_NOT_HERE}") from None
+        except (OSError, ValueError) as error:
             raise UserError(f"{folder} cannot be read ({' '.join(str(error).split())}); {_NOT_HERE}") from None
         if digest and found != digest:
             raise UserError(
@@ -141,12 +143,12 @@ def expected_digest(place: Path) -> str | None:
     """
     for name in ("recipe.json", "checkpoint.json"):
         try:
-            content = json.loads((place / name).read_text(encoding="utf-8"))
-            return content["recipe"].get("quantised", "")
-        except FileNotFoundError:
+            recipe = read_object(place / name, needs=["recipe"])["recipe"]
+        except Missing:
             continue
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{place / name} cannot be read ({' '.join(str(error).split())})") from None
+        if not isinstance(recipe, dict):
+            raise UserError(f"{place / name} cannot be read (its recipe is {shown(recipe)})")
+        return str(recipe.get("quantised", ""))
     return None
 
 
@@ -180,6 +182,7 @@ def network_for(place: Path, source: Path | None, make: Callable[[], QuantisedNe
 def _digest(folder: Path) -> str:
     digest = hashlib.sha256()
     for name in INT8_FILES:
+        check_regular(folder / name)
         with (folder / name).open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.files.guard.archive import check_keras
+from pipeline.files.guard.hdf5 import check_weights
 
 if TYPE_CHECKING:
     import keras
@@ -92,6 +94,11 @@ def load_file(model: keras.Model, path: str) -> None:
     Raises:
         UserError: the file is damaged, or holds the weights of another network.
     """
+    what = f"`weights={path}`: the file"
+    if path.endswith(".keras"):
+        check_keras(Path(path))
+    else:
+        check_weights(Path(path), what)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a line for every layer that does not fit, before the error that counts

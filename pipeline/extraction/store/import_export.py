@@ -14,13 +14,14 @@ from pipeline.extraction.store.folder import check_place
 from pipeline.extraction.store.shard_writer import StoreWriter, chunking
 from pipeline.extraction.store.store import CATALOG_FILE, FeatureStore
 from pipeline.files.atomic import atomic_write
+from pipeline.files.guard.regular_file import stat_regular
+from pipeline.files.replacing import place_in
 from pipeline.files.tables import read_numbered
 from pipeline.files.text import natural_key
 from pipeline.lazy import h5py
 from pipeline.videos.catalog.catalog import Video, read_split
 from pipeline.videos.catalog.catalog_table import CHOICES, FACTS, update_catalog
 from pipeline.videos.catalog.source_file import SourceFile, sha256
-from pipeline.videos.media.regular_file import stat_regular
 
 IMPORTED = "imported"
 _STEPS_AT_ONCE = 4096
@@ -141,7 +142,7 @@ def export_arrays(store: FeatureStore, folder: Path) -> Iterator[Path]:
     Its shape is ``(T, D)``, or ``(T, H, W, 3)`` of a frame cache.
     """
     for sequence in store.sequences(store.entries):
-        path = folder / f"{sequence.video}.npy"
+        path = place_in(folder, f"{sequence.video}.npy")
         with atomic_write(path) as temporary:
             np.save(temporary, sequence.features, allow_pickle=False)
         yield path

@@ -23,13 +23,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.store.shard_file import open_shard
+from pipeline.files.guard.hdf5 import NotPlain, attribute
+from pipeline.files.guard.reading import read_object, shown, value_of
+from pipeline.files.guard.regular_file import Missing
 from pipeline.lazy import h5py
 from pipeline.videos.catalog.catalog import Catalog, read_catalog
 from pipeline.videos.catalog.source_file import SourceFile
@@ -112,7 +115,7 @@ class FeatureStore:
         if self._sampling == self._dense:
             yield from read_entries(path, self._stored)
             return
-        with h5py.File(path, "r") as shard:
+        with open_shard(path) as shard:
             for created, entry in read_entries(path, self._stored):
                 yield created, replace(entry, steps=len(self._places(shard, entry.row, entry.steps)))
 
@@ -142,8 +145,8 @@ class FeatureStore:
         """The precision that the features were computed in, such as ``bfloat16``; several are joined by commas."""
         found = set()
         for path in sorted(self.folder.glob(SHARDS)):
-            with h5py.File(path, "r") as shard:
-                found.add(str(shard.attrs.get("precision", "")))
+            with open_shard(path) as shard:
+                found.add(str(attribute(shard, "precision", str) or ""))
         return ",".join(sorted(found - {""}))
 
     @functools.cached_property
@@ -162,7 +165,7 @@ class FeatureStore:
             UserError: the store is empty.
         """
         for entry in self.entries.values():
-            with h5py.File(entry.shard, "r") as shard:
+            with open_shard(entry.shard) as shard:
                 return tuple(int(side) for side in shard["features"].shape[2:])
         raise UserError(f"{self.folder} holds no sequences yet; extract features first")
 
@@ -193,7 +196,7 @@ class FeatureStore:
             entry = self.entries[video]
             by_shard[entry.shard].append(entry)
         for path, entries in by_shard.items():
-            with h5py.File(path, "r") as shard:
+            with open_shard(path) as shard:
                 for entry in sorted(entries, key=lambda entry: entry.row):
                     yield self._read(shard, entry)
 
@@ -204,7 +207,7 @@ class FeatureStore:
             by_shard[self.entries[video].shard].append(self.entries[video])
         found: dict[str, np.ndarray] = {}
         for path, entries in by_shard.items():
-            with h5py.File(path, "r") as shard:
+            with open_shard(path) as shard:
                 for entry in entries:
                     steps = int(shard["steps"][entry.row])
                     found[entry.video] = shard["frames"][entry.row, :steps][self._places(shard, entry.row, steps)]
@@ -213,7 +216,7 @@ class FeatureStore:
     def pieces(self, video: str) -> Iterator[Sequence]:
         """The sequence of one video in pieces of at most 32 MiB, in order: a long one need not fit into memory."""
         entry = self.entries[video]
-        with h5py.File(entry.shard, "r") as shard:
+        with open_shard(entry.shard) as shard:
             features = shard["features"]
             at_once = max(1, _PIECE_BYTES // (features.dtype.itemsize * math.prod(features.shape[2:])))
             for start in range(0, entry.steps, at_once):
@@ -246,16 +249,19 @@ def read_recipe_file(folder: Path) -> dict:
     """All of ``recipe.json``: format, fingerprint, recipe and the weights that gave its digest."""
     path = folder / RECIPE_FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        found = content["format"]
-        if found == FORMAT:
-            content["recipe"], content["weights"]
-    except FileNotFoundError:
+        content = read_object(path, needs=["format"])
+    except Missing:
         raise UserError(f"{folder} is not a feature store ({RECIPE_FILE} is missing)") from None
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise UserError(f"{path} cannot be read ({' '.join(str(error).split())})") from None
-    if found != FORMAT:
+    if content["format"] != FORMAT:
+        found = shown(content["format"])
         raise UserError(f"{folder} has store format {found}; this version reads format {FORMAT}, so update it")
+    try:
+        for key, kind in (("recipe", dict), ("weights", dict[str, dict])):
+            value_of(content, key, kind)
+        for known in content["weights"].values():
+            value_of(known, "source", str), value_of(known, "digest", str)
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({' '.join(str(error).split())})") from None
     return content
 
 
@@ -273,24 +279,30 @@ def read_entries(path: Path, recipe: Recipe) -> Iterator[tuple[int, Entry]]:
     Raises:
         UserError: the shard is damaged or was made by another recipe.
     """
-    try:
-        with h5py.File(path, "r") as shard:
-            if shard.attrs["fingerprint"] != recipe.fingerprint:
-                raise UserError(f"{path} was made by another recipe than its store; move it away")
-            created = int(shard.attrs["created"])
-            videos = [_text(name) for name in shard["video"][:]]
-            steps = shard["steps"][:]
-            columns = {item.name: shard["source"][item.name][:] for item in fields(SourceFile)}
-    except (OSError, KeyError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} is damaged ({reason}); move it away and extract again") from None
-    for row, video in enumerate(videos):
-        values = {name: _plain(column[row]) for name, column in columns.items()}
-        yield created, Entry(video, path, row, int(steps[row]), SourceFile(**values))
+    with open_shard(path) as shard:
+        if attribute(shard, "fingerprint", str) != recipe.fingerprint:
+            raise UserError(f"{path} was made by another recipe than its store; move it away")
+        created = attribute(shard, "created", int)
+        videos = [_text(name) for name in shard["video"][:]]
+        steps = shard["steps"][:].tolist()
+        columns = [_column(shard["source"][item.name]) for item in fields(SourceFile)]
+    assert isinstance(created, int)
+    for row, (video, *values) in enumerate(zip(videos, *columns, strict=True)):
+        yield created, Entry(video, path, row, steps[row], SourceFile(*values))
 
 
-def _plain(value: Any) -> Any:
-    return _text(value) if isinstance(value, bytes) else value.item()
+def _column(stored: h5py.Dataset) -> list:
+    """The values of all rows.
+
+    Raises:
+        NotPlain: numbers that no video has.
+    """
+    values = stored[:]
+    if stored.dtype.kind == "O":
+        return [_text(value) for value in values]
+    if not (np.isfinite(values) & (values >= 0)).all() and not stored.name.endswith("mtime_ns"):
+        raise NotPlain(f"{stored.name} holds numbers that no video has")
+    return values.tolist()
 
 
 def _text(value: bytes | str) -> str:

@@ -16,6 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.extraction.store.shard_file import open_shard
 from pipeline.extraction.store.store import Entry, FeatureStore
 from pipeline.lazy import h5py
 
@@ -122,7 +123,7 @@ class StoredSteps:
         place = 0
         for path in sorted(by_shard):
             entries = sorted(by_shard[path], key=lambda entry: entry.row)
-            with h5py.File(path, "r") as shard:
+            with open_shard(path) as shard:
                 features = shard["features"]
                 if not self._files:
                     self.shape: tuple[int, ...] = features.shape[2:]
@@ -152,6 +153,8 @@ class StoredSteps:
         """``(n,)`` float64, seconds after the first frame of the video."""
         self.frames = np.concatenate(frames)
         """``(n,)`` int64, frame numbers."""
+        if not np.isfinite(self.times).all():
+            raise UserError(f"{store.folder} holds times that are no numbers; check_features.py names the shard")
 
     def __repr__(self) -> str:
         return f"StoredSteps({len(self)} of {self.shape} {self.dtype} in {len(self._files)} shards)"

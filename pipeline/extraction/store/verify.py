@@ -11,7 +11,9 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.store.shard_file import open_shard
 from pipeline.extraction.store.store import SHARDS, Entry, read_entries, read_recipe
+from pipeline.files.guard.hdf5 import attribute
 from pipeline.lazy import h5py
 from pipeline.videos.catalog.catalog import Catalog
 
@@ -40,20 +42,18 @@ def check_shards(folder: Path) -> Iterator[ShardReport]:
         try:
             entries = [entry for _, entry in read_entries(path, recipe)]
             report.videos = [entry.video for entry in entries]
-            with h5py.File(path, "r") as shard:
+            with open_shard(path) as shard:
                 for entry in entries:
                     report.problems += [f"{entry.video}: {problem}" for problem in _check_entry(shard, entry)]
                 report.problems += [*_check_recipe(shard, recipe), *_check_shape(shard["features"], recipe)]
         except UserError as error:
             report.problems.append(str(error))
-        except (OSError, KeyError, RuntimeError) as error:
-            report.problems.append(f"damaged ({' '.join(str(error).split())})")
         yield report
 
 
 def _check_recipe(shard: h5py.File, recipe: Recipe) -> Iterator[str]:
-    stored = Recipe.from_json(shard.attrs["recipe"])
-    if stored.fingerprint != shard.attrs["fingerprint"]:
+    stored = Recipe.from_json(str(attribute(shard, "recipe", str)))
+    if stored.fingerprint != attribute(shard, "fingerprint", str):
         yield "its recipe does not match its own fingerprint"
     if stored != recipe:
         yield f"made by another recipe ({stored.differences(recipe)})"

@@ -111,7 +111,7 @@ def _about(classifier: Classifier) -> str:
         "seconds": checkpoint.time_scale.median,
         "step": checkpoint.time_scale.step,
     }
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(content, indent=2) + "\n"
 
 
 def _chain(classifier: Classifier) -> Any:

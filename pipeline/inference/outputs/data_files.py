@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.files.atomic import atomic_write
 from pipeline.files.system import seen_from
 from pipeline.files.tables import write_table
+from pipeline.files.text import printable
 from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.inference.timeline.segments import UNKNOWN_NAME, PredictedSegment
 from pipeline.inference.timeline.smoothing import UNKNOWN
@@ -109,7 +110,7 @@ def write_srt(segments: list[PredictedSegment], path: Path) -> None:
         for number, item in enumerate(segments, 1)
     ]
     with atomic_write(path) as temporary:
-        temporary.write_text("\n".join(blocks), encoding="utf-8")
+        temporary.write_text("\n".join(blocks), encoding="utf-8", errors="replace")
 
 
 def _clock(seconds: float) -> str:
@@ -119,4 +120,4 @@ def _clock(seconds: float) -> str:
 
 def _one_line(label: str) -> str:
     # Players read <...> as markup.
-    return " ".join(label.replace("<", "(").replace(">", ")").split())
+    return " ".join(printable(label).replace("<", "(").replace(">", ")").split())

@@ -23,6 +23,7 @@ from pipeline.training.data.time_scale import TimeScale
 from pipeline.videos.media.sampling import Sampling
 
 _SLACK = 0.02  # a video longer by this fraction than the longest training clip is still one clip
+_MOST_TICKS = 20_000_000
 _CLEARLY = 0.25  # steps that differ by more than this fraction from those of training are worth a line
 
 
@@ -153,7 +154,10 @@ def plan_windows(
     count = int(sampling.amount)
     step = clip_step(median, period, count)
     begin = step / 2 if count == 1 else 0.0
-    ticks = begin + step * np.arange(max(1, math.floor((times[-1] - begin) / step + 1e-6) + 1))
+    ticks_in_all = max(1, math.floor((times[-1] - begin) / step + 1e-6) + 1)
+    if ticks_in_all > _MOST_TICKS:
+        raise UserError(f"a video of {duration:,.0f} s would be read in {ticks_in_all:,} steps; use `clip_seconds`")
+    ticks = begin + step * np.arange(ticks_in_all)
     frames, positions = np.unique(nearest_frames(times, ticks), return_inverse=True)
     origin = "asked for" if clip_seconds else "the median of training"
     note = f"longer than the training clips: read in windows of {median:.3g} s ({origin}), steps of {step:.3g} s"

@@ -24,6 +24,7 @@ import optuna
 
 from pipeline.errors import UserError
 from pipeline.files.atomic import atomic_write
+from pipeline.files.guard.reading import read_object
 from pipeline.files.tables import write_frame
 from pipeline.training.checkpoint import CHECKPOINT_FILE, RESULTS_FILE, Checkpoint, write_folder
 from pipeline.training.data.dataset import Dataset
@@ -201,7 +202,7 @@ def _check_same(out: Path, data: Dataset, split: Split, base: TrainSpec) -> None
     text = json.dumps([data.fingerprint, names_by_split(data, split), base.seed], sort_keys=True)
     found = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
     path = out / STUDY_FILE
-    if path.exists() and json.loads(path.read_text())["same"] != found:
+    if path.exists() and read_object(path, needs=["same"])["same"] != found:
         raise UserError(f"{out} holds a search with other videos, another split or seed; choose another `out`")
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps({"same": found}) + "\n")

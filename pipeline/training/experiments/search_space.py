@@ -15,7 +15,7 @@ import optuna
 
 from pipeline.cli.fields import given, options_of
 from pipeline.errors import UserError
-from pipeline.files.text import read_yaml
+from pipeline.files.guard.reading import read_yaml
 from pipeline.training.data.dataset import Dataset, check_window
 from pipeline.training.data.feature_augmentation import FeatureAugmentation
 from pipeline.training.data.splits import Split

@@ -15,6 +15,7 @@ from pipeline.errors import UserError
 from pipeline.extraction.network.backbone import dtype_policy
 from pipeline.extraction.network.registry import find_network
 from pipeline.extraction.network.weights import WeightsSource
+from pipeline.files.guard.reading import record
 from pipeline.lazy import keras, layers, ops
 from pipeline.training.heads import sequence_heads, video_networks
 from pipeline.training.heads.normalisation import Statistics
@@ -94,7 +95,7 @@ def stored_spec(values: dict[str, Any]) -> HeadSpec:
     Raises:
         UserError: there is no such head, or a setting is out of range.
     """
-    spec = HeadSpec(**values)
+    spec = record(HeadSpec, values)
     _find(spec.name)
     return spec
 

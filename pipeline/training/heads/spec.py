@@ -12,6 +12,7 @@ from pipeline.extraction.recipe import FRAME_CACHE
 Pooling = Literal["avg", "max"]
 Cell = Literal["lstm", "gru", "rnn", "conv1d"]
 MOST_MEMBERS = 100  # of one checkpoint
+MOST_UNITS = 16_384
 ALL_LAYERS = -1  # of a base, where a number of its last layers is asked for
 
 
@@ -56,8 +57,8 @@ class HeadSpec:
     """Steps that a convolution over time sees at once, where the cell is conv1d."""
 
     def __post_init__(self) -> None:
-        if self.units < 1:
-            raise UserError(f"`units={self.units}`: expected 1 or more")
+        if not 1 <= self.units <= MOST_UNITS:
+            raise UserError(f"`units={self.units}`: expected 1 or more" + f", up to {MOST_UNITS}" * (self.units > 0))
         if not 1 <= self.layers <= 4:
             raise UserError(f"`layers={self.layers}`: expected 1 to 4")
         if not 0 <= self.dropout < 1:

@@ -14,6 +14,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.files.atomic import atomic_write
+from pipeline.files.guard.archive import check_arrays
 from pipeline.lazy import keras
 from pipeline.training.loop.schedule import Epoch, Schedule
 
@@ -55,8 +56,8 @@ class Resumable:
             return None
         with self._open() as file:
             values = json.loads(str(file["state"]))["schedule"]
-        values["history"] = [Epoch(**row) for row in values["history"]]
-        return Schedule(**values)
+            values["history"] = [Epoch(**row) for row in values["history"]]
+            return Schedule(**values)
 
     def read(
         self, model: keras.Model, optimizer: keras.optimizers.Optimizer, random: np.random.Generator
@@ -79,13 +80,14 @@ class Resumable:
     @contextlib.contextmanager
     def _open(self) -> Iterator[Any]:
         try:
+            check_arrays(self.path)
             with np.load(self.path, allow_pickle=False) as file:
                 if json.loads(str(file["state"]))["same"] != self._same:
                     raise UserError(
                         f"{self.path} is of a training with other videos or settings; repeat those, or delete the file"
                     )
                 yield file
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        except (OSError, LookupError, ValueError, TypeError, RecursionError, zipfile.BadZipFile) as error:
             if isinstance(error, UserError):
                 raise
             raise UserError(f"{self.path} is damaged ({' '.join(str(error).split())[:100]}); delete it") from None

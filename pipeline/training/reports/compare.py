@@ -29,6 +29,22 @@ def write_comparison(folders: Sequence[Path], path: Path, *, title: str) -> None
     if not folders:
         raise UserError("there are no runs to compare; name checkpoint folders")
     runs = [(folder, Checkpoint.load(folder).metrics) for folder in folders]
+    try:
+        rows, varied, note = _compared(runs, path)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"the results.json of these runs do not compare ({' '.join(str(error).split())[:80]})"
+        ) from None
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    page = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+        title=title, rows=rows, varied=varied, note=note
+    )
+    with atomic_write(path) as temporary:
+        temporary.write_text(page, encoding="utf-8", errors="replace")
+
+
+def _compared(runs: Sequence[tuple[Path, dict[str, Any]]], path: Path) -> tuple[list[dict[str, Any]], list[str], str]:
+    """The rows of the page, the settings that differ, and what is to be known of the comparison."""
     settings = [_settings(results) for _, results in runs]
     # Only what differs is worth a column.
     varied = [name for name in settings[0] if len({str(of_run.get(name)) for of_run in settings}) > 1]
@@ -39,26 +55,21 @@ def write_comparison(folders: Sequence[Path], path: Path, *, title: str) -> None
             {
                 "name": folder.name,
                 "report": link_from(path.parent, report) if report.exists() else "",
-                "val_loss": results["measured"]["val"]["uncalibrated"]["log_loss"],
-                "val": results["accuracy"]["val"],
-                "test": results["accuracy"].get("test"),
+                "val_loss": float(results["measured"]["val"]["uncalibrated"]["log_loss"]),
+                "val": float(results["accuracy"]["val"]),
+                "test": None if (test := results["accuracy"].get("test")) is None else float(test),
                 "head": results["head"]["name"],
                 "settings": [of_run.get(name, "") for name in varied],
-                "epochs": results["epochs"],
-                "parameters": results["parameters"],
-                "seconds": results["seconds"],
+                "epochs": int(results["epochs"]),
+                "parameters": int(results["parameters"]),
+                "seconds": float(results["seconds"]),
             }
         )
     rows.sort(key=lambda row: row["val_loss"])
     # Members validate on the training videos themselves.
     splits = {str(results["split"]["val"] or results["split"]["train"]) for _, results in runs}
     note = "" if len(splits) == 1 else "These runs had different validation videos, so their figures do not compare."
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    page = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
-        title=title, rows=rows, varied=varied, note=note
-    )
-    with atomic_write(path) as temporary:
-        temporary.write_text(page, encoding="utf-8", errors="replace")
+    return rows, varied, note
 
 
 def _settings(results: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.files.atomic import atomic_write
+from pipeline.files.text import printable
 from pipeline.training.loop.schedule import Epoch
 
 if TYPE_CHECKING:  # and imported where it draws: evaluation without files needs none of it
@@ -69,7 +70,9 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> 
     axes = figure.subplots()
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    names = [name if len(name) <= 20 else name[:19] + "…" for name in classes]
+    shown = [printable(name) for name in classes]
+    # A dollar sign would begin a formula.
+    names = [(name if len(name) <= 20 else name[:19] + "…").replace("$", r"\$") for name in shown]
     axes.set_xticks(range(count), names, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(count), names)
     axes.set(xlabel="prediction", ylabel="true class", title=title)

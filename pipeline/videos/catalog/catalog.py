@@ -31,6 +31,7 @@ SPLIT_FOLDERS = {"train": "train", "training": "train", "test": "test", "testing
 TABLE = "data_file.csv"  # in a data folder, the table that says more of its videos than the folders do
 # Tables that this program writes into a data folder.
 _OWN_TABLES = frozenset((TABLE, "problems.csv", FAILURES_FILE, "labels.csv", clip_origins.TABLE))
+MOST_VIDEOS = 500_000  # rows of a catalog
 _SAID = ("label", "split", "group", "frames", "fps", "width", "height", "duration")  # by a table, of a video
 COLUMN_NAMES = {
     "path": ("path", "video_name", "video_path", "file", "filename"),
@@ -319,7 +320,7 @@ def read_rows(path: Path) -> list[tuple[dict[str, str], Video]]:
     Raises:
         UserError: see `read_catalog`.
     """
-    rows = read_numbered(path)
+    rows = read_numbered(path, MOST_VIDEOS)
     there = set(rows[0][1]) if rows else set()
     columns = {key: next((name for name in names if name in there), None) for key, names in COLUMN_NAMES.items()}
     column = columns["path"] or columns["video"]

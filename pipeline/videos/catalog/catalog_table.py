@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.files.tables import write_table
+from pipeline.files.tables import read_text, write_table
 from pipeline.files.text import plural
 from pipeline.videos.catalog.catalog import COLUMN_NAMES, Video, read_rows
 
@@ -75,7 +75,7 @@ def update_catalog(
         UserError: there is a file of this name that is not a table of videos.
     """
     path = Path(path)
-    if not path.exists():
+    if not path.exists() or read_text(path).strip() == ",".join(_COLUMNS):  # ours, and no video could be read then
         write_catalog(videos, path)
         return TableChanges(added=len(videos))
     try:

@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from pipeline.errors import UserError, VideoError
-from pipeline.files.tables import quoting
+from pipeline.files.guard.regular_file import stat_regular
+from pipeline.files.tables import covered_row, quoting, read_as_written
 
 TABLE = "clips.csv"
 _SAMPLE = 65536
@@ -59,6 +60,7 @@ def recording_id(path: Path) -> str:
     Raises:
         VideoError: the file cannot be read.
     """
+    stat_regular(path)
     try:
         with open(path, "rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -81,12 +83,8 @@ def read_origins(folder: Path) -> dict[str, ClipOrigin]:
     if not path.is_file():
         return {}
     names = [item.name for item in fields(ClipOrigin)]
-    try:
-        # Read as it was written: a file's name may begin or end with a space.
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-            rows = [ClipOrigin(**{name: row.get(name) or "" for name in names}) for row in csv.DictReader(file)]
-    except (OSError, csv.Error) as error:
-        raise UserError(f"cannot read {path}: {error}") from None
+    _, found = read_as_written(path)
+    rows = [ClipOrigin(**{name: row.get(name, "") for name in names}) for row in found]
     return {origin.clip: origin for origin in rows if origin.clip}
 
 
@@ -124,7 +122,7 @@ def record_origins(folder: Path, origins: Iterable[ClipOrigin]) -> None:
             header = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
             os.write(header, (",".join(names) + "\n").encode())
             os.close(header)
-        writer.writerows(rows)
+        writer.writerows(map(covered_row, rows))
         with open(path, "ab+") as table:
             size = table.seek(0, os.SEEK_END)
             if size:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.errors import VideoError
-from pipeline.files.tables import read_table, refuse_foreign_table, write_table
+from pipeline.files.tables import covered_row, read_table, refuse_foreign_table, write_table
 from pipeline.videos.catalog.source_file import SourceFile
 
 FAILURES_FILE = "failures.csv"
@@ -57,7 +57,7 @@ class FailureLog:
             writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
             if fresh:
                 writer.writeheader()
-            writer.writerow(row)
+            writer.writerow(covered_row(row))
 
     def keep_only(self, videos: Iterable[str]) -> None:
         """Drop the rows of all other videos; without rows there is no file."""

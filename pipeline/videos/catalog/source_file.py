@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import VideoError
+from pipeline.files.guard.regular_file import stat_regular
 from pipeline.videos.media.image_folder import TIMES, is_image
-from pipeline.videos.media.regular_file import stat_regular
 
 _BLOCK = 8 << 20
 

@@ -19,7 +19,8 @@ from pipeline.files.text import parse_size
 from pipeline.videos.catalog.clip_origins import read_origins, record_origins
 from pipeline.videos.clips.plan import Clip
 from pipeline.videos.media import open_video
-from pipeline.videos.media.ffmpeg import file_url, keep_every_frame, run_ffmpeg, stop_all
+from pipeline.videos.media.ffmpeg import keep_every_frame, run_ffmpeg, stop_all
+from pipeline.videos.media.open_file import input_arguments
 
 # A killed run loses at most the clip at work, but a new pass over a recording has to start somewhere.
 _LONGEST_RUN = 300
@@ -265,7 +266,7 @@ def _arguments(run: list[Clip], encoding: Encoding, threads: int, *, seek: bool)
         # H.264 stores colour for blocks of 2x2; an odd last column or row is left out.
         video.append("crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0")
     video.append("setsar=1" if encoding.size is not None else "null")
-    arguments = [*before, "-i", file_url(recording.path), "-map", "0:v:0", "-vf", ",".join(video)]
+    arguments = [*before, *input_arguments(recording.path), "-map", "0:v:0", "-vf", ",".join(video)]
     if sound:
         arguments += ["-map", "0:a:0", "-af", ",".join(sound), "-c:a", "aac"]
     arguments += ["-c:v", "libx264", "-preset", encoding.preset, "-crf", str(encoding.quality)]

@@ -18,6 +18,7 @@ from pipeline.lazy import av
 from pipeline.videos.clips.cut import CutResult
 from pipeline.videos.clips.plan import Clip
 from pipeline.videos.media import open_video
+from pipeline.videos.media.open_file import open_media
 
 SETTINGS = "copied without encoding"
 
@@ -90,7 +91,7 @@ def _copy(clip: Clip, target: Path) -> None:
     stored = pts[np.argsort(index.order[clip.first : clip.end])]
     dts = np.sort(pts) - int(np.max(np.sort(pts) - stored))
     try:
-        with av.open(f"file:{clip.recording.path.absolute()}") as source, av.open(f"file:{target}", "w") as sink:
+        with open_media(clip.recording.path.absolute()) as source, av.open(f"file:{target}", "w") as sink:
             video = source.streams.video[0]
             streams: dict[int, av.stream.Stream] = {video.index: sink.add_stream_from_template(video, opaque=True)}
             sounds = source.streams.audio[:1]

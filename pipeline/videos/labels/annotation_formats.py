@@ -10,15 +10,15 @@ Where a file does not name its video, the one given is meant, else the video of 
 from __future__ import annotations
 
 import csv
-import io
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
+from typing import Any
 
 from pipeline.errors import UserError
-from pipeline.files.tables import read_numbered, read_text
+from pipeline.files.guard.reading import parse_json, shown
+from pipeline.files.tables import read_numbered, read_text, split_rows
 from pipeline.files.text import parse_time
 from pipeline.videos.catalog.catalog import VIDEO_EXTENSIONS
 from pipeline.videos.labels.segments import Segment, check_label, read_segments
@@ -138,7 +138,7 @@ def _cues(path: Path, text: str, video: Path) -> Annotations:
 
 
 def _elan(path: Path, text: str, video: Path, tier: str) -> Annotations:
-    lines = list(csv.reader(io.StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE))
+    lines = split_rows(path, text, delimiter="\t", quoting=csv.QUOTE_NONE)
     rows = [
         (n, [cell.strip() for cell in row])
         for n, row in enumerate(lines, 1)
@@ -200,22 +200,25 @@ def _via(path: Path, text: str, tier: str) -> Annotations:
     for line in text.splitlines():
         key, _, value = line.partition("=")
         if line.startswith("#") and key.strip(" #") in ("ATTRIBUTE", "ATTRIBUTES"):
-            for number, attribute in _json(value, path, "its attributes").items():
-                names[number] = attribute if isinstance(attribute, str) else str(attribute.get("aname", number))
-                options[number] = {} if isinstance(attribute, str) else attribute.get("options") or {}
+            for number, attribute in _json(value, path, "its attributes", dict).items():
+                known = attribute if isinstance(attribute, dict) else {"aname": attribute}
+                names[number] = str(known.get("aname", number))
+                options[number] = known["options"] if isinstance(known.get("options"), dict) else {}
     segments: list[Segment] = []
     left_out = 0
-    for line_number, row in enumerate(csv.reader(io.StringIO(text, newline=""), skipinitialspace=True), 1):
+    for line_number, row in enumerate(split_rows(path, text, skipinitialspace=True), 1):
         if not row or row[0].startswith("#"):
             continue
         where = f"{path}, line {line_number}"
         if len(row) < 6:
             raise UserError(f"{where}: {len(row)} columns; expected the 6 of VIA 3")
-        times, values = _json(row[3], path, where), _json(row[5], path, where)
-        if len(times) != 2:
+        times, values = _json(row[3], path, where, list), _json(row[5], path, where, dict)
+        if len(times) != 2 or not all(isinstance(time, int | float) for time in times):
             left_out += 1
             continue
-        files = _json(row[1], path, where)
+        files = _json(row[1], path, where, list)
+        if not files:
+            raise UserError(f"{where}: no file is named")
         for number, value in values.items():
             if tier and tier != names.get(number, number):
                 continue
@@ -226,13 +229,15 @@ def _via(path: Path, text: str, tier: str) -> Annotations:
     return Annotations(segments, left_out)
 
 
-def _json(text: str, path: Path, what: str):
+def _json(text: str, path: Path, what: str, kind: type) -> Any:
+    where = what if str(path) in what else f"{path}: {what}"
     try:
-        return json.loads(text)
+        value = parse_json(text)
     except ValueError:
-        raise UserError(
-            f"{what if str(path) in what else f'{path}: {what}'}: {text.strip()[:60]!r} is not JSON"
-        ) from None
+        raise UserError(f"{where}: {text.strip()[:60]!r} is not JSON") from None
+    if not isinstance(value, kind):
+        raise UserError(f"{where}: {shown(value)} stands where a {'list' if kind is list else 'mapping'} is expected")
+    return value
 
 
 # -- BORIS -----------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ from pipeline.errors import VideoError
 from pipeline.files.atomic import atomic_write
 from pipeline.lazy import av
 from pipeline.videos.media import open_video
-from pipeline.videos.media.ffmpeg import file_url, run_ffmpeg
+from pipeline.videos.media.ffmpeg import run_ffmpeg
+from pipeline.videos.media.open_file import file_url, input_arguments, open_media
 from pipeline.videos.media.reader import VideoReader
 
 # Sound that fits into a container is copied as it is; other sound is encoded by the second name.
@@ -35,13 +36,13 @@ def add_sound(video: Path, source: Path) -> str:
                 return ""
             # ffmpeg counts from the start of the earliest stream, which may be the sound.
             late = reader.clock_start - reader.container_start
-        with av.open(f"file:{source}", metadata_errors="ignore") as container:
+        with open_media(source) as container:
             context = container.streams.audio[0].codec_context
             known = context.name if context is not None else ""
         copied, encoder = _SOUND.get(video.suffix.lower(), _MP4)
         with atomic_write(video) as mixed:
             run_ffmpeg(
-                ["-i", file_url(video), "-itsoffset", f"{-late:.6f}", "-i", file_url(source)]
+                [*input_arguments(video), "-itsoffset", f"{-late:.6f}", *input_arguments(source)]
                 # Encoders put a little silence before the time 0; moved to 0 with it, images would be off by one.
                 + ["-avoid_negative_ts", "disabled"]
                 + ["-map", "0:v:0", "-map", "1:a:0", "-c:v", "copy", "-c:a", "copy" if known in copied else encoder]

@@ -55,11 +55,6 @@ def keep_every_frame() -> tuple[str, str]:
     return ("-fps_mode" if new else "-vsync", "passthrough")
 
 
-def file_url(path: str | Path) -> str:
-    """The path as ffmpeg must be given it, so that no name is taken for an option, a protocol or a pattern."""
-    return f"file:{Path(path).absolute()}"
-
-
 def run_ffmpeg(
     arguments: Sequence[str], *, cwd: str | Path | None = None, on_line: Callable[[str], None] | None = None
 ) -> None:

@@ -9,21 +9,24 @@ without it 25 frames a second are assumed.
 
 from __future__ import annotations
 
-import csv
+import io
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.errors import VideoError
+from pipeline.files.guard.regular_file import stat_regular
+from pipeline.files.tables import read_as_written
 from pipeline.files.text import natural_key
 from pipeline.lazy import av, cv2
 from pipeline.videos.media.frame import Frame, FramesMissing, Reader, VideoInfo
-from pipeline.videos.media.regular_file import stat_regular
+from pipeline.videos.media.open_file import check_size, check_times
 
 IMAGE_EXTENSIONS = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 TIMES = "frames.csv"
 _ASSUMED_RATE = 25.0
+_FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
 
 
 def is_image(name: str) -> bool:
@@ -71,13 +74,13 @@ class ImageReader(Reader):
         table = self._files[0].parent / TIMES
         if self.path.is_dir() and table.is_file():
             try:
-                with open(table, encoding="utf-8-sig", newline="") as file:
-                    known = {row["file"]: float(row["time"]) for row in csv.DictReader(file)}
+                known = {row["file"]: float(row["time"]) for row in read_as_written(table)[1]}
                 times = np.array([known[file.name] for file in self._files])
-            except (KeyError, TypeError, ValueError, OSError, csv.Error):
+            except (KeyError, ValueError):
                 raise VideoError("open", f"{TIMES} does not give every image of the folder a time") from None
-            if np.any(np.diff(times) <= 0):
+            if not np.all(np.diff(times) > 0) or not np.isfinite(times).all():
                 raise VideoError("open", f"the times in {TIMES} do not rise with the names of the images")
+            check_times(times)
             return times - times[0]
         return np.arange(len(self._files)) / _ASSUMED_RATE
 
@@ -136,7 +139,11 @@ class ImageReader(Reader):
 
 
 def _read(path: Path) -> np.ndarray | None:
-    """``(height, width, 3)`` uint8, RGB, turned as its EXIF data says; None where it cannot be read."""
+    """``(height, width, 3)`` uint8, RGB, turned as its EXIF data says; None where it cannot be read.
+
+    Raises:
+        VideoError: stage ``open``; it is too large.
+    """
     if not path.is_file():
         return None  # a pipe or a device
     try:
@@ -145,5 +152,14 @@ def _read(path: Path) -> np.ndarray | None:
         return None
     if not len(data):
         return None
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = None  # `check_size` says it, in one line and by the user's limit
+    try:
+        # The header alone tells how large an image is; the decoder would make room for it first.
+        with Image.open(io.BytesIO(data.tobytes()), formats=_FORMATS) as header:
+            check_size(*header.size)
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    except (OSError, SyntaxError, ValueError, cv2.error):
+        return None
     return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

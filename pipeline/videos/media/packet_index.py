@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.errors import VideoError
 from pipeline.lazy import av
 
 # One packet is one shown frame in these codecs. Others (VP8 with hidden reference frames, packed MPEG-4
@@ -20,6 +21,9 @@ _ONE_PACKET_ONE_FRAME = frozenset(
     ("h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg", "vp9", "libvpx-vp9", "av1", "libdav1d", "png", "gif")
     + ("ffv1", "huffyuv", "prores", "dnxhd", "rawvideo", "theora", "msmpeg4v2", "msmpeg4v3", "wmv2", "h263", "flv")
 )
+
+# An edit list may show a stretch several times, and headers may be put before packets.
+_MOST_TIMES, _SMALL = 4, 1 << 20
 
 
 @dataclass(frozen=True)
@@ -53,20 +57,33 @@ class PacketIndex:
 
 
 def read_packets(
-    container: av.container.InputContainer, stream: av.VideoStream, heartbeat: Callable[[], None]
+    container: av.container.InputContainer, stream: av.VideoStream, heartbeat: Callable[[], None], *, size: int
 ) -> PacketIndex:
     """Read through a freshly opened container and index the packets of ``stream``.
 
-    A file that is cut off ends the index where the file ends. ``heartbeat`` is called for every packet.
+    A file that is cut off ends the index where the file ends.
+
+    Args:
+        container: of the file.
+        stream: in it.
+        heartbeat: called for every packet.
+        size: bytes of the file.
+
+    Raises:
+        VideoError: stage ``open``; there are more packets than a file of this size can hold.
     """
     pts: list[int | None] = []
     keys: list[tuple[int, int, int]] = []
     hidden = 0
     duration = 0
     last = None
+    taken = 0
     try:
-        for packet in container.demux(stream):
+        for number, packet in enumerate(container.demux(stream)):
             heartbeat()
+            taken += packet.size
+            if number > size or taken > _MOST_TIMES * size + _SMALL:
+                raise VideoError("open", "it claims more frames than a file of its size can hold")
             if not packet.size:
                 continue
             if packet.is_discard:
@@ -78,6 +95,8 @@ def read_packets(
             if shown is not None and (last is None or shown > last):
                 last, duration = shown, packet.duration or 0
             pts.append(None if packet.is_discard else shown)
+    except MemoryError:
+        raise
     except av.error.FFmpegError:
         pass  # The rest of the file cannot be read; what came before it can.
     known = [(value, place) for place, value in enumerate(pts) if value is not None]

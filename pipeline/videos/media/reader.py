@@ -15,15 +15,18 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import VideoError
+from pipeline.files.guard.regular_file import stat_regular
 from pipeline.lazy import av, cv2
+from pipeline.parallel.limits import limits
 from pipeline.parallel.machine import other_processors
 from pipeline.videos.media.frame import Frame, FramesMissing, Reader, VideoInfo, turn_of
+from pipeline.videos.media.open_file import check_size, check_times, open_media
 from pipeline.videos.media.packet_index import PacketIndex, read_packets
-from pipeline.videos.media.regular_file import stat_regular
 
 # Seeking empties the decoder and its threads; going forward over fewer packets than this is quicker.
 _SEEK_FROM = 12
 _MOST_THREADS = 16  # more only cost memory
+_THREAD_PIXELS = 1 << 28  # of the frames of all threads
 
 
 class VideoReader(Reader):
@@ -53,19 +56,7 @@ class VideoReader(Reader):
         self._container.close()
 
     def _open(self) -> None:
-        if stat_regular(self.path).st_size == 0:
-            raise VideoError("open", "the file is empty (0 bytes)")
-        try:
-            # The "file:" prefix keeps names such as "-a.mp4" or "12:30.mp4" from being read as options or URLs.
-            self._container = av.open(f"file:{self.path}", metadata_errors="ignore")
-        except FileNotFoundError:
-            raise VideoError("open", "the file does not exist") from None
-        except PermissionError:
-            raise VideoError("open", "no permission to read the file") from None
-        except av.error.FFmpegError as error:
-            raise VideoError("open", f"not a readable media file ({error.strerror})") from None
-        except OSError as error:
-            raise VideoError("open", error.strerror or str(error)) from None
+        self._container = open_media(self.path)
         if not self._container.streams.video:
             self._container.close()
             raise VideoError("open", "no video stream (sound or data only)")
@@ -77,7 +68,14 @@ class VideoReader(Reader):
         self._begun = False  # whether packets were taken out of this container
         self._unit = float(self._stream.time_base or 1)  # seconds of one tick of its timestamps
         context.thread_type = "AUTO"
-        context.thread_count = self._threads
+        # Each thread holds a frame of its own.
+        context.thread_count = max(1, min(self._threads, _THREAD_PIXELS // max(1, context.width * context.height)))
+        context.options = {**context.options, "max_pixels": str(limits().most_pixels)}
+        try:
+            check_size(context.width, context.height)
+        except VideoError:
+            self._container.close()
+            raise
 
     def _restart(self) -> None:
         """Go back to the first packet. Opening costs as much as decoding five small frames, so a container that no
@@ -94,7 +92,10 @@ class VideoReader(Reader):
         if self._index is None:
             self._restart()
             self._begun = True
-            self._index = read_packets(self._container, self._stream, self._heartbeat)
+            size = stat_regular(self.path).st_size
+            self._index = read_packets(self._container, self._stream, self._heartbeat, size=size)
+            # The difference of two 64-bit numbers need not be one.
+            check_times(self._index.pts.astype(np.float64) * self._unit)
             self._restart()
         return self._index
 
@@ -106,6 +107,12 @@ class VideoReader(Reader):
         if self._counted is None and not self.index.trusted:
             self.scan()
         return self.index.pts if self._counted is None else self._counted
+
+    @property
+    def _why_none(self) -> str:
+        """Why no frame comes. The size of frames that are too large is not told by the library: it is 0."""
+        most = f"; their size is unknown, or more than {limits().most_pixels:,} pixels (limit: most_pixels)"
+        return "no frame can be decoded" + most * (not self._stream.codec_context.width)
 
     @property
     def clock_start(self) -> float:
@@ -140,15 +147,21 @@ class VideoReader(Reader):
             pts.append(shown if least is None else max(shown, least))
         self._restart()
         self._counted = np.array(pts, np.int64)
+        check_times(self._counted.astype(np.float64) * self._unit)
         self._info = None
         return len(pts)
 
     def info(self) -> VideoInfo:
         if self._info is None:
             times = self.times()
-            first = next(self.frames([0]), None) if len(times) else None
+            try:
+                first = next(self.frames([0]), None) if len(times) else None
+            except FramesMissing:
+                if self._stream.codec_context.width:
+                    raise
+                first = None
             if first is None:
-                raise VideoError("decode", "no frame can be decoded")
+                raise VideoError("decode", self._why_none)
             span = float(times[-1])
             rate = float(self._stream.average_rate or 0)
             fps = (len(times) - 1) / span if span > 0 else rate
@@ -298,6 +311,8 @@ class VideoReader(Reader):
                 self._heartbeat()
                 if packet.size:
                     yield packet
+        except MemoryError:
+            raise
         except av.error.FFmpegError:
             return  # The file ends here; the frames before it are good.
 
@@ -319,5 +334,9 @@ def _decode(packet: av.Packet | None, context: av.VideoCodecContext | None = Non
         yield from packet.decode() if packet is not None else context.decode(None)  # type: ignore[union-attr]
     except (av.error.InvalidDataError, av.error.EOFError):
         return
+    except MemoryError:
+        raise
+    except av.error.ArgumentError:
+        return  # of more pixels than are read
     except av.error.FFmpegError as error:
         raise VideoError("decode", error.strerror or str(error)) from None

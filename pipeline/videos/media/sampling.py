@@ -22,6 +22,7 @@ from pipeline.errors import UserError
 from pipeline.files.text import parse_rule
 
 Kind = Literal["uniform", "first", "every", "fps", "all"]
+_MOST = 1_000_000_000
 FORMS = "uniform:N, first:N, every:N, fps:F or all"
 
 
@@ -56,8 +57,20 @@ def at_rate(times: np.ndarray, rate: float) -> np.ndarray:
     elapsed = np.asarray(times, np.float64) - times[0]
     # A rounding error of a stored time must not hand a tick to the frame before; Matroska rounds to milliseconds.
     slack = min(1e-3, 0.1 / rate)
-    ticks = np.arange(math.floor((elapsed[-1] + slack) * rate) + 1) / rate
-    return np.unique(np.searchsorted(elapsed, ticks + slack, side="right") - 1)
+    # Ticks are counted and never made, so that a video of hours costs no more than its frames.
+    count = math.floor((elapsed[-1] + slack) * rate) + 1
+    before = np.append(_ticks_before(elapsed, rate, slack), count)
+    return np.flatnonzero(np.diff(np.minimum(before, count)) > 0)
+
+
+def _ticks_before(elapsed: np.ndarray, rate: float, slack: float) -> np.ndarray:
+    """``(n,)`` int64: how many of 0, 1/rate, 2/rate, ..., each with ``slack``, are less than each of ``elapsed``."""
+    found = np.maximum(np.floor((elapsed - slack) * rate), 0).astype(np.int64)
+    # The quotient is rounded, so the neighbours are tried as the ticks themselves would be compared.
+    for _ in range(2):
+        found -= (found > 0) & ((found - 1) / rate + slack >= elapsed)
+        found += found / rate + slack < elapsed
+    return found
 
 
 _PICK: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
@@ -87,6 +100,8 @@ class Sampling:
             return
         if not (math.isfinite(self.amount) and self.amount > 0):
             raise UserError(f"sampling '{self.kind}' needs a number above 0; expected {FORMS}")
+        if self.amount > _MOST:
+            raise UserError(f"sampling '{self.kind}' needs a number up to {_MOST:,}; expected {FORMS}")
         if self.kind != "fps" and self.amount != int(self.amount):
             raise UserError(f"sampling '{self.kind}' needs a whole number of frames, not {self.amount:g}")
 

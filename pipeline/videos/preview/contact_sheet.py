@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.files.atomic import atomic_write
-from pipeline.files.text import natural_key
+from pipeline.files.text import natural_key, printable
 from pipeline.lazy import cv2
 from pipeline.videos.preview.thumbnails import Preview
 
@@ -61,8 +61,12 @@ def _sheet(previews: Sequence[Preview]) -> np.ndarray:
     draw = ImageDraw.Draw(sheet)
     top = 0
     for preview, strip in zip(previews, strips, strict=True):
-        name = "".join(sign if sign.isprintable() else "?" for sign in preview.video.name)
-        draw.text((4, top + 3), f"{name}   {preview.video.duration or 0:.2f} s", fill="black", font=font)
+        draw.text(
+            (4, top + 3),
+            f"{printable(preview.video.name)}   {preview.video.duration or 0:.2f} s",
+            fill="black",
+            font=font,
+        )
         sheet.paste(Image.fromarray(strip), (0, top + 22))
         top += strip.shape[0] + 22
     return np.asarray(sheet)

@@ -65,7 +65,7 @@ def _alike(facts: Sequence[VideoFacts]) -> list[tuple[VideoFacts, VideoFacts]]:
     moves = strength > 1.0 * np.sqrt(moving.shape[1])
     moving /= np.maximum(strength, 1e-6)[:, None]
     still -= still.mean(axis=1, keepdims=True)
-    lengths = np.array([fact.duration for fact in facts])
+    lengths = np.maximum([fact.duration for fact in facts], 1e-6)
     pairs = []
     seen: set[int] = set()
     for start in range(0, len(facts), _BLOCK):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import VideoError
+from pipeline.errors import UserError, VideoError
 from pipeline.files.text import parse_time
 from pipeline.lazy import av, cv2
 from pipeline.parallel.worker_process import Heartbeat
 from pipeline.videos.catalog.source_file import SourceFile, sha256
 from pipeline.videos.media.frame import VideoInfo
 from pipeline.videos.media.image_folder import ImageReader, image_names
+from pipeline.videos.media.open_file import open_media
 from pipeline.videos.media.reader import VideoReader
 from pipeline.videos.quality.problems import VideoFacts
 
@@ -135,12 +137,14 @@ def _shrunk(image: np.ndarray, side: int) -> np.ndarray:
 
 def _claims(path: Path) -> tuple[int, float]:
     """Frames and seconds that the header claims for the video stream, 0 where it says nothing."""
-    with av.open(f"file:{path}", metadata_errors="ignore") as container:
+    with open_media(path) as container:
         stream = container.streams.video[0]
+        seconds = 0.0
         if stream.duration and stream.time_base:
             seconds = float(stream.duration * stream.time_base)
         elif "DURATION" in stream.metadata:
-            seconds = parse_time(stream.metadata["DURATION"][:15])
+            with contextlib.suppress(UserError):  # no time
+                seconds = parse_time(stream.metadata["DURATION"][:15])
         else:
             # The whole file's duration is that of the video stream only where there is no other.
             seconds = (container.duration or 0) / 1e6 if len(container.streams) == 1 else 0.0

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from pipeline.errors import UserError, VideoError
 from pipeline.files.atomic import atomic_write
+from pipeline.files.replacing import place_in
 from pipeline.videos.catalog.catalog import Video
 from pipeline.videos.media import open_video
-from pipeline.videos.media.ffmpeg import file_url, keep_every_frame, run_ffmpeg
+from pipeline.videos.media.ffmpeg import keep_every_frame, run_ffmpeg
+from pipeline.videos.media.open_file import file_url, input_arguments
 
 
 def quarantine(video: Video, folder: Path) -> Path:
@@ -21,7 +23,7 @@ def quarantine(video: Video, folder: Path) -> Path:
     Raises:
         UserError: there is such a file already, or it cannot be moved.
     """
-    target = folder / video.name
+    target = place_in(folder, video.name)
     if os.path.lexists(target):
         raise UserError(f"{target} exists already; choose another folder for `quarantine`")
     try:
@@ -43,12 +45,12 @@ def repair(video: Video, folder: Path) -> tuple[Path, int]:
         VideoError: nothing can be saved; the reason is ffmpeg's own.
         UserError: there is such a file already.
     """
-    target = (folder / video.name).with_suffix(".mp4")
+    target = place_in(folder, video.name).with_suffix(".mp4")
     if os.path.lexists(target):
         raise UserError(f"{target} exists already; choose another folder for `fix`")
     with atomic_write(target) as temporary:
         run_ffmpeg(
-            ["-err_detect", "ignore_err", "-fflags", "+discardcorrupt+genpts", "-i", file_url(video.path)]
+            ["-err_detect", "ignore_err", "-fflags", "+discardcorrupt+genpts", *input_arguments(video.path)]
             + ["-map", "0:v:0", "-map", "0:a:0?", "-vf", "crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0"]
             + ["-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-pix_fmt", "yuv420p", *keep_every_frame()]
             + ["-c:a", "aac", "-f", "mp4", file_url(temporary)]

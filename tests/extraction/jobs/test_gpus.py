@@ -27,7 +27,7 @@ def test_each_device_gets_a_process_with_its_own_part():
         "--batch",
         "8",
     ]
-    first, second = calls(["x.py"], argv, parse_devices("3,5"), (2, 4))
+    first, second = calls([sys.executable, "x.py"], argv, parse_devices("3,5"), (2, 4))
     same = [sys.executable, "x.py", "data", "--out", "store", "--batch", "8"]
     same += ["--workers", str(max(1, processors() // 2)), "--worker"]
     assert first[0] == [*same, "2/8"]

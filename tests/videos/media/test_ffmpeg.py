@@ -10,7 +10,7 @@ import imageio_ffmpeg
 import pytest
 
 from pipeline.errors import UserError, VideoError
-from pipeline.videos.media import ffmpeg
+from pipeline.videos.media import ffmpeg, open_file
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_old_versions_get_the_option_they_know(fresh, monkeypatch, tmp_path, ver
 def test_its_own_error_line_is_shown(tmp_path):
     (tmp_path / "a.mp4").write_text("no video")
     with pytest.raises(VideoError, match=r"moov atom not found|Invalid data found") as caught:
-        ffmpeg.run_ffmpeg(["-i", ffmpeg.file_url(tmp_path / "a.mp4"), str(tmp_path / "b.mp4")])
+        ffmpeg.run_ffmpeg(["-i", open_file.file_url(tmp_path / "a.mp4"), str(tmp_path / "b.mp4")])
     assert caught.value.stage == "ffmpeg"
     assert "\n" not in caught.value.reason
 
@@ -78,7 +78,7 @@ def test_nothing_passes_through_a_shell(tmp_path):
     name = tmp_path / "$(touch x); 'a' \"b\" `c`.txt"
     lines: list[str] = []
     ffmpeg.run_ffmpeg(
-        ["-f", "lavfi", "-i", "color=size=16x16:duration=1:rate=5", "-f", "framecrc", ffmpeg.file_url(name)],
+        ["-f", "lavfi", "-i", "color=size=16x16:duration=1:rate=5", "-f", "framecrc", open_file.file_url(name)],
         on_line=lines.append,
     )
     assert [entry.name for entry in tmp_path.iterdir()] == [name.name]

@@ -1,0 +1,76 @@
+"""Opening a shard: whoever wrote it, what it declares is checked before anything of it is believed.
+
+Shards never change, so each is looked at once by a process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.files.guard.hdf5 import NotPlain, attribute, check_texts, check_whole, dataset, holds, member, open_hdf5
+from pipeline.lazy import h5py
+from pipeline.videos.catalog.source_file import SourceFile
+
+_THEN = "move it away and extract again"
+_KINDS = {"int": "iu", "float": "f", "str": "O"}  # of the facts of a video file, by their type
+_looked_at: dict[Path, tuple[int, ...]] = {}
+
+
+@contextlib.contextmanager
+def open_shard(path: Path) -> Iterator[h5py.File]:
+    """Open a shard for reading.
+
+    Raises:
+        UserError: it is damaged, leads to another file, or declares what it cannot hold; also where that shows while
+            it is read in the ``with`` block.
+    """
+    with open_hdf5(path, _THEN) as shard:
+        status = path.stat()
+        state = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        if _looked_at.get(path) != state:
+            _check(shard, path, status.st_size)
+            _looked_at[path] = state
+        yield shard
+
+
+def _check(shard: h5py.File, path: Path, size: int) -> None:
+    for name in ("fingerprint", "recipe"):
+        if attribute(shard, name, str) is None:
+            raise NotPlain(f"{name} is missing")
+    created = attribute(shard, "created", int)
+    if not isinstance(created, int) or abs(created) >= 1 << 63:
+        raise NotPlain("created is missing")
+    features = dataset(shard, "features", size, "fu")
+    if len(features.shape) not in (3, 5) or features.dtype.str[1:] not in ("f2", "f4", "u1"):
+        raise NotPlain(f"features are of shape {features.shape} and type {features.dtype}")
+    rows, longest = features.shape[:2]
+    for name, kinds in (("mask", "b"), ("times", "f"), ("frames", "iu")):
+        table = dataset(shard, name, size, kinds, sides=2)
+        check_whole(table)
+        if table.shape != (rows, longest):
+            raise NotPlain(f"{name} is of shape {table.shape}, features {features.shape}")
+    columns = [("steps", "iu"), ("video", "O")]
+    source = member(shard, "source")
+    columns += [(f"source/{item.name}", _KINDS[str(item.type)]) for item in fields(SourceFile)]
+    if not isinstance(source, h5py.Group):
+        raise NotPlain("source is no group")
+    with path.open("rb", buffering=0) as raw:
+        for name, kinds in columns:
+            column = dataset(source if "/" in name else shard, name.rpartition("/")[2], size, kinds, sides=1)
+            if len(column) != rows:
+                raise NotPlain(f"{name} has {len(column):,} rows, features {rows:,}")
+            check_whole(column)
+            if kinds == "O":
+                check_texts(column, raw, size)
+    steps = shard["steps"][:]
+    if rows and not (int(steps.min()) >= 0 and int(steps.max()) <= longest):
+        raise NotPlain(f"steps are not from 0 to {longest:,}")
+    each = math.prod(features.shape[2:]) * features.dtype.itemsize
+    if float(steps.sum(dtype=np.float64)) * each > holds(features):
+        raise NotPlain("features are fewer than its steps")

@@ -1,0 +1,1 @@
+"""Files of strangers: looked at before they are believed."""
