@@ -4,7 +4,7 @@ Draws small AVI clips and clips of 720p and 1080p H.264 (each DATA, a folder of 
 row), and measures on the same 20 frames of each clip, on the same processors, in frames/s:
 
     whole      the extraction, network compiled: from the first look at the videos to the last commit
-    command    all of extract_features.py, from the start of the process to its end
+    command    all of extract_features.py, from the start of the process to its end, on Keras as the others
     network    the compiled network alone, on images that are there
     decode     hashing, decoding, cropping and resizing alone, by the same decoder processes
     loop       OpenCV, and Keras' predict on one frame at a time, in float32 (on --loop-frames frames)
@@ -109,7 +109,16 @@ class Extractor:
         }
         rates = {stage: statistics.median(found) for stage, found in measure.in_turn(stages, self._rounds).items()}
         with tempfile.TemporaryDirectory() as place:
-            options = ["--weights", self._weights, "--precision", self._precision, "--out", f"{place}/store"]
+            options = [
+                "--weights",
+                self._weights,
+                "--precision",
+                self._precision,
+                "--engine",
+                "keras",
+                "--out",
+                f"{place}/store",
+            ]
             done = measure.run_script("extract_features", folder, *options, watch=True)
         few = uniform(np.arange(len(catalog)), max(1, self._loop_frames // _EACH))
         loop = predict_loop([catalog.videos[place].path for place in few], self._weights)

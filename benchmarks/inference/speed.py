@@ -1,8 +1,9 @@
 """What classifying and drawing cost, and whether memory grows with the video.
 
-Speed: classifying and drawing a 720p video (noise that moves, or --clips), against the network alone on as many images
-as are sent through it (``--sampling all``: every frame; the default: 20 of 3 seconds). Memory: the most that all
-processes of the command held on a video of two minutes and on a long one, with a small network and small frames.
+Speed: classifying and drawing a 720p video (noise that moves, or --clips) by a classifier that is loaded, against the
+network alone on as many images as are sent through it (``--sampling all``: every frame; the default: 20 of 3 seconds).
+Memory: the most that all processes of the command held on a video of two minutes and on a long one, with a small
+network and small frames.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def speed(args: argparse.Namespace, folder: Path) -> None:
         print(f"{name:16} {clock:7.2f} s  {frames / clock:7.1f} frames/s  {core:7.2f} s of a core")
     # Each repetition has its own share, since the machine is faster in one minute than in another.
     shares = times["network alone"] / times["whole"]
-    print(f"whole command    {np.median(shares[:, 0]):.1%} of the network alone, {np.median(shares[:, 1]):.1%} by core")
+    print(f"both together    {np.median(shares[:, 0]):.1%} of the network alone, {np.median(shares[:, 1]):.1%} by core")
     print(f"single ones      {', '.join(f'{clock:.1%}' for clock in shares[:, 0])}")
 
 

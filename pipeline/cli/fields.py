@@ -186,6 +186,8 @@ def _option(item: Field, hint: Any, text: str) -> Option:
     if get_origin(hint) is tuple and "parse" not in more:  # else one text says them all, such as 240x320
         kinds = get_args(hint)
         hint, count = kinds[0], "+" if kinds[-1] is Ellipsis else len(kinds)
+    elif get_origin(hint) is tuple:
+        hint = get_args(hint)[0]
     choices = get_args(hint) if get_origin(hint) is Literal else ()
     kind = str if choices else hint
     parse = more.pop("parse", None) or getattr(kind, "parse", None)

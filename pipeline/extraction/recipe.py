@@ -17,7 +17,7 @@ from pipeline.videos.media.sampling import Sampling
 
 Crop = Literal["center", "none"]
 Interpolation = Literal["bilinear", "bicubic", "area", "nearest"]
-Input = Literal["rgb", "farneback", "dis", "difference"]
+Input = Literal["rgb", "grey", "farneback", "dis", "difference"]
 FLOW_SMALLEST, LARGEST = 16, 8192  # pixels of a side
 POOLINGS = ("avg", "max")
 MAX_POOL = "max_pool"
@@ -36,7 +36,7 @@ class Recipe:
     """How a video becomes a sequence."""
 
     sampling: str = field(metadata={"metavar": "RULE"})
-    """Which frames of a video: uniform:N, first:N, every:N, fps:F or all.
+    """Which frames of a video: uniform:N, inner:N, stepped:N, first:N, every:N, fps:F or all.
 
     In the canonical spelling of `Sampling`."""
     backbone: str
@@ -56,7 +56,7 @@ class Recipe:
     layer: str = "avg_pool"
     """Which output of the network is the feature: its mean or its maximum over the image, `max_pool`."""
     input: Input = "rgb"
-    """What the network sees of a frame: its colours, or the motion since the one before as an image.
+    """What the network sees of a frame: its colours, its grey levels, or the motion since the one before as an image.
 
     See `pipeline.extraction.inputs.motion`."""
     quantised: str = ""
@@ -84,6 +84,8 @@ class Recipe:
             raise UserError("`reuse_static`: frames are kept as raw frames, so there is no feature to reuse")
         if min(self.height, self.width) < 1 or max(self.height, self.width) > LARGEST:
             raise UserError(f"size {self.height}x{self.width} is not an image size")
+        if self.input == "grey" and not self.keeps_pictures:
+            raise UserError(f"input grey has one channel, and {self.backbone} takes three; it is for raw frames")
         if self.input in ("farneback", "dis") and min(self.height, self.width) < FLOW_SMALLEST:
             raise UserError(
                 f"size {self.height}x{self.width} is too small for input {self.input}: each side needs at least "
@@ -131,8 +133,13 @@ class Recipe:
 
     @property
     def keeps_pictures(self) -> bool:
-        """Whether a step is an image ``(height, width, 3)`` uint8 instead of a feature vector ``(D,)``."""
+        """Whether a step is an image ``(height, width, channels)`` uint8 instead of a feature vector ``(D,)``."""
         return self.backbone == FRAME_CACHE
+
+    @property
+    def channels(self) -> int:
+        """Of the image that the network sees."""
+        return 1 if self.input == "grey" else 3
 
     def differences(self, other: Recipe) -> str:
         """What differs, in words: ``size 299x299 here, 224x224 there``; empty where nothing does."""

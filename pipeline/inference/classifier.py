@@ -136,7 +136,9 @@ class Classifier:
 
     def warm_up(self) -> None:
         """Compile network and head now, so that the first frame of a stream does not wait for it."""
-        self._features()(tuple(np.zeros((1, recipe.height, recipe.width, 3), np.uint8) for recipe in self.recipes))
+        self._features()(
+            tuple(np.zeros((1, recipe.height, recipe.width, recipe.channels), np.uint8) for recipe in self.recipes)
+        )
         length, shape, dtype = self.checkpoint.window.length, self.checkpoint.shape, self.checkpoint.dtype
         self.checkpoint.predict(np.zeros((1, length, *shape), dtype), np.ones((1, length), bool))
 
@@ -313,7 +315,7 @@ def decode_for(
 
 def _same_network(recipe: Recipe, source: WeightsSource | None) -> tuple:
     """What is equal for streams that one network can serve."""
-    return recipe.backbone, recipe.layer, source, (recipe.height, recipe.width)
+    return recipe.backbone, recipe.layer, source, (recipe.height, recipe.width, recipe.channels)
 
 
 def recipes_of(checkpoint: Checkpoint) -> list[Recipe]:
@@ -346,7 +348,7 @@ def weights_of(checkpoint: Checkpoint, weights: str | None) -> list[WeightsSourc
     if checkpoint.needs == "frames":
         if weights is not None:
             raise UserError(f"`weights={weights}`: {checkpoint.folder} has the weights of its network; leave it out")
-        return [None]
+        return [None] * len(checkpoint.sources)
     if checkpoint.recipe.quantised:
         return [None]
     if any(recipe.backbone == IMPORTED for recipe in recipes_of(checkpoint)):

@@ -15,8 +15,8 @@ class ClassifySpec:
     stride: int | None = None
     """Steps from one window to the next; a quarter of a window where none are given."""
     clip_seconds: float | None = None
-    """With sampling uniform:N or first:N, read long videos as clips of this length; the median of the training clips
-    where none is given."""
+    """With a sampling by count, such as uniform:N, read long videos as clips of this length; the median of the training
+    clips where none is given."""
     smoothing: Smoothing = field(
         default=Smoothing(),
         metadata={

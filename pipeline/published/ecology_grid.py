@@ -6,8 +6,7 @@ beside all that a checkpoint has, so that each can be evaluated, compared and us
 the checkpoint's own keys and the published ones.
 
 Source: https://github.com/alxcnwy/Deep-Neural-Networks-for-Video-Classification (its README describes both files).
-There a model is trained in up to three rounds of falling learning rates; the rounds here are the stretches of epochs
-between two halvings.
+There a model is trained in three rounds, each at a tenth of the last one's learning rate: ``rounds: [3]`` in a grid.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,9 +25,11 @@ from typing import Any
 import numpy as np
 
 from pipeline.extraction.recipe import FRAME_CACHE
+from pipeline.extraction.store.store import FeatureStore
+from pipeline.extraction.store.timesteps import StoredSteps
 from pipeline.files.tables import read_table, write_table
 from pipeline.training.checkpoint import MODEL_FILE, RESULTS_FILE, Checkpoint, write_folder
-from pipeline.training.data.dataset import Dataset
+from pipeline.training.data.dataset import Dataset, open_dataset
 from pipeline.training.evaluation.metrics import confusion, measure
 from pipeline.training.evaluation.predict import predict
 from pipeline.training.evaluation.predictions import Predictions, labelled_frame_means
@@ -57,16 +59,21 @@ def write_model(
     data: Dataset,
     parts: Mapping[str, np.ndarray],
     files: Mapping[tuple[str, int], str],
+    *,
+    verbose: bool = True,
+    unlabelled: Path | None = None,
 ) -> GridModel:
     """Apply a trained point of a search to all parts of the split and write its folder, whole or not at all.
 
     Args:
         trial: the checkpoint.
         folder: what to write.
-        number: of the model in the grid, from 1.
+        number: the model's id.
         data: the store that it was trained on.
         parts: rows of the dataset by part; the test part too, which the search did not see.
         files: the names of the frames' files, where they are files, by video and number.
+        verbose: whether progress was told.
+        unlabelled: a store of other videos, whose frames have rows too, without label, split and error.
 
     Raises:
         UserError: the store does not fit the checkpoint.
@@ -93,7 +100,7 @@ def write_model(
         **{f"data_total_rows_{_SPLITS[part]}": len(predictions.windows) for part, predictions in found.items()},
         "class_names": list(checkpoint.classes),
         "path_model": f"{folder}/",
-        "verbose": True,
+        "verbose": verbose,
     }
     with write_folder(folder, overwrite=True) as temporary:
         shutil.copytree(trial, temporary, dirs_exist_ok=True)
@@ -105,7 +112,8 @@ def write_model(
         plots.save_figure(
             plots.confusion_matrix(confusion(shown), checkpoint.classes, title), temporary / CONFUSION_FILE
         )
-        write_frame_predictions(list(found.values()), files, temporary / FRAME_PREDICTIONS)
+        others = [] if unlabelled is None else [predict_unlabelled(checkpoint, unlabelled)]
+        write_frame_predictions([*found.values(), *others], files, temporary / FRAME_PREDICTIONS)
     return GridModel(folder, results)
 
 
@@ -114,7 +122,7 @@ def published_settings(checkpoint: Checkpoint) -> dict[str, Any]:
     head, recipe = checkpoint.head, checkpoint.recipe
     values = {name: getattr(head, name, None) for name in ("base", "pooling", "trainable", "cell", "kernel", "weights")}
     sequence = _CELLS.get(values["cell"] or head.name)
-    sizes = [head.units] * (1 if sequence else head.layers)
+    sizes = [*head.widths, *head.behind, 0, 0]
     return {
         "architecture": architecture(head.name, checkpoint.window.length, values["trainable"]),
         "pretrained_model_name": values["base"] or (None if recipe.backbone == FRAME_CACHE else recipe.backbone),
@@ -125,11 +133,9 @@ def published_settings(checkpoint: Checkpoint) -> dict[str, Any]:
         "sequence_length": checkpoint.window.length,
         "sequence_model": sequence,
         "sequence_model_layers": head.layers if sequence else None,
-        "layer_1_size": sizes[0],
-        "layer_2_size": sizes[1] if len(sizes) > 1 else 0,
-        "layer_3_size": sizes[2] if len(sizes) > 2 else 0,
+        **{f"layer_{number}_size": sizes[number - 1] for number in (1, 2, 3)},
         "dropout": head.dropout,
-        "convolution_kernel_size": values["kernel"] or (3 if sequence == "Convolution1D" else None),
+        "convolution_kernel_size": values["kernel"] if sequence == "Convolution1D" else None,
         "batch_size": checkpoint.metrics["training"]["batch"],
     }
 
@@ -141,16 +147,17 @@ def architecture(head: str, length: int, trainable: int | None) -> str:
         return f"image_MLP_{learnt}"
     if head in ("concat", "concat_frames"):
         return "video_MLP_concat"
-    if head in _CELLS or head == "lrcn":
+    if head in _CELLS or head in ("lrcn", "ecology-lrcnn"):
         return f"video_LRCNN_{learnt}"
-    return {"c3d": "C3D", "c3d_small": "C3Dsmall"}.get(head, head)
+    return {"c3d": "C3D", "c3d_small": "C3Dsmall", "ecology-c3d-small": "C3Dsmall"}.get(head, head)
 
 
 def _fit_of(checkpoint: Checkpoint, figures: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """How the training went, and accuracy and loss of each part."""
     results = checkpoint.metrics
     history = read_table(checkpoint.folder / HISTORY_FILE)
-    rounds = rounds_of([float(row["learning_rate"]) for row in history])
+    # Before the rounds of a training were kept, it was one, and the rate was halved within it.
+    rounds = results.get("phases") or rounds_of([float(row["learning_rate"]) for row in history])
     ended = (checkpoint.folder / MODEL_FILE).stat().st_mtime
     before = list(itertools.accumulate(rounds))
     values: dict[str, Any] = {
@@ -172,6 +179,26 @@ def rounds_of(rates: Sequence[float]) -> list[int]:
     return [len(list(same)) for _, same in itertools.groupby(rates)]
 
 
+def predict_unlabelled(checkpoint: Checkpoint, folder: Path) -> Predictions:
+    """What a checkpoint says of every frame of a store whose labels nobody knows.
+
+    Raises:
+        UserError: the store's features are of another recipe.
+    """
+    store = FeatureStore(folder)
+    steps = StoredSteps(store, store.entries)
+    rows = [
+        {"video": name, "frame": frame, "label": checkpoint.classes[0]}  # any: a data set has labels
+        for name, first in steps.first.items()
+        for frame in steps.frames[first : first + store.entries[name].steps].tolist()
+    ]
+    with tempfile.TemporaryDirectory() as scratch:
+        table = Path(scratch) / "labels.csv"
+        write_table(rows, ("video", "frame", "label"), table)
+        data = open_dataset(folder, classes=checkpoint.classes, frame_labels=table)
+    return predict(checkpoint, data, np.arange(len(data)), "unlabelled")
+
+
 def _clock(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).strftime(_TIME)
 
@@ -180,7 +207,7 @@ def write_frame_predictions(parts: Sequence[Predictions], files: Mapping[tuple[s
     """Write ``frame_predictions.csv``: for each labelled frame a probability for each class, and what became of it.
 
     Columns: the classes; prediction; video; frame (its file, or its number); label; split (train, valid, test);
-    error (1 where the prediction is wrong).
+    error (1 where the prediction is wrong). The last three are empty for videos without labels.
     """
     classes, rows = parts[0].classes, []
     for part in parts:
@@ -192,7 +219,11 @@ def write_frame_predictions(parts: Sequence[Predictions], files: Mapping[tuple[s
             rows.append(
                 {f"{one}": f"{value:.6f}" for one, value in zip(classes, probabilities, strict=True)}
                 | {"prediction": classes[best], "video": name, "frame": files.get((name, frame)) or frame}
-                | {"label": classes[label], "split": _SPLITS[part.split], "error": int(best != label)}
+                | (
+                    {"label": classes[label], "split": _SPLITS[part.split], "error": int(best != label)}
+                    if part.split in _SPLITS
+                    else {}
+                )
             )
     columns = [*classes, "prediction", "video", "frame", "label", "split", "error"]
     write_table(rows, columns, path)

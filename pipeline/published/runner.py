@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from pipeline.cli import command
@@ -100,7 +101,9 @@ class Runner:
         below = [word for word in words if Path(word).is_relative_to(self._folder)]
         made = [word for word in below if word not in self._made and not self._within_made(word)]
         reads = [word for word in words if word not in made and Path(word).exists()]
-        account = {"command": [verb, *words], "reads": {word: content_digest(Path(word)) for word in reads}}
+        # What a command writes into a folder that it reads is none of what it was given.
+        named = {Path(word) for word in words}
+        account = {"command": [verb, *words], "reads": {word: content_digest(Path(word), named) for word in reads}}
         self._made += made
         done = self._record["commands"].get(name) == account and all(Path(word).exists() for word in made)
         if done and verb not in OWN_ACCOUNT:
@@ -126,11 +129,14 @@ class Runner:
         return any(Path(word).is_relative_to(made) for made in self._made)
 
 
-def content_digest(path: Path) -> str:
-    """SHA-256 over names, sizes and times of change of a file or of a folder's files; of tables over the content."""
+def content_digest(path: Path, without: Collection[Path] = ()) -> str:
+    """SHA-256 over names, sizes and times of change of a file or of a folder's files; of tables over the content.
+
+    Files in a folder that are named in ``without`` do not count.
+    """
     digest = hashlib.sha256()
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        if not file.is_file():
+        if not file.is_file() or (file != path and file in without):
             continue
         status = file.stat()
         digest.update(os.fsencode(file.relative_to(path) if path.is_dir() else file.name))
@@ -138,15 +144,15 @@ def content_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def held_out_video(checkpoint: Path) -> Path:
-    """The file of a video that was kept apart as test when a checkpoint was trained.
+def held_out_video(checkpoint: Path, seed: int | None = None) -> Path:
+    """The file of a video that was kept apart as test when a checkpoint was trained: the first, or a random one.
 
     Raises:
         UserError: there is none.
     """
     results = read_object(checkpoint / "results.json", needs=["store", "split"])
     paths = {video.name: video.path for video in open_catalog(Path(results["store"]) / "catalog.csv")}
-    for name in results["split"].get("test", []):
-        if name in paths:
-            return paths[name]
+    tested = [paths[name] for name in results["split"].get("test", []) if name in paths]
+    if tested:
+        return tested[0] if seed is None else random.Random(seed).choice(tested)
     raise UserError(f"{checkpoint} has no test video to classify; give at least three videos a class")

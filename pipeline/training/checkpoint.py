@@ -5,6 +5,8 @@
     head/              the head as OpenVINO runs it, see `compute.stored_head`
     results.json       accuracy and log loss of each split, seconds, epochs, parameters, seed
     history.csv  predictions.csv  curves.png  confusion_matrix.png
+    base.weights.h5    the network within a head, where it has learnt: another training or extraction takes it
+    weights/           of single epochs, where they were asked for; each can be named in the place of the folder
 
 Loading rebuilds the head from its spec and reads numbers from ``model.keras``; nothing in the folder can run code.
 """
@@ -48,9 +50,11 @@ MOST_CLASSES = 50_000
 _MOST_NUMBERS = 1 << 28  # in a window
 _FEW = 1 << 20
 CHECKPOINT_FILE, MODEL_FILE, RESULTS_FILE = "checkpoint.json", "model.keras", "results.json"
+BASE_FILE, WEIGHTS_FOLDER = "base.weights.h5", "weights"
 # All that commands write into a checkpoint; what has another name is its user's.
 _FILES = (
     *(CHECKPOINT_FILE, MODEL_FILE, RESULTS_FILE, "history.csv", "predictions.csv", "frame_predictions.csv"),
+    *(BASE_FILE, f"{WEIGHTS_FOLDER}/*.weights.h5"),
     *("curves.png", "loss_curve.png", "confusion_matrix.png", "report.html"),
     *(f"{INT8}/{name}" for name in INT8_FILES),
     *(f"{HEAD}/{name}" for name in HEAD_FILES),
@@ -80,6 +84,8 @@ class Checkpoint:
     """How many heads are averaged in the model."""
     versions: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
+    weights: Path | None = None
+    """The file of another epoch's weights; None for those of ``model.keras``."""
 
     def __repr__(self) -> str:
         return (
@@ -91,12 +97,17 @@ class Checkpoint:
     def load(cls, folder: str | Path) -> Checkpoint:
         """Open a checkpoint folder; the model itself is read when it is first used.
 
+        Args:
+            folder: the checkpoint, or a file of the weights of one epoch in it.
+
         Raises:
             UserError: no checkpoint, a damaged one, or one of a newer format.
         """
         from pipeline.training.heads.registry import stored_spec
 
-        folder = Path(folder)
+        folder, weights = Path(folder), None
+        if folder.is_file() and folder.parent.name == WEIGHTS_FOLDER:
+            folder, weights = folder.parents[1], folder
         path = folder / CHECKPOINT_FILE
         try:
             values = read_object(path, needs=["format"])
@@ -117,11 +128,13 @@ class Checkpoint:
                 head=stored_spec(values["head"]),
                 shape=_shape(values),
                 time_scale=record(TimeScale, values["time_scale"]),
-                temperature=_between(values, "temperature", 1e-6, 1e6),
+                # The temperature is that of the best epoch.
+                temperature=1.0 if weights is not None else _between(values, "temperature", 1e-6, 1e6),
                 abstain_below=_between(values, "threshold", 0, 1),
                 members=_count(values.get("members", 1)),
                 versions=value_of(values, "versions", dict[str, str]),
                 format=found,
+                weights=weights,
             )
         except (KeyError, ValueError) as error:
             raise UserError(f"{path} is damaged ({' '.join(str(error).split())}); train again") from None
@@ -129,7 +142,7 @@ class Checkpoint:
     def to_json(self) -> str:
         """The content of ``checkpoint.json``."""
         values = asdict(self)
-        del values["folder"]
+        del values["folder"], values["weights"]
         # On disk the first source has its keys beside the others, as it was before there were two.
         first, *second = values.pop("sources")
         values |= first | {"joined": second[0] if second else None}
@@ -180,8 +193,12 @@ class Checkpoint:
         """
         from pipeline.training.heads.ensemble import average, build_members
 
-        path = self.folder / MODEL_FILE
-        self._check_fits(path)
+        path = self.weights or self.folder / MODEL_FILE
+        self._check_fits(self.folder / MODEL_FILE)
+        if self.weights is not None:
+            from pipeline.files.guard.hdf5 import check_weights
+
+            check_weights(path, str(path))
         try:
             members = build_members(
                 self.head,
@@ -211,7 +228,7 @@ class Checkpoint:
         shapes = check_keras(path).values()
         numbers = sum(math.prod(shape) for shape in shapes)
         sides = {side for shape in shapes for side in shape}
-        needed = self.head.units * (self.dimensions if self.needs == "features" else 1)
+        needed = max(self.head.units) * (self.dimensions if self.needs == "features" else 1)
         if len(self.classes) not in sides or needed > 4 * numbers + _FEW:
             raise UserError(f"{path} is of another head than {CHECKPOINT_FILE} beside it says; train again")
 
@@ -224,7 +241,8 @@ class Checkpoint:
     def _function(self) -> HeadFunction:
         """By OpenVINO where the folder has the head for it, and a GPU would not do a network on frames faster."""
         shape = (self.batch, self.window.length, *self.shape)
-        found = None if self.needs == "frames" and gpus() else stored_head(self.folder, self.folder / MODEL_FILE, shape)
+        by_keras = self.weights is not None or (self.needs == "frames" and gpus())
+        found = None if by_keras else stored_head(self.folder, self.folder / MODEL_FILE, shape)
         if found is not None:
             return found
 

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
+from argparse import Namespace
 
 import pytest
 
 from pipeline.cli import command
+from pipeline.cli.fields import given
 from pipeline.commands.published import report_grid
-from pipeline.commands.training import evaluate, search
+from pipeline.commands.training import evaluate, search, train
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.published.ecology_grid import architecture, rounds_of
+from pipeline.published.system import CONFIGS
 from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.data.windows import WindowSpec
+from pipeline.training.experiments.search_space import OPTIONS, grid_points, read_space
+from pipeline.training.heads.registry import HEADS, check_length, head_spec
+from pipeline.training.heads.spec import HeadSpec
+from pipeline.training.loop.spec import TrainSpec
 from tests.training.stores import write_store
 
 PUBLISHED = [
@@ -67,7 +75,8 @@ def test_rounds_are_stretches_of_one_learning_rate():
         ("concat", 5, None, "video_MLP_concat"),
         ("lstm", 5, None, "video_LRCNN_frozen"),
         ("lrcn", 5, 10, "video_LRCNN_trainable"),
-        ("c3d_small", 16, None, "C3Dsmall"),
+        ("ecology-lrcnn", 20, None, "video_LRCNN_frozen"),
+        ("ecology-c3d-small", 16, None, "C3Dsmall"),
         ("attention", 5, None, "attention"),
     ],
 )
@@ -85,7 +94,7 @@ def models(tmp_path_factory):
     for number, (name, count) in enumerate(steps.items()):
         rows += [f"{name},{frame},img{frame}.jpg,{'ab'[(number + frame // 3) % 2]}" for frame in range(count)]
     (tmp / "labels.csv").write_text("\n".join(rows) + "\n")
-    (tmp / "grid.yaml").write_text("head: [lstm, mlp]\nwindow: [3]\nunits: [4]\nlayers: [2]\n")
+    (tmp / "grid.yaml").write_text("head: [lstm, mlp]\nwindow: [3]\nunits: [4]\nlayers: [2]\nrounds: [3]\n")
     arguments = [str(store), "--labels", str(tmp / "labels.csv"), "--grid", str(tmp / "grid.yaml"), "--epochs", "2"]
     assert command.run(search.main, [*arguments, "--out", str(tmp / "search")], parser=search.parser) == 0
     report = [str(tmp / "search"), "--labels", str(tmp / "labels.csv"), "--out", str(tmp / "models")]
@@ -99,7 +108,10 @@ def test_results_have_the_published_keys_and_the_settings_that_were_trained(mode
     for results in both:
         assert set(PUBLISHED) <= set(results)
         assert results["sequence_length"] == 3
-        assert results["fit_num_epochs"] == 2 == sum(v for k, v in results.items() if k.startswith("fit_stopped"))
+        assert results["fit_stopped_epoch1"] >= 1
+        assert len([key for key in results if key.startswith("fit_stopped")]) == 3
+        assert results["fit_best_round"] in (1, 2, 3)
+        assert results["fit_num_epochs"] == sum(v for k, v in results.items() if k.startswith("fit_stopped"))
         assert results["model_param_count"] == results["parameters"] > 0
         rows = sum(results[f"data_total_rows_{part}"] for part in ("train", "valid", "test"))
         assert rows == sum(-(-count // 3) for count in steps.values())
@@ -138,6 +150,75 @@ def test_a_model_is_a_checkpoint_that_can_be_evaluated(models, capsys):
     )
     results = json.loads((folder / "1" / "results.json").read_text())
     assert f"accuracy {results['fit_test_acc']:.3f}" in capsys.readouterr().out
+
+
+def test_a_single_training_has_all_outputs_under_its_own_id_and_the_frames_of_other_videos(models, tmp_path):
+    folder, store, steps = models
+    labels = str(folder.parent / "labels.csv")
+    words = [str(store), "--labels", labels, "--head", "ecology-lrcnn", "--units", "6,5,4", "--layers", "2"]
+    words += ["--window", "3", "--epochs", "2", "--out", str(tmp_path / "one"), "--quiet"]
+    assert command.run(train.main, words, parser=train.parser) == 0
+    words = [str(tmp_path / "one"), "--labels", labels, "--out", str(tmp_path / "models"), "--ids", "1234"]
+    words += ["--unlabelled", str(store), "--quiet"]
+    assert command.run(report_grid.main, words, parser=report_grid.parser) == 0
+    results = json.loads((tmp_path / "models" / "1234" / "results.json").read_text())
+    assert (results["model_id"], results["verbose"]) == (1234, False)
+    sizes = [results[f"layer_{number}_size"] for number in (1, 2, 3)]
+    assert (results["architecture"], results["sequence_model_layers"], sizes) == ("video_LRCNN_frozen", 2, [6, 5, 4])
+    assert results["fit_test_acc"] == results["accuracy"]["test"]
+    assert (tmp_path / "models" / "1234" / "loss_curve.png").stat().st_size > 1000
+    with open(tmp_path / "models" / "1234" / "frame_predictions.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    known, unknown = [row for row in rows if row["label"]], [row for row in rows if not row["label"]]
+    assert len(known) == len(unknown) == sum(steps.values())
+    assert all(not row["split"] and not row["error"] for row in unknown)
+    said = {(row["video"], row["frame"]): row["a"] for row in known}
+    assert {(row["video"], row["frame"]): row["a"] for row in unknown} == said
+
+
+def test_ids_are_one_for_each_model(models, tmp_path, capsys):
+    folder, _, _ = models
+    words = [str(folder.parent / "search"), "--labels", str(folder.parent / "labels.csv"), "--out", str(tmp_path / "o")]
+    assert command.run(report_grid.main, [*words, "--ids", "7", "7"], parser=report_grid.parser) == 2
+    assert "--ids 7 7: expected 2 different numbers" in capsys.readouterr().err
+
+
+def test_networks_and_poolings_are_one_grid(models, tmp_path, capsys):
+    """Two stores, as of two networks: one ranking, one best, one report."""
+    folder, store, _ = models
+    other = write_store(tmp_path / "other", sampling="all", separation=5.0)
+    (tmp_path / "grid.yaml").write_text("head: [mlp]\nwindow: [3]\nunits: [4, '4,3']\n")
+    labels = ["--labels", str(folder.parent / "labels.csv")]
+    words = [str(store), str(other), *labels, "--grid", str(tmp_path / "grid.yaml"), "--epochs", "1"]
+    out = tmp_path / "search"
+    assert command.run(search.main, [*words, "--out", str(out)], parser=search.parser) == 0
+    with open(out / "results.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert sorted(row["store"] for row in rows) == sorted([str(store), str(other)] * 2)
+    assert sorted(row["units"] for row in rows) == sorted(["4", "4,3"] * 2)
+    losses = [float(row["val_loss"]) for row in rows]
+    assert losses == sorted(losses)
+    best = json.loads((out / "best" / "results.json").read_text())
+    assert best["store"] == rows[0]["store"]
+    assert best["split"]["test"]
+    report = [str(out), *labels, "--out", str(tmp_path / "models")]
+    assert command.run(report_grid.main, report, parser=report_grid.parser) == 0
+    with open(tmp_path / "models" / "models.csv", newline="") as file:
+        assert len(list(csv.DictReader(file))) == 4
+    assert "4 trials; best: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", sorted((CONFIGS / "ecology-grid").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_shipped_grids_are_read_and_each_point_can_be_built(path):
+    points = grid_points(read_space(path))
+    assert points
+    for point in points:
+        chosen = Namespace(**{OPTIONS[key].field: value for key, value in point.items()})
+        settings = given(HeadSpec, chosen)
+        on_base = "weights" in HEADS[settings["name"]].takes
+        head = head_spec(**settings | ({"weights": "random"} if on_base else {}))
+        check_length(head, given(WindowSpec, chosen)["length"])
+        TrainSpec(**given(TrainSpec, chosen)).check(head)
 
 
 def test_a_folder_without_a_search_is_refused(tmp_path, capsys):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from pipeline.cli import command
 from pipeline.cli.fields import add_options, from_args
 from pipeline.cli.parser import Parser
+from pipeline.commands.catalog_options import CatalogOptions
 from pipeline.commands.worker_options import add_limits, put_limits
 from pipeline.errors import UserError
 from pipeline.extraction.inputs.augmentation import DEFAULT, check_varies
@@ -33,7 +34,7 @@ from pipeline.extraction.store.folder import check_place, remove_store
 from pipeline.extraction.store.store import CATALOG_FILE, known_digest
 from pipeline.files.text import parse_size, plural
 from pipeline.parallel.child import COMMAND, python
-from pipeline.videos.catalog.catalog import Catalog, open_catalog
+from pipeline.videos.catalog.catalog import Catalog
 
 if TYPE_CHECKING:
     from pipeline.extraction.network.load import AnyBackbone
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError("--int8-from names an int8 network; add --precision int8")
     if args.measure:
         check_measure(args.engine, args.precision)
-    catalog = open_catalog(args.source)
+    catalog = from_args(CatalogOptions, args).open(args.source)
     say(f"{args.source}: {catalog.summary()}")
     check_place(args.out, Path(args.source), overwrite=args.overwrite)
 
@@ -121,6 +122,7 @@ def parser() -> Parser:
     )
     made.add_argument("source", metavar="DATA", help="folder of videos, CSV file, or one video")
     made.add_argument("--out", type=Path, required=True, help="folder of the feature store")
+    add_options(made, CatalogOptions)
     recipe = "recipe: what decides the features"
     defaults = {"sampling": "uniform:20", "backbone": "inceptionv3", "input": None}
     add_options(made, Recipe, group=recipe, only=["sampling", "backbone", "input"], defaults=defaults)
@@ -285,6 +287,7 @@ def _report(extraction: Extraction, out: Path, say) -> None:
             f", batch size {progress.batch}" if progress.batch and computes else ""
         )
         parts.append(f"{progress.frames:,} frames in {progress.seconds:.1f} s ({how})")
+        parts += [progress.waits] if progress.waited_for_decoding + progress.waited_for_network else []
     parts += [str(progress.reuse)] if progress.reuse else []
     parts += [f"{len(plan.done):,} were there"] if plan.done else []
     parts += [f"{progress.copied:,} copied (same content under another name)"] if progress.copied else []

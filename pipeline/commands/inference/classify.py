@@ -5,7 +5,9 @@ through the network once, however many windows hold it. VIDEO is one of
 
     a file, or a folder of frames   labelled frames in --output, data in --json, --csv, --segments, --srt, --html
     a folder or a CSV of videos     one row each in predictions.csv of the folder --output; a stopped run goes on
-    a camera number, rtsp://..., -  live: JSON lines on standard output, or a window with --show; - is a pipe
+    a camera number, rtsp://..., -  live: JSON lines on standard output, or a window with --show; also into --output
+
+With --show a file is seen while it is written, until q is pressed or its end.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import numpy as np
 from pipeline.cli import command
 from pipeline.cli.fields import add_options, from_args, options_of
 from pipeline.cli.parser import Parser
+from pipeline.commands.catalog_options import CatalogOptions
 from pipeline.commands.worker_options import add_limits, put_limits
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.network.engines.choose import ENGINES, MEASURE, PRECISIONS, check_measure
@@ -41,8 +44,8 @@ if TYPE_CHECKING:  # and imported where they are used: --help and mistakes must 
 
 _MOST_LINES = 20  # segments on the terminal
 _CLIPS = ("cut", "cut_out", "clips")
-_LIVE = ("show", "seconds", "patience")
-_MANY = ("store", "retry_failed")
+_LIVE = ("seconds", "patience")
+_MANY = ("classes", "store", "retry_failed")
 _OF_EXPORT = ("checkpoint", "video", "export", "weights", "quiet", "verbose")
 
 Say = Callable[[str], None]
@@ -79,12 +82,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _single(args: argparse.Namespace, spec: ClassifySpec) -> int:
+    _refuse(args, "a file", (*_MANY, *_LIVE))
+    with _screen(args) as watch:  # where there is no screen, that is said before the work
+        return _one_file(args, spec, watch)
+
+
+def _one_file(args: argparse.Namespace, spec: ClassifySpec, watch: Callable[[np.ndarray], bool] | None) -> int:
     from pipeline.extraction.features.decode_task import FirstTold
     from pipeline.inference.classifier import decode_for
     from pipeline.inference.timeline.prediction import VideoPrediction
     from pipeline.training.checkpoint import Checkpoint
 
-    _refuse(args, "a file", (*_MANY, *_LIVE))
     say = command.say(args.quiet)
     outputs = from_args(Outputs, args, video=_drawn(args, args.output or _default_video(args)))
     source = Path(args.video)
@@ -108,12 +116,15 @@ def _single(args: argparse.Namespace, spec: ClassifySpec) -> int:
     if prediction.grid.note:
         say(f"note: {prediction.grid.note}")
     _say_segments(say, prediction)
+    if args.each_window:
+        for line in prediction.window_lines():
+            say(line)
     if args.probabilities:
         for place in np.argsort(-prediction.mean, kind="stable"):
             say(f"  {classifier.classes[place]}: {prediction.mean[place]:.2%}")
     with command.progress(len(prediction.times), "frame", args.quiet, desc="draw") as bar:
         written, notes = outputs.write(
-            prediction, classifier.checkpoint.folder, lambda done, total: bar.update(done - bar.n) and None
+            prediction, classifier.checkpoint.folder, lambda done, total: bar.update(done - bar.n) and None, watch
         )
     failed = _cut(say, args, prediction, highlights)
     for note in notes:
@@ -124,6 +135,18 @@ def _single(args: argparse.Namespace, spec: ClassifySpec) -> int:
         + (f"; wrote {', '.join(map(str, written))}" if written else "")
     )
     return command.SOME_FAILED if failed else command.OK
+
+
+@contextlib.contextmanager
+def _screen(args: argparse.Namespace) -> Iterator[Callable[[np.ndarray], bool] | None]:
+    """What --show gives each drawn frame to."""
+    if not args.show:
+        yield None
+        return
+    from pipeline.inference.live.preview_window import open_screen
+
+    with open_screen(f"{args.video} - {args.checkpoint}") as screen:
+        yield screen.show
 
 
 @contextlib.contextmanager
@@ -192,13 +215,12 @@ def _say_segments(say: Say, prediction: VideoPrediction) -> None:
 def _folder(args: argparse.Namespace, spec: ClassifySpec) -> int:
     from pipeline.extraction.store.store import FeatureStore
     from pipeline.inference.folder_run import PREDICTIONS_FILE, FolderRun
-    from pipeline.videos.catalog.catalog import open_catalog
     from pipeline.videos.catalog.failures import FAILURES_FILE
 
-    _refuse(args, "many videos", ("probabilities", *_CLIPS, *_LIVE))
+    _refuse(args, "many videos", ("probabilities", "each_window", "show", *_CLIPS, *_LIVE))
     out, video = _folder_of(args)
     say = command.say(args.quiet)
-    catalog = open_catalog(args.video)
+    catalog = from_args(CatalogOptions, args).open(args.video)
     outputs = from_args(Outputs, args, video=video)
     store = FeatureStore(args.store) if args.store else None
     run = FolderRun(
@@ -259,10 +281,13 @@ def _from_store(store: Path, progress: FolderProgress) -> str:
 def _live(args: argparse.Namespace, spec: ClassifySpec) -> int:
     if args.timeout != TIMEOUT:
         raise UserError(f"--timeout has no meaning for a live source ({args.video}); --patience is what it waits")
-    files = ("output", "no_video", "json", "csv", "segments", "srt", "html", "fps", "codec", "overwrite")
-    _refuse(args, "a live source", (*files, *_CLIPS, *_MANY, *options_of(Limits), "clip_seconds", "probabilities"))
-    if not args.show:
-        _refuse(args, "a live source without --show", ("style",))
+    files = ("no_video", "seen", "json", "csv", "segments", "srt", "html")
+    other = ("clip_seconds", "probabilities", "each_window")
+    _refuse(args, "a live source", (*files, *_CLIPS, *_MANY, *options_of(Limits), *other))
+    if args.output is None:
+        _refuse(args, "a live source without --output", ("fps", "codec", "overwrite"))
+        if not args.show:
+            _refuse(args, "a live source without --show or --output", ("style",))
     if args.seconds is not None and not args.seconds > 0:
         raise UserError(f"--seconds {args.seconds:g}: expected more than 0")
     if not args.patience >= 0:
@@ -364,16 +389,18 @@ def parser() -> Parser:
     output.add_argument("--overwrite", action="store_true", help="replace files that are there")
     output.add_argument("--no-video", action="store_true", help="write no video, only the data")
     output.add_argument("--probabilities", action="store_true", help="print every class with its probability")
+    output.add_argument("--each-window", action="store_true", help="print what each window says of its frames")
+    output.add_argument("--show", action="store_true", help="a window with the labelled frames, until q is pressed")
     add_options(made, Outputs, group=written, leave_out=["video"])
     clips = made.add_argument_group("clips from the prediction (one file)")
     clips.add_argument("--cut", action="append", default=[], metavar="LABEL", help="write its segments as files")
     clips.add_argument("--cut-out", action="append", default=[], metavar="LABEL", help="write all but its segments")
     clips.add_argument("--clips", type=Path, default=Path("clips"), help="the folder for these files")
-    many = made.add_argument_group("many videos")
+    many = made.group("many videos")
+    add_options(made, CatalogOptions, group="many videos")
     many.add_argument("--store", type=Path, help="features that extract_features.py made, used where they fit")
     many.add_argument("--retry-failed", action="store_true", help="try again what failed before")
     live = made.add_argument_group("live")
-    live.add_argument("--show", action="store_true", help="a window with the labelled frames, until q is pressed")
     live.add_argument("--seconds", type=float, help="end after this time")
     live.add_argument("--patience", type=float, default=60.0, help="seconds for which a broken stream is tried again")
     export = made.add_argument_group("instead of a video")

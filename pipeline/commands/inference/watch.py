@@ -1,4 +1,4 @@
-"""Classifying what comes live: JSON lines on standard output, or a window with the labelled image."""
+"""Classifying what comes live: JSON lines on standard output, or the labelled image in a window, in a file, or both."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pipeline.cli import command
+from pipeline.files.replacing import refuse_existing
 from pipeline.files.text import plural
 from pipeline.inference.classify_spec import ClassifySpec
 from pipeline.inference.drawing.overlay import Overlay
 from pipeline.inference.live.preview_window import open_screen
+from pipeline.inference.live.recording import LiveRecording
 from pipeline.inference.live.source import LiveSource, live_line, run_live
+from pipeline.videos.media.writer import check_output
 
 if TYPE_CHECKING:
     from pipeline.inference.classifier import Classifier
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def watch(args: argparse.Namespace, spec: ClassifySpec, load: Callable[[Callable[[str], None]], Classifier]) -> int:
-    """Classify a live source until it ends, ``--seconds`` are over, or q is pressed in the window.
+    """Classify a live source until it ends, ``--seconds`` are over, q is pressed in the window, or Ctrl-C.
 
     Args:
         args: the options of classify.
@@ -36,6 +39,11 @@ def watch(args: argparse.Namespace, spec: ClassifySpec, load: Callable[[Callable
 
     with contextlib.ExitStack() as stack:
         screen = stack.enter_context(open_screen(f"{args.video} - {args.checkpoint}")) if args.show else None
+        recording = None
+        if args.output is not None:
+            check_output(args.output, codec=args.codec)
+            refuse_existing(args.output, overwrite=args.overwrite)
+            recording = stack.enter_context(LiveRecording(args.output, fps=args.fps, codec=args.codec))
         classifier = load(say)
         classifier.warm_up()
         classes = classifier.checkpoint.classes
@@ -43,15 +51,18 @@ def watch(args: argparse.Namespace, spec: ClassifySpec, load: Callable[[Callable
         source = stack.enter_context(LiveSource(args.video, patience=args.patience))
 
         def handle(moment: LivePrediction, delay: float) -> bool:
-            if screen is None:
-                if moment.fresh:
-                    print(json.dumps(live_line(moment, delay, source, classes), ensure_ascii=False), flush=True)
+            if screen is None and moment.fresh:
+                print(json.dumps(live_line(moment, delay, source, classes), ensure_ascii=False), flush=True)
+            if screen is None and recording is None:
                 return True
             image = moment.frame.image
             size = (image.shape[1], image.shape[0])
             if size not in overlays:
                 overlays[size] = Overlay(classes, size, style=args.style)
-            return screen.show(overlays[size].draw(image, moment.probabilities, moment.label))
+            image = overlays[size].draw(image, moment.probabilities, moment.label)
+            if recording is not None:
+                recording.add(image, moment.frame.time)
+            return screen is None or screen.show(image)
 
         delays = run_live(source, lambda frames: classifier.stream(frames, spec), handle, seconds=args.seconds)
         say(
@@ -59,5 +70,6 @@ def watch(args: argparse.Namespace, spec: ClassifySpec, load: Callable[[Callable
             f"{plural(delays.count, 'prediction')}, "
             f"delay {delays.mean:.3f} s on average, {delays.longest:.3f} s at most"
             + (f", {plural(source.reconnects, 'reconnection')}" if source.reconnects else "")
+            + (f"; {plural(recording.frames, 'frame')} written to {args.output}" if recording else "")
         )
     return command.OK

@@ -1,9 +1,9 @@
-"""Write a folder for each model of one or more searches: what was set, how it went, what it says of every frame.
+"""Write a folder for each model of searches and trainings: what was set, how it went, what it says of every frame.
 
-Each folder OUT/1, OUT/2, ... is a checkpoint, and has results.json with settings, durations, stopped epochs,
-accuracy and loss on train, validation and test, and the number of parameters; loss_curve.png; confusion_matrix.png;
-frame_predictions.csv. OUT/models.csv ranks them by validation loss. Choose by that and not by the test column:
-the best of many on the test part is not as good as it looks.
+Each folder OUT/1, OUT/2, ... (or of the --ids that are chosen) is a checkpoint, and has results.json with settings,
+durations, stopped epochs, accuracy and loss on train, validation and test, and the number of parameters;
+loss_curve.png; confusion_matrix.png; frame_predictions.csv. OUT/models.csv ranks them by validation loss. Choose by
+that and not by the test column: the best of many on the test part is not as good as it looks.
 """
 
 from __future__ import annotations
@@ -30,8 +30,12 @@ def parser() -> Parser:
     made = Parser(
         __doc__, "python scripts/report_grid.py checkpoints/search --labels labels.csv --out checkpoints/models"
     )
-    made.add_argument("searches", metavar="SEARCH", type=Path, nargs="+", help="folders of search.py")
-    made.add_argument("--labels", type=Path, required=True, help="the labels of frames, as given to search.py")
+    made.add_argument(
+        "searches", metavar="SEARCH", type=Path, nargs="+", help="folders of search.py, or checkpoints of train.py"
+    )
+    made.add_argument("--labels", type=Path, required=True, help="the labels of frames, as given to those")
+    made.add_argument("--ids", type=int, nargs="+", metavar="N", help="ids of the models (default: 1, 2, ...)")
+    made.add_argument("--unlabelled", type=Path, metavar="STORE", help="frame_predictions.csv has its frames too")
     made.add_argument("--out", type=Path, required=True, help="the folder for the models' folders")
     return made
 
@@ -39,7 +43,12 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     say = command.say(args.quiet)
-    trials = [path.parent for folder in args.searches for path in _trials(folder)]
+    trials = [trial for folder in args.searches for trial in _trials(folder)]
+    ids = args.ids or list(range(1, len(trials) + 1))
+    if len(set(ids)) != len(trials) or min(ids) < 0:
+        raise UserError(
+            f"--ids {' '.join(map(str, ids))}: expected {len(trials)} different numbers, one for each model"
+        )
 
     # Keras takes seconds to import; --help and mistakes above must not wait for it.
     from pipeline.published.ecology_grid import write_model
@@ -48,13 +57,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     files = {(row["video"], int(row["frame"])): row.get("file", "") for row in read_table(args.labels)}
     stores: dict[str, Any] = {}
     models = []
-    for number, trial in enumerate(trials, 1):
+    for number, trial in zip(ids, trials, strict=True):
         store = _results(trial)["store"]
         if store not in stores:
             stores = {store: open_dataset(store, frame_labels=args.labels)}  # one at a time, as they may be large
-        data, split = stores[store], _results(trial.parents[1] / "best")["split"]
+        data, split = stores[store], _split_of(trial)
         rows = {part: _rows(data, names) for part, names in split.items()}
-        model = write_model(trial, args.out / str(number), number, data, rows, files)
+        model = write_model(
+            trial,
+            args.out / str(number),
+            number,
+            data,
+            rows,
+            files,
+            verbose=not args.quiet,
+            unlabelled=args.unlabelled,
+        )
         models.append((model, trial))
         say(f"{model.folder}: {model.results['architecture']}, " + _accuracies(model.results))
     models.sort(key=lambda item: item[0].results["fit_val_loss"])
@@ -69,10 +87,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _trials(folder: Path) -> list[Path]:
-    found = sorted(path for path in folder.glob("trials/*/checkpoint.json") if not path.parent.name.startswith("."))
+    """The checkpoints of a search, over one store or several, or the one that the folder is."""
+    if (folder / "checkpoint.json").is_file():
+        return [folder]
+    files = sorted([*folder.glob("trials/*/checkpoint.json"), *folder.glob("*/trials/*/checkpoint.json")])
+    found = [path.parent for path in files if not path.parent.name.startswith(".")]
     if not found or not (folder / "best").is_dir():
         raise UserError(f"{folder} holds no finished search; run search.py --out {folder} first")
     return found
+
+
+def _split_of(trial: Path) -> dict[str, list[str]]:
+    """The split with its test part, which is noted in a search's best model only."""
+    search = next((above for above in trial.parents[1:3] if (above / "best").is_dir()), None)
+    own = _results(trial)["split"]
+    return own if search is None or own.get("test") else _results(search / "best")["split"]
 
 
 def _results(checkpoint: Path) -> dict[str, Any]:

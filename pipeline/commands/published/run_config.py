@@ -15,6 +15,7 @@ from pathlib import Path
 from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.commands import VERBS, load
+from pipeline.errors import UserError
 from pipeline.files.guard.reading import read_object, value_of
 from pipeline.files.system import seen_from
 from pipeline.published.runner import Runner, Stopped, held_out_video
@@ -27,8 +28,11 @@ def parser() -> Parser:
     made.add_argument("config", metavar="CONFIG", help="a YAML file, or the name of one in configs/")
     made.add_argument("--data", type=Path, required=True, help="the data set, as the file describes it")
     made.add_argument("--out", type=Path, help="folder for all outputs (default: runs/NAME)")
-    made.add_argument("--weights", default="imagenet", help="of the frozen network: imagenet, a file, or random")
-    made.add_argument("--video", type=Path, help="what is classified at the end (default: the first test video)")
+    made.add_argument("--weights", help="of the network: imagenet (where none are given), a file, or random")
+    made.add_argument(
+        "--video",
+        help="what is classified at the end: a file, or random[:SEED] of the test videos (default: the first of them)",
+    )
     made.add_argument("--set", action="append", default=[], metavar="NAME='--OPTION VALUE'", help="other options")
     made.add_argument("--quick", action="store_true", help="the options that the file has for a short run")
     return made
@@ -45,16 +49,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name, words in added.items():
             say(f"changed: {name} has {words}")
     system.check_data(args.data)
+    for option, place in (("weights", "$weights"), ("video", "$video")):
+        if getattr(args, option) is not None and not any(place in line.words for line in system.lines):
+            raise UserError(f"--{option} has no meaning for {system.name}, whose lines have no {place}; leave it out")
+    seed = _seed_of(args.video)
     out = args.out or Path("runs") / system.name
-    places = {"data": args.data, "out": out, "weights": args.weights, "video": args.video or "VIDEO"}
+    places = {"data": args.data, "out": out, "weights": args.weights or "imagenet", "video": args.video or "VIDEO"}
     places = {name: str(place) for name, place in places.items()} | {"configs": seen_from(Path(), CONFIGS)}
     # All mistakes are told before the first command runs.
     options = {line.name: line.parse(places, parser_of) for line in system.lines}
     runner = Runner(out, system.name, say)
     try:
         for line in system.lines:
-            if args.video is None and "$video" in line.words:
-                places["video"] = str(held_out_video(options[line.name].checkpoint))
+            if (args.video is None or seed is not None) and "$video" in line.words:
+                places["video"] = str(held_out_video(options[line.name].checkpoint, seed))
             runner.run(line.name, line.verb, line.filled(places))
     except Stopped as stopped:
         say(f"{out}: {system.name} stopped at {line.name!r}; the same command goes on from there")
@@ -67,6 +75,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser_of(verb: str) -> Parser:
     """The parser of a command."""
     return load(verb).parser()
+
+
+def _seed_of(video: str | None) -> int | None:
+    """The seed of ``random:7``; 0 of ``random``, None of anything else."""
+    kind, _, seed = (video or "").partition(":")
+    if kind != "random" or Path(kind).exists():
+        return None
+    if seed and not seed.isdecimal():
+        raise UserError(f"--video {video}: the seed {seed!r} is not a whole number")
+    return int(seed or 0)
 
 
 def _accuracy(system: System, options: Mapping[str, argparse.Namespace]) -> str:

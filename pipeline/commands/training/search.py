@@ -1,7 +1,8 @@
 """Search settings of a head: every point of a YAML grid, random points, or Optuna's TPE.
 
-The store is loaded once for all trials. Stopped at any moment, the same command goes on where it was and trains
-no point twice. Trials are ranked by validation only; the test part is looked at once, for the best.
+A store is loaded once for all its trials. With several stores, such as of several networks, each is one more setting:
+all trials are ranked together in OUT/results.csv. Stopped at any moment, the same command goes on where it was and
+trains no point twice. Trials are ranked by validation only; the test part is looked at once, for the best.
 """
 
 from __future__ import annotations
@@ -15,19 +16,24 @@ from pipeline.cli import command
 from pipeline.cli.fields import add_options, from_args
 from pipeline.cli.parser import Parser
 from pipeline.commands.training.data_options import DataOptions
+from pipeline.errors import UserError
 from pipeline.files.locking import only_writer
 from pipeline.files.text import plural
 from pipeline.published.system import find_config
 from pipeline.training.loop.spec import TrainSpec
 
 if TYPE_CHECKING:
+    from pipeline.training.data.dataset import Dataset
+    from pipeline.training.data.splits import Split
     from pipeline.training.experiments.search import Trial
+
+    Opened = tuple[Dataset, Split, list[str]]
 
 
 def parser() -> Parser:
     """The options of the command."""
     made = Parser(__doc__, "python scripts/search.py features/match --grid configs/grid.yaml --out checkpoints/search")
-    made.add_argument("store", metavar="STORE", type=Path, help="feature store")
+    made.add_argument("stores", metavar="STORE", type=Path, nargs="+", help="feature stores of the same videos")
     add_options(made, DataOptions, leave_out=["fuse"])
     grid = "YAML: settings with lists of values, or ranges; a file, or the name of one in configs/"
     made.add_argument("--grid", type=Path, required=True, help=grid)
@@ -50,40 +56,61 @@ def _run(args: argparse.Namespace) -> int:
 
     # Keras takes seconds to import; --help must not wait for it.
     from pipeline.training.data.splits import make_split
-    from pipeline.training.experiments.search import finish, search
+    from pipeline.training.experiments.search import finish, search, write_ranking
     from pipeline.training.experiments.search_space import read_space
     from pipeline.videos.catalog.splits import groups_of
 
     space = read_space(find_config(args.grid))
     if args.weights is not None:
         space["weights"] = [args.weights]
-    data = from_args(DataOptions, args).open(args.store)
-    groups, notes = groups_of(data.videos, args.group)
-    split = make_split(data, groups, seed=args.seed)
-    for note in (*notes, *split.notes):
-        say(f"note: {note}")
+    names = [store.name for store in args.stores]
+    if len(set(names)) < len(names):
+        raise UserError(f"two of the stores have the same name ({', '.join(names)}); rename one of the folders")
+    if len(names) > 1 and args.out.is_dir() and (args.out / "trials").exists():
+        raise UserError(f"{args.out} holds a search of one store; choose another --out")
+    told: set[str] = set()
+    found: list[Trial] = []
+    best: tuple[Trial, Opened] | None = None
+    for store in args.stores:
+        data = from_args(DataOptions, args).open(store)
+        groups, notes = groups_of(data.videos, args.group)
+        split = make_split(data, groups, seed=args.seed)
+        for note in (*notes, *split.notes):
+            if note not in told:
+                say(f"note: {note}")
+                told.add(note)
 
-    def on_trial(trial: Trial, done: int, total: int | None) -> None:
-        settings = ", ".join(f"{key} {value}" for key, value in trial.point.items())
-        say(
-            f"trial {done} of {total}: val loss {trial.val_loss:.4f}, val accuracy "
-            f"{trial.results['accuracy']['val']:.3f}, {trial.results['seconds']:.1f} s ({settings})"
+        def on_trial(trial: Trial, done: int, total: int | None, store: Path = store) -> None:
+            settings = ", ".join(f"{key} {value}" for key, value in trial.point.items())
+            say(
+                (f"{store.name}: " if len(names) > 1 else "") + f"trial {done} of {total}: val loss "
+                f"{trial.val_loss:.4f}, val accuracy {trial.results['accuracy']['val']:.3f}, "
+                f"{trial.results['seconds']:.1f} s ({settings})"
+            )
+
+        trials = search(
+            data,
+            split,
+            groups,
+            space,
+            args.out / store.name if len(names) > 1 else args.out,
+            method=args.method,
+            trials=args.trials,
+            base=from_args(TrainSpec, args),
+            on_trial=on_trial,
         )
-
-    trials = search(
-        data,
-        split,
-        groups,
-        space,
-        args.out,
-        method=args.method,
-        trials=args.trials,
-        base=from_args(TrainSpec, args),
-        on_trial=on_trial,
-    )
-    best = trials[0]
-    test = finish(best, data, split, groups, args.out)
+        found += trials
+        if best is None or trials[0].val_loss < best[0].val_loss:
+            best = trials[0], (data, split, groups)
+    assert best is not None
+    if len(names) > 1:
+        write_ranking(found, args.out)
+    trial, opened = best
+    test = finish(trial, *opened, args.out)
     of_test = f", test accuracy {test['accuracy']:.3f}" if test else ""
-    settings = ", ".join(f"{key} {value}" for key, value in best.point.items())
-    say(f"{args.out}: {plural(len(trials), 'trial')}; best: {settings}; val loss {best.val_loss:.4f}{of_test}")
+    settings = ", ".join(f"{key} {value}" for key, value in trial.point.items())
+    of_store = f"{opened[0].folder}, " if len(names) > 1 else ""
+    say(
+        f"{args.out}: {plural(len(found), 'trial')}; best: {of_store}{settings}; val loss {trial.val_loss:.4f}{of_test}"
+    )
     return command.OK

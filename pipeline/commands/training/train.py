@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pipeline.training.data.dataset import Dataset
     from pipeline.training.data.splits import Split
     from pipeline.training.experiments.experiment import Run
+    from pipeline.training.loop.kept_weights import KeptWeights
     from pipeline.training.loop.schedule import Epoch
     from pipeline.training.loop.tensorboard import TensorBoardLog
 
@@ -66,6 +67,10 @@ def _run(args: argparse.Namespace, spec: TrainSpec) -> int:
 
     if note := distribute(args.devices):
         say(f"note: {note}")
+    if args.folds is not None and args.val_last:
+        raise UserError("--val-last does not go with --folds")
+    if args.folds is not None and (args.save_every_epoch or args.save_every_improvement):
+        raise UserError("--save-every-epoch and --save-every-improvement do not go with --folds")
     if args.resume and (args.out is None or args.folds is not None):
         raise UserError("--resume needs the --out of the interrupted run, and does not go with --folds")
     if args.seeds < 1:
@@ -89,7 +94,9 @@ def _run(args: argparse.Namespace, spec: TrainSpec) -> int:
         say(f"note: {note}")
     if args.folds is not None:
         return _folds(args, spec, data, groups)
-    split = make_split(data, groups, seed=args.seed, val=_val(args), test=args.test, ignore=args.resplit)
+    split = make_split(
+        data, groups, seed=args.seed, val=_val(args), test=args.test, ignore=args.resplit, last=args.val_last
+    )
     return _one(args, spec, data, groups, _kept_apart(args, split))
 
 
@@ -113,9 +120,10 @@ def _one(args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: list[
     for note in (*members.split.notes, *members.notes):
         say(f"note: {note}")
     say(f"{args.store}: {len(data.classes)} classes, {members.split.summary()}")
-    run = _train(args, spec, data, groups, split)
+    weights = _kept_weights(args)
+    run = _train(args, spec, data, groups, split, weights=weights)
     told = len(run.results["notes"])
-    checkpoint = save_run(run, args.out, overwrite=args.overwrite or args.resume)
+    checkpoint = save_run(run, args.out, overwrite=args.overwrite or args.resume, kept=weights)
     if not run.results["interrupted"]:
         _forget_states(args.out)
     results = run.results
@@ -179,7 +187,13 @@ def _epochs(results: dict[str, Any]) -> str:
 
 
 def _train(
-    args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: list[str], split: Split, prefix: str = ""
+    args: argparse.Namespace,
+    spec: TrainSpec,
+    data: Dataset,
+    groups: list[str],
+    split: Split,
+    prefix: str = "",
+    weights: KeptWeights | None = None,
 ) -> Run:
     from pipeline.training.experiments.experiment import train
     from pipeline.training.heads.registry import head_spec
@@ -219,7 +233,17 @@ def _train(
             command=args.command,
             state=state,
             on_epoch=on_epoch,
+            kept=weights,
         )
+
+
+def _kept_weights(args: argparse.Namespace) -> KeptWeights | None:
+    """Where --save-every-improvement or --save-every-epoch keep weights."""
+    from pipeline.training.loop.kept_weights import KeptWeights
+
+    every = {"epoch": args.save_every_epoch, "improvement": args.save_every_improvement}
+    wanted = [kind for kind, value in every.items() if value]
+    return KeptWeights(args.out, wanted[0]) if wanted else None
 
 
 def _state_of(out: Path) -> Path:
@@ -277,6 +301,11 @@ def parser() -> Parser:
         type=float,
         help="share of the training videos to keep apart for validation (default: 0.2, and none for several members)",
     )
+    split.add_argument(
+        "--val-last",
+        action="store_true",
+        help="take it from the end of the catalog's training videos instead of drawing it, as a published system does",
+    )
     split.add_argument("--test", type=float, default=0.2, help="share of the videos to test, where a split is drawn")
     split.add_argument("--resplit", action="store_true", help="draw a split although the catalog has one")
 
@@ -285,6 +314,12 @@ def parser() -> Parser:
     fit.add_argument(
         "--resume", action="store_true", help="go on after the last epoch of an interrupted run with the same --out"
     )
+    for every, which in (("improvement", "epoch that is the best so far"), ("epoch", "epoch")):
+        fit.add_argument(
+            f"--save-every-{every}",
+            action="store_true",
+            help=f"also keep the weights of each {which} in OUT/weights/, with epoch and validation loss in the name",
+        )
     fit.add_argument(
         "--abstain-below", type=float, default=0.0, metavar="P", help="below this probability the label is 'unknown'"
     )

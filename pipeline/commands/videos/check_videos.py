@@ -13,13 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.cli.fields import add_options, from_args
 from pipeline.cli.parser import Parser
+from pipeline.commands.catalog_options import CatalogOptions
 from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.errors import VideoError
 from pipeline.files.replacing import refuse_inside
 from pipeline.files.tables import refuse_foreign_table
 from pipeline.files.text import natural_key, plural
-from pipeline.videos.catalog.catalog import Video, open_catalog
+from pipeline.videos.catalog.catalog import Video
 from pipeline.videos.quality.checks import check_videos
 from pipeline.videos.quality.dataset_checks import check_dataset
 from pipeline.videos.quality.duplicates import find_duplicates
@@ -35,6 +37,7 @@ def parser() -> Parser:
     made = Parser(__doc__, "python scripts/check_videos.py data --out data/problems.csv")
     made.add_argument("source", metavar="DATA", help="folder of videos, or a CSV file")
     made.add_argument("--out", type=Path, help="the table of problems (default: problems.csv in the folder)")
+    add_options(made, CatalogOptions)
     add_workers(made)
     made.add_argument(
         "--quarantine", type=Path, metavar="FOLDER", help=f"move videos there that are {', '.join(MOVABLE)}"
@@ -50,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     say = command.say(args.quiet)
     check_workers(args)
 
-    catalog = open_catalog(args.source)
+    catalog = from_args(CatalogOptions, args).open(args.source)
     out = args.out or catalog.root / "problems.csv"
     refuse_foreign_table(out, COLUMNS)
     for folder in filter(None, (args.quarantine, args.fix)):

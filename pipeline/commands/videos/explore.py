@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.cli.fields import add_options, from_args
 from pipeline.cli.parser import Parser
+from pipeline.commands.catalog_options import CatalogOptions
 from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.files.replacing import refuse_existing
 from pipeline.files.text import natural_key, plural
-from pipeline.videos.catalog.catalog import open_catalog
 from pipeline.videos.preview.contact_sheet import write_sheets
 from pipeline.videos.preview.dataset_page import write_dataset_page
 from pipeline.videos.preview.thumbnails import read_previews
@@ -34,6 +35,7 @@ def parser() -> Parser:
     what = made.add_mutually_exclusive_group()
     what.add_argument("--problems", type=Path, metavar="CSV", help="the table of check_videos.py to show")
     what.add_argument("--check", action="store_true", help="decode every video and look for problems now")
+    add_options(made, CatalogOptions)
     add_workers(made)
     made.add_argument("--overwrite", action="store_true", help="replace a page that is there")
     return made
@@ -43,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     check_workers(args)
     refuse_existing(args.out, overwrite=args.overwrite)
-    catalog = open_catalog(args.source)
+    catalog = from_args(CatalogOptions, args).open(args.source)
     problems: list[Problem] = []
     table = args.problems or catalog.root / "problems.csv"
     if args.check:

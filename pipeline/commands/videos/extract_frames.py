@@ -14,11 +14,11 @@ from pathlib import Path
 from pipeline.cli import command
 from pipeline.cli.fields import add_options, from_args
 from pipeline.cli.parser import Parser
+from pipeline.commands.catalog_options import CatalogOptions
 from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.errors import VideoError
 from pipeline.files.replacing import place_in, refuse_inside
 from pipeline.files.text import plural
-from pipeline.videos.catalog.catalog import open_catalog
 from pipeline.videos.catalog.failures import FAILURES_FILE, FailureLog
 from pipeline.videos.preview.export_frames import ImageSpec, export_frames
 
@@ -28,6 +28,7 @@ def parser() -> Parser:
     made = Parser(__doc__, "python scripts/extract_frames.py Match.mp4 --sampling fps:2 --out frames")
     made.add_argument("source", type=Path, metavar="VIDEO", help="a video, a folder of videos or a CSV file")
     made.add_argument("--out", type=Path, required=True, help="the folder for a folder for each video")
+    add_options(made, CatalogOptions)
     add_options(made, ImageSpec)
     made.add_argument("--overwrite", action="store_true", help="replace the folders that are there")
     add_workers(made)
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_workers(args)
     say = command.say(args.quiet)
     spec = from_args(ImageSpec, args)
-    catalog = open_catalog(args.source)
+    catalog = from_args(CatalogOptions, args).open(args.source)
     refuse_inside(args.out, args.source)
     folders = _folders(catalog.videos, args.out)
     failures = FailureLog(args.out / FAILURES_FILE)

@@ -12,11 +12,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.cli.fields import add_options, from_args
 from pipeline.cli.parser import Parser
+from pipeline.commands.catalog_options import CatalogOptions
 from pipeline.commands.worker_options import add_workers, check_workers
+from pipeline.errors import UserError
+from pipeline.files.replacing import refuse_existing
 from pipeline.files.text import plural
-from pipeline.videos.catalog.catalog import TABLE, Video, limit_classes, open_catalog
+from pipeline.videos.catalog.catalog import TABLE, Video
 from pipeline.videos.catalog.catalog_table import update_catalog, write_catalog
+from pipeline.videos.catalog.chosen import limit_classes
+from pipeline.videos.catalog.published_table import write_rows
 from pipeline.videos.catalog.times import count_videos
 
 
@@ -28,7 +34,15 @@ def parser() -> Parser:
     made.add_argument(
         "--decode", action="store_true", help="count by decoding every frame (slow, sees all damage), not by packets"
     )
+    add_options(made, CatalogOptions)
     made.add_argument("--class-limit", type=int, metavar="N", help="keep the first N classes, in natural order")
+    made.add_argument("--min-frames", type=int, default=0, metavar="N", help="leave shorter videos out")
+    made.add_argument(
+        "--format",
+        choices=("table", "apriorit"),
+        default="table",
+        help="apriorit: no header; split, class, file name without extension, frames, as that published system has",
+    )
     made.add_argument("--overwrite", action="store_true", help="write the table anew and drop what it held")
     add_workers(made)
     return made
@@ -39,25 +53,48 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_workers(args)
     say = command.say(args.quiet)
 
-    catalog = open_catalog(args.source, use_table=not args.overwrite)
+    catalog = from_args(CatalogOptions, args).open(args.source, use_table=not args.overwrite)
     if args.class_limit is not None:
         catalog = limit_classes(catalog, args.class_limit)
     out = args.out or catalog.root / TABLE
+    if args.format == "apriorit":
+        refuse_existing(out, overwrite=args.overwrite)
     videos: list[Video] = []
+    short = 0
     with command.progress(len(catalog), "video", args.quiet) as bar:
         for video, error in count_videos(
             catalog.videos, decode=args.decode, workers=args.workers, timeout=args.timeout
         ):
             bar.update()
-            if error is None:
+            if error is None and (video.frames or 0) >= args.min_frames:
                 videos.append(video)
+            elif error is None:
+                short += 1
             else:
                 print(f"failed: {video.name}: {error}", file=sys.stderr)
-    if args.overwrite:
+    if args.format == "apriorit":
+        write_rows((_published_row(video, out) for video in videos), out)
+    elif args.overwrite:
         write_catalog(videos, out)
     else:
         for line in update_catalog(videos, out).lines(out, args.source):
             say(f"note: {line}")
-    failed = len(catalog) - len(videos)
-    say(f"{out}: {catalog.summary()}" + (f"; {plural(failed, 'video')} cannot be read" if failed else ""))
+    failed = len(catalog) - len(videos) - short
+    left_out = f"; {plural(short, 'video')} of fewer than {plural(args.min_frames, 'frame')} left out" if short else ""
+    say(f"{out}: {catalog.summary()}{left_out}" + (f"; {plural(failed, 'video')} cannot be read" if failed else ""))
     return command.SOME_FAILED if failed else command.OK
+
+
+def _published_row(video: Video, table: Path) -> tuple[str, str, str, int]:
+    """A row of the published table.
+
+    Raises:
+        UserError: the video is not where that table looks for it.
+    """
+    folder = table.parent.absolute() / video.split / video.label
+    if video.path.parent != folder:
+        raise UserError(
+            f"{video.path} is not right in {folder}, where a table of format apriorit beside it looks; "
+            f"write it with `out` into the folder that holds <split>/<Class>/"
+        )
+    return video.split, video.label, video.path.stem, video.frames or 0

@@ -15,10 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.cli.fields import add_options, from_args
 from pipeline.cli.parser import Parser
+from pipeline.commands.catalog_options import CatalogOptions
 from pipeline.errors import UserError
 from pipeline.files.text import plural
-from pipeline.videos.catalog.catalog import SPLITS, TABLE, Video, open_catalog, read_catalog
+from pipeline.videos.catalog.catalog import SPLITS, TABLE, Video, read_catalog
 from pipeline.videos.catalog.catalog_table import FACTS, update_catalog
 from pipeline.videos.catalog.official_splits import apply_lists, read_list
 from pipeline.videos.catalog.splits import Shares, arrange, assign_splits, gaps, groups_of
@@ -29,6 +31,7 @@ def parser() -> Parser:
     made = Parser(__doc__, "python scripts/split_dataset.py data --shares 0.7 0.15 0.15 --seed 0")
     made.add_argument("source", metavar="DATA", help="folder of videos, or a CSV file")
     made.add_argument("--out", type=Path, help="the table to write (default: data_file.csv in the folder)")
+    add_options(made, CatalogOptions)
     made.add_argument(
         "--shares",
         type=float,
@@ -52,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     say = command.say(args.quiet)
 
-    catalog = open_catalog(args.source)
+    catalog = from_args(CatalogOptions, args).open(args.source)
     folder = args.link or args.move
     out = args.out or (folder or catalog.root) / TABLE
     if out.exists() and not args.overwrite and any(video.split for video in read_catalog(out)):

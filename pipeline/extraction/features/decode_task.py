@@ -16,11 +16,13 @@ from pipeline.errors import VideoError
 from pipeline.extraction.features.static_frames import REUSED, StaticFrames
 from pipeline.extraction.inputs.two_stream import InputMakers
 from pipeline.extraction.recipe import Recipe
+from pipeline.files.text import plural
 from pipeline.parallel.worker_process import Heartbeat
 from pipeline.parallel.workers import TIMEOUT, Ended, WorkerPool, threads_of_each
 from pipeline.videos.catalog.source_file import SourceFile, sha256
 from pipeline.videos.media import open_video
 from pipeline.videos.media.frame import Frame, FramesMissing, Reader, VideoInfo
+from pipeline.videos.media.sampling import Sampling
 
 CHUNK_BYTES = 4 << 20  # images in one message
 CHANGED = "the file changed while it was read"
@@ -140,6 +142,8 @@ def _read(reader: Reader, select: Select, spec: DecodeSpec) -> Iterator[VideoOpe
         raise VideoError("decode", "no frame can be decoded")
     info = reader.info()
     wanted = select(times, info.duration)
+    if isinstance(select, Sampling) and not len(wanted):
+        raise VideoError("sample", f"{plural(len(times), 'frame')}, fewer than {select} needs")
     yield VideoOpened(info, times, wanted)
     chunk = _Chunk(spec)
     for step in InputMakers(spec.recipes).steps(reader, wanted):
@@ -154,7 +158,7 @@ class _Chunk:
     """Collects the images of one message."""
 
     def __init__(self, spec: DecodeSpec) -> None:
-        self._shapes = [(recipe.height, recipe.width, 3) for recipe in spec.recipes]
+        self._shapes = [(recipe.height, recipe.width, recipe.channels) for recipe in spec.recipes]
         self._room = max(1, CHUNK_BYTES // sum(int(np.prod(shape)) for shape in self._shapes))
         self._static = [
             StaticFrames(recipe.reuse_static, check=spec.check_reuse) if recipe.reuse_static else None

@@ -36,7 +36,7 @@ Between = Callable[[Picture, Picture], Picture]
 
 
 def motion_between(kind: str) -> Between:
-    """The function for an ``input`` of a recipe other than ``rgb``."""
+    """The function for an ``input`` of a recipe that is motion."""
     if kind == "difference":
         return cv2.absdiff
     flow = _FLOWS[kind]()
@@ -94,7 +94,7 @@ class InputMaker:
 
     def __init__(self, recipe: Recipe) -> None:
         self.prepare = Preprocessor(recipe)
-        self._between = None if recipe.input == "rgb" else motion_between(recipe.input)
+        self._between = None if recipe.input in ("rgb", "grey") else motion_between(recipe.input)
         self._last: Frame | None = None
 
     def frames(self, reader: Reader, numbers: Iterable[int]) -> Iterator[Frame]:

@@ -14,21 +14,24 @@ class Preprocessor:
     """Crops and resizes; the network's own scaling of pixel values is part of the network's function.
 
     Args:
-        recipe: gives crop, size and interpolation.
+        recipe: gives crop, size, interpolation, and whether grey levels are wanted.
     """
 
     def __init__(self, recipe: Recipe) -> None:
         self.size = (recipe.height, recipe.width)
         self._crop = recipe.crop == "center"
+        self._grey = recipe.input == "grey"
         self._interpolation = getattr(cv2, f"INTER_{_INTERPOLATION[recipe.interpolation]}")
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """``(h, w, 3)`` uint8 of any size to ``(height, width, 3)`` uint8, contiguous."""
+        """``(h, w, 3)`` uint8 of any size to ``(height, width, channels)`` uint8, contiguous."""
         if self._crop:
             image = center_crop(image, *self.size)
         height, width = self.size
         if image.shape[:2] != (height, width):
             image = cv2.resize(image, (width, height), interpolation=self._interpolation)
+        if self._grey:
+            image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
         return np.ascontiguousarray(image)
 
 

@@ -60,7 +60,7 @@ class FrameCountEstimate:
 def _from_catalog(video: Video, sampling: Sampling) -> int | None:
     if video.frames:
         return len(sampling.indices(np.arange(video.frames) / (video.fps or 25.0)))
-    return int(sampling.amount) if sampling.kind in ("uniform", "first") else None
+    return int(sampling.amount) if sampling.kind in ("uniform", "inner", "stepped", "first") else None
 
 
 def _size(video: Video) -> int:

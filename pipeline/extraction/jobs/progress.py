@@ -52,6 +52,12 @@ class ExtractionProgress(Meter):
         return None if known is None else max(known, self.frames)
 
     @property
+    def waits(self) -> str:
+        """``waited 1.2 s for decoding and 40.1 s for the network``."""
+        decoding, network = self.waited_for_decoding, self.waited_for_network
+        return f"waited {decoding:.1f} s for decoding and {network:.1f} s for the network"
+
+    @property
     def bottleneck(self) -> str:
         """The slower side, which the other waits for."""
         return "decoding" if self.waited_for_decoding > self.waited_for_network else "the network"

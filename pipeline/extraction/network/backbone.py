@@ -108,8 +108,8 @@ def build_network(
     """
     with dtype_policy(policy):
         if not network.constructor:
-            if source is not None and not source.is_random:
-                raise UserError(f"backbone {network.name} has random weights only; add `weights=random`")
+            if source is not None and source.text == "imagenet":
+                raise UserError(f"backbone {network.name} has no ImageNet weights; add `weights=random`")
             model = _tiny(size, pooling)
         else:
             constructor = getattr(keras.applications, network.constructor)

@@ -14,9 +14,10 @@ class IdentityBackbone:
     Args:
         size: (height, width) of the images in pixels; 112x112 if None.
         batch: images that are handed on together; 0 for 32.
+        channels: of an image.
 
     Attributes:
-        shape: of one step: (height, width, 3).
+        shape: of one step: (height, width, channels).
     """
 
     digest = ""
@@ -24,12 +25,12 @@ class IdentityBackbone:
     engine = "none"
     provenance = {"precision": precision, "engine": engine}
 
-    def __init__(self, size: tuple[int, int] | None = None, *, batch: int = 32) -> None:
+    def __init__(self, size: tuple[int, int] | None = None, *, batch: int = 32, channels: int = 3) -> None:
         self.network = find_network(FRAME_CACHE)
         self.size = self.network.check_size(size)
         self.batch = batch or 32  # nothing is computed, so memory does not matter
-        self.shape: tuple[int, ...] = (*self.size, 3)
+        self.shape: tuple[int, ...] = (*self.size, channels)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """``(n, height, width, 3)`` uint8, as it came."""
+        """``(n, height, width, channels)`` uint8, as it came."""
         return images

@@ -68,7 +68,7 @@ def load_backbone(
         UserError: as `Backbone` and `QuantisedNetwork.open`.
     """
     if recipe.keeps_pictures:
-        return IdentityBackbone((recipe.height, recipe.width), batch=batch)
+        return IdentityBackbone((recipe.height, recipe.width), batch=batch, channels=recipe.channels)
     if recipe.quantised and measure:
         raise UserError("`measure=True`: an int8 network is computed by OpenVINO in any case; leave it out")
     choices = allowed(engine, INT8 if recipe.quantised else precision)

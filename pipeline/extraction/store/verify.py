@@ -60,7 +60,7 @@ def _check_recipe(shard: h5py.File, recipe: Recipe) -> Iterator[str]:
 
 
 def _check_shape(features: h5py.Dataset, recipe: Recipe) -> Iterator[str]:
-    expected = (recipe.height, recipe.width, 3)
+    expected = (recipe.height, recipe.width, recipe.channels)
     if recipe.keeps_pictures and (features.shape[2:] != expected or features.dtype != np.uint8):
         yield f"expected images of shape {expected} in uint8, found {features.shape[2:]} in {features.dtype}"
 

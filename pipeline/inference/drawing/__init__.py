@@ -2,5 +2,5 @@
 
 from typing import Literal
 
-Style = Literal["bars", "plain", "none"]
-"""Bars of all classes and a timeline, the names of the classes as text, or nothing."""
+Style = Literal["bars", "scores", "plain", "none"]
+"""Bars of all classes and a timeline, a list of the classes, the label alone, or nothing."""

@@ -1,8 +1,13 @@
 """Labels and probabilities drawn on the frames of a video, readable on any image from 64 pixels to 4K.
 
 bars   the present label, a bar for each class, and along the bottom a timeline of labels with the position
-plain  every class with its probability in white, 40 pixels apart, as the first published systems drew them
+scores every class with its probability, the likeliest first, in white from (40, 40), 40 pixels apart
+plain  the label alone, "activity: tennis"
 none   the frames as they are
+
+``scores`` and ``plain`` are what two published systems drew:
+https://github.com/harvitronix/five-video-classification-methods and
+https://pyimagesearch.com/2019/07/15/video-classification-with-keras-and-deep-learning/
 
 What is drawn are patches (`videos.media.canvas`): small regions, made anew only when they change, that are painted
 on the image for the screen or into the planes of the image for the encoder.
@@ -26,7 +31,9 @@ _BLACK: Colour = (0, 0, 0)
 _DIM = 89  # of 255: what is left of the image behind the panel
 _MOST_ROWS = 8
 _KEPT = 4_000_000  # pixels of headings, and of rows, that are kept for later frames; some 7 bytes each
-_PLAIN_STEP = 40  # pixels from line to line
+# As published: where the foot of a line begins, the size of its letters, and the pixels from line to line.
+_SCORES_LEFT, _SCORES_STEP, _SCORES_FONT = 40, 40, 28
+_LABEL_AT, _LABEL_FONT, _GREEN = (35, 50), 36, (0, 255, 0)
 
 
 class Overlay:
@@ -65,7 +72,9 @@ class Overlay:
             frame: its number, for the timeline.
         """
         if self.style == "plain":
-            return _plain(self.classes, probabilities)
+            return [_label_line(UNKNOWN_NAME if label == UNKNOWN else self.classes[label])]
+        if self.style == "scores":
+            return _scores(self.classes, probabilities)
         found = self._panel.patches(probabilities, label) if self._panel is not None else []
         if self._timeline is not None and frame is not None:
             found += self._timeline.patches(frame)
@@ -240,19 +249,26 @@ class _Timeline:
         return [self._strip, self._marked]
 
 
-# -- the plain style -------------------------------------------------------------------------------
+# -- text alone ------------------------------------------------------------------------------------
 
 
-def _plain(classes: tuple[str, ...], probabilities: np.ndarray) -> list[Patch]:
-    values = zip(classes, probabilities.tolist(), strict=True)
-    return [_plain_line(f"{name}: {probability:.4f}", place) for place, (name, probability) in enumerate(values)]
+def _scores(classes: tuple[str, ...], probabilities: np.ndarray) -> list[Patch]:
+    """A line for each class, in falling order of their probabilities."""
+    order = np.argsort(-probabilities, kind="stable").tolist()
+    return [
+        _line(f"{classes[row]}: {probabilities[row]:.2f}", _SCORES_FONT, _SCORES_LEFT, _SCORES_STEP * (place + 1))
+        for place, row in enumerate(order)
+    ]
+
+
+def _label_line(label: str) -> Patch:
+    return _line(f"activity: {label}", _LABEL_FONT, *_LABEL_AT, _GREEN)
 
 
 @functools.lru_cache(maxsize=256)
-def _plain_line(text: str, place: int) -> Patch:
-    size = 28
+def _line(text: str, size: int, left: int, foot: int, colour: Colour = _WHITE) -> Patch:
+    """A line of text whose letters stand on the row ``foot``."""
     mask = text_mask(text, size)
     sheet = _Sheet(*mask.shape)
-    sheet.text(mask, 0, 0, _WHITE)
-    # The first line's foot is at 40 pixels, as in the published code, and each other's 40 below.
-    return sheet.patch(_PLAIN_STEP * (place + 1) - size, 20)
+    sheet.text(mask, 0, 0, colour)
+    return sheet.patch(foot - size, left)

@@ -6,6 +6,7 @@ all of them would have to be kept, 1.4 MB each at 720p.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def render_video(
     fps: float | None = None,
     codec: str = "xvid",
     show: Callable[[int, int], None] = lambda done, total: None,
+    watch: Callable[[np.ndarray], bool] | None = None,
 ) -> tuple[int, list[str]]:
     """Write the classified video with its labels drawn on it.
 
@@ -46,6 +48,7 @@ def render_video(
         fps: another frame rate for the same frames; the sound is left out then, as it would no longer fit.
         codec: of AVI files.
         show: called with frames done and frames in all.
+        watch: given each frame as it is written, ``(height, width, 3)`` uint8 RGB; the video ends where it says False.
 
     Returns:
         The number of frames written, and lines for the user.
@@ -74,22 +77,50 @@ def render_video(
     ):
 
         def drawn() -> Iterator[tuple[Canvas, float]]:
-            for _, time, frame in reader.decoded():
+            for _, moment, frame in reader.decoded():
                 canvas = writer.canvas(frame)
-                place = frame_at(prediction.times, time)
+                place = frame_at(prediction.times, moment)
                 for patch in overlay.patches(prediction.probabilities[place], int(prediction.labels[place]), place):
                     canvas.paint(patch)
-                yield canvas, time
+                yield canvas, moment
 
         with prefetch(drawn(), _AHEAD) as canvases:
-            for canvas, time in canvases:
-                writer.write_canvas(canvas, None if fps else time)
+            for canvas, moment in canvases:
+                writer.write_canvas(canvas, None if fps else moment)
                 show(writer.frames, len(prediction.times))
+                if watch is not None and not watch(canvas.frame.to_ndarray(format="rgb24")):
+                    writer.leave_out_sound()
+                    notes.append(f"{output.name} ends after {writer.frames:,} frames, where the window was closed")
+                    break
         if not writer.frames:
             raise UserError(f"{prediction.video} changed while it was read: no frame of it can be decoded any more")
     if writer.note:
         notes.append(writer.note)
     return writer.frames, notes
+
+
+def play_video(prediction: VideoPrediction, watch: Callable[[np.ndarray], bool], *, style: Style = "bars") -> None:
+    """Show the classified video with its labels drawn on it, no faster than it is.
+
+    Args:
+        prediction: what was found.
+        watch: given each frame, ``(height, width, 3)`` uint8 RGB; False ends it.
+        style: what is drawn.
+
+    Raises:
+        VideoError: the video can no longer be read.
+    """
+    size = (prediction.info.width, prediction.info.height)
+    important = prediction.probabilities.max(axis=0)
+    overlay = Overlay(prediction.classes, size, style=style, labels=prediction.labels, important=important)
+    began = time.monotonic()
+    with open_video(prediction.video) as reader:
+        for frame in reader:
+            place = frame_at(prediction.times, frame.time)
+            drawn = overlay.draw(frame.image, prediction.probabilities[place], int(prediction.labels[place]), place)
+            time.sleep(max(0.0, frame.time - (time.monotonic() - began)))
+            if not watch(drawn):
+                return
 
 
 def frame_at(times: np.ndarray, time: float) -> int:

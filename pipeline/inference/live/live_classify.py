@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.extraction.inputs.two_stream import ImageBatch, InputMakers
 from pipeline.inference.timeline.smoothing import UNKNOWN, LiveSmoother, Smoothing
-from pipeline.inference.timeline.window_grid import clip_step
+from pipeline.inference.timeline.window_grid import step_seconds
 from pipeline.inference.timeline.window_runner import WindowHead
 from pipeline.training.data.time_scale import TimeScale
 from pipeline.videos.media.reader import Frame
@@ -37,12 +37,12 @@ class StepPicker:
     """Decides for each frame of a stream whether it is a step, as the recipe's sampling would.
 
     Args:
-        sampling: the recipe's; ``uniform:N`` takes steps at the distance they had in the median training clip.
+        sampling: the recipe's; one by count takes steps at the distance they had in the median training clip.
         time_scale: of the training clips.
     """
 
     def __init__(self, sampling: Sampling, time_scale: TimeScale) -> None:
-        if sampling.kind == "uniform" and time_scale.median <= 0:
+        if sampling.by_count and time_scale.median <= 0:
             raise UserError(
                 f"sampling {sampling} has no step of its own, and the durations of the training clips are not known"
             )
@@ -76,7 +76,7 @@ class StepPicker:
     def _seconds(self, period: float) -> float:
         if self._sampling.kind == "fps":
             return 1 / self._sampling.amount
-        return clip_step(self._median, period, int(self._sampling.amount))
+        return step_seconds(self._sampling, self._median, period)
 
 
 def stream(

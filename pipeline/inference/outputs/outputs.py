@@ -14,9 +14,11 @@ from pipeline.inference.drawing import Style
 from pipeline.videos.media import AviCodec
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from pipeline.inference.timeline.prediction import VideoPrediction
 
-FILES = ("video", "json", "csv", "segments", "srt", "html")
+FILES = ("video", "seen", "json", "csv", "segments", "srt", "html")
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Outputs:
 
     video: Path | None = None
     """The video with its labels drawn."""
+    seen: Path | None = None
+    """The frames as the network saw them, nothing drawn on them, 10 a second, as a GIF for example."""
     json: Path | None = None
     """The prediction with its windows and segments."""
     csv: Path | None = None
@@ -36,7 +40,7 @@ class Outputs:
     html: Path | None = None
     """A page with the video, timeline and curves; needs no server."""
     style: Style = "bars"
-    """What is drawn on the video: bars of all classes, plain text, or nothing."""
+    """What is drawn on the video: bars of all classes, their scores as text, the plain label, or nothing."""
     fps: float | None = None
     """Frames per second of the video; as the input where none are given."""
     codec: AviCodec = "xvid"
@@ -81,28 +85,37 @@ class Outputs:
             if sum(path.absolute() == other.absolute() for other in paths) > 1:
                 raise UserError(f"{path} is named for two outputs; choose different names")
             refuse_existing(path, overwrite=overwrite)
-            if path is not self.video:
+            if path in (self.video, self.seen):
+                check_output(path, codec=self.codec)
+            else:
                 check_writable(path)
-        if self.video is not None:
-            check_output(self.video, codec=self.codec)
         if self.html is not None:
             choose_video(source, codec, self.video)
 
     def write(
-        self, prediction: VideoPrediction, checkpoint: Path, show: Callable[[int, int], None] = lambda done, total: None
+        self,
+        prediction: VideoPrediction,
+        checkpoint: Path,
+        show: Callable[[int, int], None] = lambda done, total: None,
+        watch: Callable[[np.ndarray], bool] | None = None,
     ) -> tuple[list[Path], list[str]]:
-        """Write all files.
+        """Write all files; for ``show`` and ``watch`` see `render_video`. Where none is a video, ``watch`` sees it too.
 
         Returns:
             The files, and lines for the user.
         """
         # Drawing takes OpenCV and Pillow, which who only chooses files must not wait for.
-        from pipeline.inference.drawing.render import render_video
+        from pipeline.inference.drawing.render import play_video, render_video
+        from pipeline.inference.drawing.seen import write_seen
         from pipeline.inference.outputs.data_files import write_frame_table, write_json, write_segments, write_srt
         from pipeline.inference.outputs.player import choose_video, write_player
+        from pipeline.training.checkpoint import Checkpoint
 
         written: list[Path] = []
         notes: list[str] = []
+        if self.seen is not None:
+            write_seen(prediction, Checkpoint.load(checkpoint).recipe, self.seen, codec=self.codec)
+            written.append(self.seen)
         if self.json is not None:
             write_json(prediction, checkpoint, self.json)
             written.append(self.json)
@@ -116,8 +129,12 @@ class Outputs:
             write_srt(prediction.segments, self.srt)
             written.append(self.srt)
         if self.video is not None:
-            _, notes = render_video(prediction, self.video, style=self.style, fps=self.fps, codec=self.codec, show=show)
+            _, notes = render_video(
+                prediction, self.video, style=self.style, fps=self.fps, codec=self.codec, show=show, watch=watch
+            )
             written.append(self.video)
+        elif watch is not None:
+            play_video(prediction, watch, style=self.style)
         if self.html is not None:
             video = choose_video(prediction.video, prediction.info.codec, self.video)
             write_player(prediction, video, self.html)

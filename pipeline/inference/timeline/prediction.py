@@ -46,6 +46,15 @@ class VideoPrediction:
         spans = self.grid.spans()
         return frame_means(self.windows, spans, len(self.times)).mean(axis=0, dtype=np.float64).astype(np.float32)
 
+    def window_lines(self) -> list[str]:
+        """What each window says of its frames, a line for each: ``frames 0 to 74: Football 0.93, Ads 0.07``."""
+        lines = []
+        for (first, end), shares in zip(self.grid.spans().tolist(), self.windows, strict=True):
+            order = np.argsort(-shares, kind="stable")
+            said = ", ".join(f"{self.classes[place]} {shares[place]:.2f}" for place in order)
+            lines.append(f"  frames {first} to {end - 1}: {said}")
+        return lines
+
     @property
     def label(self) -> str:
         """The most probable class of the whole video."""

@@ -4,9 +4,9 @@ A video is laid on a grid of steps, and windows start on that grid, so that wind
 frames and no frame goes through the network twice. The grid is the one of training:
 
     fps:F, every:N, all   the frames that the recipe picks, whatever the video's length
-    uniform:N, first:N    a video no longer than the training clips is one clip, and its frames are those that the
-                          recipe picks; a longer one is read in windows as long as the median training clip,
-                          at the same step (uniform) or frame by frame (first)
+    uniform:N, inner:N,   a video no longer than the training clips is one clip, and its frames are those that the
+    stepped:N, first:N    recipe picks; a longer one is read in windows as long as the median training clip,
+                          at the same step, or frame by frame (first)
 
 A step owns the frames from its own one up to the next step's, so that all frames belong to some window.
 """
@@ -98,6 +98,22 @@ def clip_step(duration: float, period: float, count: int) -> float:
     return max(duration - period, period) / (count - 1) if count > 1 else duration
 
 
+def step_seconds(sampling: Sampling, duration: float, period: float) -> float:
+    """Seconds between the frames that a sampling by count picks of a clip.
+
+    Args:
+        sampling: uniform, inner or stepped.
+        duration: seconds of the clip, the showing of its last frame included.
+        period: seconds that one frame is shown.
+    """
+    count = int(sampling.amount)
+    if sampling.kind == "stepped":
+        return period * max(1, round(duration / period) // count)
+    if sampling.kind == "inner":
+        return max(duration - period, period) / (count + 1)
+    return clip_step(duration, period, count)
+
+
 def plan_windows(
     times: np.ndarray,
     duration: float,
@@ -127,7 +143,7 @@ def plan_windows(
     """
     times = np.asarray(times, np.float64)
     stride = max(1, length // 4) if stride is None else stride
-    per_clip = sampling.kind in ("uniform", "first")
+    per_clip = sampling.by_count or sampling.kind == "first"
     if clip_seconds is not None:
         if not per_clip:
             raise UserError(f"`clip_seconds` has no meaning with sampling {sampling}: its step is the same everywhere")
@@ -140,7 +156,8 @@ def plan_windows(
         )
     longest, median = (clip_seconds or time_scale.longest), (clip_seconds or time_scale.median)
     if median <= 0 or duration <= longest * (1 + _SLACK) or len(times) < 2:
-        frames = sampling.indices(times)
+        short = sampling.kind == "stepped" and len(times) < sampling.amount
+        frames = np.arange(len(times)) if short else sampling.indices(times)
         note = ""
         if clip_seconds is None and median > 0 and duration < time_scale.shortest * (1 - _SLACK):
             note = f"{duration:.3g} s are shorter than any training clip (from {time_scale.shortest:.3g} s); "
@@ -152,8 +169,8 @@ def plan_windows(
         return _windows(every, every, length, stride, len(times), note)
     period = float(np.median(np.diff(times)))
     count = int(sampling.amount)
-    step = clip_step(median, period, count)
-    begin = step / 2 if count == 1 else 0.0
+    step = step_seconds(sampling, median, period)
+    begin = step / 2 if (sampling.kind, count) == ("uniform", 1) else step if sampling.kind == "inner" else 0.0
     ticks_in_all = max(1, math.floor((times[-1] - begin) / step + 1e-6) + 1)
     if ticks_in_all > _MOST_TICKS:
         raise UserError(f"a video of {duration:,.0f} s would be read in {ticks_in_all:,} steps; use `clip_seconds`")

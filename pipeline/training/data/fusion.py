@@ -21,14 +21,14 @@ class FusedSteps:
     """The steps of two stores side by side; see `pipeline.extraction.store.timesteps.Steps`.
 
     Args:
-        one: steps ``(n, D1)``.
-        other: steps ``(n, D2)`` of the same frames, in any order of the sequences.
+        one: steps ``(n, D1)``, or frames ``(n, H, W, C1)``.
+        other: steps ``(n, D2)``, or frames ``(n, H, W, C2)``, of the same frames, in any order of the sequences.
         places: ``(n,)`` int64, the place in ``other`` of each step of ``one``; rising by 1 inside a sequence.
     """
 
     def __init__(self, one: Steps, other: Steps, places: np.ndarray) -> None:
         self._one, self._other, self._places = one, other, places
-        self.shape: tuple[int, ...] = (one.shape[0] + other.shape[0],)
+        self.shape: tuple[int, ...] = (*one.shape[:-1], one.shape[-1] + other.shape[-1])
         self.dtype = np.result_type(one.dtype, other.dtype)
         self.in_memory = one.in_memory and other.in_memory
 
@@ -51,17 +51,20 @@ class FusedSteps:
 
 
 def fuse_stores(data: Dataset, other: Dataset) -> Dataset:
-    """Put the features of ``other`` beside those of ``data``: ``(T, D1 + D2)``.
+    """Put the features of ``other`` beside those of ``data``, ``(T, D1 + D2)``, or frames by their channels.
 
     Labels, splits and groups are those of ``data``.
 
     Raises:
-        UserError: the stores differ in their videos or in the frames of one, hold frames instead of features, hold
-            int8 features, or are of the same recipe.
+        UserError: the stores differ in their videos or in the frames of one, hold frames of different sizes, or one
+            frames and the other one features, hold int8 features, or are of the same recipe.
     """
+    if data.shape[:-1] != other.shape[:-1]:
+        raise UserError(
+            f"a step of {data.folder} has the shape {data.shape}, and one of {other.folder} {other.shape}; joined are "
+            "two stores of features, or two of frames of one size"
+        )
     for one in (data, other):
-        if len(one.shape) != 1:
-            raise UserError(f"{one.folder} holds frames; only stores of features can be joined")
         if one.recipe.quantised:
             raise UserError(f"{one.folder} holds int8 features; only float features can be joined")
     if data.recipe == other.recipe:

@@ -48,7 +48,14 @@ class Split:
 
 
 def make_split(
-    data: Dataset, groups: Sequence[str], *, seed: int = 0, val: float = 0.2, test: float = 0.2, ignore: bool = False
+    data: Dataset,
+    groups: Sequence[str],
+    *,
+    seed: int = 0,
+    val: float = 0.2,
+    test: float = 0.2,
+    ignore: bool = False,
+    last: bool = False,
 ) -> Split:
     """One split: the catalog's where it has one, else a drawn one.
 
@@ -61,12 +68,16 @@ def make_split(
         val: share of the training videos for validation.
         test: share of all videos for the test.
         ignore: draw a split although the catalog has one.
+        last: validation videos are the last ones of the training part, in the order of the catalog, whatever their
+            class and group; as some systems do, and wrongly where the catalog is ordered by class.
 
     Raises:
         UserError: too few groups, or the catalog's split is incomplete.
     """
     given = np.array([video.split for video in data.videos])
     if ignore or not given.astype(bool).any():
+        if last:
+            raise UserError("`val_last` needs a catalog that says which videos are for training")
         return _drawn(data, groups, seed, val, test)
     if not (given == "train").any():
         raise UserError("the catalog has splits but no training videos; add some, or draw one with `resplit=True`")
@@ -76,7 +87,12 @@ def make_split(
     if unknown:
         notes.append(f"{plural(unknown, 'video')} without a split are not used")
     drawn = None
-    if not len(held):
+    if len(held) and last:
+        raise UserError("the catalog has validation videos; leave out `val_last`, or draw a split with `resplit=True`")
+    if last:
+        train, held = _last(train, val)
+        notes.append(f"the last {plural(len(held), 'video')} of train are for validation, of whatever class")
+    elif not len(held):
         train, held = _without_test(_rows(data, groups), train, val, seed)
         drawn = [f"{plural(len(held), 'validation video')} taken from train"]
     if not len(tested):
@@ -151,6 +167,15 @@ def _without_test(rows: list[Video], places: np.ndarray, val: float, seed: int) 
             "or choose another `group`"
         )
     return places[~held], places[held]
+
+
+def _last(places: np.ndarray, val: float) -> tuple[np.ndarray, np.ndarray]:
+    """The rows at some places, and the share of the last ones, as Keras's ``validation_split`` counts it."""
+    _check_share(val)
+    first = int(len(places) * (1 - val))
+    if not 0 < first < len(places):
+        raise UserError(f"{plural(len(places), 'video')} cannot be divided by `val={val:g}`")
+    return places[:first], places[first:]
 
 
 def _check_share(share: float) -> None:

@@ -15,6 +15,7 @@ from pipeline.extraction.network.int8_model import QuantisedNetwork
 from pipeline.files.tables import write_table
 from pipeline.parallel.machine import versions
 from pipeline.training.checkpoint import (
+    BASE_FILE,
     CHECKPOINT_FILE,
     MODEL_FILE,
     RESULTS_FILE,
@@ -32,7 +33,9 @@ from pipeline.training.evaluation.metrics import confusion, measure, report_text
 from pipeline.training.evaluation.predictions import Predictions, predictions_of, temperature_of, write_predictions
 from pipeline.training.heads.registry import check_input, head_spec
 from pipeline.training.heads.spec import HeadSpec
+from pipeline.training.heads.video_networks import base_of
 from pipeline.training.loop.fit import Trained, batch_of, fit_members
+from pipeline.training.loop.kept_weights import KeptWeights
 from pipeline.training.loop.members import share_out
 from pipeline.training.loop.resume import Resumable
 from pipeline.training.loop.schedule import Epoch
@@ -91,6 +94,7 @@ def train(
     command: str = "",
     state: Path | None = None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    kept: KeptWeights | None = None,
 ) -> Run:
     """Train on the train split, choose by the val split, then look at the test split for the first time.
 
@@ -108,6 +112,7 @@ def train(
         state: a file that keeps the state after each epoch, with one more for each further member; where it exists,
             the training goes on from it.
         on_epoch: called after each epoch.
+        kept: where weights of single epochs are kept.
 
     Raises:
         UserError: see `fit` and `check_window`.
@@ -121,7 +126,8 @@ def train(
     check_window(data, window)
     check_input(head, data.shape, str(data.folder))
     if spec.augment:
-        check_varies(data.recipe.input)
+        for source in data.sources:
+            check_varies(source.recipe.input)
     members = share_out(data, split, groups if groups is not None else data.names, head, spec)
     split = members.split
     windows = {name: windows_of(data, rows, window) for name, rows in split.parts().items()}
@@ -132,7 +138,7 @@ def train(
     if state is not None:
         same = _settings_of(data, split, window, head, replace(spec, members=members.count))
         resumables = [Resumable(path, same) for path in state_files(state, members.count)]
-    trained = fit_members(data, learnt, pairs, head, spec, on_epoch=on_epoch, resumables=resumables)
+    trained = fit_members(data, learnt, pairs, head, spec, on_epoch=on_epoch, resumables=resumables, kept=kept)
     groups = list(groups) if groups is not None else data.names
     predictions, measured, temperature = evaluate_all(data, trained, windows, groups)
     if abstain_accuracy is not None:
@@ -145,6 +151,7 @@ def train(
         "seconds": trained.seconds,
         "epochs": max(len(member.schedule.history) for member in trained.members),
         "best_epoch": int(np.median([member.schedule.best_epoch for member in trained.members])),
+        "phases": trained.schedule.phase_lengths,
         "members": _measure_members(trained, members.count),
         "augmented_copies": len(rows) - len(split.train),
         "parameters": int(trained.model.count_params()),
@@ -265,8 +272,8 @@ def _store_head(run: Run, folder: Path) -> str:
     return store_head(folder, run.trained.model, folder / MODEL_FILE, applied, (size, windows.length, *run.data.shape))
 
 
-def save_run(run: Run, folder: str | Path, *, overwrite: bool = False) -> Checkpoint:
-    """Write the checkpoint folder whole or not at all.
+def save_run(run: Run, folder: str | Path, *, overwrite: bool = False, kept: KeptWeights | None = None) -> Checkpoint:
+    """Write the checkpoint folder whole or not at all; ``kept`` are weights of single epochs that move into it.
 
     Raises:
         UserError: the folder exists and ``overwrite`` is False.
@@ -290,6 +297,11 @@ def save_run(run: Run, folder: str | Path, *, overwrite: bool = False) -> Checkp
         if data.recipe.quantised:  # joined stores are never of int8
             QuantisedNetwork.open(data.folder, data.recipe.quantised).copy_to(temporary)
         run.trained.model.save(temporary / MODEL_FILE)
+        base = base_of(run.trained.learner.model) if len(run.trained.members) == 1 else None
+        if base is not None and run.trained.spec.phases(run.head)[-1].layers:
+            base.save_weights(temporary / BASE_FILE)
+        if kept is not None:
+            kept.move_into(temporary)
         if reason := _store_head(run, temporary):
             run.results["notes"].append(f"Keras applies the head, and not OpenVINO, which starts faster: {reason}")
         (temporary / CHECKPOINT_FILE).write_text(checkpoint.to_json(), encoding="utf-8")

@@ -257,9 +257,16 @@ def _tell(study: optuna.Study, distributions: dict[str, optuna.distributions.Bas
         )
 
 
-def _write_tables(out: Path, trials: Trials) -> None:
+def write_ranking(trials: Iterable[Trial], out: Path) -> None:
+    """The tables of trials of several stores, which are below ``out``, with the store of each."""
+    _write_tables(out, ranked(trials), stores=True)
+
+
+def _write_tables(out: Path, trials: Trials, *, stores: bool = False) -> None:
     """``results.csv`` and the page that compares the trials, the best first."""
     frame = trials.to_frame()
+    if stores:
+        frame.insert(1, "store", [trial.results["store"] for trial in trials])
     frame["folder"] = [trial.folder.relative_to(out).as_posix() for trial in trials]
     write_frame(frame, out / TABLE_FILE)
     write_comparison([trial.folder for trial in trials], out / PAGE_FILE, title=out.name)

@@ -20,7 +20,7 @@ from pipeline.training.data.dataset import Dataset, check_window
 from pipeline.training.data.feature_augmentation import FeatureAugmentation
 from pipeline.training.data.splits import Split
 from pipeline.training.data.windows import WindowSpec
-from pipeline.training.heads.registry import HEADS, check_input, head_spec
+from pipeline.training.heads.registry import HEADS, check_input, check_length, head_spec
 from pipeline.training.heads.spec import HeadSpec
 from pipeline.training.loop.spec import TrainSpec
 
@@ -114,7 +114,9 @@ def canonical(point: Point) -> Point:
     idle |= {"augment", "precision"} if head.needs == "features" else of_features
     if "base" not in head.settings:
         idle |= {"fine_tune", "fine_tune_rate"}
-    if point.get("cell", head.settings.get("cell")) != "conv1d":
+    if isinstance(point.get("units"), str) and head.widths == "stack":
+        idle.add("layers")  # there are as many as widths
+    if "cell" in head.takes and point.get("cell", head.settings["cell"]) != "conv1d":
         idle.add("kernel")
     return {key: value for key, value in point.items() if key not in idle}
 
@@ -137,6 +139,7 @@ def specs_of(point: Point, base: TrainSpec, data: Dataset, split: Split) -> tupl
     if of_windows := given(WindowSpec, chosen):
         window = WindowSpec(**{"length": window.length, **of_windows})
     check_window(data, window)
+    check_length(head, window.length)
     spec = replace(base, **given(TrainSpec, chosen))
     check_input(head, data.shape, str(data.folder))
     spec.check(head)

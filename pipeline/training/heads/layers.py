@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.lazy import layers, ops
 from pipeline.training.heads.spec import HeadSpec
 
+_CELLS = {"lstm": "LSTM", "gru": "GRU", "rnn": "SimpleRNN"}  # classes of keras.layers
 POSITIONS = 1024  # rows of the transformer's table; steps beyond share the last one
 
 
@@ -36,11 +37,23 @@ def to_logits(x: Any, spec: HeadSpec, classes: int) -> Any:
     return layers.Dense(classes)(layers.Dropout(spec.dropout)(x))
 
 
+def cell(name: str) -> Any:
+    """The recurrent layer that a `HeadSpec` calls so."""
+    return getattr(layers, _CELLS[name])
+
+
+def dense_behind(x: Any, spec: HeadSpec) -> Any:
+    """Dense layers behind those that read the sequence, each after dropout; none unless widths were given for them."""
+    for width in spec.behind:
+        x = layers.Dense(width, activation="relu")(layers.Dropout(spec.dropout)(x))
+    return x
+
+
 def encoder_block(x: Any, spec: HeadSpec, sees: Any = None) -> Any:
     """One block of a transformer over ``(batch, L, units)``; ``sees`` is its attention mask ``(batch, 1, L)``."""
-    heads = max(1, spec.units // 32)
+    heads = max(1, spec.width // 32)
     y = layers.LayerNormalization(epsilon=1e-6)(x)
-    attend = layers.MultiHeadAttention(heads, max(1, spec.units // heads), dropout=spec.dropout)
+    attend = layers.MultiHeadAttention(heads, max(1, spec.width // heads), dropout=spec.dropout)
     x = x + attend(y, y, attention_mask=sees)
-    y = layers.Dense(2 * spec.units, activation="gelu")(layers.LayerNormalization(epsilon=1e-6)(x))
-    return x + layers.Dense(spec.units)(layers.Dropout(spec.dropout)(y))
+    y = layers.Dense(2 * spec.width, activation="gelu")(layers.LayerNormalization(epsilon=1e-6)(x))
+    return x + layers.Dense(spec.width)(layers.Dropout(spec.dropout)(y))

@@ -19,7 +19,7 @@ from pipeline.files.guard.reading import record
 from pipeline.lazy import keras, layers, ops
 from pipeline.training.heads import sequence_heads, video_networks
 from pipeline.training.heads.normalisation import Statistics
-from pipeline.training.heads.spec import HeadSpec
+from pipeline.training.heads.spec import HeadSpec, widths_of
 
 Build = Callable[[Any, Any, HeadSpec, int], Any]
 
@@ -46,6 +46,8 @@ class Head:
         any_length: whether its weights do not depend on the length of the window.
         needs: what it is trained on: ``features (L, D)`` of a store, or ``frames (L, H, W, 3)`` of a frame cache.
         smallest: the smallest side of a frame in pixels, for networks without a base.
+        shortest: the fewest steps of a window.
+        widths: what several widths mean: nothing where the head has one, layers, or layers and dense ones behind them.
         settings: fields of `HeadSpec` other than in `SETTINGS`.
     """
 
@@ -58,10 +60,12 @@ class Head:
         any_length: bool = True,
         needs: Literal["features", "frames"] = "features",
         smallest: int = 1,
+        shortest: int = 1,
+        widths: Literal["one", "stack", "behind"] = "one",
         **settings: Any,
     ) -> None:
         self.build, self.takes, self.any_length = build, takes, any_length
-        self.needs, self.smallest = needs, smallest
+        self.needs, self.smallest, self.shortest, self.widths = needs, smallest, shortest, widths
         self.training = {**TRAINING, **(training or {})}
         self.settings = {**SETTINGS, **settings}
 
@@ -82,11 +86,32 @@ def head_spec(name: str = "gru", **given: Any) -> HeadSpec:
         if field not in head.takes:
             raise UserError(f"head {name} takes no `{field}`; leave it out")
     values = {**head.settings, **chosen}
+    values["layers"] = _layers(name, values, chosen)
     if "base" in values:
         values["base"] = find_network(values["base"]).name
     if "weights" in head.takes:
         values["weights"] = WeightsSource(values.get("weights", "imagenet")).absolute()
     return HeadSpec(name, **values)
+
+
+def _layers(name: str, values: Mapping[str, Any], chosen: Mapping[str, Any]) -> int:
+    """How many layers there are where a width is given for each.
+
+    Raises:
+        UserError: the head has one width, or there are more layers than widths.
+    """
+    units, count = widths_of(values["units"]), values["layers"]
+    if len(units) == 1 or "units" not in chosen:
+        return count
+    text = ",".join(map(str, units))
+    match HEADS[name].widths:
+        case "one":
+            raise UserError(f"head {name} has one width; `units={text}` names {len(units)}")
+        case "behind" if count <= len(units):
+            return count
+        case "stack" if "layers" not in chosen or count == len(units):
+            return len(units)
+    raise UserError(f"`units={text}` are the widths of {len(units)} layers, not of {count}; leave `layers` out")
 
 
 def stored_spec(values: dict[str, Any]) -> HeadSpec:
@@ -95,7 +120,8 @@ def stored_spec(values: dict[str, Any]) -> HeadSpec:
     Raises:
         UserError: there is no such head, or a setting is out of range.
     """
-    spec = record(HeadSpec, values)
+    units = values.get("units") if isinstance(values, dict) else None
+    spec = record(HeadSpec, values | {"units": [units]} if isinstance(units, int) else values)  # a single one alone
     _find(spec.name)
     return spec
 
@@ -106,12 +132,25 @@ def _find(name: str) -> Head:
     return HEADS[name]
 
 
+def check_length(spec: HeadSpec, length: int) -> None:
+    """Refuse a window that is too short for convolutions that see whole neighbourhoods only.
+
+    Raises:
+        UserError: how long it must be.
+    """
+    shortest = HEADS[spec.name].shortest
+    if spec.name == "ecology-lrcnn" and spec.cell == "conv1d":
+        shortest = 1 + spec.layers * ((spec.kernel or 1) - 1)
+    if length < shortest:
+        raise UserError(f"head {spec.name} needs a `window` of {shortest} steps or more, not {length}")
+
+
 def check_input(spec: HeadSpec, shape: tuple[int, ...], where: str) -> None:
     """Refuse what a head cannot take.
 
     Args:
         spec: the head.
-        shape: of one step: ``(D,)`` features or ``(H, W, 3)`` frames.
+        shape: of one step: ``(D,)`` features or ``(H, W, C)`` frames.
         where: the store, for the line.
 
     Raises:
@@ -132,6 +171,8 @@ def check_input(spec: HeadSpec, shape: tuple[int, ...], where: str) -> None:
         )
     if found == "features":
         return
+    if spec.base and shape[-1] > 3:
+        raise UserError(f"{spec.name} has a base for frames of three channels, and two joined stores have {shape[-1]}")
     smallest = find_network(spec.base).smallest if spec.base else head.smallest
     if min(shape[:2]) < smallest:
         raise UserError(
@@ -157,25 +198,50 @@ def _frames(learning_rate: float) -> dict[str, Any]:
 
 
 HEADS: dict[str, Head] = {
-    "gru": Head(sequence_heads.gru, takes=_RECURRENT, dropout=0.7),
-    "lstm": Head(sequence_heads.lstm, takes=_RECURRENT, dropout=0.7),
-    "rnn": Head(sequence_heads.rnn, takes=_RECURRENT, dropout=0.7),
+    "gru": Head(sequence_heads.gru, takes=_RECURRENT, dropout=0.7, widths="behind"),
+    "lstm": Head(sequence_heads.lstm, takes=_RECURRENT, dropout=0.7, widths="behind"),
+    "rnn": Head(sequence_heads.rnn, takes=_RECURRENT, dropout=0.7, widths="behind"),
     "mean": Head(sequence_heads.mean, takes=("dropout",)),
     "motion": Head(sequence_heads.motion, takes=("dropout",)),
-    "mlp": Head(sequence_heads.mlp),
-    "concat": Head(sequence_heads.concat, any_length=False),
-    "conv1d": Head(sequence_heads.conv1d),
+    "mlp": Head(sequence_heads.mlp, widths="stack"),
+    "concat": Head(sequence_heads.concat, any_length=False, widths="stack"),
+    "conv1d": Head(sequence_heads.conv1d, takes=(*_SIZES, "kernel"), kernel=3, widths="behind"),
     "attention": Head(sequence_heads.attention),
     "transformer": Head(sequence_heads.transformer, dropout=0.3),
     "keras-example": Head(
-        sequence_heads.keras_example, takes=(), training=_published(1e-3), units=16, layers=2, dropout=0.4
+        sequence_heads.keras_example,
+        takes=("mask_of",),
+        training=_published(1e-3),
+        units=16,
+        layers=2,
+        dropout=0.4,
+        mask_of="all",
     ),
     "apriorit": Head(sequence_heads.apriorit, takes=(), training=_published(1e-5), units=2048),
-    "image_cnn": Head(video_networks.image_cnn, takes=(*_SIZES, *_BASE), training=_frames(1e-3), units=512, **_ON_BASE),
+    "ecology-lrcnn": Head(
+        sequence_heads.ecology_lrcnn,
+        takes=(*_SIZES, "cell", "kernel"),
+        any_length=False,
+        widths="behind",
+        training=_published(1e-3),
+        units=256,
+        dropout=0.2,
+        cell="lstm",
+        kernel=3,
+    ),
+    "image_cnn": Head(
+        video_networks.image_cnn,
+        takes=(*_SIZES, *_BASE),
+        training=_frames(1e-3),
+        widths="stack",
+        units=512,
+        **_ON_BASE,
+    ),
     "concat_frames": Head(
         video_networks.concat_frames,
         takes=(*_SIZES, *_BASE),
         any_length=False,
+        widths="stack",
         training=_frames(1e-3),
         units=256,
         dropout=0.2,
@@ -184,6 +250,7 @@ HEADS: dict[str, Head] = {
     "lrcn": Head(
         video_networks.lrcn,
         takes=(*_SIZES, *_BASE, "cell", "kernel"),
+        widths="behind",
         training=_frames(1e-3),
         units=128,
         dropout=0.2,
@@ -193,15 +260,17 @@ HEADS: dict[str, Head] = {
     ),
     "timedistributed_convnet": Head(
         video_networks.timedistributed_convnet,
-        takes=("units", "dropout"),
+        takes=("units", "dropout", "cell"),
         training=_frames(1e-3),
         needs="frames",
         smallest=8,
+        cell="gru",
     ),
     "timedistributed_mobilenet": Head(
         video_networks.timedistributed_mobilenet,
-        takes=("units", "dropout", *_BASE),
+        takes=("units", "dropout", "cell", *_BASE),
         training=_frames(1e-2) | {"optimizer": "sgd"},
+        cell="gru",
         **_ON_BASE | {"base": "mobilenet", "pooling": "max", "trainable": 9},
     ),
     "c3d": Head(
@@ -220,6 +289,17 @@ HEADS: dict[str, Head] = {
         needs="frames",
         smallest=16,
         units=128,
+    ),
+    "ecology-c3d-small": Head(
+        video_networks.ecology_c3d_small,
+        takes=(),
+        any_length=False,
+        training=_frames(1e-3),
+        needs="frames",
+        smallest=54,
+        shortest=11,
+        units=(256, 128),
+        layers=2,
     ),
     "video_transformer": Head(
         video_networks.video_transformer,
@@ -265,9 +345,10 @@ def build_model(
         probabilities.
 
     Raises:
-        UserError: the base's weights cannot be had.
+        UserError: the base's weights cannot be had, or a window is too short.
     """
     head = HEADS[spec.name]
+    check_length(spec, length)
     mask = keras.Input((length,), name="mask", dtype="bool")
     name = spec.name.replace("-", "_") + (f"_{number}" if number else "")
     if head.needs == "frames":

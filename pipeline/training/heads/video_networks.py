@@ -1,6 +1,6 @@
 """Networks on frames: masked classifiers of a sequence of frames, each one function.
 
-A function takes the frames ``(batch, L, H, W, 3)`` uint8, the mask ``(batch, L)``, its `HeadSpec` and the number of
+A function takes the frames ``(batch, L, H, W, C)`` uint8, the mask ``(batch, L)``, its `HeadSpec` and the number of
 classes, and returns logits ``(batch, classes)``; it scales the pixels itself. What holds for each of them at
 inference: frames in the padding change nothing, and a padded window gives the same as the same window cropped.
 
@@ -18,10 +18,17 @@ from pipeline.extraction.network.backbone import build_network, scale_pixels
 from pipeline.extraction.network.registry import find_network
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.lazy import keras, layers, ops
-from pipeline.training.heads.layers import POSITIONS, as_weights, encoder_block, masked_mean, to_logits
+from pipeline.training.heads.layers import (
+    POSITIONS,
+    as_weights,
+    cell,
+    dense_behind,
+    encoder_block,
+    masked_mean,
+    to_logits,
+)
 from pipeline.training.heads.spec import ALL_LAYERS, HeadSpec
 
-_CELLS = {"lstm": "LSTM", "gru": "GRU", "rnn": "SimpleRNN"}  # classes of keras.layers
 _PATCH, _TUBELET = 16, 2  # pixels and frames of a token of the transformer
 
 
@@ -39,6 +46,7 @@ def _base_features(x: Any, mask: Any, spec: HeadSpec) -> Any:
     from_nothing = spec.from_nothing
     if from_nothing:
         x = ops.where(mask[:, :, None, None, None], x, x[:, :1])
+    x = ops.repeat(x, 3, axis=-1) if x.shape[-1] == 1 else x  # grey
     pixels = scale_pixels(ops.cast(_as_pictures(x), "float32"), network)
     features = base(pixels) if from_nothing else base(pixels, training=False)
     return ops.reshape(features, (-1, length, features.shape[-1]))
@@ -74,8 +82,8 @@ def _scaled(x: Any) -> Any:
 def image_cnn(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
     """A classifier of single frames, whose probabilities are averaged over the real ones."""
     x = _base_features(x, mask, spec)
-    for _ in range(spec.layers):
-        x = layers.Dense(spec.units, activation="relu")(x)
+    for width in spec.widths:
+        x = layers.Dense(width, activation="relu")(x)
         x = layers.Dropout(spec.dropout)(x)
     probabilities = layers.Softmax(dtype="float32")(layers.Dense(classes)(x))
     return ops.log(ops.maximum(masked_mean(probabilities, mask), 1e-7))
@@ -85,8 +93,8 @@ def concat_frames(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
     """A classifier of the features of all frames side by side."""
     x = _base_features(x, mask, spec)
     x = layers.Flatten()(x * as_weights(mask))
-    for _ in range(spec.layers):
-        x = layers.Dense(spec.units, activation="relu")(layers.Dropout(spec.dropout)(x))
+    for width in spec.widths:
+        x = layers.Dense(width, activation="relu")(layers.Dropout(spec.dropout)(x))
     return to_logits(x, spec, classes)
 
 
@@ -96,17 +104,17 @@ def lrcn(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
     Source: Donahue et al. 2015, https://arxiv.org/abs/1411.4389
     """
     x = layers.LayerNormalization()(_base_features(x, mask, spec))
-    for _ in range(spec.layers):
+    for width in spec.widths:
         if spec.cell == "conv1d":
-            x = layers.Conv1D(spec.units, spec.kernel, padding="same", activation="relu")(x * as_weights(mask))
+            x = layers.Conv1D(width, spec.kernel, padding="same", activation="relu")(x * as_weights(mask))
         else:
-            x = getattr(layers, _CELLS[spec.cell or "lstm"])(spec.units, return_sequences=True)(x, mask=mask)
+            x = cell(spec.cell or "lstm")(width, return_sequences=True)(x, mask=mask)
         x = layers.Dropout(spec.dropout)(x)
-    return layers.Dense(classes)(masked_mean(x, mask))
+    return layers.Dense(classes)(dense_behind(masked_mean(x, mask), spec))
 
 
 def timedistributed_convnet(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
-    """Four double blocks of convolutions for each frame, pooled by their maximum, GRU and a stack of dense layers.
+    """Four double blocks of convolutions for each frame, pooled by their maximum, a recurrent and several dense layers.
 
     Source: Ferlet 2019, "Training a neural network with an image sequence", https://medium.com/smileinnovation
     """
@@ -129,7 +137,7 @@ def timedistributed_mobilenet(x: Any, mask: Any, spec: HeadSpec, classes: int) -
 
 
 def _dense_stack(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
-    x = layers.GRU(spec.units)(x, mask=mask)
+    x = cell(spec.cell or "gru")(spec.width)(x, mask=mask)
     for width in (1024, 512, 128):
         x = layers.Dropout(spec.dropout)(layers.Dense(width, activation="relu")(x))
     return layers.Dense(classes)(layers.Dense(64, activation="relu")(x))
@@ -149,7 +157,7 @@ def c3d(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
     # The mean over time; places of the image stay apart.
     x = masked_mean(ops.reshape(x, (-1, x.shape[1], x.shape[2] * x.shape[3] * x.shape[4])), mask)
     for _ in range(2):
-        x = layers.Dropout(spec.dropout)(layers.Dense(spec.units, activation="relu")(x))
+        x = layers.Dropout(spec.dropout)(layers.Dense(spec.width, activation="relu")(x))
     return layers.Dense(classes)(x)
 
 
@@ -157,8 +165,26 @@ def c3d_small(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
     """Four convolutions over space and time, averaged over both, and one dense layer."""
     x, mask = _convolved(x, mask, ((32,), (64,), (128,), (128,)))
     x = masked_mean(ops.mean(x, axis=(2, 3)), mask)
-    x = layers.Dense(spec.units, activation="relu")(x)
+    x = layers.Dense(spec.width, activation="relu")(x)
     return to_logits(x, spec, classes)
+
+
+def ecology_c3d_small(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
+    """The published small C3D: six convolutions that see whole neighbourhoods only; time is never halved.
+
+    Made for 16 frames of 112 x 112 pixels. Padding is zero, as a black frame is.
+
+    Source: https://github.com/alxcnwy/Deep-Neural-Networks-for-Video-Classification
+    """
+    x = _masked(ops.cast(x, "float32") / 255.0, mask)
+    for size, filters in ((3, (32,)), (3, (64,)), (3, (128, 128)), (2, (256, 256))):
+        for count in filters:
+            x = layers.Conv3D(count, size, activation="relu")(x)
+        x = layers.MaxPooling3D((1, 2, 2))(x)
+    x = layers.Flatten()(x)
+    for width in (256, 128):
+        x = layers.Dropout(0.5)(layers.Dense(width)(x))
+    return layers.Dense(classes)(x)
 
 
 def _convolved(x: Any, mask: Any, blocks: tuple[tuple[int, ...], ...]) -> tuple[Any, Any]:
@@ -188,14 +214,14 @@ def video_transformer(x: Any, mask: Any, spec: HeadSpec, classes: int) -> Any:
     Source: Arnab et al. 2021, https://arxiv.org/abs/2103.15691
     """
     size = (_TUBELET, _PATCH, _PATCH)
-    tokens = layers.Conv3D(spec.units, size, strides=size, padding="same")(_masked(_scaled(x), mask))
+    tokens = layers.Conv3D(spec.width, size, strides=size, padding="same")(_masked(_scaled(x), mask))
     steps, rows, columns = tokens.shape[1:4]
     mask = mask[:, ::_TUBELET]
-    x = ops.reshape(tokens, (-1, rows * columns, spec.units))
+    x = ops.reshape(tokens, (-1, rows * columns, spec.width))
     x = _with_positions(x, ops.ones_like(x[:, :, 0], dtype="int32"), rows * columns)
     for _ in range(spec.layers):
         x = encoder_block(x, spec)
-    x = ops.reshape(ops.mean(x, axis=1), (-1, steps, spec.units))
+    x = ops.reshape(ops.mean(x, axis=1), (-1, steps, spec.width))
     if steps == 1:  # attention wants something to choose from
         x, mask = ops.pad(x, ((0, 0), (0, 1), (0, 0))), ops.pad(mask, ((0, 0), (0, 1)))
     x = _with_positions(x, ops.cast(mask, "int32"), POSITIONS - 1)

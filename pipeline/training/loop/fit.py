@@ -21,6 +21,7 @@ from pipeline.training.heads.ensemble import average, average_logits, build_memb
 from pipeline.training.heads.normalisation import FRAME_NORM, statistics_of
 from pipeline.training.heads.registry import HEADS
 from pipeline.training.heads.spec import HeadSpec
+from pipeline.training.loop.kept_weights import KeptWeights
 from pipeline.training.loop.learner import Learner
 from pipeline.training.loop.memory_probe import StepShape, check_memory, did_not_fit
 from pipeline.training.loop.resume import Resumable
@@ -101,10 +102,11 @@ def fit(
     *,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     resumable: Resumable | None = None,
+    kept: KeptWeights | None = None,
 ) -> Trained:
     """Train one head; see `fit_members`."""
     resumables = None if resumable is None else [resumable]
-    return fit_members(data, train, [(train, val)], head, spec, on_epoch=on_epoch, resumables=resumables)
+    return fit_members(data, train, [(train, val)], head, spec, on_epoch=on_epoch, resumables=resumables, kept=kept)
 
 
 def fit_members(
@@ -116,6 +118,7 @@ def fit_members(
     *,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     resumables: Sequence[Resumable] | None = None,
+    kept: KeptWeights | None = None,
 ) -> Trained:
     """Train heads, one after the other, and keep of each the weights with the lowest loss on its validation windows.
 
@@ -130,6 +133,7 @@ def fit_members(
         spec: how; members have seeds of their own.
         on_epoch: called after each epoch.
         resumables: where the state of each member is kept after each epoch, and taken from if it is there.
+        kept: where weights of single epochs are kept, of one head.
 
     Raises:
         UserError: the loss is not a number any more, or there is nothing to learn from.
@@ -139,12 +143,14 @@ def fit_members(
         raise UserError("training needs at least one window for training and one for validation")
     if spec.augmentation.random_windows and data.step_labels is not None:
         raise UserError("`random_windows=True` does not go with labels of frames, which belong to windows as cut")
+    if kept is not None and len(pairs) > 1:
+        raise UserError(f"weights of single epochs are those of one head, and `members={len(pairs)}`; add `members=1`")
     spec.check(head)
     same = _Same(data, learnt, pairs, head, spec)
     members: list[Member] = []
     interrupted = False
     for number, (train, val) in enumerate(pairs):
-        run = _Run(same, number, train, val, on_epoch, None if resumables is None else resumables[number])
+        run = _Run(same, number, train, val, on_epoch, None if resumables is None else resumables[number], kept)
         try:
             run.all_phases()
         except KeyboardInterrupt:
@@ -207,10 +213,11 @@ class _Run:
         val: Windows,
         on_epoch: Callable[[Epoch], None],
         resumable: Resumable | None,
+        kept: KeptWeights | None,
     ) -> None:
         self.same, self.number = same, number
         self.train, self.val = train, val
-        self.on_epoch, self.resumable = on_epoch, resumable
+        self.on_epoch, self.resumable, self.kept = on_epoch, resumable, kept
         self.spec, self.model, self.classes = same.spec, same.learner.model, same.classes
         if number:
             same.learner.take([np.asarray(variable) for variable in same.models[number].variables])
@@ -219,6 +226,8 @@ class _Run:
         self.best = self.model.get_weights()
         known = None if resumable is None else resumable.schedule()
         self.schedule = known or Schedule(same.phases[0].learning_rate)
+        if kept is not None:
+            kept.begin(len(self.schedule.history))
 
     def finished(self) -> Member:
         """The member with its best weights."""
@@ -247,8 +256,11 @@ class _Run:
             check_memory(StepShape(same.head, self.spec, phase, same.length, same.shape, self.classes), same.size)
         while not self.schedule.finished(self.spec.epochs, self.spec.patience):
             epoch = self._epoch()
-            if self.schedule.add(epoch, self.spec.plateau):
+            best = self.schedule.add(epoch, self.spec.plateau, self.spec.plateau_factor)
+            if best:
                 self.best = self.model.get_weights()
+            if self.kept is not None:
+                self.kept.add(self.model, epoch, best=best)
             if self.resumable is not None:
                 self.resumable.write(behind, self.optimizer, self.best, self.schedule, self.random)
             self.on_epoch(epoch)

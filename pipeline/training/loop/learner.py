@@ -76,13 +76,15 @@ def _optimizer(rate: float, spec: TrainSpec) -> keras.optimizers.Optimizer:
     # Keras counts gradients that are gathered from 2 on.
     gathered = spec.accumulate if spec.accumulate > 1 else None
     decay = float(spec.weight_decay or 0)
+    shared = {"weight_decay": decay or None, "gradient_accumulation_steps": gathered}
     optimizer: keras.optimizers.Optimizer
-    if spec.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(
-            rate, momentum=spec.momentum, weight_decay=decay or None, gradient_accumulation_steps=gathered
-        )
-    else:
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=decay, gradient_accumulation_steps=gathered)
+    match spec.optimizer:
+        case "sgd":
+            optimizer = keras.optimizers.SGD(rate, momentum=spec.momentum, **shared)
+        case "adam":
+            optimizer = keras.optimizers.AdamW(rate, weight_decay=decay, gradient_accumulation_steps=gathered)
+        case other:
+            optimizer = keras.optimizers.get({"class_name": other, "config": {"learning_rate": rate, **shared}})
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     # The gradients of float16 vanish unless the loss is scaled up.
     return keras.optimizers.LossScaleOptimizer(optimizer) if spec.precision == "float16" else optimizer

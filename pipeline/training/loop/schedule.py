@@ -39,12 +39,14 @@ class Schedule:
     since_cut: int = 0
     history: list[Epoch] = field(default_factory=list)
     phase: int = 0
-    """From 0; a training that fine-tunes has two."""
+    """From 0; a training that fine-tunes has two, one of several rounds has so many."""
     before: int = 0
     """Epochs of earlier phases."""
+    lengths: list[int] = field(default_factory=list)
+    """Epochs of each earlier phase."""
 
-    def add(self, epoch: Epoch, plateau: int) -> bool:
-        """Take note of an epoch; True if it is the best so far. The rate is halved after ``plateau`` that were not."""
+    def add(self, epoch: Epoch, plateau: int, factor: float = 0.5) -> bool:
+        """Take note of an epoch; True if it is the best so far. After ``plateau`` that were not the rate falls."""
         self.history.append(epoch)
         if epoch.val_loss < self.best_loss - 1e-5:
             self.best_loss, self.best_epoch = epoch.val_loss, epoch.epoch
@@ -53,13 +55,19 @@ class Schedule:
         self.since_best += 1
         self.since_cut += 1
         if self.since_cut >= plateau:
-            self.learning_rate, self.since_cut = self.learning_rate / 2, 0
+            self.learning_rate, self.since_cut = self.learning_rate * factor, 0
         return False
 
     def begin_phase(self, phase: int, learning_rate: float) -> None:
         """Go on at another rate, as patient as at the beginning; the best epoch so far stays the one to beat."""
+        self.lengths.append(len(self.history) - self.before)
         self.phase, self.learning_rate, self.before = phase, learning_rate, len(self.history)
         self.since_best = self.since_cut = 0
+
+    @property
+    def phase_lengths(self) -> list[int]:
+        """Epochs of each phase so far."""
+        return [*self.lengths, len(self.history) - self.before]
 
     def finished(self, epochs: int, patience: int) -> bool:
         """Whether to end the phase after the epochs so far."""

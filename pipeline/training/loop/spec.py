@@ -11,21 +11,25 @@ from pipeline.extraction.inputs.augmentation import FORMS, FrameAugmentation
 from pipeline.training.data.feature_augmentation import FeatureAugmentation
 from pipeline.training.heads.spec import ALL_LAYERS, MOST_MEMBERS, HeadSpec, parse_layers
 
-Optimizer = Literal["adam", "sgd"]
+Optimizer = Literal["adam", "sgd", "rmsprop", "adadelta", "adagrad", "adamax", "nadam", "adafactor", "ftrl", "lion"]
 Precision = Literal["float32", "bfloat16", "float16"]
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
 @dataclass(frozen=True)
 class TrainSpec:
-    """How a head is trained; the defaults were chosen by validation on several data sets, see docs/figures.md."""
+    """How a head is trained; the defaults are those of the head where its line in the registry has others."""
 
     epochs: int = 100
     """The most epochs; of each phase where there are two."""
     patience: int = 12
     """Epochs without a lower validation loss after which training stops."""
     plateau: int = 5
-    """Epochs without a lower validation loss after which the learning rate is halved."""
+    """Epochs without a lower validation loss after which the learning rate falls."""
+    plateau_factor: float = 0.5
+    """What the learning rate is multiplied by then."""
+    rounds: int = 1
+    """Trainings one after the other, each from the best weights so far at a tenth of the last one's learning rate."""
     batch: int | None = None
     """Windows in a step; the head's own where none is given, 32, or 8 for networks on frames.
 
@@ -33,7 +37,7 @@ class TrainSpec:
     accumulate: int = 1
     """Steps whose gradients are averaged before the weights change: as a batch so many times as large."""
     optimizer: Optimizer | None = None
-    """What changes the weights; the head's own where none is given."""
+    """What changes the weights, as Keras calls it in small letters; the head's own where none is given."""
     momentum: float = 0.9
     """Of sgd."""
     learning_rate: float | None = None
@@ -69,6 +73,7 @@ class TrainSpec:
             "batch": 1,
             "patience": 1,
             "plateau": 1,
+            "rounds": 1,
             "seed": 0,
             "members": 1,
             "accumulate": 1,
@@ -87,16 +92,20 @@ class TrainSpec:
         for name, share in (("weight_decay", self.weight_decay), ("label_smoothing", self.label_smoothing)):
             if share is not None and not 0 <= share < 1:
                 raise UserError(f"`{name}={share:g}`: expected 0 or more and less than 1")
+        if not 0 < self.plateau_factor <= 1:
+            raise UserError(f"`plateau_factor={self.plateau_factor:g}`: expected more than 0, up to 1")
         if not 0 <= self.rate_decay < math.inf:
             raise UserError(f"`rate_decay={self.rate_decay:g}`: expected 0 or more")
         if not 0 <= self.momentum < 1:
             raise UserError(f"`momentum={self.momentum:g}`: expected 0 or more and less than 1")
         if self.optimizer not in (None, *get_args(Optimizer)):
-            raise UserError(f"`optimizer={self.optimizer!r}`: expected {' or '.join(get_args(Optimizer))}")
+            raise UserError(f"`optimizer={self.optimizer!r}`: expected one of {', '.join(get_args(Optimizer))}")
         if self.precision not in POLICIES:
             raise UserError(f"`precision={self.precision!r}`: expected {', '.join(POLICIES)}")
         if self.fine_tune_rate is not None and self.fine_tune is None:
             raise UserError("`fine_tune_rate` is for the second phase of `fine_tune`; add it, or leave the rate out")
+        if self.rounds > 1 and self.fine_tune is not None:
+            raise UserError(f"`rounds={self.rounds}` and `fine_tune` each say what comes after the first training")
         object.__setattr__(self, "augment", str(FrameAugmentation.parse(self.augment)))
 
     def resolved(self, head: HeadSpec) -> TrainSpec:
@@ -134,10 +143,10 @@ class TrainSpec:
             raise UserError(f"`fine_tune` needs a network with a base, and {head.name} has none; leave it out")
 
     def phases(self, head: HeadSpec) -> list[Phase]:
-        """One, or two with ``fine_tune``; of a spec that is `resolved`."""
+        """One for each of the ``rounds``, or two with ``fine_tune``; of a spec that is `resolved`."""
         assert self.learning_rate is not None
         if self.fine_tune is None:
-            return [Phase(head.trainable, self.learning_rate)]
+            return [Phase(head.trainable, self.learning_rate / 10**number) for number in range(self.rounds)]
         return [Phase(0, self.learning_rate), Phase(self.fine_tune, self.fine_tune_rate or self.learning_rate / 10)]
 
 

@@ -102,7 +102,7 @@ def contact_sheet(samples: Sequence[Sample]) -> Figure:
         for axes in cells:
             axes.axis("off")
         for axes, time, image in zip(cells, sample.times, sample.images, strict=False):
-            axes.imshow(image, interpolation="nearest")
+            axes.imshow(np.broadcast_to(image, (*image.shape[:2], 3)), interpolation="nearest")
             axes.set_title(f"{time:.2f} s", fontsize=7, pad=2)
         cells[0].text(
             -0.08, 0.5, sample.title, transform=cells[0].transAxes, ha="right", va="center", fontsize=7, wrap=False

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from pipeline.errors import UserError
 from pipeline.files.tables import read_numbered
 from pipeline.files.text import natural_key, plural
-from pipeline.videos.catalog import clip_origins
+from pipeline.videos.catalog import clip_origins, published_table
 from pipeline.videos.catalog.failures import FAILURES_FILE
 from pipeline.videos.media.image_folder import TIMES, is_image
 
@@ -135,20 +135,6 @@ class Catalog:
         if self.table is not None and self.table.parent == self.root:
             parts.append(f"labels and splits of {self.table.name}")
         return ", ".join(parts)
-
-
-def limit_classes(catalog: Catalog, count: int) -> Catalog:
-    """The videos of the first ``count`` classes in natural order; those of others, or of none, count as skipped.
-
-    Raises:
-        UserError: the limit is less than 1.
-    """
-    if count < 1:
-        raise UserError(f"`class_limit={count}`: expected 1 or more")
-    kept = set(catalog.classes[:count])
-    videos = tuple(video for video in catalog.videos if video.label in kept)
-    skipped = Counter({"of other classes": len(catalog) - len(videos)} if len(videos) < len(catalog) else {})
-    return replace(catalog, videos=videos, skipped=catalog.skipped + skipped)
 
 
 # -- reading ---------------------------------------------------------------------------------------
@@ -303,6 +289,8 @@ def _walk(root: Path, skipped: Counter[str]) -> Iterator[tuple[str, ...]]:
 def read_catalog(path: str | Path) -> Catalog:
     """Read a CSV with ``path`` (or ``video_name``), ``label`` (or ``tag``), and optionally ``split`` and ``group``.
 
+    A table without a header is read as `published_table` describes it.
+
     Paths are relative to the CSV file. A name without folder or extension is also looked for in
     ``<split>/<label>/``, ``<split>/`` and ``<label>/`` beside it.
 
@@ -320,7 +308,9 @@ def read_rows(path: Path) -> list[tuple[dict[str, str], Video]]:
     Raises:
         UserError: see `read_catalog`.
     """
-    rows = read_numbered(path, MOST_VIDEOS)
+    rows = published_table.read_rows(path)
+    headless = bool(rows)
+    rows = rows or read_numbered(path, MOST_VIDEOS)
     there = set(rows[0][1]) if rows else set()
     columns = {key: next((name for name in names if name in there), None) for key, names in COLUMN_NAMES.items()}
     column = columns["path"] or columns["video"]
@@ -335,8 +325,10 @@ def read_rows(path: Path) -> list[tuple[dict[str, str], Video]]:
             raise UserError(f"{path}, line {line}: the column '{column}' is empty")
         label, split, group = (row.get(columns[key] or "", "") for key in ("label", "split", "group"))
         split = read_split(split, f"{path}, line {line}")
-        file = _find(folder, row[column], label, split)
+        file = _find(folder, row[column], label, split, bare=headless)
         name = row.get(columns["video"] or "", "") or Path(row[column]).as_posix()
+        if headless and file.is_relative_to(folder):  # the name alone may be that of several videos
+            name = file.relative_to(folder).as_posix()
         video = Video(name, file, label, split, group or _group_beside(file, groups), **_facts(row))
         if name in videos and videos[name] != video:
             raise UserError(f"{path}, line {line}: {name} is listed twice with different entries")
@@ -357,9 +349,12 @@ def read_split(text: str, where: str) -> str:
     return split
 
 
-def _find(folder: str, name: str, label: str, split: str) -> Path:
-    """The file that a row means; where none is found, the plain path, which fails when it is opened."""
-    extensions = ("",) if os.path.splitext(name)[1] else ("", *sorted(VIDEO_EXTENSIONS))
+def _find(folder: str, name: str, label: str, split: str, *, bare: bool = False) -> Path:
+    """The file that a row means; where none is found, the plain path, which fails when it is opened.
+
+    A ``bare`` name never has its extension, also where there is a dot in it.
+    """
+    extensions = ("",) if os.path.splitext(name)[1] and not bare else ("", *sorted(VIDEO_EXTENSIONS))
     for below in dict.fromkeys(("", os.path.join(split, label), split, label)):
         for extension in extensions:
             place = os.path.join(folder, below, name + extension)

@@ -1,12 +1,15 @@
 """Which frames of a video are used: pure functions from frame times to frame indices.
 
     uniform:20   20 frames spread over the whole video, the first and the last among them
+    inner:5      5 frames spread evenly between the first and the last, which are left out
+    stepped:75   75 frames from the first on, every second one of a video of 150 to 224; of a shorter video none
     first:20     the first 20 frames
     every:5      frames 0, 5, 10, ...
     fps:2        two frames a second of the video's own time, whatever its frame rate
     all          every frame
 
-A video with fewer frames than were asked for gives each of its frames once; nothing is repeated.
+A video with fewer frames than were asked for gives each of its frames once, but for ``stepped``, which leaves it out as
+one published system does; nothing is repeated.
 """
 
 from __future__ import annotations
@@ -21,9 +24,9 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.files.text import parse_rule
 
-Kind = Literal["uniform", "first", "every", "fps", "all"]
+Kind = Literal["uniform", "inner", "stepped", "first", "every", "fps", "all"]
 _MOST = 1_000_000_000
-FORMS = "uniform:N, first:N, every:N, fps:F or all"
+FORMS = "uniform:N, inner:N, stepped:N, first:N, every:N, fps:F or all"
 
 
 def uniform(times: np.ndarray, count: int) -> np.ndarray:
@@ -34,6 +37,25 @@ def uniform(times: np.ndarray, count: int) -> np.ndarray:
         return np.array([(len(times) - 1) // 2])
     # count < len(times), so neighbours are more than one apart before rounding and stay distinct.
     return np.round(np.linspace(0, len(times) - 1, count)).astype(np.int64)
+
+
+def inner(times: np.ndarray, count: int) -> np.ndarray:
+    """``count`` indices spread evenly between the first and the last one: 3 of 9 frames are 2 4 6.
+
+    The first frame is used only where there are no more than ``count``, and the last one where there is one more.
+    """
+    if len(times) < count + 2:
+        return np.arange(max(0, len(times) - count), len(times))
+    return np.round(np.linspace(0, len(times) - 1, count + 2)).astype(np.int64)[1:-1]
+
+
+def stepped(times: np.ndarray, count: int) -> np.ndarray:
+    """``count`` indices from 0 at whole steps: 3 of 8 frames are 0 2 4. None where there are fewer frames.
+
+    Source: https://github.com/harvitronix/five-video-classification-methods
+    """
+    step = len(times) // count
+    return np.arange(count) * step if step else np.arange(0)
 
 
 def first(times: np.ndarray, count: int) -> np.ndarray:
@@ -75,6 +97,8 @@ def _ticks_before(elapsed: np.ndarray, rate: float, slack: float) -> np.ndarray:
 
 _PICK: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
     "uniform": lambda times, n: uniform(times, int(n)),
+    "inner": lambda times, n: inner(times, int(n)),
+    "stepped": lambda times, n: stepped(times, int(n)),
     "first": lambda times, n: first(times, int(n)),
     "every": lambda times, n: every(times, int(n)),
     "fps": at_rate,
@@ -87,9 +111,9 @@ class Sampling:
     """A rule that picks frames; written and read as text such as ``uniform:20``."""
 
     kind: Kind
-    """One of uniform, first, every, fps, all."""
+    """One of uniform, inner, stepped, first, every, fps, all."""
     amount: float = 0
-    """A number of frames (uniform, first), a step in frames (every), frames per second (fps); 0 for all."""
+    """A number of frames (uniform, inner, stepped, first), a step in frames (every), or a rate (fps); 0 for all."""
 
     def __post_init__(self) -> None:
         if self.kind not in _PICK:
@@ -121,7 +145,7 @@ class Sampling:
     @property
     def by_count(self) -> bool:
         """Whether the time between two picked frames depends on the length of the video."""
-        return self.kind == "uniform"
+        return self.kind in ("uniform", "inner", "stepped")
 
     def contains(self, other: Sampling) -> bool:
         """Whether the frames that ``other`` picks are among those this one picks, for every video.
@@ -164,6 +188,6 @@ class Sampling:
             times: ``(n,)`` seconds of every frame of the video, in the order they are shown.
 
         Returns:
-            ``(k,)`` int64, ``k <= n``; empty only where ``times`` is.
+            ``(k,)`` int64, ``k <= n``; empty only where ``times`` is, or too short for ``stepped``.
         """
         return _PICK[self.kind](np.asarray(times), self.amount).astype(np.int64)

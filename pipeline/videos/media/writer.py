@@ -116,6 +116,15 @@ class VideoWriter:
         self._last_tick = -1
         self._open()
 
+    @property
+    def own_times(self) -> bool:
+        """Whether the format keeps a time for each frame."""
+        return self._format.own_times
+
+    def leave_out_sound(self) -> None:
+        """Write the images alone, as where they end before the sound does."""
+        self._sound = None
+
     def _open(self) -> None:
         try:
             self._file = UnfinishedFile(self.path)

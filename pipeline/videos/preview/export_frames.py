@@ -29,7 +29,7 @@ class ImageSpec:
     """Which frames, and as what they are written."""
 
     sampling: Sampling = field(default=Sampling("all"), metadata={"metavar": "RULE"})
-    """Which frames: all, every:N, fps:F, uniform:N or first:N."""
+    """Which frames: all, every:N, fps:F, uniform:N, inner:N, stepped:N or first:N."""
     form: Format = field(default="jpg", metadata={"name": "format"})
     """Of the images."""
     quality: int = 95

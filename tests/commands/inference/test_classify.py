@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from pipeline.cli import command
+from pipeline.commands.extraction import extract_features
 from pipeline.commands.inference.classify import main, parser
+from pipeline.commands.training import train
 from pipeline.videos.media import open_video
 from tests.inference.conftest import CLASSES, checkpoint, clips, make_checkpoint, store, write_pieces  # noqa: F401 - fixtures
 from tests.media import write_video
@@ -59,6 +61,77 @@ def test_data_only_and_quiet(checkpoint, movie, tmp_path, capsys, monkeypatch): 
     assert run(checkpoint, movie, "--no-video", "--json", "a.json", "--quiet") == 0
     assert capsys.readouterr().out == ""
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "movie.mp4"]
+
+
+def test_the_mean_of_the_last_128_predictions_makes_the_difference(clips, tmp_path):  # noqa: F811
+    """A classifier of single images, and a video in which every fourth second is something else."""
+    features, head = tmp_path / "features", tmp_path / "head"
+    recipe = ["--sampling", "all", "--backbone", "tiny", "--weights", "random", "--size", "32", "--workers", "1"]
+    assert extract_features.main([str(clips), "--out", str(features), *recipe, "--quiet"]) == 0
+    settings = ["--head", "mlp", "--window", "1", "--units", "16", "--epochs", "30", "--learning-rate", "0.01"]
+    assert train.main([str(features), "--out", str(head), *settings, "--quiet"]) == 0
+    pieces = [(0, 6), (2, 2)] * 10
+    movie = write_pieces(tmp_path / "movie.mp4", pieces)
+
+    def labels(smoothing: str) -> list[str]:
+        table = tmp_path / f"{smoothing.replace(':', '')}.csv"
+        assert run(head, movie, "--no-video", "--csv", table, "--smooth", smoothing, "--quiet") == 0
+        with table.open() as file:
+            return [row["label"] for row in csv.DictReader(file)]
+
+    truth = [CLASSES[label] for label, frames in pieces for _ in range(frames)]
+    alone, averaged = labels("mean:1"), labels("mean:128")
+    assert np.mean([one == other for one, other in zip(alone, truth, strict=True)]) > 0.9
+    assert alone == labels("none")
+    assert averaged == ["Blue"] * 80
+
+
+class FakeScreen:
+    """Stands for the window; q is pressed at a frame."""
+
+    shown: list = []
+    last = 10**9
+
+    def __init__(self, title: str) -> None:
+        type(self).shown = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc) -> None:
+        pass
+
+    def show(self, image: np.ndarray) -> bool:
+        self.shown.append(image.copy())
+        return len(self.shown) < self.last
+
+
+def test_a_file_is_written_and_shown_together_until_q(checkpoint, movie, tmp_path, capsys, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("pipeline.inference.live.preview_window.open_screen", FakeScreen)
+    out = tmp_path / "out.mp4"
+    assert run(checkpoint, movie, "--output", out, "--show", "--style", "plain") == 0
+    assert len(FakeScreen.shown) == 100
+    with open_video(out) as video:
+        for shown, frame in zip(FakeScreen.shown, video, strict=True):
+            assert np.abs(shown.astype(int) - frame.image).mean() < 4
+    monkeypatch.setattr(FakeScreen, "last", 30)
+    assert run(checkpoint, movie, "--output", out, "--overwrite", "--show") == 0
+    with open_video(out) as video:
+        assert len(video.times()) == 30
+    assert "note: out.mp4 ends after 30 frames, where the window was closed" in capsys.readouterr().out
+    assert run(checkpoint, movie, "--no-video", "--show") == 0
+    assert len(FakeScreen.shown) == 30
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["movie.mp4", "out.mp4"]
+
+
+def test_each_window_is_printed(checkpoint, movie, tmp_path, capsys):  # noqa: F811
+    assert run(checkpoint, movie, "--no-video", "--json", tmp_path / "a.json", "--each-window", "--stride", 8) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  frames ")]
+    windows = json.loads((tmp_path / "a.json").read_text())["windows"]
+    assert len(lines) == len(windows) > 1
+    assert lines[0].startswith("  frames 0 to ")
+    assert lines[-1].split(":")[0].endswith(" to 99")
+    assert lines[0].split(": ")[1].startswith("Blue ")
 
 
 def test_the_lines(checkpoint, movie, tmp_path, capsys):  # noqa: F811

@@ -15,6 +15,10 @@ from pipeline.commands.extraction import extract_features
 from pipeline.commands.inference import classify
 from pipeline.commands.training import evaluate, search, train
 from pipeline.errors import UserError
+from pipeline.extraction.store.store import FeatureStore
+from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.heads.video_networks import base_of
+from pipeline.videos.media import open_video
 from tests.media import write_video
 
 SIDE = 32
@@ -87,6 +91,74 @@ def test_a_checkpoint_says_what_it_needs_and_how_it_was_trained(checkpoint):
     assert "32x32x3 values a frame" in page
 
 
+def channels_of(checkpoint: Path, movie: Path, out: Path) -> int:
+    """How many channels a checkpoint takes; it must say the same of a stored sequence and of the file itself."""
+    status = command.run(
+        classify.main,
+        [
+            str(checkpoint),
+            str(movie),
+            "--no-video",
+            "--json",
+            str(out),
+            "--seen",
+            str(out.with_suffix(".gif")),
+            "--quiet",
+        ],
+        parser=classify.parser,
+    )
+    assert status == 0
+    said = json.loads(out.read_text())["probabilities"]
+    with (checkpoint / "predictions.csv").open() as file:
+        stored = next(row for row in csv.DictReader(file) if row["level"] == "video" and movie.match(row["video"]))
+    assert said["left"] == pytest.approx(float(stored["p(left)"]), abs=2e-3)
+    return Checkpoint.load(checkpoint).shape[-1]
+
+
+@pytest.mark.parametrize(
+    "head", [["c3d_small", "--units", "4"], ["image_cnn", "--base", "tiny", "--weights", "random"]]
+)
+def test_grey_frames_have_one_channel(movies, tmp_path, head):
+    recipe = ["--backbone", "frames", "--size", str(SIDE), "--sampling", "inner:4", "--input", "grey", "--workers", "1"]
+    assert extract_features.main([str(movies), "--out", str(tmp_path / "grey"), *recipe, "--quiet"]) == 0
+    store = FeatureStore(tmp_path / "grey")
+    assert store.shape == (SIDE, SIDE, 1)
+    with open_video(movies / "left" / "0.mp4") as video:
+        colours = next(frame for frame in video if frame.index == store.read("left/0.mp4").frames[1])
+    assert abs(float(store.read("left/0.mp4").features[1].mean()) - colours.image.mean()) < 4
+    options = ["--head", *head.split(), "--epochs", "1", "--augment", "flip,colour:0.2"]
+    assert train.main([str(tmp_path / "grey"), "--out", str(tmp_path / "c"), *options, "--quiet"]) == 0
+    assert channels_of(tmp_path / "c", movies / "left" / "0.mp4", tmp_path / "a.json") == 1
+
+
+def test_colours_beside_motion_for_a_network_trained_end_to_end(store, movies, tmp_path):
+    recipe = ["--backbone", "flow", "--size", str(SIDE), "--sampling", "uniform:6", "--workers", "1"]
+    assert extract_features.main([str(movies), "--out", str(tmp_path / "flow"), *recipe, "--quiet"]) == 0
+    options = ["--fuse", str(tmp_path / "flow"), "--head", "c3d_small", "--units", "4", "--epochs", "1"]
+    assert train.main([str(store), "--out", str(tmp_path / "c"), *options, "--quiet"]) == 0
+    assert channels_of(tmp_path / "c", movies / "left" / "0.mp4", tmp_path / "a.json") == 6
+    words = [*options[:2], "--head", "lrcn", "--base", "tiny", "--weights", "random"]
+    with pytest.raises(UserError, match="has a base for frames of three channels"):
+        train.main([str(store), "--out", str(tmp_path / "d"), *words, "--quiet"])
+
+
+def test_a_base_that_has_learnt_goes_into_another_network(store, movies, tmp_path):
+    """As published: the network of the image perceptron, fine-tuned, reads the frames of the recurrent one."""
+    options = ["--base", "tiny", "--weights", "random", "--epochs", "2", "--quiet"]
+    image = ["--head", "image_cnn", "--trainable", "all", "--window", "1"]
+    assert train.main([str(store), "--out", str(tmp_path / "image"), *image, *options]) == 0
+    weights = tmp_path / "image" / "base.weights.h5"
+    learnt = base_of(Checkpoint.load(tmp_path / "image").model).get_weights()
+    options[3] = str(weights)
+    assert train.main([str(store), "--out", str(tmp_path / "lrcn"), "--head", "lrcn", *options]) == 0
+    taken = base_of(Checkpoint.load(tmp_path / "lrcn").model).get_weights()
+    for one, other in zip(learnt, taken, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not (tmp_path / "lrcn" / "base.weights.h5").exists()  # it was frozen there
+    recipe = ["--backbone", "tiny", "--weights", str(weights), "--size", str(SIDE), "--workers", "1", "--quiet"]
+    assert extract_features.main([str(movies), "--out", str(tmp_path / "features"), *recipe]) == 0
+
+
 def test_the_same_answers_from_store_file_and_exported_model(checkpoint, store, movies, tmp_path):
     assert evaluate.main([str(checkpoint), str(store), "--split", "all", "--out", str(tmp_path), "--quiet"]) == 0
     with (tmp_path / "predictions.csv").open() as file:
@@ -147,10 +219,13 @@ def test_a_grid_over_networks(store, tmp_path):
         (["--head", "c3d_small", "--noise", "0.1"], "--noise is for heads on features"),
         (["--head", "c3d_small", "--fine-tune", "2"], "--fine-tune needs a network with a base"),
         (["--head", "c3d_small", "--augment", "blur:2"], "augmentation 'blur:2' is unknown"),
-        (["--head", "lrcn", "--base", "tiny"], "backbone tiny has random weights only; add --weights random"),
+        (["--head", "lrcn", "--base", "tiny"], "backbone tiny has no ImageNet weights; add --weights random"),
         (["--head", "lrcn", "--base", "frames", "--weights", "random"], "frames is no.? .*network"),
         (["--head", "c3d_small", "--accumulate", "99"], "--accumulate 99: an epoch has 1 step of"),
-        (["--head", "c3d_small", "--optimizer", "lion"], "--optimizer: 'lion' is not one of adam, sgd"),
+        (
+            ["--head", "c3d_small", "--optimizer", "lyon"],
+            "--optimizer: 'lyon' is not one of adam, sgd",
+        ),
         (
             ["--head", "c3d_small", "--precision", "int8"],
             "--precision: 'int8' is not one of float32, bfloat16, float16",

@@ -6,10 +6,16 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.cli import command
 from pipeline.commands.training import evaluate, train
+from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.data.dataset import open_dataset
+from pipeline.training.evaluation.metrics import measure
+from pipeline.training.evaluation.predict import predict
+from pipeline.training.loop.kept_weights import KeptWeights
 from tests.training.stores import write_store
 
 QUICK = ["--units", "8", "--epochs", "3", "--members", "1", "--group", r"g\d"]
@@ -139,6 +145,47 @@ def test_ctrl_c_keeps_the_best_and_resume_ends_as_if_undisturbed(capsys, store, 
     assert [path.name for path in tmp_path.iterdir()] == ["stopped"], "the state of a finished run was left"
 
 
+def test_weights_of_every_epoch_are_in_the_checkpoint_and_each_can_be_used(capsys, store, tmp_path):
+    out = tmp_path / "kept"
+    status, _, err = call(capsys, train, store, "--out", out, "--save-every-epoch", *QUICK)
+    assert (status, err) == (0, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    results, history = json.loads((out / "results.json").read_text()), history_of(out)
+    files = sorted((out / "weights").iterdir())
+    assert [path.name[:8] for path in files] == ["epoch001", "epoch002", "epoch003"]
+    losses = []
+    for file, row in zip(files, history, strict=True):
+        loaded = Checkpoint.load(file)
+        data = open_dataset(store)
+        rows = np.flatnonzero(np.isin(data.names, results["split"]["val"]))
+        predictions = predict(loaded, data, rows, "val")
+        losses.append(measure(predictions, data.names)["log_loss"])
+        assert f"-{float(row['val_loss']):.4f}." in file.name
+    assert len(set(losses)) == 3  # each file holds other weights
+    assert call(capsys, evaluate, files[0], store)[0] == 0
+    # Without being asked for again they are gone: they would be those of another training.
+    assert call(capsys, train, store, "--out", out, "--overwrite", *QUICK)[0] == 0
+    assert not (out / "weights").exists()
+
+
+def test_weights_that_were_kept_before_ctrl_c_are_there_after_resuming(capsys, store, tmp_path, monkeypatch):
+    out = tmp_path / "kept"
+    words = [store, "--out", out, "--save-every-epoch", *QUICK]
+    add = KeptWeights.add
+
+    def interrupt(self, model, epoch, *, best):
+        add(self, model, epoch, best=best)
+        if epoch.epoch == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KeptWeights, "add", interrupt)
+        assert call(capsys, train, *words)[0] == 130
+    assert len(list((out / "weights").iterdir())) == 2
+    assert call(capsys, train, *words, "--resume")[0] == 0
+    assert len(list((out / "weights").iterdir())) == len(history_of(out)) == 3
+
+
 def test_quiet_prints_nothing(capsys, store, tmp_path):
     status, out, err = call(capsys, train, store, "--out", tmp_path / "c", "--quiet", *QUICK)
     assert (status, out, err) == (0, "", "")
@@ -162,6 +209,13 @@ def test_quiet_prints_nothing(capsys, store, tmp_path):
         (["--folds", "3", "--seeds", "0"], "--seeds 0"),
         (["--out", "{new}", "--members", "0"], "--members 0"),
         (["--out", "{new}", "--members", "9", "--group", r"g\d"], "--members 9"),
+        (["--folds", "3", "--save-every-epoch"], "--save-every-epoch"),
+        (["--out", "{new}", "--units", "8,x"], "--units: '8,x' is not a width"),
+        (["--out", "{new}", "--units", "8,4", "--layers", "3"], "--units 8,4"),
+        (["--out", "{new}", "--plateau-factor", "2"], "--plateau-factor 2"),
+        (["--out", "{new}", "--rounds", "0"], "--rounds 0"),
+        (["--out", "{new}", "--optimizer", "adamant"], "adadelta"),
+        (["--out", "{new}", "--head", "gru", "--mask", "first"], "takes no --mask"),
         (["--out", "{new}", "--mixup", "-1"], "--mixup -1"),
         (["--out", "{new}", "--abstain-below", "2"], "--abstain-below 2"),
         (["--out", "{new}", "--abstain-accuracy", "0"], "--abstain-accuracy 0"),

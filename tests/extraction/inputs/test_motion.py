@@ -107,7 +107,7 @@ def test_old_recipes_keep_their_fingerprints():
     assert flow.fingerprint != RECIPE.fingerprint
     assert Recipe.from_json(flow.canonical) == flow
     assert flow.differences(RECIPE) == "input dis, not rgb"
-    with pytest.raises(UserError, match="input 'sound' is unknown; expected rgb, farneback, dis, difference"):
+    with pytest.raises(UserError, match="input 'sound' is unknown; expected rgb, grey, farneback, dis, difference"):
         replace(RECIPE, input="sound")
 
 

@@ -31,6 +31,7 @@ def test_the_time_that_is_left_is_that_of_the_frames(progress):
     assert progress.seconds_left == pytest.approx(100, rel=0.01)  # two thirds of the frames; of the videos half is left
     begins = "1,000 of about 3,000 frames, 20.0 frames/s, 1:40 left, 67 of 150 videos, 1 failed"
     assert line(progress) == f"{begins}, limited by the network"
+    assert progress.waits == "waited 0.0 s for decoding and 5.0 s for the network"
     progress.waited_for_decoding = 6.0
     progress.expectation = None
     assert line(progress) == "1,000 frames, 20.0 frames/s, 67 of 150 videos, 1 failed, limited by decoding"

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.inference.drawing.overlay import Overlay, percent
 from pipeline.inference.drawing.palette import GREY, colour_of, hex_of
+from pipeline.inference.drawing.text import text_mask
 from pipeline.inference.timeline.smoothing import UNKNOWN
 
 NAMES = ("Football", "Commercials", "x" * 200, "足球", "emoji 🙂", "العربية", "", "  ", "a\nb", "%d{}<b>")
@@ -18,7 +19,7 @@ def even(classes: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("style", ["bars", "plain", "none"])
+@pytest.mark.parametrize("style", ["bars", "scores", "plain", "none"])
 def test_any_size_and_any_name(size, style):
     width, height = size
     overlay = Overlay(NAMES, size, style=style, labels=np.array([0, 1, 2, UNKNOWN]))
@@ -88,15 +89,32 @@ def test_where_there_is_no_room_the_important_classes_have_bars():
     assert len(rows) <= 8
 
 
-def test_plain_has_every_class_in_white_forty_pixels_apart():
+def shows(drawn: np.ndarray, text: str, left: int, foot: int, size: int, colour=(255, 255, 255)) -> bool:
+    """Whether a line of text stands at a place of a black image, in a colour."""
+    mask = text_mask(text, size)
+    found = drawn[foot - size :, left:][: mask.shape[0], : mask.shape[1]].astype(int)
+    return bool(np.abs(found - mask[..., None].astype(int) * np.asarray(colour) // 255).max() <= 2)
+
+
+def test_scores_are_sorted_and_rounded_forty_pixels_apart_as_published():
     image = np.zeros((400, 640, 3), np.uint8)
-    drawn = Overlay(("aa", "bb", "cc"), (640, 400), style="plain").draw(image, even(3), 0)
-    assert np.array_equal(drawn[..., 0], drawn[..., 1])
-    used = np.flatnonzero(drawn.max(axis=(1, 2)) > 128)
-    starts = used[np.append(True, np.diff(used) > 5)]
-    assert len(starts) == 3
-    assert np.all(np.abs(np.diff(starts) - 40) <= 8)
-    assert drawn.max() == 255
+    shares = np.array([0.204, 0.671, 0.125], np.float32)
+    drawn = Overlay(("aa", "bb", "cc"), (640, 400), style="scores").draw(image, shares, 0)
+    lines = ("bb: 0.67", "aa: 0.20", "cc: 0.12")
+    assert all(shows(drawn, text, 40, 40 * place + 40, 28) for place, text in enumerate(lines))
+    assert not shows(drawn, "aa: 0.20", 40, 40, 28)
+    for place, text in enumerate(lines):  # and nothing else is drawn
+        mask = text_mask(text, 28)
+        drawn[40 * place + 12 :][: mask.shape[0], 40 : 40 + mask.shape[1]] = 0
+    assert drawn.max() == 0
+
+
+def test_plain_is_the_label_alone():
+    image = np.zeros((400, 640, 3), np.uint8)
+    overlay = Overlay(("tennis", "football"), (640, 400), style="plain")
+    for label, name in ((0, "tennis"), (1, "football"), (UNKNOWN, "unknown")):
+        assert shows(overlay.draw(image, even(2), label), f"activity: {name}", 35, 50, 36, (0, 255, 0))
+    assert not shows(overlay.draw(image, even(2), 0), "activity: football", 35, 50, 36, (0, 255, 0))
 
 
 def test_colours_are_stable_and_differ():

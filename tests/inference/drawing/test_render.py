@@ -51,7 +51,7 @@ def test_frames_size_and_times(untrained, tmp_path, kind, output):
     assert bool(notes) == (kind == "h264_vfr_mp4" and output == "out.avi")
 
 
-@pytest.mark.parametrize("style", ["bars", "plain"])
+@pytest.mark.parametrize("style", ["bars", "scores", "plain"])
 def test_the_drawing_is_where_it_belongs(untrained, tmp_path, style):
     source = write_video(tmp_path / "in.mp4", frames=20, size=(320, 240))
     prediction = untrained.classify(source)

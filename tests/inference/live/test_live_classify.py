@@ -57,11 +57,12 @@ def test_even_times_give_the_frames_of_a_file():
     assert [frame.index for frame in frames_at(times) if picker(frame)] == list(range(0, 300, 5))
 
 
-def test_a_recipe_by_count_keeps_the_step_of_the_training_clips():
-    picker = StepPicker(Sampling.parse("uniform:20"), TimeScale(3.0, 2, 4))
+@pytest.mark.parametrize(("rule", "step"), [("uniform:20", 2.96 / 19), ("inner:20", 2.96 / 21), ("stepped:20", 0.12)])
+def test_a_recipe_by_count_keeps_the_step_of_the_training_clips(rule, step):
+    picker = StepPicker(Sampling.parse(rule), TimeScale(3.0, 2, 4))
     times = np.arange(500) / 25
     picked = times[[frame.index for frame in frames_at(times) if picker(frame)]]
-    assert len(picked) == pytest.approx(20 / ((3 - 0.04) / 19), abs=2)
+    assert len(picked) == pytest.approx(20 / step, abs=2)
     with pytest.raises(UserError, match="has no step of its own"):
         StepPicker(Sampling.parse("uniform:20"), TimeScale(0, 0, 0))
 

@@ -16,6 +16,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.inference.live.live_classify import LivePrediction
 from pipeline.inference.live.source import LiveSource, is_live, run_live
+from pipeline.videos.media import open_video
 from pipeline.videos.media.ffmpeg import find_ffmpeg
 from tests.media import read_number, write_video
 from tests.rtsp import RtspServer
@@ -226,6 +227,18 @@ def test_a_pipe_gives_json_lines(make_checkpoint, movie):
     assert summary.startswith("standard input: 50 frames, ")
 
 
+def test_a_pipe_is_written_with_its_labels(make_checkpoint, movie, tmp_path):
+    out = tmp_path / "out.mp4"
+    process = classify_pipe(make_checkpoint("fps:5", length=4), "--output", str(out), "--style", "none")
+    lines, error = process.communicate(movie.read_bytes())
+    assert process.returncode == 0, error
+    assert lines
+    assert b"written to " + bytes(out) in error.splitlines()[-1]
+    with open_video(out) as written, open_video(movie) as source:
+        assert 0 < len(written.times()) <= 50
+        assert written.times()[-1] <= source.times()[-1] + 0.01
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("data", [b"", b"this is no video at all" * 100])
 def test_a_pipe_that_ends_at_once(make_checkpoint, data):
@@ -251,9 +264,13 @@ def test_no_screen(make_checkpoint):
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (["--output", "a.avi"], "--output has no meaning for a live source (-); leave it out"),
+        (["--fps", "15"], "--fps has no meaning for a live source without --output (-); leave it out"),
+        (["--codec", "mjpg"], "--codec has no meaning for a live source without --output"),
+        (["--each-window"], "--each-window has no meaning for a live source"),
+        (["--classes", "Red"], "--classes has no meaning for a live source"),
+        (["--output", "a.webm"], "the name of the output must end in one of .avi"),
         (["--no-video"], "--no-video has no meaning"),
-        (["--style", "plain"], "--style has no meaning for a live source without --show"),
+        (["--style", "plain"], "--style has no meaning for a live source without --show or --output"),
         (["--timeout", "3"], "--timeout has no meaning for a live source (-); --patience is what it waits"),
         (["--smooth", "centred:9"], "looks ahead"),
         (["--min-duration", "1"], "--min-duration looks ahead"),

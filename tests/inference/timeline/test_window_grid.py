@@ -13,7 +13,9 @@ from pipeline.training.data.time_scale import TimeScale
 from pipeline.videos.media.sampling import Sampling
 
 CLIPS = TimeScale(median=3.0, shortest=2.0, longest=4.0)
-samplings = st.sampled_from(["uniform:1", "uniform:2", "uniform:20", "first:7", "every:3", "fps:2", "fps:50", "all"])
+samplings = st.sampled_from(
+    ["uniform:1", "uniform:2", "uniform:20", "inner:5", "stepped:7", "first:7", "every:3", "fps:2", "fps:50", "all"]
+)
 gaps = st.lists(st.floats(0.004, 1.5), max_size=250)
 
 
@@ -70,19 +72,22 @@ def test_a_video_like_the_training_clips_is_one_clip(seconds, fps):
     assert grid.note == ""
 
 
+@pytest.mark.parametrize("rule", ["uniform:20", "inner:20", "stepped:20"])
 @pytest.mark.parametrize("fps", [25.0, 29.97, 50.0])
-def test_windows_of_a_long_video_are_sampled_as_clips_were(fps):
-    """Cut out a clip of the median length where a window begins: uniform picks the same frames there."""
+def test_windows_of_a_long_video_are_sampled_as_clips_were(fps, rule):
+    """Cut out a clip of the median length where a window begins: the rule picks the same frames there."""
     times, duration = steady(60, fps)
-    sampling = Sampling.parse("uniform:20")
+    sampling = Sampling.parse(rule)
     grid = plan_windows(times, duration, sampling, length=20, time_scale=CLIPS, stride=5)
     assert "3 s" in grid.note
     clip = round(3.0 * fps)
     for start, end in zip(grid.starts, grid.ends, strict=True):
         frames = grid.frames[start:end]
-        cut = times[frames[0] : frames[0] + clip]
-        expected = frames[0] + sampling.indices(cut)
+        begin = frames[0] - sampling.indices(times[:clip])[0]
         assert len(frames) == 20
+        if rule != "uniform:20" and begin + clip > len(times):
+            continue  # the last window is moved back until it is full; such a clip would be shorter
+        expected = begin + sampling.indices(times[begin : begin + clip])
         assert np.abs(frames[: len(expected)] - expected).max() <= 1
 
 
@@ -133,6 +138,14 @@ def test_notes_say_what_differs_from_training():
     times, duration = steady(60, 25)
     note = plan_windows(times, duration, Sampling.parse("first:75"), length=75, time_scale=CLIPS).note
     assert "frame by frame" in note
+
+
+def test_blocks_of_75_frames_are_read_on_and_on_where_clips_had_90():
+    """As published: frame by frame, and the next block begins where the last one ended."""
+    times, duration = steady(10, 30)
+    clips = TimeScale(median=3.0, shortest=3.0, longest=3.0)
+    grid = plan_windows(times, duration, Sampling.parse("stepped:75"), length=75, time_scale=clips, stride=75)
+    assert grid.spans().tolist() == [[0, 75], [75, 150], [150, 225], [225, 300]]
 
 
 def test_first_reads_a_long_video_frame_by_frame():

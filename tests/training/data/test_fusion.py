@@ -63,7 +63,7 @@ def test_stores_that_cannot_be_joined(store, data, tmp_path):
     with pytest.raises(UserError, match="have the same recipe"):
         fuse_stores(data, data)
     frames = Recipe("uniform:6", FRAME_CACHE, "", 2, 2, layer=PIXELS)
-    with pytest.raises(UserError, match="holds frames; only stores of features can be joined"):
+    with pytest.raises(UserError, match=r"joined are two stores of features, or two of frames of one size"):
         fuse_stores(data, second("frames", recipe=frames, shape=(2, 2, 3)))
 
 

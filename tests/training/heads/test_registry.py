@@ -94,11 +94,68 @@ def test_padded_equals_cropped(name, batch):
         ({"name": "keras-example", "units": 8}, "takes no `units`"),
         ({"name": "mean", "layers": 2}, "takes no `layers`"),
         ({"name": "mlp", "bidirectional": False}, "takes no `bidirectional`"),
+        ({"units": "8,eight"}, "'8,eight' is not a width for each layer"),
+        ({"units": "8,0"}, "`units=8,0`"),
+        ({"units": "8,4", "layers": 3}, "`units=8,4` are the widths of 2 layers, not of 3"),
+        ({"name": "mlp", "units": "8,4", "layers": 1}, "`units=8,4` are the widths of 2 layers, not of 1"),
+        ({"name": "attention", "units": "8,4"}, "head attention has one width; `units=8,4` names 2"),
+        ({"name": "keras-example", "mask_of": "none"}, "`mask_of='none'`: expected all or first"),
     ],
 )
 def test_impossible_settings_are_refused(options, part):
     with pytest.raises(UserError, match=part):
         head_spec(**options)
+
+
+def kernels(model: keras.Model) -> list[tuple[int, ...]]:
+    return [tuple(weights.shape) for weights in model.trainable_variables if weights.path.endswith("/kernel")]
+
+
+def test_widths_are_those_of_the_layers_and_of_dense_layers_behind_them():
+    """The published example: LSTM 256, LSTM 512, Dense 256 on VGG16's 512 values."""
+    spec = head_spec("ecology-lrcnn", units="256,512,256", layers=2)
+    model = build_model(spec, length=20, shape=(512,), classes=2)
+    assert kernels(model) == [(512, 4 * 256), (256, 4 * 512), (512, 256), (256, 2)]
+    assert spec.settings()["units"] == [256, 512, 256]
+    assert HeadSpec(**spec.settings()) == spec
+    assert head_spec("mlp", units="8,4,2").layers == 3
+    assert kernels(model_of(head_spec("mlp", units="8,4,2"))) == [(DIMENSIONS, 8), (8, 4), (4, 2), (2, CLASSES)]
+    forwards = kernels(model_of(head_spec("gru", units="8,6", bidirectional=False)))
+    assert (8, 3 * 8) in forwards
+    assert forwards[-2:] == [(16, 6), (6, CLASSES)]
+    assert head_spec("gru", units=8).settings()["units"] == 8  # as checkpoints have it
+
+
+@pytest.mark.parametrize("name", ["conv1d", "ecology-lrcnn"])
+def test_a_convolution_over_cached_features_has_its_kernel(name, batch):
+    settings = {"cell": "conv1d"} if name == "ecology-lrcnn" else {}
+    model = model_of(head_spec(name, units=8, kernel=5, **settings))
+    assert any(shape[0] == 5 for shape in kernels(model) if len(shape) == 3)
+    features, mask = batch
+    expected = compile_head(model)(features, mask)
+    features[~mask] = 9.0
+    np.testing.assert_allclose(compile_head(model)(features, mask), expected, atol=1e-5)
+
+
+def test_a_convolution_without_padding_needs_a_window_as_wide():
+    with pytest.raises(UserError, match="needs a `window` of 9 steps or more, not 7"):
+        model_of(head_spec("ecology-lrcnn", cell="conv1d", kernel=5, layers=2))
+
+
+def test_the_keras_example_has_the_published_size():
+    model = build_model(head_spec("keras-example"), length=20, shape=(2048,), classes=5)
+    assert model.count_params() == 99_909
+
+
+def test_a_mask_of_the_first_layer_only_lets_the_second_one_read_padding(batch):
+    """Keras before 3.11: what the second layer sees after the end of a video counts."""
+    features, mask = batch
+    right, published = (model_of(head_spec("keras-example", mask_of=which)) for which in ("all", "first"))
+    published.set_weights(right.get_weights())
+    one, other = (compile_head(model)(features, mask) for model in (right, published))
+    whole = mask.all(axis=1)
+    np.testing.assert_allclose(one[whole], other[whole], atol=1e-6)
+    assert np.abs(one[~whole] - other[~whole]).min(axis=1).max() > 1e-4
 
 
 def test_statistics_are_those_of_the_real_steps(data):

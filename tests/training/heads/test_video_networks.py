@@ -38,7 +38,8 @@ def model_of(spec: HeadSpec, length: int = LENGTH, **options) -> keras.Model:
 
 
 SPECS = [
-    *(pytest.param(small(name), id=name) for name in NETWORKS if name != "lrcn"),
+    *(pytest.param(small(name), id=name) for name in NETWORKS if name not in ("lrcn", "ecology-c3d-small")),
+    pytest.param(small("timedistributed_convnet", cell="lstm"), id="timedistributed_convnet-lstm"),
     *(pytest.param(small("lrcn", cell=cell, layers=2), id=f"lrcn-{cell}") for cell in ("lstm", "rnn", "conv1d")),
 ]
 
@@ -61,6 +62,24 @@ def test_padding_does_not_count(spec, batch):
     shorter.set_weights(model.get_weights())
     cropped = compile_head(shorter)(frames[1:2, :3], mask[1:2, :3])
     np.testing.assert_allclose(cropped[0], expected[1], atol=1e-4)
+
+
+def test_the_published_small_c3d_is_as_published():
+    """Six convolutions without padding on 16 frames of 112 pixels: 6 steps of 4 x 4 places are left, 256 wide."""
+    model = build_model(head_spec("ecology-c3d-small"), length=16, shape=(112, 112, 3), classes=5)
+    kernels = [tuple(weights.shape) for weights in model.trainable_variables if len(weights.shape) > 1]
+    assert kernels == [
+        *((3, 3, 3, 3, 32), (3, 3, 3, 32, 64), (3, 3, 3, 64, 128), (3, 3, 3, 128, 128)),
+        *((2, 2, 2, 128, 256), (2, 2, 2, 256, 256)),
+        *((6 * 4 * 4 * 256, 256), (256, 128), (128, 5)),
+    ]
+    small = build_model(head_spec("ecology-c3d-small"), length=11, shape=(54, 54, 3), classes=2)
+    frames, mask = np.full((2, 11, 54, 54, 3), 90, np.uint8), np.arange(11) < np.array([[11], [4]])
+    expected = compile_head(small)(frames, mask)
+    frames[1, 4:] = 200
+    np.testing.assert_allclose(compile_head(small)(frames, mask), expected, atol=1e-5)
+    with pytest.raises(UserError, match="needs a `window` of 11 steps or more, not 10"):
+        build_model(head_spec("ecology-c3d-small"), length=10, shape=(112, 112, 3), classes=2)
 
 
 def test_batch_normalisation_does_not_see_padding(batch):

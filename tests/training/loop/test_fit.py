@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -17,9 +18,10 @@ from pipeline.training.evaluation.calibration import expected_calibration_error,
 from pipeline.training.evaluation.predictions import predictions_of, temperature_of
 from pipeline.training.heads.registry import HEADS, head_spec
 from pipeline.training.loop.fit import fit
+from pipeline.training.loop.kept_weights import KeptWeights
 from pipeline.training.loop.resume import Resumable
 from pipeline.training.loop.schedule import Epoch, Schedule
-from pipeline.training.loop.spec import TrainSpec
+from pipeline.training.loop.spec import Optimizer, TrainSpec
 from pipeline.videos.catalog.splits import groups_of
 from tests.training.stores import write_store
 
@@ -65,6 +67,41 @@ def test_the_rate_decays_with_the_steps(data):
     # A rate of nothing leaves the weights where the first epoch brought them.
     assert decayed[1].val_loss == pytest.approx(decayed[0].val_loss, abs=1e-6)
     assert abs(kept[1].val_loss - kept[0].val_loss) > 1e-4
+
+
+@pytest.mark.parametrize("optimizer", list(get_args(Optimizer)))
+def test_every_optimizer_learns(data, optimizer):
+    train, val, _ = parts(data)
+    rate = {"adadelta": 5.0, "ftrl": 0.5, "adagrad": 0.1, "sgd": 0.05}.get(optimizer, 0.01)
+    spec = replace(SPEC, optimizer=optimizer, learning_rate=rate, weight_decay=1e-4)
+    history = fit(data, train, val, head_spec("mean"), spec).schedule.history
+    assert history[-1].loss < 0.9 * history[0].loss
+
+
+def test_rounds_go_on_from_the_best_weights_at_a_tenth_of_the_rate(data):
+    train, val, _ = parts(data)
+    trained = fit(data, train, val, head_spec("mean"), replace(SPEC, epochs=2, rounds=3, plateau=9))
+    history = trained.schedule.history
+    assert [epoch.learning_rate for epoch in history] == pytest.approx([1e-2, 1e-2, 1e-3, 1e-3, 1e-4, 1e-4])
+    assert trained.schedule.phase_lengths == [2, 2, 2]
+
+
+def test_weights_are_kept_of_each_improvement_or_of_each_epoch(data, tmp_path):
+    train, val, _ = parts(data)
+    spec = replace(SPEC, epochs=6, learning_rate=0.5)  # so fast that some epochs are worse
+    for every in ("improvement", "epoch"):
+        kept = KeptWeights(tmp_path / every, every)
+        history = fit(data, train, val, head_spec("mean"), spec, kept=kept).schedule.history
+        best = [
+            epoch
+            for number, epoch in enumerate(history)
+            if epoch.val_loss < min((before.val_loss for before in history[:number]), default=math.inf) - 1e-5
+        ]
+        assert 1 <= len(best) < 6
+        wanted = history if every == "epoch" else best
+        assert sorted(path.name for path in kept.folder.iterdir()) == [
+            f"epoch{epoch.epoch:03}-{epoch.val_loss:.4f}.weights.h5" for epoch in wanted
+        ]
 
 
 ON_FEATURES = [name for name, head in HEADS.items() if head.needs == "features"]
@@ -134,6 +171,13 @@ def test_the_test_part_takes_no_part(data):
 
 def epoch(number: int, loss: float) -> Epoch:
     return Epoch(number, 0, 0, loss, 0, 0, 0)
+
+
+def test_the_rate_falls_by_the_factor_on_a_plateau():
+    schedule = Schedule(1.0)
+    for number, loss in enumerate((1.0, 2.0, 2.0), 1):
+        schedule.add(epoch(number, loss), plateau=2, factor=0.1)
+    assert schedule.learning_rate == pytest.approx(0.1)
 
 
 def test_stopping_and_the_learning_rate_follow_the_validation_loss():

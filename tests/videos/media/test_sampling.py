@@ -12,6 +12,8 @@ from pipeline.videos.media.sampling import Sampling
 
 RULES = st.one_of(
     st.integers(1, 60).map(lambda n: f"uniform:{n}"),
+    st.integers(1, 60).map(lambda n: f"inner:{n}"),
+    st.integers(1, 60).map(lambda n: f"stepped:{n}"),
     st.integers(1, 60).map(lambda n: f"first:{n}"),
     st.integers(1, 60).map(lambda n: f"every:{n}"),
     st.floats(0.1, 120).map(lambda rate: f"fps:{rate:.3f}"),
@@ -25,8 +27,10 @@ def test_indices_are_sorted_in_range_and_not_repeated(rule, times):
     indices = Sampling.parse(rule).indices(times)
     assert indices.dtype == np.int64
     assert np.all(np.diff(indices) > 0)
-    assert len(indices) == 0 if len(times) == 0 else (indices[0] >= 0 and indices[-1] < len(times))
-    assert (len(indices) > 0) == (len(times) > 0)
+    assert np.all(indices >= 0)
+    assert np.all(indices < len(times))
+    least = int(rule.partition(":")[2]) if rule.startswith("stepped") else 1
+    assert (len(indices) > 0) == (len(times) >= least)
 
 
 @given(st.integers(0, 500), st.integers(1, 60))
@@ -38,6 +42,31 @@ def test_uniform_covers_first_and_last_evenly(frames, count):
         assert np.ptp(np.diff(indices)) <= 1
     elif frames <= count:
         assert indices.tolist() == list(range(frames))
+
+
+@given(st.integers(0, 500), st.integers(1, 60))
+def test_inner_leaves_out_first_and_last(frames, count):
+    indices = Sampling("inner", count).indices(np.arange(frames) / 25)
+    assert len(indices) == min(frames, count)
+    if frames >= count + 2:
+        assert (indices[0], indices[-1]) != (0, frames - 1)
+        gaps = np.diff([0, *indices, frames - 1])
+        assert gaps.min() >= 1
+        assert np.ptp(gaps) <= 1
+
+
+@given(st.integers(0, 500), st.integers(1, 60))
+def test_stepped_takes_whole_steps_or_leaves_the_video_out(frames, count):
+    indices = Sampling("stepped", count).indices(np.arange(frames) / 25)
+    if frames < count:
+        assert len(indices) == 0
+    else:
+        assert indices.tolist() == list(range(0, frames, frames // count))[:count]
+
+
+def test_the_published_clip_of_90_frames_gives_its_first_75():
+    assert Sampling.parse("stepped:75").indices(np.arange(90) / 30).tolist() == list(range(75))
+    assert Sampling.parse("stepped:75").indices(np.arange(160) / 30).tolist() == list(range(0, 150, 2))
 
 
 @given(st.integers(0, 500), st.integers(1, 60))
