@@ -185,7 +185,7 @@ def check_input(spec: HeadSpec, shape: tuple[int, ...], where: str) -> None:
 _SIZES = ("units", "layers", "dropout")
 _RECURRENT = (*_SIZES, "bidirectional")
 _BASE = ("base", "weights", "pooling", "trainable")
-_PUBLISHED = {"weight_decay": 0, "label_smoothing": 0}
+_PUBLISHED = {"weight_decay": 0, "label_smoothing": 0, "members": 1}
 _ON_BASE: dict[str, Any] = {"needs": "frames", "base": "mobilenetv2", "pooling": "avg", "trainable": 0}
 
 

@@ -102,8 +102,7 @@ def share_out(data: Dataset, split: Split, groups: Sequence[str], head: HeadSpec
 
 def _default(head: HeadSpec, videos: int) -> int:
     """Networks on frames cost too much to train five times, and published heads are trained as published."""
-    own = HEADS[head.name]
-    return 1 if own.needs == "frames" or not own.takes or videos > FEW else DEFAULT
+    return HEADS[head.name].training.get("members") or (1 if videos > FEW else DEFAULT)
 
 
 def _said(count: int, videos: int, groups: int, *, asked: bool) -> str:

@@ -147,7 +147,7 @@ def test_ctrl_c_keeps_the_best_and_resume_ends_as_if_undisturbed(capsys, store, 
 
 def test_weights_of_every_epoch_are_in_the_checkpoint_and_each_can_be_used(capsys, store, tmp_path):
     out = tmp_path / "kept"
-    status, _, err = call(capsys, train, store, "--out", out, "--save-every-epoch", *QUICK)
+    status, _, err = call(capsys, train, store, "--out", out, "--save-every-epoch", "--members", 1, *QUICK)
     assert (status, err) == (0, "")
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
     results, history = json.loads((out / "results.json").read_text()), history_of(out)
@@ -170,7 +170,7 @@ def test_weights_of_every_epoch_are_in_the_checkpoint_and_each_can_be_used(capsy
 
 def test_weights_that_were_kept_before_ctrl_c_are_there_after_resuming(capsys, store, tmp_path, monkeypatch):
     out = tmp_path / "kept"
-    words = [store, "--out", out, "--save-every-epoch", *QUICK]
+    words = [store, "--out", out, "--save-every-epoch", "--members", 1, *QUICK]
     add = KeptWeights.add
 
     def interrupt(self, model, epoch, *, best):
@@ -210,6 +210,7 @@ def test_quiet_prints_nothing(capsys, store, tmp_path):
         (["--out", "{new}", "--members", "0"], "--members 0"),
         (["--out", "{new}", "--members", "9", "--group", r"g\d"], "--members 9"),
         (["--folds", "3", "--save-every-epoch"], "--save-every-epoch"),
+        (["--out", "{new}", "--save-every-epoch", "--members", "3", "--group", r"g\d"], "add --members 1"),
         (["--out", "{new}", "--units", "8,x"], "--units: '8,x' is not a width"),
         (["--out", "{new}", "--units", "8,4", "--layers", "3"], "--units 8,4"),
         (["--out", "{new}", "--plateau-factor", "2"], "--plateau-factor 2"),
