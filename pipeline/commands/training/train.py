@@ -285,7 +285,7 @@ def parser() -> Parser:
     heads, windows = "head (defaults are the head's own)", "windows"
     frames = "networks on frames (stores of extract_features.py --backbone frames)"
     of_heads = dict.fromkeys(options_of(HeadSpec)) | {"name": "gru"}
-    on_frames = ("base", "weights", "pooling", "trainable", "cell", "kernel")
+    on_frames = ("base", "weights", "pooling", "trainable")
     add_options(made, HeadSpec, group=heads, leave_out=on_frames, defaults=of_heads)
     add_options(made, HeadSpec, group=frames, only=on_frames, defaults=of_heads)
     add_options(made, TrainSpec, group=frames, only=_ON_FRAMES)
