@@ -7,7 +7,7 @@ import json
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.published.runner import RECORD, Runner, Stopped, content_digest, run_command
+from pipeline.published.runner import RECORD, Runner, Stopped, content_digest, held_out_video, run_command
 from tests.media import write_video
 
 
@@ -67,6 +67,32 @@ def test_the_folder_of_another_system_is_refused(data, tmp_path):
     assert json.loads((tmp_path / "out" / RECORD).read_text())["system"] == "mine"
     with pytest.raises(UserError, match="holds the outputs of mine; choose another `out`"):
         Runner(tmp_path / "out", "other")
+
+
+def test_what_a_command_writes_into_the_folder_that_it_reads_is_not_read(data, tmp_path):
+    words = [str(data), "--out", str(data / "data_file.csv"), "--overwrite"]
+    for passed in (0, 1, 1):
+        runner = Runner(tmp_path / "out", "mine", lambda line: None)
+        runner.run("table", "list", words)
+        assert runner.passed == passed
+    write_video(data / "a" / "more.mp4", frames=8)
+    runner = Runner(tmp_path / "out", "mine", lambda line: None)
+    runner.run("table", "list", words)
+    assert runner.ran == 1
+
+
+def test_a_random_test_video_is_the_same_for_one_seed(data, tmp_path):
+    videos = [tmp_path / f"v{number}.mp4" for number in range(20)]
+    (tmp_path / "store").mkdir()
+    lines = ["path,label,split", *(f"{video},a,test" for video in videos)]
+    (tmp_path / "store" / "catalog.csv").write_text("\n".join(lines) + "\n")
+    results = {"store": str(tmp_path / "store"), "split": {"test": [str(video) for video in videos]}}
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    assert held_out_video(tmp_path) == videos[0]
+    chosen = {held_out_video(tmp_path, seed) for seed in range(8)}
+    assert 1 < len(chosen) <= 8
+    assert chosen <= set(videos)
+    assert held_out_video(tmp_path, 3) == held_out_video(tmp_path, 3)
 
 
 def test_a_digest_sees_names_and_the_content_of_tables(tmp_path):

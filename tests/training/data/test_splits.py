@@ -67,6 +67,26 @@ def test_validation_comes_from_train_and_never_from_test(make_store):
     assert any("taken from train" in note for note in split.notes)
 
 
+def test_the_last_of_the_training_videos_may_validate_as_some_systems_do(make_store):
+    """Ordered by class as the catalog is, they are of the last class only: which is why it is no default."""
+    store = make_store(splits=True)
+    path = store / "catalog.csv"
+    path.write_text(path.read_text().replace("val,", "train,"))
+    data = open_dataset(store)
+    groups, _ = groups_of(data.videos, None)
+    train = [row for row, video in enumerate(data.videos) if video.split == "train"]
+    split = make_split(data, groups, val=0.3, last=True)
+    first = int(len(train) * 0.7)
+    assert split.train.tolist() == train[:first]
+    assert split.val.tolist() == train[first:]
+    assert {data.videos[row].label for row in split.val} == {"walk"}
+    assert any("are for validation, of whatever class" in note for note in split.notes)
+    with pytest.raises(UserError, match="leave out `val_last`"):
+        make_split(open_dataset(make_store(splits=True)), groups, last=True)
+    with pytest.raises(UserError, match="needs a catalog that says which videos are for training"):
+        make_split(open_dataset(make_store()), groups, last=True)
+
+
 def test_a_class_with_one_group_is_trained_on_and_said(make_store):
     store = make_store()
     lines = (store / "catalog.csv").read_text().splitlines(keepends=True)
