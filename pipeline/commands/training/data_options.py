@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.commands.catalog_options import parse_classes
 from pipeline.files.text import parse_memory
 from pipeline.videos.media.sampling import Sampling
 
@@ -19,6 +20,8 @@ class DataOptions:
 
     fuse: Path | None = field(default=None, metadata={"metavar": "STORE"})
     """A second store of the same videos and steps, such as of motion."""
+    classes: tuple[str, ...] | None = field(default=None, metadata={"parse": parse_classes, "metavar": "A,B,..."})
+    """Only videos of these classes."""
     labels: Path | None = field(default=None, metadata={"metavar": "CSV"})
     """Labels of single frames: video,frame,label[,split]."""
     sampling: Sampling | None = field(default=None, metadata={"metavar": "RULE"})
@@ -38,8 +41,9 @@ class DataOptions:
         from pipeline.training.data.dataset import open_dataset
         from pipeline.training.data.fusion import fuse_stores
 
+        same = {"frame_labels": self.labels, "sampling": self.sampling, "memory": self.memory, "only": self.classes}
         data, *second = (
-            open_dataset(folder, frame_labels=self.labels, sampling=self.sampling, memory=self.memory)
+            open_dataset(folder, **same)  # type: ignore[arg-type]
             for folder in (store, self.fuse)
             if folder is not None
         )

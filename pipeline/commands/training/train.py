@@ -239,11 +239,11 @@ def _train(
 
 def _kept_weights(args: argparse.Namespace) -> KeptWeights | None:
     """Where --save-every-improvement or --save-every-epoch keep weights."""
+    if not (args.save_every_epoch or args.save_every_improvement):
+        return None
     from pipeline.training.loop.kept_weights import KeptWeights
 
-    every = {"epoch": args.save_every_epoch, "improvement": args.save_every_improvement}
-    wanted = [kind for kind, value in every.items() if value]
-    return KeptWeights(args.out, wanted[0]) if wanted else None
+    return KeptWeights(args.out, "epoch" if args.save_every_epoch else "improvement")
 
 
 def _state_of(out: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -162,6 +162,7 @@ def open_dataset(
     frame_labels: Path | None = None,
     sampling: Sampling | None = None,
     memory: int | None = None,
+    only: Collection[str] | None = None,
 ) -> Dataset:
     """Open the labelled sequences of a store: they are loaded if they fit into memory, else read as they are needed.
 
@@ -171,6 +172,7 @@ def open_dataset(
         frame_labels: a CSV of labels of single frames, which count instead of the catalog's; see `read_step_labels`.
         sampling: thin a denser store to this sampling.
         memory: bytes that features may take; half of what is free by default. Results do not depend on it.
+        only: leave out videos of other classes.
 
     Raises:
         UserError: no store, no labelled videos in it, all of one class, or a class that is not in ``classes``.
@@ -178,6 +180,8 @@ def open_dataset(
     store = FeatureStore(folder, sampling=sampling)
     labels = read_step_labels(frame_labels, store) if frame_labels is not None else None
     videos, left_out = _usable_videos(store, labels)
+    if only is not None:
+        videos = _of_classes(videos, left_out, store.folder, only, labels is not None)
     occurring = {video.label for video in videos}
     if labels is not None:
         occurring = {label for video in videos for label in labels[video.name].of_frame.values()}
@@ -231,6 +235,25 @@ def _usable_videos(store: FeatureStore, labels: dict[str, FrameLabels] | None) -
         else:
             videos.append(video)
     return videos, left_out
+
+
+def _of_classes(
+    videos: list[Video], left_out: Counter[str], folder: Path, only: Collection[str], by_frame: bool
+) -> list[Video]:
+    """The videos of some classes; the others are counted.
+
+    Raises:
+        UserError: a class that no video has, or labels of frames, which a video may have several of.
+    """
+    if by_frame:
+        raise UserError("`classes` are those of whole videos, and here single frames are labelled; leave it out")
+    there = {video.label for video in videos}
+    for name in only:
+        if name not in there:
+            raise UserError(f"`classes`: there is no video of {name!r} in {folder}, only {', '.join(sorted(there))}")
+    kept = [video for video in videos if video.label in only]
+    left_out += Counter({"of other classes": len(videos) - len(kept)})  # nothing where there are none
+    return kept
 
 
 def _step_labels(data: Dataset, copies: AugmentedCopies, labels: dict[str, FrameLabels]) -> np.ndarray:

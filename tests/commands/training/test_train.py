@@ -186,6 +186,16 @@ def test_weights_that_were_kept_before_ctrl_c_are_there_after_resuming(capsys, s
     assert len(list((out / "weights").iterdir())) == len(history_of(out)) == 3
 
 
+def test_classes_by_name(capsys, store, tmp_path):
+    status, out, _ = call(capsys, train, store, "--out", tmp_path / "two", "--classes", "walk,run", *QUICK)
+    assert status == 0
+    assert "note: 12 videos of other classes are left out" in out
+    assert Checkpoint.load(tmp_path / "two").classes == ("run", "walk")
+    status, _, err = call(capsys, train, store, "--out", tmp_path / "new", "--classes", "walk,swim", *QUICK)
+    assert status == 2
+    assert f"--classes: there is no video of 'swim' in {store}, only jump, run, walk" in err
+
+
 def test_quiet_prints_nothing(capsys, store, tmp_path):
     status, out, err = call(capsys, train, store, "--out", tmp_path / "c", "--quiet", *QUICK)
     assert (status, out, err) == (0, "", "")
