@@ -35,7 +35,7 @@ def write_seen(prediction: VideoPrediction, recipe: Recipe, path: Path, *, codec
     size = (recipe.width, recipe.height)
     with open_video(prediction.video) as reader, VideoWriter(path, fps=_FPS, size=size, codec=codec) as writer:
         for frame in InputMaker(recipe).frames(reader, prediction.grid.frames):
-            writer.write(np.broadcast_to(frame.image, (*frame.image.shape[:2], 3)))
+            writer.write(np.ascontiguousarray(np.broadcast_to(frame.image, (*frame.image.shape[:2], 3))))
         if not writer.frames:
             raise UserError(f"{prediction.video} changed while it was read: no frame of it can be decoded any more")
     return writer.frames
