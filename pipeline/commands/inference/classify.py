@@ -83,7 +83,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _single(args: argparse.Namespace, spec: ClassifySpec) -> int:
     _refuse(args, "a file", (*_MANY, *_LIVE))
-    with _screen(args) as watch:  # where there is no screen, that is said before the work
+    from pipeline.commands.inference.watch import screen_of
+
+    with screen_of(args) as watch:  # where there is no screen, that is said before the work
         return _one_file(args, spec, watch)
 
 
@@ -135,18 +137,6 @@ def _one_file(args: argparse.Namespace, spec: ClassifySpec, watch: Callable[[np.
         + (f"; wrote {', '.join(map(str, written))}" if written else "")
     )
     return command.SOME_FAILED if failed else command.OK
-
-
-@contextlib.contextmanager
-def _screen(args: argparse.Namespace) -> Iterator[Callable[[np.ndarray], bool] | None]:
-    """What --show gives each drawn frame to."""
-    if not args.show:
-        yield None
-        return
-    from pipeline.inference.live.preview_window import open_screen
-
-    with open_screen(f"{args.video} - {args.checkpoint}") as screen:
-        yield screen.show
 
 
 @contextlib.contextmanager

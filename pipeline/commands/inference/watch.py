@@ -6,8 +6,10 @@ import argparse
 import contextlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from pipeline.cli import command
 from pipeline.files.replacing import refuse_existing
@@ -22,6 +24,16 @@ from pipeline.videos.media.writer import check_output
 if TYPE_CHECKING:
     from pipeline.inference.classifier import Classifier
     from pipeline.inference.live.live_classify import LivePrediction
+
+
+@contextlib.contextmanager
+def screen_of(args: argparse.Namespace) -> Iterator[Callable[[np.ndarray], bool] | None]:
+    """What --show gives each drawn frame to; None where nothing is shown."""
+    if not args.show:
+        yield None
+        return
+    with open_screen(f"{args.video} - {args.checkpoint}") as screen:
+        yield screen.show
 
 
 def watch(args: argparse.Namespace, spec: ClassifySpec, load: Callable[[Callable[[str], None]], Classifier]) -> int:

@@ -107,7 +107,7 @@ class FakeScreen:
 
 
 def test_a_file_is_written_and_shown_together_until_q(checkpoint, movie, tmp_path, capsys, monkeypatch):  # noqa: F811
-    monkeypatch.setattr("pipeline.inference.live.preview_window.open_screen", FakeScreen)
+    monkeypatch.setattr("pipeline.commands.inference.watch.open_screen", FakeScreen)
     out = tmp_path / "out.mp4"
     assert run(checkpoint, movie, "--output", out, "--show", "--style", "plain") == 0
     assert len(FakeScreen.shown) == 100
