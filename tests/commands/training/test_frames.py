@@ -126,7 +126,7 @@ def test_grey_frames_have_one_channel(movies, tmp_path, head):
     with open_video(movies / "left" / "0.mp4") as video:
         colours = next(frame for frame in video if frame.index == store.read("left/0.mp4").frames[1])
     assert abs(float(store.read("left/0.mp4").features[1].mean()) - colours.image.mean()) < 4
-    options = ["--head", *head.split(), "--epochs", "1", "--augment", "flip,colour:0.2"]
+    options = ["--head", *head, "--epochs", "1", "--augment", "flip,colour:0.2"]
     assert train.main([str(tmp_path / "grey"), "--out", str(tmp_path / "c"), *options, "--quiet"]) == 0
     assert channels_of(tmp_path / "c", movies / "left" / "0.mp4", tmp_path / "a.json") == 1
 
