@@ -113,7 +113,7 @@ def test_a_file_is_written_and_shown_together_until_q(checkpoint, movie, tmp_pat
     assert len(FakeScreen.shown) == 100
     with open_video(out) as video:
         for shown, frame in zip(FakeScreen.shown, video, strict=True):
-            assert np.abs(shown.astype(int) - frame.image).mean() < 4
+            assert np.abs(shown.astype(int) - frame.image).mean() < 8  # H.264 loses a little
     monkeypatch.setattr(FakeScreen, "last", 30)
     assert run(checkpoint, movie, "--output", out, "--overwrite", "--show") == 0
     with open_video(out) as video:
