@@ -6,8 +6,7 @@ through the network once, however many windows hold it. VIDEO is one of
     a file, or a folder of frames   labelled frames in --output, data in --json, --csv, --segments, --srt, --html
     a folder or a CSV of videos     one row each in predictions.csv of the folder --output; a stopped run goes on
     a camera number, rtsp://..., -  live: JSON lines on standard output, or a window with --show; also into --output
-
-With --show a file is seen while it is written, until q is pressed or its end.
+    --show                          a window: a file is seen while it is written, until q is pressed
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from pipeline.cli import command
 from pipeline.cli.fields import add_options, from_args, options_of
 from pipeline.cli.parser import Parser
 from pipeline.commands.catalog_options import CatalogOptions
+from pipeline.commands.inference.highlights import cut, highlights_of
 from pipeline.commands.worker_options import add_limits, put_limits
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.network.engines.choose import ENGINES, MEASURE, PRECISIONS, check_measure
@@ -38,9 +38,7 @@ from pipeline.parallel.workers import TIMEOUT
 if TYPE_CHECKING:  # and imported where they are used: --help and mistakes must not wait for h5py, OpenCV and PyAV
     from pipeline.inference.classifier import Classifier
     from pipeline.inference.folder_run import FolderProgress
-    from pipeline.inference.outputs.cut_segments import Highlights
     from pipeline.inference.timeline.prediction import VideoPrediction
-    from pipeline.training.checkpoint import Checkpoint
 
 _MOST_LINES = 20  # segments on the terminal
 _CLIPS = ("cut", "cut_out", "clips")
@@ -82,9 +80,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _single(args: argparse.Namespace, spec: ClassifySpec) -> int:
-    _refuse(args, "a file", (*_MANY, *_LIVE))
     from pipeline.commands.inference.watch import screen_of
 
+    _refuse(args, "a file", (*_MANY, *_LIVE))
     with screen_of(args) as watch:  # where there is no screen, that is said before the work
         return _one_file(args, spec, watch)
 
@@ -96,14 +94,16 @@ def _one_file(args: argparse.Namespace, spec: ClassifySpec, watch: Callable[[np.
     from pipeline.training.checkpoint import Checkpoint
 
     say = command.say(args.quiet)
-    outputs = from_args(Outputs, args, video=_drawn(args, args.output or _default_video(args)))
-    source = Path(args.video)
+    outputs, source = (
+        from_args(Outputs, args, video=_drawn(args, args.output or _default_video(args))),
+        Path(args.video),
+    )
     checkpoint = Checkpoint.load(args.checkpoint)
     # The file is decoded while the network is loaded, and what cannot be read or written is told of before.
     with _naming(source), decode_for(checkpoint, [(source, source)], spec, workers=1, timeout=args.timeout) as pool:
         decoded = FirstTold(pool)
         outputs.check(source, decoded.opened.info.codec, overwrite=args.overwrite)
-        highlights = _highlights(args, checkpoint)
+        highlights = highlights_of(args, checkpoint)
         classifier = _load(args, say)
         with command.progress(None, "frame", args.quiet, desc="classify") as bar:
 
@@ -118,9 +118,8 @@ def _one_file(args: argparse.Namespace, spec: ClassifySpec, watch: Callable[[np.
     if prediction.grid.note:
         say(f"note: {prediction.grid.note}")
     _say_segments(say, prediction)
-    if args.each_window:
-        for line in prediction.window_lines():
-            say(line)
+    for line in prediction.window_lines() if args.each_window else []:
+        say(line)
     if args.probabilities:
         for place in np.argsort(-prediction.mean, kind="stable"):
             say(f"  {classifier.classes[place]}: {prediction.mean[place]:.2%}")
@@ -128,7 +127,7 @@ def _one_file(args: argparse.Namespace, spec: ClassifySpec, watch: Callable[[np.
         written, notes = outputs.write(
             prediction, classifier.checkpoint.folder, lambda done, total: bar.update(done - bar.n) and None, watch
         )
-    failed = _cut(say, args, prediction, highlights)
+    failed = cut(say, args, prediction, highlights)
     for note in notes:
         say(f"note: {note}")
     say(
@@ -163,32 +162,6 @@ def _drawn(args: argparse.Namespace, video: Path | None) -> Path | None:
     if args.no_video and args.output is not None and video == args.output:
         raise UserError(f"--no-video leaves out the video that --output {args.output} names; choose one of them")
     return None if args.no_video else video
-
-
-def _highlights(args: argparse.Namespace, checkpoint: Checkpoint) -> list[Highlights]:
-    from pipeline.inference.outputs.cut_segments import Highlights
-
-    wanted = [Highlights(label, False, args.clips) for label in args.cut]
-    wanted += [Highlights(label, True, args.clips) for label in args.cut_out]
-    for item in wanted:
-        item.check(checkpoint.classes)
-    return wanted
-
-
-def _cut(say: Say, args: argparse.Namespace, prediction: VideoPrediction, highlights: list[Highlights]) -> int:
-    """Cut the clips that were asked for; returns how many failed."""
-    from pipeline.inference.outputs.cut_segments import cut_highlights
-
-    failed = 0
-    for item in highlights:
-        count = len(item.stretches(prediction.segments))
-        with command.progress(count, "clip", args.quiet, desc="cut") as bar:
-            clips, errors = cut_highlights(prediction, item, show=bar.update)
-        say(f"{item.folder / item.name}: {plural(len(clips), 'clip')}")
-        for error in errors:
-            print(f"failed: {error}", file=sys.stderr)
-        failed += len(errors)
-    return failed
 
 
 def _say_segments(say: Say, prediction: VideoPrediction) -> None:
@@ -272,12 +245,12 @@ def _live(args: argparse.Namespace, spec: ClassifySpec) -> int:
     if args.timeout != TIMEOUT:
         raise UserError(f"--timeout has no meaning for a live source ({args.video}); --patience is what it waits")
     files = ("no_video", "seen", "json", "csv", "segments", "srt", "html")
-    other = ("clip_seconds", "probabilities", "each_window")
-    _refuse(args, "a live source", (*files, *_CLIPS, *_MANY, *options_of(Limits), *other))
+    other = ("clip_seconds", "probabilities", "each_window", *options_of(Limits))
+    _refuse(args, "a live source", (*files, *_CLIPS, *_MANY, *other))
     if args.output is None:
         _refuse(args, "a live source without --output", ("fps", "codec", "overwrite"))
-        if not args.show:
-            _refuse(args, "a live source without --show or --output", ("style",))
+    if args.output is None and not args.show:
+        _refuse(args, "a live source without --show or --output", ("style",))
     if args.seconds is not None and not args.seconds > 0:
         raise UserError(f"--seconds {args.seconds:g}: expected more than 0")
     if not args.patience >= 0:

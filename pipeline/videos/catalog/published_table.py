@@ -22,11 +22,12 @@ COLUMNS = ("split", "label", "path", "frames")
 
 def read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     """The rows by the names of `COLUMNS`, each with the number of its line; none where it is another kind of table."""
-    rows = split_rows(path, read_text(path))
-    if not rows or len(rows[0]) != len(COLUMNS) or not rows[0][-1].strip().isdecimal():
+    text = read_text(path)
+    first = split_rows(path, text, most=1)
+    if not first or len(first[0]) != len(COLUMNS) or not first[0][-1].strip().isdecimal():
         return []
     found = []
-    for line, row in enumerate(rows, 1):
+    for line, row in enumerate(split_rows(path, text), 1):
         if not any(row):
             continue
         if len(row) != len(COLUMNS) or not row[-1].strip().isdecimal():
