@@ -41,15 +41,16 @@ TABLES = {
 }
 
 
-def make_samples(folder: Path) -> None:
-    """Write all of them below ``folder``: videos, tables, a store, a checkpoint."""
+def make_samples(folder: Path, only: str | None = None) -> None:
+    """Write all of them below ``folder``: videos, tables, a store, a checkpoint; or what one kind needs."""
     for name, kind in VIDEOS.items():
         write_video(folder / "videos" / name, kind, frames=24, size=(64, 48))
     (folder / "tables").mkdir()
     for name, text in TABLES.items():
         (folder / "tables" / name).write_text(text)
     write_store(folder / "store", per_class=4)
-    _checkpoint(folder / "store", folder / "checkpoint")
+    if only in (None, "checkpoint"):
+        _checkpoint(folder / "store", folder / "checkpoint")
 
 
 def _checkpoint(store: Path, folder: Path) -> None:
