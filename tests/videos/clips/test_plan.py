@@ -197,5 +197,5 @@ def test_recordings_are_known_by_content(tmp_path):
     assert one.startswith("M-")
     assert one != two
     assert recording_id((tmp_path / "M.mp4").rename(tmp_path / "a" / "M.mp4")) == one
-    with pytest.raises(VideoError, match="no such file"):
+    with pytest.raises(VideoError, match="does not exist"):
         recording_id(tmp_path / "missing.mp4")
