@@ -313,8 +313,8 @@ def _between(values: dict[str, Any], key: str, least: float, most: float) -> flo
 
 def _count(members: Any) -> int:
     """A number of members; a file must not be able to ask for more models than any memory holds."""
-    if not isinstance(members, int) or not 1 <= members <= MOST_MEMBERS:
-        raise ValueError(f"{members} members")
+    if isinstance(members, bool) or not isinstance(members, int) or not 1 <= members <= MOST_MEMBERS:
+        raise ValueError(f"{shown(members)} members")
     return members
 
 

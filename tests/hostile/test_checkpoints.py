@@ -35,7 +35,7 @@ VALUES = {
     "threshold": [5, "x", -1],
     "versions": [[1], {"a": 5}, None],
     "format": [3, True, None, [1]],
-    "members": [0, 10**9, "2", None],
+    "members": [0, 10**9, "2", None, list(range(5000))],
 }
 HARM = [*((key, value) for key, values in VALUES.items() for value in values)]
 HARM += [("head", {key: value}) for key, values in HEADS.items() for value in values]
@@ -96,7 +96,7 @@ def test_a_file_that_is_none_is_one_line(name, harm, copy, clips, tmp_path, caps
 
 
 @pytest.mark.parametrize("key", ["measured", "accuracy", "head", "window", "training", "split", "epochs", "store"])
-@pytest.mark.parametrize("value", [None, [], "x", {}, {"val": None}])
+@pytest.mark.parametrize("value", [None, [], "x", {}, {"val": None}, float("inf")])
 def test_results_of_other_runs_are_one_line(key, value, copy, tmp_path, capsys):
     path = copy / "results.json"
     content = json.loads(path.read_text())

@@ -31,7 +31,7 @@ def write_comparison(folders: Sequence[Path], path: Path, *, title: str) -> None
     runs = [(folder, Checkpoint.load(folder).metrics) for folder in folders]
     try:
         rows, varied, note = _compared(runs, path)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(
             f"the results.json of these runs do not compare ({' '.join(str(error).split())[:80]})"
         ) from None
