@@ -46,7 +46,8 @@ def write_dataset_page(previews: Sequence[Preview], problems: Sequence[Problem],
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
     )
     # Inside a script element only "<" can do harm, and names of files may be no UTF-8.
-    data = json.dumps({"rows": rows, "set": by_video.get("", []), "splits": SPLITS}, separators=(",", ":"))
+    content = {"rows": rows, "set": by_video.get("", []), "splits": SPLITS}
+    data = json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace").decode()
     page = environment.get_template("dataset_page.html").render(
         title=title.encode("utf-8", "replace").decode(), data=data.replace("<", "\\u003c")
     )
