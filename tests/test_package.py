@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from tests.media import write_video
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+ELSEWHERE = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 EXTRAS = {"gpu", "jax", "openvino", "onnx", "ray", "dev", "all"}
 
 
@@ -91,13 +93,15 @@ def test_the_wheel_has_all_that_is_not_python_as_well(wheel):
 
 def call(installed: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run the installed program in a folder."""
-    return subprocess.run([installed / "video-pipeline", *words], capture_output=True, text=True, cwd=folder)
+    line = [installed / "video-pipeline", *words]
+    return subprocess.run(line, capture_output=True, text=True, cwd=folder, env=ELSEWHERE)
 
 
 @pytest.mark.slow
 def test_all_commands_open_outside_of_the_repository(installed, tmp_path):
     where = "import pipeline; print(pipeline.__file__)"
-    found = subprocess.run([installed / "python", "-c", where], capture_output=True, text=True, cwd=tmp_path)
+    python = [installed / "python", "-c", where]
+    found = subprocess.run(python, capture_output=True, text=True, cwd=tmp_path, env=ELSEWHERE)
     assert Path(found.stdout.strip()).is_relative_to(installed.parent), found
     for verb in VERBS:
         shown = call(installed, tmp_path, verb, "--help")
