@@ -61,6 +61,8 @@ def test_the_key_q_closes_the_window_and_ends_the_command(make_checkpoint, tmp_p
     process = subprocess.Popen(
         command, cwd=ROOT, stdin=camera.stdout, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=screen
     )
+    assert camera.stdout is not None
+    camera.stdout.close()  # the command has it
     try:
         until = time.monotonic() + 120
         while not (window := asked(screen, "search", "--name", "^- - ")):
