@@ -149,3 +149,18 @@ def test_the_workflow_runs_what_make_does_on_all_systems_and_pythons():
     pythons = [text.rpartition(" ")[2] for text in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", text)]
     assert {min(pythons), max(pythons)} == set(matrix["python"])
     assert PROJECT["requires-python"] == f">={min(pythons)}"
+
+
+@pytest.mark.parametrize(("most", "status"), [("1", 0), ("0", 7)])
+def test_a_skipped_test_is_counted_and_may_fail_the_run(tmp_path, most, status):
+    (tmp_path / "conftest.py").write_text("from tests.conftest import *\n")
+    (tmp_path / "test_two.py").write_text(
+        "import pytest\ndef test_one(): pass\n@pytest.mark.skip(reason='no package')\ndef test_other(): pass\n"
+    )
+    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--skips", most, str(tmp_path)]
+    done = subprocess.run(
+        words, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    assert f"1 tests were skipped, of {most} that may be" in done.stdout
+    assert "test_two.py::test_other: Skipped: no package" in done.stdout
