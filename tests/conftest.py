@@ -5,6 +5,13 @@ import signal
 import sys
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine draws examples slowly, which says nothing of the code; a run of continuous integration can be repeated.
+settings.register_profile(
+    "here", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=bool(os.environ.get("CI"))
+)
+settings.load_profile("here")
 
 # A shell that starts the tests in the background lets them ignore Ctrl-C, and every process that they start as well.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
