@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.extraction.network.engines.choose import Choice, backend
-from pipeline.extraction.network.engines.openvino import read, save_network
+from pipeline.extraction.network.engines.openvino import compile_once, read, save_network
 from pipeline.extraction.network.openvino_backbone import OpenVinoBackbone
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
@@ -71,11 +71,10 @@ class KeptNetwork:
             return None
         try:
             about = _About(**json.loads((folder / _ABOUT).read_text(encoding="utf-8")))
-            model = read(folder / _MODEL)
-        except (OSError, ValueError, TypeError, RuntimeError):
+        except (OSError, ValueError, TypeError):
             self._cache.drop(folder, "cannot be read")
             return None
-        return self._backbone(about, model, precision, batch)
+        return self._backbone(about, functools.partial(read, folder / _MODEL), precision, batch)
 
     def keep(self, backbone: Backbone, precision: str, batch: int) -> OpenVinoBackbone:
         """Convert a network, and keep it where that can be."""
@@ -87,11 +86,17 @@ class KeptNetwork:
             (folder / _ABOUT).write_text(json.dumps(asdict(about)), encoding="utf-8")
 
         self._cache.keep(_NETWORKS, self._network, write)
-        return self._backbone(about, model, precision, batch)
+        return self._backbone(about, lambda: model, precision, batch)
 
-    def _backbone(self, about: _About, model: Any, precision: str, batch: int) -> OpenVinoBackbone:
+    def _backbone(self, about: _About, model: Callable[[], Any], precision: str, batch: int) -> OpenVinoBackbone:
         return OpenVinoBackbone(
-            self._name, lambda: model, size=self._size, precision=precision, batch=batch, **asdict(about)
+            self._name,
+            model,
+            size=self._size,
+            precision=precision,
+            batch=batch,
+            compile_=lambda shape: compile_once(self._cache, self._network | {"shape": shape}),
+            **asdict(about),
         )
 
     def timings(self) -> dict[Choice, list[float]]:

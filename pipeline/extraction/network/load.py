@@ -154,7 +154,7 @@ class _Float:
         from pipeline.extraction.network.engines.keras import compile_model, policy_for
 
         if choice.engine == "openvino":
-            return compile_network(self._converted_layers, shape, choice.precision)
+            return compile_network(lambda: self._converted_layers, shape, choice.precision)
         return compile_model(self._first_layers(policy_for(choice.precision)), shape, choice.precision)
 
     @functools.cached_property

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 from pipeline.extraction.network.batch_size import choose_batch
 from pipeline.extraction.network.engines.choose import INT8
 from pipeline.extraction.network.engines.fixed_batch import FixedBatch
-from pipeline.extraction.network.engines.openvino import CONCURRENT_CALLS, check_openvino, compile_network, read
+from pipeline.extraction.network.engines.openvino import (
+    CONCURRENT_CALLS,
+    Compile,
+    check_openvino,
+    compile_anew,
+    compile_network,
+    read,
+)
 from pipeline.extraction.network.int8_model import QuantisedNetwork
 from pipeline.extraction.network.registry import find_network
 
@@ -30,6 +37,7 @@ class OpenVinoBackbone(FixedBatch):
         precision: ``float32``, ``bfloat16`` or ``int8``.
         batch: images in one call of the compiled function; 0: chosen by the free memory.
         bytes_per_image: memory that one image takes.
+        compile_: of the shape of a batch; by default always anew.
 
     Attributes:
         shape: of one step: (D,).
@@ -50,6 +58,7 @@ class OpenVinoBackbone(FixedBatch):
         precision: str = "float32",
         batch: int = 32,
         bytes_per_image: int = 0,
+        compile_: Callable[[tuple[int, ...]], Compile] = lambda shape: compile_anew,
     ) -> None:
         self.network = find_network(name)
         self.size = size
@@ -57,7 +66,7 @@ class OpenVinoBackbone(FixedBatch):
         self.digest = digest
         self.dimensions = dimensions
         self.shape: tuple[int, ...] = (dimensions,)
-        self._model = model
+        self._model, self._compile = model, compile_
         if batch:
             self.batch = batch
         else:
@@ -98,7 +107,8 @@ class OpenVinoBackbone(FixedBatch):
 
     @functools.cached_property
     def _compiled(self) -> Callable[[Any], Any]:
-        return compile_network(self._model(), (self.batch, *self.size, 3), self.precision)
+        shape = (self.batch, *self.size, 3)
+        return compile_network(self._model, shape, self.precision, self._compile(shape))
 
     @property
     def _function(self):  # type: ignore[override]

@@ -9,15 +9,26 @@ than it was made of, Keras applies the head.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from pipeline.extraction.network.engines.openvino import compile_model, convert, read, save_network, why_not
+from pipeline.extraction.network.engines.openvino import (
+    Compile,
+    Make,
+    compile_anew,
+    compile_model,
+    compile_once,
+    convert,
+    read,
+    save_network,
+    why_not,
+)
+from pipeline.files.user_cache import UserCache
 from pipeline.lazy import keras
 from pipeline.training.compute.apply_head import HeadFunction
 
@@ -52,7 +63,7 @@ def store_head(
         return f"OpenVINO takes models over from TensorFlow, not from {keras.backend.backend()}"
     try:
         network = convert(model)
-        found, logits = applied(_compile(network, shape)), applied(None)
+        found, logits = applied(_compile(lambda: network, shape)), applied(None)
     except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:  # operations that OpenVINO lacks
         return f"OpenVINO cannot take it over ({' '.join(str(error).split())[:120]})"
     apart = float(np.abs(found - logits).max() / max(1.0, np.abs(logits).max()))
@@ -81,13 +92,14 @@ def stored_head(checkpoint: Path, model_file: Path, shape: tuple[int, ...]) -> H
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
         if about["files"] != _digests(folder) or about["model"] != _digest(model_file):
             return None
-        return _compile(read(folder / _NETWORK), shape)
+        compile_ = compile_once(UserCache(), {"head": about["files"], "shape": shape})
+        return _compile(functools.partial(read, folder / _NETWORK), shape, compile_)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError):
         return None
 
 
-def _compile(network: Any, shape: tuple[int, ...]) -> HeadFunction:
-    compiled = compile_model(network, [shape, shape[:2]])
+def _compile(network: Make, shape: tuple[int, ...], compile_: Compile = compile_anew) -> HeadFunction:
+    compiled = compile_model(network, [shape, shape[:2]], compile_)
     dtype = np.float32 if len(shape) == 3 else np.uint8
 
     def function(features: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -17,7 +17,8 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.extraction.network.engines.fixed_batch import fill_up
-from pipeline.parallel.machine import processors
+from pipeline.files.user_cache import UserCache
+from pipeline.parallel.machine import processor_flags, processor_model, processors
 
 if TYPE_CHECKING:
     import keras
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _PIECE = 2  # images in one request; more are slower (8: by 4 %), and the last ones of a batch leave cores idle
 CONCURRENT_CALLS = 2
 """Calls of a compiled network that may go on at the same time."""
+_COMPILED = "compiled"  # the kind of entry in the cache, and the file in it
 _TYPES = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}  # what is not quantised in int8 stays float32
 
 
@@ -98,23 +100,72 @@ def save_network(network: Any, path: Path) -> None:
     openvino.save_model(network, path, compress_to_fp16=False)
 
 
-def compile_model(network: Any, shapes: Sequence[tuple[int, ...]]) -> Callable[..., np.ndarray]:
+Make = Callable[[], Any]
+"""Gives an ``openvino.Model``."""
+Compile = Callable[[Make, dict[Any, Any]], Any]
+"""From a model and settings to what OpenVINO has compiled."""
+
+
+def compile_anew(make: Make, settings: dict[Any, Any]) -> Any:
+    """Compile a model."""
+    import openvino
+
+    return openvino.Core().compile_model(make(), "CPU", settings)
+
+
+def compile_once(cache: UserCache, facts: object) -> Compile:
+    """Compile a model, or take what was compiled on this machine before, from the user's cache.
+
+    Args:
+        cache: where it is kept.
+        facts: which model it is, and for which shapes.
+    """
+
+    def compile_(make: Make, settings: dict[Any, Any]) -> Any:
+        import openvino
+
+        machine = [processor_model(), sorted(processor_flags()), openvino.__version__]
+        known = {"of": facts, "settings": {str(name): str(value) for name, value in settings.items()}, "by": machine}
+        if (folder := cache.find(_COMPILED, known)) is not None:
+            try:
+                values = openvino.Tensor(np.fromfile(folder / _COMPILED, np.uint8))
+                return openvino.Core().import_model(values, "CPU", settings)
+            except (OSError, RuntimeError, TypeError, ValueError):
+                cache.drop(folder, "cannot be read")
+        compiled = compile_anew(make, settings)
+        cache.keep(_COMPILED, known, lambda folder: _export(compiled, folder / _COMPILED))
+        return compiled
+
+    return compile_
+
+
+def _export(compiled: Any, path: Path) -> None:
+    with path.open("wb") as file:
+        exported = compiled.export_model()
+        file.write(exported.getbuffer() if hasattr(exported, "getbuffer") else exported)
+
+
+def compile_model(
+    network: Make, shapes: Sequence[tuple[int, ...]], compile_: Compile = compile_anew
+) -> Callable[..., np.ndarray]:
     """Compile an ``openvino.Model`` in float32 for inputs of some shapes, one call at a time.
 
     Returns:
         A function from an array for each input to the array that comes out.
     """
-    import openvino
     from openvino.properties import hint, inference_num_threads
 
-    network = network.clone()
-    network.reshape(dict(enumerate(map(list, shapes))))
+    def reshaped() -> Any:
+        found = network().clone()
+        found.reshape(dict(enumerate(map(list, shapes))))
+        return found
+
     settings = {
         hint.inference_precision: "f32",
         inference_num_threads: processors(),
         hint.enable_cpu_pinning: False,
     }
-    request = openvino.Core().compile_model(network, "CPU", settings).create_infer_request()
+    request = compile_(reshaped, settings).create_infer_request()
 
     def call(*inputs: np.ndarray) -> np.ndarray:
         request.infer(dict(enumerate(inputs)), share_inputs=True)
@@ -123,7 +174,9 @@ def compile_model(network: Any, shapes: Sequence[tuple[int, ...]]) -> Callable[.
     return call
 
 
-def compile_network(network: Any, shape: tuple[int, ...], precision: str) -> NetworkFunction:
+def compile_network(
+    network: Make, shape: tuple[int, ...], precision: str, compile_: Compile = compile_anew
+) -> NetworkFunction:
     """Compile an ``openvino.Model`` for inputs of one ``shape`` (uint8), computing in ``precision``.
 
     A batch is cut into pieces, and every core works on a piece of its own, which takes less time than all cores
@@ -133,14 +186,17 @@ def compile_network(network: Any, shape: tuple[int, ...], precision: str) -> Net
     Returns:
         A function from a uint8 array of that shape, or of fewer images, to a float32 array.
     """
-    import openvino
     from openvino.properties import hint, inference_num_threads, num_streams
 
     batch = shape[0]
     streams = min(processors(), batch)
     piece = next(size for size in range(max(1, min(_PIECE, batch // streams)), 0, -1) if batch % size == 0)
-    network = network.clone()
-    network.reshape([piece, *shape[1:]])
+
+    def reshaped() -> Any:
+        found = network().clone()
+        found.reshape([piece, *shape[1:]])
+        return found
+
     settings = {
         hint.inference_precision: _TYPES[precision],
         num_streams: streams,
@@ -148,7 +204,7 @@ def compile_network(network: Any, shape: tuple[int, ...], precision: str) -> Net
         # Decoders work on the same cores; threads that are tied to one would wait for them.
         hint.enable_cpu_pinning: False,
     }
-    compiled = openvino.Core().compile_model(network, "CPU", settings)
+    compiled = compile_(reshaped, settings)
     dimensions = compiled.output(0).shape[-1]
     parts = [slice(start, start + piece) for start in range(0, batch, piece)]
     idle: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()

@@ -5,7 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from pipeline.extraction.network.engines.openvino import compile_model, compile_once
+from pipeline.files.user_cache import VARIABLE, UserCache
 
 # The first two calls come at once, while other threads keep taking Python's lock.
 TWO_AT_ONCE = """
@@ -18,7 +22,8 @@ from pipeline.extraction.network.engines.openvino import compile_network
 sys.setswitchinterval(1e-4)
 pictures = ops.parameter([8, 4, 4, 3], np.uint8)
 means = ops.reduce_mean(ops.convert(pictures, "f32"), np.array([1, 2]), False)
-call = compile_network(openvino.Model([ops.result(means)], [pictures], "means"), (8, 4, 4, 3), "float32")
+model = openvino.Model([ops.result(means)], [pictures], "means")
+call = compile_network(lambda: model, (8, 4, 4, 3), "float32")
 
 def spin():
     while True:
@@ -52,3 +57,31 @@ def test_the_first_two_calls_may_come_at_once():
         for process in processes:
             process.kill()
             process.communicate()  # closes its pipe too
+
+
+def test_what_was_compiled_is_taken_again(tmp_path, monkeypatch):
+    openvino = pytest.importorskip("openvino")
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    ops = openvino.opset13
+    values, given = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32), []
+    pixels = ops.parameter([-1, 5], np.float32)
+    model = openvino.Model([ops.result(ops.matmul(pixels, values, False, False))], [pixels], "product")
+
+    def make():
+        given.append(1)
+        return model
+
+    def compiled(facts):
+        return compile_model(make, [(4, 5)], compile_once(UserCache(lines.append), facts))
+
+    rows, lines = np.random.default_rng(1).normal(size=(4, 5)).astype(np.float32), []
+    for _ in range(3):
+        np.testing.assert_allclose(compiled("one")(rows), rows @ values, rtol=1e-5)
+    assert len(given) == 1
+    compiled("another")
+    assert len(given) == 2
+    for blob in tmp_path.glob("compiled/*/compiled"):
+        blob.write_bytes(b"rubbish")
+    np.testing.assert_allclose(compiled("one")(rows), rows @ values, rtol=1e-5)
+    assert len(given) == 3
+    assert [line.rpartition(" is ")[0].startswith("note: ") for line in lines] == [True]
