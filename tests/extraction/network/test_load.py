@@ -158,10 +158,8 @@ def test_a_real_measurement_of_a_small_network(place):
     """All that may compute here is timed; what is fast is the machine's affair."""
     found = made()
     assert found.measured.startswith("measured on its first layers: OpenVINO float32 ")
-    assert {"OpenVINO bfloat16", "Keras float32", "Keras bfloat16"} <= {
-        part.strip().rpartition(" ")[0]
-        for part in found.measured.partition(":")[2].removesuffix(" images/s").split(",")
-    }
+    assert "OpenVINO bfloat16 " in found.measured  # Keras' where time was left
+    assert found.measured.endswith(" images/s")
 
 
 def test_the_second_process_imports_no_keras(place, monkeypatch):
