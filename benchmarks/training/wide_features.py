@@ -36,7 +36,7 @@ def draw(seed: int, clips: int) -> Iterator[tuple[str, str, np.ndarray, str]]:
         values = random.normal(size=DIMENSIONS).astype(np.float32)
         return size * values * (random.random(DIMENSIONS) < 0.15)
 
-    classes = [shift(0.55) for _ in range(CLASSES)]
+    classes = [shift(0.64) for _ in range(CLASSES)]
     for label, centre in enumerate(classes):
         for group in range(GROUPS):
             of_group = shift(2.2)
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(__doc__, "python -m benchmarks.training.wide_features")
     parser.add_argument("--seeds", type=int, default=5, help="how many")
     parser.add_argument("--first-seed", type=int, default=0, help="the others follow it")
-    parser.add_argument("--clips", type=int, default=4, help="in each group")
+    parser.add_argument("--clips", type=int, default=3, help="in each group")
     parser.add_argument("--members", type=int, help="as for train.py")
     args = parser.parse_args(argv)
     found: dict[str, list[float]] = {"head": [], LINEAR: []}
