@@ -255,12 +255,13 @@ def _boris(path: Path, video: Path | None) -> Annotations:
     def video_of(row: dict[str, str]) -> Path:
         return _named(path, row[media].split(";")[0] if media else "", video)
 
-    if {"start (s)", "stop (s)"} <= set(names):
+    if {"behavior", "start (s)", "stop (s)"} <= set(names):
         return _aggregated(path, rows, video_of)
     kind = "behavior type" if "behavior type" in names else "status"
-    if not {"time", kind} <= set(names):
+    if not {"behavior", "time", kind} <= set(names):
         raise UserError(
-            f"{path} has the columns {', '.join(names)}; expected BORIS's Start (s), Stop (s) or Time, Status"
+            f"{path} has the columns {', '.join(names)}; expected BORIS's Behavior with Start (s), Stop (s) or Time, "
+            "Status"
         )
     open_events: dict[tuple, tuple[float, str]] = {}
     segments: list[Segment] = []

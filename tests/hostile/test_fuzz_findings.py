@@ -1,0 +1,37 @@
+"""What ``make fuzz`` found: each was a traceback, a hang, or no single line once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import UserError, VideoError
+from pipeline.videos.catalog.catalog import read_catalog
+from pipeline.videos.labels.annotation_formats import read_annotations
+from pipeline.videos.labels.segments import read_segments
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "read"),
+    [
+        ("boris.csv", "Media file name,behavior type,Time,x behavior\na.mp4,START,1,x\n", read_annotations),
+        ("boris.csv", "Media file name,Start (s),Stop (s),x behavior\na.mp4,1,2,x\n", read_annotations),
+        ("segments.csv", f"video,start,end,label\na.mp4,{'x' * 5000},2,walk\n", read_segments),
+        ("catalog.csv", f"path,split\na.mp4,{'x' * 5000}\n", read_catalog),
+        ("catalog.csv", f"{'[' * 2000}\na.mp4\n", read_catalog),
+    ],
+)
+def test_a_damaged_table_is_one_line(name, text, read, tmp_path: Path):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError) as told:
+        read(tmp_path / name)
+    assert "\n" not in str(told.value)
+    assert len(str(told.value)) < 2000
+
+
+@pytest.mark.parametrize("error", [UserError("a\nb\r\u2028c" + "x" * 9000), VideoError("open", "a\nb" + "x" * 9000)])
+def test_mistakes_are_one_line_whatever_came(error):
+    assert "a b" in str(error)
+    assert len(str(error).splitlines()) == 1
+    assert len(str(error)) < 1600
