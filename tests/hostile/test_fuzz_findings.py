@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UserError, VideoError
+from pipeline.extraction.store.store import FeatureStore
 from pipeline.videos.catalog.catalog import read_catalog
 from pipeline.videos.labels.annotation_formats import read_annotations
 from pipeline.videos.labels.segments import read_segments
+from tests.extraction.store.test_store import write
 
 
 @pytest.mark.parametrize(
@@ -35,3 +37,16 @@ def test_mistakes_are_one_line_whatever_came(error):
     assert "a b" in str(error)
     assert len(str(error).splitlines()) == 1
     assert len(str(error)) < 1600
+
+
+def test_a_heap_of_texts_that_leads_in_a_circle_is_one_line(tmp_path):
+    """HDF5 itself would never come back."""
+    write(tmp_path, {"a.mp4": 4})
+    path = next(tmp_path.glob("shard-*.h5"))
+    content = bytearray(path.read_bytes())
+    place = content.find(b"GCOL")
+    assert place > 0
+    content[place + 16 : place + 32] = bytes(16)
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="leads in a circle"):
+        _ = FeatureStore(tmp_path).entries

@@ -19,20 +19,20 @@ MODULES = (
 )
 TINY = ("--backbone", "tiny", "--weights", "random", "--sampling", "uniform:4", "--size", "32")
 COMMANDS: dict[str, tuple[str, ...]] = {
-    "list": (".", "--out", "out/list.csv"),
-    "check": (".", "--out", "out/problems.csv"),
-    "explore": (".", "--out", "out/page.html"),
-    "frames": ("left/clip0.mp4", "--out", "out/frames"),
-    "cut": ("left/clip0.mp4", "--every", "0.2", "--out", "out/clips"),
-    "split": (".", "--out", "out/split.csv"),
-    "extract": (".", "--out", "out/store", *TINY),
+    "list": ("videos", "--out", "out/list.csv"),
+    "check": ("videos", "--out", "out/problems.csv"),
+    "explore": ("videos", "--out", "out/page.html"),
+    "frames": ("videos/left/clip0.mp4", "--out", "out/frames"),
+    "cut": ("videos/left/clip0.mp4", "--every", "0.2", "--out", "out/clips"),
+    "split": ("videos", "--out", "out/split.csv"),
+    "extract": ("videos", "--out", "out/store", *TINY),
     "check-features": ("out/store",),
     "export-features": ("out/store", "--out", "out/arrays"),
     "train": ("out/store", "--out", "out/run", "--units", "4", "--epochs", "1"),
     "evaluate": ("out/run", "out/store", "--split", "all"),
     "compare": ("out/run", "--out", "out/compare.html"),
     "search": ("out/store", "--grid", "grid.yaml", "--out", "out/search"),
-    "classify": ("out/run", "left/clip0.mp4", "--output", "out/result.avi"),
+    "classify": ("out/run", "videos/left/clip0.mp4", "--output", "out/result.avi"),
     "run": ("system.yaml", "--out", "out/system"),
 }
 
@@ -43,14 +43,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     for number in range(4):
         for label in ("left", "right"):
-            write_video(folder / f"{label}/clip{number}.mp4", frames=9, first=100 * number + 7 * len(label))
+            write_video(folder / f"videos/{label}/clip{number}.mp4", frames=9, first=100 * number + 7 * len(label))
     for name in MODULES:
         (folder / f"{name}.py").write_text(
             f"open({str(folder / 'RAN')!r}, 'a').write('{name}\\n')\nraise SystemExit(77)\n"
         )
     os.mkfifo(folder / "matplotlibrc")  # who reads it waits for ever
     (folder / "grid.yaml").write_text("head: [mean]\nunits: [4]\n")
-    (folder / "system.yaml").write_text(f"commands:\n  store: extract . --out $out/store {' '.join(TINY)}\n")
+    (folder / "system.yaml").write_text(f"commands:\n  store: extract videos --out $out/store {' '.join(TINY)}\n")
     return folder
 
 
@@ -77,7 +77,7 @@ def test_other_doors_take_no_module_of_the_working_folder(door, folder):
     """What is called pipeline.py itself is found before this package by ``python -m pipeline``, which only Python
     could help (``python -P -m pipeline``)."""
     (folder / "pipeline.py").unlink(missing_ok=True)
-    done = call([sys.executable, *door, ".", "--out", "out/list.csv"], folder)
+    done = call([sys.executable, *door, "videos", "--out", "out/list.csv"], folder)
     assert done.returncode == 0, done.stderr
     assert not (folder / "RAN").exists()
 

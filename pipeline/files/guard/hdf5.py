@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import math
+import struct
 from collections.abc import Iterator
+from io import SEEK_END, FileIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -23,9 +25,54 @@ _MOST_OF_A_BYTE = 1032
 # Numbers of filters of HDF5: deflate and LZF pack, the others do not change the size.
 _PACKED = frozenset((1, 32000))
 _FILTERS = _PACKED | {2, 3}  # shuffle, Fletcher's checksum
+_HEAP, _OBJECT = b"GCOL", struct.Struct("<H6xQ")  # how a heap begins, and of each text in it number and length
 _SMALL = 1 << 20  # bytes that anybody may declare
 _MOST_OBJECTS, _DEEPEST = 100_000, 32
 _TEXT = np.dtype([("length", "<u4"), ("address", "<u8"), ("index", "<u4")])  # a text of any length, as it is stored
+
+
+class _Watched(FileIO):
+    """A file of which HDF5 sees no heap of texts that it would walk through without an end.
+
+    HDF5 goes from one text of a heap to the next by the lengths that stand there, and a length of 0 leaves it where it
+    is, for ever and out of reach of any signal. So each heap is walked through here first, when it is met.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._size = self.seek(0, SEEK_END)
+        self._walked: set[int] = set()
+        self.seek(0)
+
+    def readinto(self, buffer: Any) -> int:
+        where = self.tell()
+        count = super().readinto(buffer) or 0
+        content = bytes(memoryview(buffer)[:count])
+        place = content.find(_HEAP)
+        while place >= 0:
+            self._walk(where + place)
+            place = content.find(_HEAP, place + 1)
+        self.seek(where + count)
+        return count
+
+    def _walk(self, where: int) -> None:
+        if where in self._walked:
+            return
+        self._walked.add(where)
+        self.seek(where)
+        head = self.read(16)
+        if len(head) < 16 or head[4] != 1:  # HDF5 does not take it for a heap
+            return
+        size = int.from_bytes(head[8:], "little")
+        if where + size > self._size:
+            return
+        content, place = head + self.read(max(0, size - 16)), 16
+        while place + 16 <= size:
+            number, length = _OBJECT.unpack_from(content, place)
+            needed = 16 + (length + 7) // 8 * 8 if number else length
+            if needed < 16:
+                raise NotPlain("a heap of texts leads in a circle")
+            place += needed
 
 
 class NotPlain(ValueError):
@@ -45,7 +92,7 @@ def open_hdf5(path: Path, then: str) -> Iterator[h5py.File]:
     """
     check_regular(path)
     try:
-        with h5py.File(path, "r") as file:
+        with _Watched(path) as raw, h5py.File(raw, "r") as file:
             yield file
     except UserError:
         raise
@@ -225,7 +272,7 @@ def check_weights(path: Path, what: str) -> None:
     """
     size = check_regular(path).st_size
     try:
-        with h5py.File(path, "r") as file:
+        with _Watched(path) as raw, h5py.File(raw, "r") as file:
             check_tree(file, size)
     except (OSError, LookupError, RuntimeError, ValueError, TypeError) as error:
         raise UserError(f"{what} cannot be read ({' '.join(str(error).split())[:120]})") from None
