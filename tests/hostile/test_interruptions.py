@@ -158,6 +158,7 @@ def test_a_small_machine_is_enough_or_is_one_line(verb, limit, tmp_path):
     if status not in (0, 1):
         assert said.count("\n") == 1, said
     assert not list(tmp_path.rglob(".unfinished*")) or status != 0
+    more += ("--overwrite",) * (verb == "frames")
     assert finish(verb, tmp_path / "data", "--out", tmp_path / out, *more)[0] in (0, 1)
     assert not list(tmp_path.rglob(".unfinished*"))
 

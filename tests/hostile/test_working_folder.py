@@ -33,7 +33,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "compare": ("out/run", "--out", "out/compare.html"),
     "search": ("out/store", "--grid", "grid.yaml", "--out", "out/search"),
     "classify": ("out/run", "videos/left/clip0.mp4", "--output", "out/result.avi"),
-    "run": ("system.yaml", "--out", "out/system"),
+    "run": ("system.yaml", "--data", "videos", "--out", "out/system"),
 }
 
 
