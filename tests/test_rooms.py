@@ -44,7 +44,7 @@ ORDERS = {
         jobs""",
     "pipeline.training": """
         data compute
-        heads
+        likeness heads
         checkpoint
         loop
         evaluation

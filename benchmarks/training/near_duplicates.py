@@ -15,8 +15,8 @@ import numpy as np
 from benchmarks.measure import Stopwatch, peak_memory
 from pipeline.cli import command
 from pipeline.cli.parser import Parser
-from pipeline.training.data.leakage import THRESHOLD
-from pipeline.training.data.near_duplicates import near_pairs
+from pipeline.training.likeness.groups import THRESHOLD
+from pipeline.training.likeness.near_duplicates import near_groups, near_pairs
 
 WIDTH, LATENT, BLOCK = 2048, 256, 2048
 SHARES = (0.64, 0.8)  # train, val and test of train.py
@@ -51,9 +51,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         parts = np.split(order, [int(share * count) for share in SHARES])
         with Stopwatch() as time:
             pairs = near_pairs(vectors, parts, THRESHOLD, most=1000)
+        with Stopwatch() as grouping:
+            groups = int(near_groups(vectors, THRESHOLD).max()) + 1
         seconds = f"{time.clock:.1f} s, {time.processor:.1f} s of processors"
+        grouped = f"{groups:,} groups in {grouping.clock:.1f} s, {grouping.processor:.1f} s of processors"
         peak = f"{peak_memory() / 2**30:.2f} GiB, of which features {vectors.nbytes / 2**30:.2f}"
-        print(f"{count:,} clips: {pairs.count} pairs in {seconds}; peak {peak}", flush=True)
+        print(f"{count:,} clips: {pairs.count} pairs in {seconds}; {grouped}; peak {peak}", flush=True)
     return command.OK
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline.training.evaluation.predict import evaluate
     from pipeline.training.experiments.experiment import save_run, train
     from pipeline.training.heads.registry import head_spec
+    from pipeline.training.likeness.groups import groups_for
     from pipeline.training.loop.spec import TrainSpec
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "TrainSpec",
     "WindowSpec",
     "evaluate",
+    "groups_for",
     "head_spec",
     "make_split",
     "open_dataset",
@@ -37,6 +39,7 @@ __getattr__, __dir__ = lazy_names(
         "data.splits": ("make_split",),
         "data.windows": ("WindowSpec",),
         "heads.registry": ("head_spec",),
+        "likeness.groups": ("groups_for",),
         "loop.spec": ("TrainSpec",),
         "checkpoint": ("Checkpoint",),
         "evaluation.predict": ("evaluate",),

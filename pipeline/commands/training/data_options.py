@@ -30,7 +30,8 @@ class DataOptions:
     """Load a store of up to this size, such as 1.5G, and stream a larger one; half of what is free by default."""
     group: str | None = None
     """Videos of one group stay on one side: a regular expression on the name such as 'person\\d+', 'column' for the
-    catalog's column, 'auto', or 'none'; the catalog's column where it is filled and none is given."""
+    catalog's column, 'similar' for that and near-identical videos, or 'none'; the column, or where it is empty what
+    UCF101's names say, or else near-identical videos, where none is given."""
 
     def open(self, store: Path) -> Dataset:
         """The videos of the store, and of the second one.

@@ -51,8 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.training.evaluation.metrics import confusion, measure, report_text
     from pipeline.training.evaluation.predict import evaluate
     from pipeline.training.evaluation.predictions import write_predictions
+    from pipeline.training.likeness.groups import groups_for
     from pipeline.training.reports import plots
-    from pipeline.videos.catalog.splits import groups_of
 
     checkpoint = Checkpoint.load(args.checkpoint)
     predictions = evaluate(
@@ -63,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         memory=args.memory,
     )
     data = predictions.windows.data
-    groups, _ = groups_of(data.videos, args.group)
+    # Likeness needs the features of all videos, which is too much to read for an interval.
+    groups, _ = groups_for(data, args.group if args.group or data.features.in_memory else "auto")
     figures = measure(predictions, groups)
     say(report_text(predictions))
     if args.out is not None:

@@ -58,7 +58,7 @@ def _run(args: argparse.Namespace) -> int:
     from pipeline.training.data.splits import make_split
     from pipeline.training.experiments.search import finish, search, write_ranking
     from pipeline.training.experiments.search_space import read_space
-    from pipeline.videos.catalog.splits import groups_of
+    from pipeline.training.likeness.groups import groups_for
 
     space = read_space(find_config(args.grid))
     if args.weights is not None:
@@ -73,11 +73,11 @@ def _run(args: argparse.Namespace) -> int:
     best: tuple[Trial, Opened] | None = None
     for store in args.stores:
         data = from_args(DataOptions, args).open(store)
-        groups, notes = groups_of(data.videos, args.group)
+        groups, notes = groups_for(data, args.group)
         split = make_split(data, groups, seed=args.seed)
         for note in (*notes, *split.notes):
             if note not in told:
-                say(f"note: {note}")
+                say(f"note: {parser().spoken(note)}")
                 told.add(note)
 
         def on_trial(trial: Trial, done: int, total: int | None, store: Path = store) -> None:

@@ -63,7 +63,7 @@ def _run(args: argparse.Namespace, spec: TrainSpec) -> int:
     from pipeline.training.checkpoint import CHECKPOINT_FILE, check_free
     from pipeline.training.compute.devices import distribute
     from pipeline.training.data.splits import make_split
-    from pipeline.videos.catalog.splits import groups_of
+    from pipeline.training.likeness.groups import groups_for
 
     if note := distribute(args.devices):
         say(f"note: {note}")
@@ -89,15 +89,18 @@ def _run(args: argparse.Namespace, spec: TrainSpec) -> int:
     data = from_args(DataOptions, args).open(args.store)
     if not data.features.in_memory:
         say(f"note: {args.store} takes {data.features.nbytes / 2**30:.3g} GiB and is streamed from disk")
-    groups, notes = groups_of(data.videos, args.group)
-    for note in (*notes, *(f"{count} videos {reason} are left out" for reason, count in data.left_out.items())):
-        say(f"note: {note}")
+    groups, of_groups = groups_for(data, args.group)
+    notes = [*of_groups, *(f"{count} videos {reason} are left out" for reason, count in data.left_out.items())]
+    notes = [parser().spoken(note) for note in notes]
     if args.folds is not None:
+        for note in notes:
+            say(f"note: {note}")
         return _folds(args, spec, data, groups)
     split = make_split(
         data, groups, seed=args.seed, val=_val(args), test=args.test, ignore=args.resplit, last=args.val_last
     )
-    return _one(args, spec, data, groups, _kept_apart(args, split))
+    split = _kept_apart(args, replace(split, notes=(*notes, *split.notes)))
+    return _one(args, spec, data, groups, split)
 
 
 def _val(args: argparse.Namespace) -> float:
@@ -133,6 +136,8 @@ def _one(args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: list[
         say(line)
     if "test" in run.predictions:
         say(report_text(run.predictions["test"]))
+    for line in _beside(results):
+        say(line)
     figures = ", ".join(f"{name} {value:.3f}" for name, value in results["accuracy"].items())
     count, wanted = results["members"]["count"], results["members"]["wanted"]
     kept = "best so far kept" if count == 1 else f"the {count} members of {wanted} that are done are kept"
@@ -144,6 +149,17 @@ def _one(args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: list[
         f"{results['seconds']:.1f} s"
     )
     return command.INTERRUPTED if results["interrupted"] else command.OK
+
+
+def _beside(results: dict[str, Any]) -> list[str]:
+    """The head beside simple rules, and the remarks."""
+    part = "test" if "test" in results["accuracy"] else "val"
+    simple = results["baseline"]
+    return [
+        f"{part} accuracy {results['accuracy'][part]:.3f}; logistic regression on the mean features "
+        f"{simple['linear'][part]:.3f}, always the most frequent class {simple['majority'][part]:.3f}",
+        *(f"note: {remark}" for remark in results["remarks"]),
+    ]
 
 
 def _folds(args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: list[str]) -> int:
@@ -162,7 +178,7 @@ def _folds(args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: lis
             f"{name(seed, number, ' ')}: test accuracy {results['accuracy']['test']:.3f}, "
             f"log loss {results['log_loss']['test']:.3f} ({run.split.summary()}, {_epochs(results)})"
         )
-        for line in (*(f"note: {note}" for note in run.split.notes), *run.leaks.lines(3)):
+        for line in (_beside(results)[0], *(f"note: {note}" for note in run.split.notes), *run.leaks.lines(3)):
             say(f"  {line}")
         if args.out is not None:
             save_run(run, args.out / name(seed, number, ""), overwrite=args.overwrite)

@@ -25,7 +25,15 @@ from pipeline.videos.catalog.catalog import Video
 from pipeline.videos.quality.checks import check_videos
 from pipeline.videos.quality.dataset_checks import check_dataset
 from pipeline.videos.quality.duplicates import find_duplicates
-from pipeline.videos.quality.problems import COLUMNS, KINDS, Problem, VideoFacts, sort_problems, write_problems
+from pipeline.videos.quality.problems import (
+    COLUMNS,
+    KINDS,
+    PROBLEMS_FILE,
+    Problem,
+    VideoFacts,
+    sort_problems,
+    write_problems,
+)
 from pipeline.videos.quality.repair import quarantine, repair
 
 FIXABLE = ("damaged", "truncated", "header", "edit list", "uneven size")
@@ -54,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_workers(args)
 
     catalog = from_args(CatalogOptions, args).open(args.source)
-    out = args.out or catalog.root / "problems.csv"
+    out = args.out or catalog.root / PROBLEMS_FILE
     refuse_foreign_table(out, COLUMNS)
     for folder in filter(None, (args.quarantine, args.fix)):
         refuse_inside(folder, catalog.root)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
@@ -22,7 +23,7 @@ from pipeline.parallel.machine import free_memory
 from pipeline.parallel.prefetch import prefetch
 from pipeline.training.data.frame_labels import FrameLabels, read_step_labels
 from pipeline.training.data.time_scale import TimeScale
-from pipeline.training.data.windows import WindowSpec, default_window, window_for_frames
+from pipeline.training.data.windows import WindowSpec, default_window, some_pixels, window_for_frames
 from pipeline.videos.catalog.catalog import Video
 from pipeline.videos.media.sampling import Sampling
 
@@ -145,6 +146,21 @@ class Dataset:
             longest=float(known.max()) if len(known) else 0.0,
             step=(float(np.median(steps)) if len(steps) else 0.0) if by_rate else None,
         )
+
+    @functools.cached_property
+    def means(self) -> np.ndarray:
+        """``(n, D)`` in the type of the store, the mean of each sequence; of frames, of some pixels of them."""
+        length = min(64, int(self.steps.max()))
+        stretches = windows_of(replace(self, step_labels=None), np.arange(len(self)), WindowSpec(length))
+        means = np.zeros((0, 0))
+        for rows, sums in stretches.sums():
+            if not len(means):
+                means = np.zeros((len(self), sums.shape[1]), np.result_type(self.features.dtype, np.float16))
+            videos, of_row = np.unique(stretches.video[rows], return_inverse=True)
+            total = np.zeros((len(videos), sums.shape[1]), np.float32)
+            np.add.at(total, of_row, sums)
+            means[videos] += (total / self.steps[videos, None]).astype(means.dtype)
+        return means
 
     def default_window(self, rows: np.ndarray) -> WindowSpec:
         """The window for the clips ``rows`` where the user names none."""
@@ -335,6 +351,11 @@ class Windows:
         pieces = [order[start : start + count] for start in range(0, len(order), count)]
         with self.read_ahead((rows, *self.gather(rows)) for rows in pieces) as ready:
             yield from ready
+
+    def sums(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield all windows once as (rows, ``(b, D)`` float32 sums of their steps); of frames, of some pixels."""
+        for rows, features, _ in self.blocks():
+            yield rows, some_pixels(features, self.data.shape).sum(axis=1, dtype=np.float32)
 
     def read_ahead(self, pieces: Iterable[T]) -> contextlib.AbstractContextManager[Iterable[T]]:
         """``pieces``, whose making gathers features: made ahead in a thread where they come from files."""

@@ -12,6 +12,7 @@ from pipeline.videos.media.sampling import Sampling
 
 LONGEST_DEFAULT = 64  # steps; sequences up to this length are one window unless the user says otherwise
 FRAMES_DEFAULT = 16  # steps of a window where single frames are labelled
+_GRID = 16  # pixels of each side of a frame that stand for it, at most
 Policy = Literal["pad", "drop"]
 
 
@@ -134,3 +135,11 @@ def cut(features: np.ndarray, starts: np.ndarray, length: int) -> tuple[np.ndarr
         windows[row, : len(real)] = real
         mask[row, : len(real)] = True
     return windows, mask
+
+
+def some_pixels(steps: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """``(b, L, D)``: features as they are; of frames a grid of pixels, by which copies and scenes are known."""
+    if len(shape) != 3:
+        return steps
+    height, width = (slice(None, None, -(-side // _GRID)) for side in shape[:2])
+    return steps[:, :, height, width].reshape(*steps.shape[:2], -1)

@@ -25,15 +25,18 @@ from pipeline.training.checkpoint import (
 from pipeline.training.compute.apply_head import HeadFunction, run_in_batches
 from pipeline.training.compute.stored_head import store_head
 from pipeline.training.data.dataset import Dataset, Windows, check_window, windows_of
-from pipeline.training.data.leakage import LeakReport, find_leaks, threshold_for
 from pipeline.training.data.splits import Split, make_split
 from pipeline.training.data.windows import WindowSpec
 from pipeline.training.evaluation.calibration import expected_calibration_error, log_loss, threshold_for_accuracy
 from pipeline.training.evaluation.metrics import confusion, measure, report_text
 from pipeline.training.evaluation.predictions import Predictions, predictions_of, temperature_of, write_predictions
+from pipeline.training.evaluation.remarks import set_beside
 from pipeline.training.heads.registry import check_input, head_spec
 from pipeline.training.heads.spec import HeadSpec
 from pipeline.training.heads.video_networks import base_of
+from pipeline.training.likeness.groups import groups_for
+from pipeline.training.likeness.leakage import LeakReport, find_leaks
+from pipeline.training.likeness.scenes import scene_warning
 from pipeline.training.loop.fit import Trained, batch_of, fit_members
 from pipeline.training.loop.kept_weights import KeptWeights
 from pipeline.training.loop.members import share_out
@@ -43,7 +46,6 @@ from pipeline.training.loop.spec import TrainSpec
 from pipeline.training.reports import plots
 from pipeline.training.reports.report import render_report
 from pipeline.version import VERSION
-from pipeline.videos.catalog.splits import groups_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -120,8 +122,9 @@ def train(
     spec = spec or TrainSpec()
     head = head or head_spec()
     if split is None:
-        groups = list(groups) if groups is not None else groups_of(data.videos, "auto")[0]
+        groups, notes = groups_for(data) if groups is None else (list(groups), ())
         split = make_split(data, groups, seed=spec.seed)
+        split = replace(split, notes=(*notes, *split.notes))
     window = window or data.default_window(split.train)
     check_window(data, window)
     check_input(head, data.shape, str(data.folder))
@@ -144,7 +147,7 @@ def train(
     if abstain_accuracy is not None:
         held = predictions_of("val", data, *trained.out_of_fold(), temperature=temperature)
         abstain_below = threshold_for_accuracy(held.probabilities, held.labels, abstain_accuracy)
-    leaks = find_leaks(data, split, groups, threshold=threshold_for(data))
+    leaks = find_leaks(data, split, groups)
     results: dict[str, Any] = {
         "accuracy": {name: figures["accuracy"] for name, figures in measured.items()},
         "log_loss": {name: figures["log_loss"] for name, figures in measured.items()},
@@ -168,6 +171,7 @@ def train(
         "command": command,
         "leaks": leaks.to_json(),
         "measured": measured,
+        **set_beside(predictions, measured, trained.logits, groups, scene_warning(data, split, groups)),
     }
     return Run(data, split, window, head, trained, predictions, leaks, results)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.files.text import plural
 from pipeline.training.data.dataset import Dataset, Windows
 from pipeline.training.data.splits import Split
 from pipeline.training.heads.registry import HEADS
@@ -28,7 +29,9 @@ class Members:
     split: Split
     """Several members learn from drawn validation videos too; val is then the user's own or empty."""
     held_by: np.ndarray
-    """``(n,)`` int64, for each row of the dataset the member that is validated on it; -1 for none."""
+    """``(n,)`` int64, for each row of the dataset the member that is validated on it; -1 for none.
+
+    One head is validated on val where none has a member."""
     notes: tuple[str, ...] = ()
     """What a user should know, in sentences."""
 
@@ -40,7 +43,7 @@ class Members:
             plain: windows over the training videos.
             val: windows over the validation videos, for one head.
         """
-        if self.count == 1:
+        if not (self.held_by >= 0).any():
             return [(learnt, val)]
         copies = learnt.data.labels[len(self.held_by) :]
         held_by = self.held_by
@@ -71,7 +74,7 @@ def share_out(data: Dataset, split: Split, groups: Sequence[str], head: HeadSpec
     together = split.without_drawn_val()
     wanted = spec.members if spec.members is not None else _default(head, len(together.train))
     if wanted == 1:
-        return one
+        return _beside_a_leak(one, data, groups, spec.seed)
     rows = [
         replace(data.videos[row], label=data.classes[data.labels[row]], group=groups[row]) for row in together.train
     ]
@@ -85,7 +88,7 @@ def share_out(data: Dataset, split: Split, groups: Sequence[str], head: HeadSpec
                 "videos, or choose another `group`"
             )
         if dividable < _FEWEST:
-            return one
+            return _beside_a_leak(one, data, groups, spec.seed)
         wanted = dividable
         held = np.array(assign_folds(rows, wanted, seed=spec.seed, keep_lone=True), np.int64)
     # Large groups can leave a member without any.
@@ -98,6 +101,26 @@ def share_out(data: Dataset, split: Split, groups: Sequence[str], head: HeadSpec
     notes = [_said(len(used), len(together.train), dividable, asked=spec.members is not None)]
     notes += _gaps(data, together.train, held, groups, len(used))
     return Members(len(used), together, held_by, tuple(notes))
+
+
+def _beside_a_leak(one: Members, data: Dataset, groups: Sequence[str], seed: int) -> Members:
+    """One head whose own validation videos share groups with training is stopped and calibrated by others.
+
+    They are a fifth of the training videos, whole groups, which it does not learn from.
+    """
+    train, val = one.split.train, one.split.val
+    shared = {groups[row] for row in train} & {groups[row] for row in val}
+    rows = [replace(data.videos[row], label=data.classes[data.labels[row]], group=groups[row]) for row in train]
+    held = np.array(assign_folds(rows, DEFAULT, seed=seed, keep_lone=True)) == 0
+    if not shared or not held.any():
+        return one
+    held_by = one.held_by.copy()
+    held_by[train[held]] = 0
+    note = (
+        f"{plural(len(shared), 'group')} of videos lie in both train and val: "
+        f"{plural(int(held.sum()), 'training video')} of other groups decide when training stops, and the temperature"
+    )
+    return replace(one, held_by=held_by, notes=(note,))
 
 
 def _default(head: HeadSpec, videos: int) -> int:

@@ -62,6 +62,7 @@ def render_report(
         figures=figures,
         summary=_summary(results, data),
         tiles=_tiles(results, part, figures),
+        beside=_beside(results),
         classes=data.classes,
         matrix=matrix_rows(counts, data.classes),
         charts={
@@ -79,7 +80,7 @@ def render_report(
 
 
 def _summary(results: dict[str, Any], data: Dataset) -> str:
-    parts = ", ".join(f"{name} {len(names)}" for name, names in results["split"].items())
+    parts = ", ".join(f"{name} {len(names)}" for name, names in results["split"].items() if names)
     members = results["members"]["count"]
     head = f"{members} heads {results['head']['name']}, averaged" if members > 1 else f"head {results['head']['name']}"
     return (
@@ -102,6 +103,26 @@ def _tiles(results: dict[str, Any], part: str, figures: dict[str, Any]) -> list[
     if "3" in best:
         tiles.insert(2, ("top 3", f"{best['3']:.3f}", "class among the best three"))
     return [dict(zip(("name", "value", "note"), tile, strict=True)) for tile in tiles]
+
+
+def _beside(results: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    """Accuracy on val and test of the head, of simple rules, and of the head on test clips that are changed in time."""
+    simple, order = results["baseline"], results["order_test"]
+    rows = {
+        "this head": results["accuracy"],
+        "logistic regression on the mean features": simple["linear"],
+        "always the most frequent class": simple["majority"],
+    }
+    if order:
+        part = "test" if "test" in results["measured"] else "val"
+        rows |= {
+            "this head, steps shuffled": {part: order["shuffled"]},
+            "this head, first step alone": {part: order["first"]},
+        }
+    return [
+        (name, [f"{values[part]:.3f}" if part in values else "" for part in ("val", "test")])
+        for name, values in rows.items()
+    ]
 
 
 def matrix_rows(counts: np.ndarray, classes: Sequence[str]) -> list[tuple[str, list[dict[str, float]]]]:
@@ -207,7 +228,7 @@ def _reliability(table: list[dict[str, float]]) -> Markup:
 
 
 def _coverage(curve: list[dict[str, float]]) -> Markup:
-    figure, axes = _axes("least confidence", "share")
+    figure, axes = _axes("confidence of at least", "share")
     thresholds = [row["threshold"] for row in curve]
     axes.plot(thresholds, [row["accuracy"] for row in curve], color=BLUE, label="accuracy")
     axes.plot(thresholds, [row["coverage"] for row in curve], color=ORANGE, label="predicted")

@@ -14,6 +14,7 @@ from pipeline.files.tables import read_table, write_table
 from pipeline.files.text import natural_key
 from pipeline.videos.catalog.catalog import Video
 
+PROBLEMS_FILE = "problems.csv"
 COLUMNS = ("severity", "problem", "video", "label", "split", "detail")
 
 Severity = Literal["fault", "note"]
@@ -115,3 +116,22 @@ def read_problems(path: Path) -> list[Problem]:
     if rows and not {"problem", "video", "detail"} <= set(rows[0]):
         raise UserError(f"{path} has the columns {', '.join(rows[0])}; expected the table that check_videos.py writes")
     return [Problem(row["video"], row["problem"], row["detail"]) for row in rows]
+
+
+def read_duplicates(path: Path) -> list[tuple[str, str]]:
+    """Names of videos that a table of check_videos.py calls copies of others, with the name of the other.
+
+    A table that is not there, or is another one, names none.
+    """
+    try:
+        problems = read_problems(path) if path.is_file() else []
+    except UserError:
+        return []
+    pairs = []
+    for problem in problems:
+        if " duplicate" in problem.kind:
+            # The name is all that follows, or all before the last parenthesis, which says how far they are apart.
+            other = problem.detail.removeprefix("of ")
+            apart = problem.kind.endswith(" across")
+            pairs.append((problem.video, other.rpartition(" (")[0] if apart else other))
+    return pairs

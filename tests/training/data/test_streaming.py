@@ -11,7 +11,6 @@ from pipeline.training.data import batches as module
 from pipeline.training.data.batches import batches, order_of_an_epoch
 from pipeline.training.data.dataset import open_dataset, windows_of
 from pipeline.training.data.feature_augmentation import FeatureAugmentation
-from pipeline.training.data.leakage import mean_features
 from pipeline.training.data.windows import WindowSpec
 from pipeline.training.heads.normalisation import statistics_of
 from pipeline.training.heads.registry import head_spec
@@ -82,7 +81,7 @@ def test_what_is_read_through_is_the_same(data, streamed, monkeypatch):
     monkeypatch.setattr("pipeline.training.data.dataset.BLOCK_BYTES", 10 * 144)
     for name, (mean, variance) in statistics_of(every_window(data)).items():
         np.testing.assert_array_equal(statistics_of(every_window(streamed))[name], (mean, variance))
-    np.testing.assert_allclose(mean_features(streamed), mean_features(data), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(streamed.means, data.means, rtol=1e-4, atol=1e-5)
     blocks = list(every_window(streamed).blocks(4))
     assert len(blocks) > 2
     assert {len(rows) for rows, *_ in blocks[:-1]} == {8}

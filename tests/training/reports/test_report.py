@@ -24,10 +24,10 @@ from pipeline.videos.catalog.splits import groups_of
 
 
 @pytest.fixture(scope="module")
-def page(data, tmp_path_factory):
+def run(data):
     data = replace(data, classes=("jump", "<script>alert(1)</script>", "walk & run"))
     groups, _ = groups_of(data.videos, r"g\d")
-    run = train(
+    return train(
         data,
         make_split(data, groups),
         head=head_spec("mean"),
@@ -35,6 +35,10 @@ def page(data, tmp_path_factory):
         spec=TrainSpec(epochs=2),
         command="python scripts/train.py features/drawn --out checkpoints/drawn",
     )
+
+
+@pytest.fixture(scope="module")
+def page(run, tmp_path_factory):
     return save_run(run, tmp_path_factory.mktemp("report") / "drawn").folder / "report.html"
 
 
@@ -75,9 +79,42 @@ def test_names_are_text_and_the_contents_are_there(page):
     text = page.read_text()
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert(1)" in text
-    for part in ("walk &amp; run", "Confusion matrix", "Most confident mistakes", "No group crosses", "Repeat it"):
+    for part in ("walk &amp; run", "Confusion matrix", "Most confident mistakes", "Leaks and notes", "Repeat it"):
         assert part in text
     assert "python scripts/train.py features/drawn" in text
+
+
+def rendered(run, **changed):
+    """The page of a run some of whose results are others."""
+    curves = [(member.schedule.history, member.schedule.best_epoch) for member in run.trained.members]
+    counts = np.eye(3, dtype=np.int64)
+    return report.render_report(run.results | changed, curves, counts, run.data, title="drawn", versions={})
+
+
+def test_the_head_stands_beside_simple_rules_and_remarks_are_sentences(run):
+    text = rendered(run, remarks=["time is not used: <b>"])
+    assert "Time is not used: &lt;b&gt;." in text
+    rows = dict(re.findall(r'<td class="name">([^<]*)</td>(.*)</tr>', text))
+    simple, order = run.results["baseline"], run.results["order_test"]
+    for name, accuracies in (
+        ("this head", run.results["accuracy"]),
+        ("logistic regression on the mean features", simple["linear"]),
+        ("always the most frequent class", simple["majority"]),
+    ):
+        assert rows[name] == "".join(f"<td>{accuracies[part]:.3f}</td>" for part in ("val", "test"))
+    assert rows["this head, steps shuffled"] == f"<td></td><td>{order['shuffled']:.3f}</td>"
+    assert rows["this head, first step alone"] == f"<td></td><td>{order['first']:.3f}</td>"
+
+
+def test_no_leak_is_green_only_where_no_pair_is_near(run):
+    clean = {"groups": [], "pairs": [], "threshold": 0.98, "closest": None}
+    assert '<p class="good">No group crosses' in rendered(run, leaks=clean)
+    assert "nearly the same (cosine of 0.98 or more)." in rendered(run, leaks=clean)
+    near = {"split": "test", "video": "b.mp4", "other_split": "train", "other": "a.mp4", "cosine": 0.983}
+    text = rendered(run, leaks=clean | {"threshold": 0.9999, "closest": near})
+    assert '<p class="good">' not in text
+    assert "cosine of 0.9999 or more" in text
+    assert "b.mp4 (test) and a.mp4 (train) are near it, at 0.9830" in text
 
 
 @pytest.mark.parametrize(

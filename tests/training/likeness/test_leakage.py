@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.training.data.leakage import LeakReport, NearDuplicate, find_leaks
 from pipeline.training.data.splits import make_split
+from pipeline.training.likeness.leakage import LeakReport, NearDuplicate, find_leaks
 from pipeline.videos.catalog.splits import groups_of
 
 
@@ -52,3 +52,19 @@ def test_a_group_on_two_sides_is_named_with_its_videos(data):
     assert [crossing.group for crossing in report.groups] == [groups[moved]]
     assert data.videos[moved].name in report.groups[0].splits["train"]
     assert f"group {groups[moved]!r} crosses the split" in report.lines()[0]
+
+
+def test_a_pair_below_the_threshold_is_named_where_it_is_near(data):
+    split = make_split(data, data.names)
+    means = np.random.default_rng(0).normal(size=(len(data), 40)).astype(np.float32)
+    one, other = int(split.train[0]), int(split.test[0])
+    means[other] = means[one] + 0.2 * means[split.val[0]]
+    near = replace(data)
+    near.__dict__["means"] = means  # in the place of the cached property
+    report = find_leaks(near, split, data.names, threshold=0.9999)
+    assert not report
+    assert report.closest is not None
+    assert {report.closest.video, report.closest.other} == {data.videos[one].name, data.videos[other].name}
+    assert 0.95 < report.to_json()["closest"]["cosine"] < 0.9999
+    means[other] = means[split.val[0]] * 0.5 + means[one]
+    assert find_leaks(near, split, data.names, threshold=0.9999).closest is None

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
-from pipeline.training.data.dataset import Dataset, windows_of
-from pipeline.training.data.near_duplicates import near_pairs
+from pipeline.training.data.dataset import Dataset
 from pipeline.training.data.splits import Split
-from pipeline.training.data.windows import WindowSpec
+from pipeline.training.likeness.groups import THRESHOLD, threshold_for
+from pipeline.training.likeness.near_duplicates import near_pairs
 
-COPY_THRESHOLD = 0.9999
-THRESHOLD = 0.98  # cosine of centred mean features; see `find_leaks`
+NEAR = 0.95  # a pair from here on is worth a look, also where it is not called a leak
 _LISTED = 50
-_GRID = 16  # pixels of each side of a frame, at most
 
 
 @dataclass(frozen=True)
@@ -49,6 +45,10 @@ class LeakReport:
     """The closest 50, the closest first."""
     near_duplicate_count: int
     """How many there are."""
+    threshold: float = THRESHOLD
+    """From which cosine on two videos are near-duplicates."""
+    closest: NearDuplicate | None = None
+    """The closest pair of all, near-duplicate or not; None where none reaches ``NEAR``."""
 
     def __bool__(self) -> bool:
         return bool(self.groups or self.near_duplicates)
@@ -60,6 +60,8 @@ class LeakReport:
             "near_duplicates": self.near_duplicate_count,
             "groups": [asdict(group) for group in self.groups[:_LISTED]],
             "pairs": [asdict(found) for found in self.near_duplicates],
+            "threshold": self.threshold,
+            "closest": asdict(self.closest) if self.closest else None,
         }
 
     def lines(self, count: int = 5) -> list[str]:
@@ -81,35 +83,29 @@ class LeakReport:
         return lines
 
 
-def threshold_for(data: Dataset) -> float:
-    """From which cosine on two sequences are near duplicates; to a random network, and in pixels, most look alike."""
-    pixels = len(data.shape) == 3
-    return COPY_THRESHOLD if pixels or data.sources[0].weights_source.startswith("random") else THRESHOLD
-
-
-def find_leaks(data: Dataset, split: Split, groups: Sequence[str], *, threshold: float = THRESHOLD) -> LeakReport:
-    """Look for groups that cross the split, and for near duplicates sequences on two sides.
-
-    Two sequences are near duplicates where the cosine of their mean features, the mean of all videos subtracted,
-    is at least ``threshold``. A copy under another name has 1. Measured with InceptionV3: clips cut side by side
-    from one camera reach 0.986, mirrored copies 0.975, and different people doing the same stay below 0.93.
+def find_leaks(data: Dataset, split: Split, groups: Sequence[str], *, threshold: float | None = None) -> LeakReport:
+    """Look for groups that cross the split, and for near-duplicate sequences on two sides.
 
     Args:
         data: the videos.
         split: to examine.
         groups: a group for each video.
-        threshold: from which cosine on a pair is named.
+        threshold: from which cosine on a pair is named; by default `groups.threshold_for` the data.
     """
+    threshold = threshold_for(data) if threshold is None else threshold
     crossing = _crossing(data, split, groups)
     parts = {name: rows for name, rows in split.parts().items() if len(rows)}
     part_of = {int(row): name for name, rows in parts.items() for row in rows}
-    pairs = near_pairs(mean_features(data), list(parts.values()), threshold, most=_LISTED)
+    pairs = near_pairs(data.means, list(parts.values()), threshold, most=_LISTED, floor=NEAR)
+
+    def named(first: int, second: int, cosine: float) -> NearDuplicate:
+        names = data.videos[first].name, data.videos[second].name
+        return NearDuplicate(part_of[second], names[1], part_of[first], names[0], cosine)
+
     columns = (column.tolist() for column in (pairs.first, pairs.second, pairs.cosines))
-    near_duplicates = (
-        NearDuplicate(part_of[second], data.videos[second].name, part_of[first], data.videos[first].name, cosine)
-        for first, second, cosine in zip(*columns, strict=True)
-    )
-    return LeakReport(crossing, tuple(near_duplicates), pairs.count)
+    near_duplicates = tuple(named(*pair) for pair in zip(*columns, strict=True))
+    closest = None if pairs.closest is None else named(*pairs.closest)
+    return LeakReport(crossing, near_duplicates, pairs.count, threshold, closest)
 
 
 def _crossing(data: Dataset, split: Split, groups: Sequence[str]) -> tuple[CrossingGroup, ...]:
@@ -122,19 +118,3 @@ def _crossing(data: Dataset, split: Split, groups: Sequence[str]) -> tuple[Cross
         for group, parts in sorted(places.items())
         if len(parts) > 1
     )
-
-
-def mean_features(data: Dataset) -> np.ndarray:
-    """``(n, D)`` in the type of the store, the mean of each sequence; of frames, of some pixels of them."""
-    # Enough of a frame to know a copy by, and of a long list of videos no more than features take.
-    thin = tuple(slice(None, None, -(-side // _GRID)) for side in data.shape[:2]) if len(data.shape) == 3 else ()
-    size = np.empty(data.shape, bool)[thin].size
-    means = np.zeros((len(data), size), np.result_type(data.features.dtype, np.float16))
-    length = min(64, int(data.steps.max()))
-    stretches = windows_of(replace(data, step_labels=None), np.arange(len(data)), WindowSpec(length))
-    for rows, features, _ in stretches.blocks():
-        videos, of_row = np.unique(stretches.video[rows], return_inverse=True)
-        sums = np.zeros((len(videos), size), np.float32)
-        np.add.at(sums, of_row, features[:, :, *thin].sum(axis=1, dtype=np.float32).reshape(len(rows), -1))
-        means[videos] += (sums / data.steps[videos, None]).astype(means.dtype)
-    return means

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from pipeline.training.data import near_duplicates
-from pipeline.training.data.near_duplicates import near_pairs
+from pipeline.training.likeness import near_duplicates
+from pipeline.training.likeness.near_duplicates import join, near_groups, near_pairs
 
 
 def by_comparing_all(vectors: np.ndarray, parts: list[np.ndarray], threshold: float) -> dict[tuple[int, int], float]:
@@ -96,3 +96,76 @@ def test_most_pairs_are_ruled_out(monkeypatch):
     found = near_pairs(vectors.astype(np.float16), [np.arange(400), np.arange(400, 600)], 0.98)
     assert (found.first.tolist(), found.second.tolist()) == ([3], [500])
     assert compared[-1] < 400 * 200 / 1000
+
+
+@pytest.mark.parametrize(("floor", "named"), [(1.0, False), (0.5, True)])
+def test_the_closest_pair_is_named_from_the_floor_on(monkeypatch, floor, named):
+    monkeypatch.setattr(near_duplicates, "_BLOCK", 16)
+    vectors = np.random.default_rng(3).normal(size=(60, 8)).astype(np.float32)
+    parts = [np.arange(0, 60, 2), np.arange(1, 60, 2)]
+    found = near_pairs(vectors, parts, 0.999, floor=floor)
+    assert found.count == 0
+    expected = by_comparing_all(vectors, parts, 0.5)
+    best = max(expected, key=expected.__getitem__)
+    if named:
+        assert found.closest is not None
+        assert found.closest[:2] == best
+        assert found.closest[2] == pytest.approx(expected[best], abs=1e-5)
+    else:
+        assert found.closest is None
+
+
+def groups_by_walking(vectors: np.ndarray, threshold: float) -> list[set[int]]:
+    """Groups by going from row to row along the pairs of `by_comparing_all`."""
+    near = by_comparing_all(vectors, [np.array([row]) for row in range(len(vectors))], threshold)
+    left, groups = set(range(len(vectors))), []
+    while left:
+        group, ahead = set(), [min(left)]
+        while ahead:
+            row = ahead.pop()
+            if row not in group:
+                group.add(row)
+                ahead += [b if a == row else a for a, b in near if row in (a, b)]
+        left -= group
+        groups.append(group)
+    return groups
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    kind=st.sampled_from(["any", "flat", "bunches"]),
+    seed=st.integers(0, 2**32 - 1),
+    count=st.integers(1, 60),
+    width=st.integers(1, 90),
+    threshold=st.sampled_from([0.3, 0.9, 0.98]),
+    block=st.sampled_from([1, 7, 2048]),
+)
+def test_groups_are_those_of_walking_along_the_pairs(kind, seed, count, width, threshold, block):
+    vectors = vectors_like(kind, np.random.default_rng(seed), count, width).astype(np.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(near_duplicates, "_BLOCK", block)
+        patch.setattr(near_duplicates, "_STRIP", 3)
+        found = near_groups(vectors, threshold)
+    assert [set(np.flatnonzero(found == group).tolist()) for group in range(found.max() + 1)] == groups_by_walking(
+        vectors, threshold
+    )
+
+
+def test_videos_that_are_all_the_same_are_one_group_and_compared_once(monkeypatch):
+    monkeypatch.setattr(near_duplicates, "_BLOCK", 16)
+    compared = []
+    whole = near_duplicates._near
+    monkeypatch.setattr(
+        near_duplicates, "_near", lambda found, least: compared.append(found.size) or whole(found, least)
+    )
+    vectors = np.ones((200, 8), np.float32)
+    vectors[150:] = np.arange(8)
+    assert near_groups(vectors, 0.98).tolist() == [0] * 150 + [1] * 50
+    assert sum(compared) < 200 * 200 / 4
+
+
+def test_groups_that_are_joined_become_one_and_others_stay():
+    group = np.array([0, 0, 1, 2, 3, 3])
+    joined = join(group, np.array([1, 4]), np.array([2, 5]))
+    assert len({*joined[:3].tolist()}) == 1
+    assert len(set(joined.tolist())) == 3
