@@ -63,6 +63,23 @@ def test_a_validation_part_of_the_users_own_is_not_learnt_from(make_store):
     assert (members.split.train == split.train).all()
 
 
+def test_one_head_beside_a_leak_is_stopped_by_groups_that_it_does_not_learn(make_store):
+    data = open_dataset(make_store(splits=True))
+    leaking = [f"{video.label} {row // 4}" for row, video in enumerate(data.videos)]  # each in train, val and test
+    members, _, split = planned(data, 1, leaking)
+    plain = windows_of(data, split.train, WindowSpec(6))
+    val = windows_of(data, split.val, WindowSpec(6))
+    [(learnt, held)] = members.pairs(plain, plain, val)
+    assert len(learnt) + len(held) == len(plain)
+    assert len(held)
+    assert not {leaking[row] for row in learnt.video} & {leaking[row] for row in held.video}
+    assert (members.split.val == split.val).all(), "the given parts stay"
+    assert "9 groups of videos lie in both train and val" in members.notes[0]
+    clean, _, _ = planned(data, 1, data.names)
+    assert clean.pairs(plain, plain, val) == [(plain, val)]
+    assert not clean.notes
+
+
 def test_a_class_of_one_group_is_learnt_by_all_and_validates_none(data):
     groups = [
         "lone" if data.classes[label] == "jump" else name for label, name in zip(data.labels, data.names, strict=True)
