@@ -147,6 +147,7 @@ class Checkpoint:
         first, *second = values.pop("sources")
         values |= first | {"joined": second[0] if second else None}
         values["threshold"] = values.pop("abstain_below")
+        values["head"]["units"] = self.head.settings()["units"]  # a single width stands alone
         values["needs"] = self.needs
         return json.dumps(values, indent=2, sort_keys=True) + "\n"
 

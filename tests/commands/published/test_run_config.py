@@ -218,7 +218,7 @@ def test_rolling_average(capfd, tmp_path):
     assert len(split["test"]) / count == pytest.approx(0.25, abs=0.05)
     checkpoint = Checkpoint.load(out / "checkpoint")
     head = checkpoint.head
-    assert (head.name, head.base, head.trainable, head.units) == ("image_cnn", "resnet50", 0, 512)
+    assert (head.name, head.base, head.trainable, head.units) == ("image_cnn", "resnet50", 0, (512,))
     training = results_of(out / "checkpoint")["training"]
     assert (training["optimizer"], training["learning_rate"], training["batch"]) == ("sgd", 1e-4, 32)
     assert len(table(out / "checkpoint" / "history.csv")) == 3
