@@ -109,9 +109,7 @@ class UserCache:
     def drop(self, folder: Path, reason: str) -> None:
         """Remove an entry that is of no use, and say so."""
         self._say(f"note: {folder} {reason}; it is made anew")
-        shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            folder.unlink(missing_ok=True)
+        _remove(folder)
 
     def _say_once(self, line: str) -> None:
         if line not in _said:
@@ -126,15 +124,22 @@ class UserCache:
         found = []
         for folder in self._root.glob("*/*"):
             with contextlib.suppress(OSError):  # another process may remove it just now
-                size = sum(path.stat().st_size for path in folder.iterdir())
+                # A folder of this cache, or a file that a library keeps here.
+                size = sum(path.stat().st_size for path in (folder.iterdir() if folder.is_dir() else (folder,)))
                 found.append((folder.stat().st_mtime_ns, size, folder))
         total = sum(size for _, size, _ in found)
         for _, size, folder in sorted(found):
             if total <= self._most:
                 break
             if folder != newest:
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove(folder)
                 total -= size
+
+
+def _remove(entry: Path) -> None:
+    shutil.rmtree(entry, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        entry.unlink(missing_ok=True)
 
 
 def _digest(path: Path) -> str:

@@ -117,6 +117,16 @@ def test_what_was_not_used_for_long_makes_room(place):
     assert [cache.find("networks", number) is not None for number in range(4)] == [False, False, False, True]
 
 
+def test_a_file_that_a_library_keeps_there_makes_room_too(place):
+    compiled = place / "jax" / "compiled"
+    compiled.parent.mkdir(parents=True)
+    compiled.write_bytes(bytes(3000))
+    os.utime(compiled, (1e9, 1e9))
+    kept = UserCache(most=2500).keep("networks", 1, write("x", 1000))
+    assert not compiled.exists()
+    assert kept == UserCache().find("networks", 1)
+
+
 @pytest.mark.parametrize(
     ("platform", "environment", "expected"),
     [

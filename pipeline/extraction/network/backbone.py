@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.errors import UserError
 from pipeline.extraction.network.batch_size import choose_batch, memory_per_picture
 from pipeline.extraction.network.engines.fixed_batch import FixedBatch
-from pipeline.extraction.network.engines.keras import compile_model, has_gpu, policy_for
+from pipeline.extraction.network.engines.keras import compile_model, has_gpu, keep_compiled, policy_for
 from pipeline.extraction.network.engines.openvino import convert
 from pipeline.extraction.network.registry import Network, find_network
 from pipeline.extraction.network.weights import EXPECTED, WeightsSource, digest_of, load_file, set_random_weights
@@ -61,6 +61,7 @@ class Backbone(FixedBatch):
             raise UserError("frames are kept as raw frames: no network makes features of them; choose another backbone")
         self.size = self.network.check_size(size)
         self.precision = precision
+        keep_compiled()
         self.model = build_network(self.network, weights, self.size, pooling=pooling, policy=policy_for(precision))
         self.model.trainable = False
         self.bytes_per_image = memory_per_picture(self.model)

@@ -12,9 +12,16 @@ import numpy as np
 import pytest
 
 from pipeline.extraction.network.backbone import Backbone
+from pipeline.extraction.network.engines import keras as keras_engine
 from pipeline.extraction.network.weights import WeightsSource
+from pipeline.files.user_cache import VARIABLE
 
 ROOT = Path(__file__).parents[4]
+_JAX_SETTINGS = (
+    "jax_compilation_cache_dir",
+    "jax_persistent_cache_min_compile_time_secs",
+    "jax_persistent_cache_min_entry_size_bytes",
+)
 _CHILD = """
 import sys
 import keras
@@ -60,3 +67,24 @@ def test_features_are_those_of_tensorflow(backend, name, size, tmp_path):
     np.testing.assert_allclose(found["features"], expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
     if backend == "jax":
         assert found["traced_again"] == 0
+
+
+def test_jax_keeps_what_it_compiles_for_a_gpu(monkeypatch, tmp_path):
+    jax = pytest.importorskip("jax")
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    before = {name: getattr(jax.config, name) for name in _JAX_SETTINGS}
+    monkeypatch.setattr(keras_engine.keras.backend, "backend", lambda: "jax")
+    try:
+        monkeypatch.setattr(keras_engine, "has_gpu", lambda: False)
+        keras_engine.keep_compiled()
+        assert jax.config.jax_compilation_cache_dir == before["jax_compilation_cache_dir"]
+        monkeypatch.setattr(keras_engine, "has_gpu", lambda: True)
+        keras_engine.keep_compiled()
+        assert jax.config.jax_compilation_cache_dir == str(tmp_path / "jax")
+        assert jax.config.jax_persistent_cache_min_compile_time_secs == 0
+        jax.config.update("jax_compilation_cache_dir", "/chosen/by/the/user")
+        keras_engine.keep_compiled()
+        assert jax.config.jax_compilation_cache_dir == "/chosen/by/the/user"
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
