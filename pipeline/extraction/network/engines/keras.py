@@ -42,7 +42,7 @@ def keep_compiled() -> None:
     import jax
 
     folder = cache_folder() / "jax"
-    if jax.config.jax_compilation_cache_dir:
+    if jax.config.values["jax_compilation_cache_dir"]:
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
