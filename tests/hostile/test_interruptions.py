@@ -59,9 +59,9 @@ def calls(tmp_path, checkpoint, clips, store):  # noqa: F811
         "cut": ("cut", clips, "--every", 0.5, "--out", out / "clips"),
         "classify": ("classify", checkpoint, video, "--output", out / "result.avi", "--overwrite"),
         "classify a folder": ("classify", checkpoint, clips, "--output", out / "folder"),
-        "export": ("export-features", store, "--out", out / "arrays"),
+        "export": ("export-features", store, "--out", out / "arrays", "--overwrite"),
         "list": ("list", clips, "--out", out / "list.csv"),
-        "explore": ("explore", clips, "--out", out / "page.html"),
+        "explore": ("explore", clips, "--out", out / "page.html", "--overwrite"),
     }
 
 
