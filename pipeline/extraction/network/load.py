@@ -179,5 +179,5 @@ class _Float:
 
 def _in_words(timings: Mapping[Choice, Sequence[float]]) -> str:
     """What was measured, in images a second."""
-    rates = ", ".join(f"{choice} {1 / statistics.median(seconds):.3g}" for choice, seconds in timings.items())
+    rates = ", ".join(f"{choice} {1 / statistics.median(seconds):,.1f}" for choice, seconds in timings.items())
     return f"measured on its first layers: {rates} images/s"

@@ -138,6 +138,7 @@ def test_the_lines(checkpoint, movie, tmp_path, capsys):  # noqa: F811
     smoothing = ["--smooth", "centred:5", "--min-duration", 1]
     assert run(checkpoint, movie, "--output", tmp_path / "r.mp4", *smoothing, "--precision", "float32") == 0
     lines = capsys.readouterr().out.splitlines()
+    assert lines.pop(0).startswith("tiny, random:0 weights: ")
     assert lines[0].startswith("note: longer than the training clips: read in windows of 2 s (the median of training)")
     assert lines[1].startswith("  00:00:00.000 - 00:00:0")
     assert lines[1].split()[3] == "Blue"
