@@ -48,7 +48,11 @@ def test_frames_without_a_label_are_not_used(labelled):
 def test_frames_get_predictions(labelled, tmp_path):
     data = open_dataset(labelled[0], frame_labels=labelled[1])
     run = train(
-        data, make_split(data, data.names), head=head_spec("mean"), window=WindowSpec(3, 1), spec=TrainSpec(epochs=2)
+        data,
+        make_split(data, data.names),
+        head=head_spec("mean"),
+        window=WindowSpec(3, 1),
+        spec=TrainSpec(epochs=2, members=1),
     )
     folder = save_run(run, tmp_path / "checkpoint").folder
     with open(folder / "predictions.csv", newline="") as file:
