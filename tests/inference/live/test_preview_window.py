@@ -64,7 +64,7 @@ def test_the_key_q_closes_the_window_and_ends_the_command(make_checkpoint, tmp_p
     assert camera.stdout is not None
     camera.stdout.close()  # the command has it
     try:
-        until = time.monotonic() + 120
+        until = time.monotonic() + 240
         while not (window := asked(screen, "search", "--name", "^- - ")):
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < until
