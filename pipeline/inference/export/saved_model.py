@@ -70,16 +70,18 @@ def export(classifier: Classifier, path: Path) -> list[Path]:
     """Write the chain.
 
     Args:
-        classifier: in float32, which is what is exported.
+        classifier: in float32, which is what is exported, and of the engine ``keras``.
         path: a folder that does not exist, or a new file ending in ``.tflite`` or ``.onnx``.
 
     Returns:
         What was written.
 
     Raises:
-        UserError: see `check_export`.
+        UserError: see `check_export`; or another engine has the network.
     """
     check_export(path, classifier.checkpoint)
+    if not (classifier.checkpoint.recipe.keeps_pictures or hasattr(classifier.backbone, "model")):
+        raise UserError("`export` needs the network as Keras has it; load the classifier with `engine=keras`")
     module = _chain(classifier)
     about = _about(classifier)
     if path.suffix.lower() in (_LITE, _ONNX):

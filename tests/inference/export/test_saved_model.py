@@ -25,6 +25,20 @@ if keras.backend.backend() != "tensorflow":
     pytest.skip("needs TensorFlow", allow_module_level=True)
 
 
+@pytest.fixture(scope="module")
+def classifier(checkpoint) -> Classifier:
+    """As the command loads it: what is exported is the network of Keras."""
+    return Classifier.load(checkpoint, engine="keras", precision="float32", batch=16)
+
+
+def test_a_network_of_another_engine_is_refused(checkpoint, tmp_path):
+    pytest.importorskip("openvino")
+    other = Classifier.load(checkpoint, engine="openvino", precision="float32", batch=16)
+    with pytest.raises(UserError, match="load the classifier with `engine=keras`"):
+        export(other, tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
 def window(classifier: Classifier, path: Path, size: tuple[int, int]) -> np.ndarray:
     """The frames of a clip's one window, scaled to ``size``."""
     with open_video(path) as video:
