@@ -6,18 +6,24 @@ wrongly. 130 and 143: stopped by Ctrl-C or by a termination signal.
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import errno
 import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from pipeline.cli.parser import Parser
+from pipeline.cli.progress import PlainLines
 from pipeline.cli.silence import ignore_local_settings, quieten
 from pipeline.errors import UserError, VideoError
 
 OK, SOME_FAILED, CALLED_WRONGLY, INTERRUPTED = 0, 1, 2, 130
+GOES_ON = "what was finished is kept, and the same command goes on"
+"""What `if_stopped` says of a command that can be stopped at any moment."""
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # How libraries say that something of this machine is used up.
 _USED_UP = {
@@ -30,7 +36,23 @@ _USED_UP = {
 
 
 class Terminated(KeyboardInterrupt):
-    """A termination signal, handled as Ctrl-C is: what is done is kept."""
+    """A termination signal, handled as Ctrl-C is."""
+
+
+@contextlib.contextmanager
+def if_stopped(what_is_left: str | Callable[[], str]) -> Iterator[None]:
+    """Say what is left of the work within the block where Ctrl-C or a full disk ends it; also decorates a function.
+
+    Without it, nothing was written. Of blocks within each other the inner one counts.
+
+    Args:
+        what_is_left: such as `GOES_ON`, or a function that says it when it has come to that.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, OSError) as error:
+        error.add_note(what_is_left if isinstance(what_is_left, str) else what_is_left())
+        raise
 
 
 def run(
@@ -63,18 +85,17 @@ def run(
         status, line = CALLED_WRONGLY, f"error: {text}"
     except VideoError as error:
         status, line = CALLED_WRONGLY, f"error: {error.reason}"
-    except Terminated:
-        status, line = 143, "stopped by a termination signal; what was finished is kept"
-    except KeyboardInterrupt:
-        status, line = INTERRUPTED, "stopped by Ctrl-C; what was finished is kept, and the same command goes on"
+    except Terminated as error:
+        status, line = 143, f"stopped by a termination signal; {_left_of(error)}"
+    except KeyboardInterrupt as error:
+        status, line = INTERRUPTED, f"stopped by Ctrl-C; {_left_of(error)}"
     except BrokenPipeError:
         # Whoever read our output has enough, as in "... | head"; nobody is left to be told.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except OSError as error:
         if error.errno in _DISK_FULL or _exhausted(error):
-            again = "what was finished is kept, and after making room the same command goes on"
-            status, line = SOME_FAILED, f"stopped: {os_reason(error)}; {again}"
+            status, line = SOME_FAILED, f"stopped: {os_reason(error)}; make room: {_left_of(error)}"
         else:
             status, line = CALLED_WRONGLY, f"error: {os_reason(error)}"
     except Exception as error:
@@ -127,8 +148,18 @@ def _heed_termination() -> None:
     signal.signal(getattr(signal, "SIGBREAK") if sys.platform == "win32" else signal.SIGTERM, _terminate)  # noqa: B009
 
 
+def _left_of(error: BaseException) -> str:
+    """What `if_stopped` said closest to where the work was stopped."""
+    return next(iter(getattr(error, "__notes__", ())), "nothing was written")
+
+
 def _terminate(signum: int, frame: object) -> None:
     raise Terminated
+
+
+def passed_on(args: argparse.Namespace) -> list[str]:
+    """``--quiet`` and ``--verbose``, where they were given, for commands that are called by this one."""
+    return [f"--{name}" for name in ("quiet", "verbose") if getattr(args, name)]
 
 
 def say(quiet: bool) -> Callable[[str], None]:
@@ -136,8 +167,18 @@ def say(quiet: bool) -> Callable[[str], None]:
     return (lambda line: None) if quiet else (lambda line: print(line, flush=True))
 
 
-def progress(total: int | None, unit: str, quiet: bool, **kwargs):
-    """A progress bar on a terminal; nothing where output is piped or ``quiet``."""
+def progress(total: int | None, unit: str, quiet: bool, *, desc: str = "", **of_a_bar: Any) -> Any:
+    """A progress bar on a terminal, plain lines now and then where output is piped, nothing where ``quiet``.
+
+    Args:
+        total: how many there are; None where it is not known.
+        unit: what is counted, in the singular.
+        quiet: show nothing.
+        desc: what is done.
+        of_a_bar: further arguments of tqdm.
+    """
+    if quiet or not sys.stderr.isatty():
+        return PlainLines(total, unit, desc, quiet=quiet)
     from tqdm import tqdm
 
-    return tqdm(total=total, unit=unit, disable=quiet or not sys.stderr.isatty(), dynamic_ncols=True, **kwargs)
+    return tqdm(total=total, unit=f" {unit}s", desc=desc, dynamic_ncols=True, **of_a_bar)

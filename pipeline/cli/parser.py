@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from pipeline.errors import UserError
+from pipeline.version import VERSION
 
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 _FIELD = re.compile(r"`(\w+)(?:=([^`]*))?`")
@@ -17,8 +18,8 @@ _FIELD = re.compile(r"`(\w+)(?:=([^`]*))?`")
 class Parser(argparse.ArgumentParser):
     """A parser whose help is the docstring of a command and an example, or a few on lines of their own.
 
-    It has ``--quiet`` and ``--verbose``, which every command takes. A command that is called wrongly ends in a
-    `UserError` instead of twenty lines of usage.
+    It has ``--quiet``, ``--verbose`` and ``--version``, which every command takes. A command that is called wrongly
+    ends in a `UserError` instead of twenty lines of usage.
 
     Args:
         doc: what the command does.
@@ -36,6 +37,7 @@ class Parser(argparse.ArgumentParser):
         """Options by the field they set, where `pipeline.cli.fields` made them."""
         self._groups: dict[str, Any] = {}
         self.add_argument("--quiet", action="store_true", help="print errors only")
+        self.add_argument("--version", action="version", version=f"video-pipeline {VERSION}")
         self.add_argument("--verbose", action="store_true", help="let the libraries print their own messages too")
 
     def group(self, title: str) -> Any:

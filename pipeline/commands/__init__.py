@@ -10,6 +10,7 @@ from types import ModuleType
 
 from pipeline.cli.command import CALLED_WRONGLY, OK, run
 from pipeline.parallel.opencv_build import opencv_builds, opencv_clash, opencv_missing
+from pipeline.version import VERSION
 
 _TOLD = "VIDEO_PIPELINE_TOLD"  # set for the commands that a command runs
 
@@ -55,6 +56,9 @@ def main(script: str = "") -> int:
     verb = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if verb in ("-h", "--help"):
         print(_help())
+        return OK
+    if verb == "--version":
+        print(f"video-pipeline {VERSION}")
         return OK
     if verb not in VERBS:
         print(f"error: there is no command {verb!r}; expected one of {', '.join(VERBS)}", file=sys.stderr)

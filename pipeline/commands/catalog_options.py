@@ -24,12 +24,14 @@ def parse_classes(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class CatalogOptions:
-    """Which videos of a folder or table count."""
+    """Which videos of a folder or table count, and where their classes stand."""
 
     classes: tuple[str, ...] | None = field(default=None, metadata={"parse": parse_classes, "metavar": "A,B,..."})
     """Only videos of these classes."""
+    class_level: int | None = field(default=None, metadata={"metavar": "N"})
+    """The N-th folder below DATA names the class: 3 for site/cam/fox/1.mp4. The first does where none is given."""
 
     def open(self, source: str | Path, *, use_table: bool = True) -> Catalog:
         """See `open_catalog` and `choose_classes`."""
-        catalog = open_catalog(source, use_table=use_table)
+        catalog = open_catalog(source, use_table=use_table, class_level=self.class_level)
         return catalog if self.classes is None else choose_classes(catalog, self.classes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import re
@@ -101,6 +102,22 @@ def publish_folder(path: str | Path) -> Iterator[Path]:
             if not path.is_dir():
                 raise
         sync(path.parent)
+
+
+def check_room(folder: str | Path, needed: int = 1 << 20) -> None:
+    """Fail as the system does on a full disk, where a library would crash or has given another reason.
+
+    Args:
+        folder: on the disk.
+        needed: bytes; by default so few that what failed, failed for it.
+
+    Raises:
+        OSError: fewer are free.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        room = f"{needed / 1e6:,.0f} MB are needed, {free / 1e6:,.1f} MB are free"
+        raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)} ({room})", str(folder))
 
 
 def remove_abandoned(folder: Path) -> int:

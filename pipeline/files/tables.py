@@ -21,6 +21,7 @@ from pipeline.errors import UserError
 from pipeline.files.atomic import atomic_write
 from pipeline.files.guard.regular_file import Missing, read_bytes
 
+SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 MOST_BYTES = 128 << 20  # of a table: pandas takes some ten times as much memory
 MOST_ROWS = 4_000_000
 _MOST_COLUMNS, _MOST_CELLS = 10_000, 50_000_000
@@ -114,6 +115,8 @@ def read_text(path: Path) -> str:
     Raises:
         UserError: the file cannot be read or is not text.
     """
+    if path.suffix.lower() in SPREADSHEETS:
+        raise UserError(f"{path} is a spreadsheet; save it as CSV, and name that file")
     try:
         data = read_bytes(path, MOST_BYTES)
     except Missing:

@@ -40,12 +40,21 @@ class Stopped(Exception):
         self.status = status
 
 
-def run_command(verb: str, words: Iterable[object], say: Callable[[str], None] = print) -> int:
-    """Call a command as a process of its own, after its command line has been said; returns its exit status."""
+def run_command(
+    verb: str, words: Iterable[object], say: Callable[[str], None] = print, flags: Sequence[str] = ()
+) -> int:
+    """Call a command as a process of its own, after its command line has been said; returns its exit status.
+
+    Args:
+        verb: the command.
+        words: its options and arguments.
+        say: prints a line.
+        flags: of the caller, such as ``--quiet``, which are handed on and not said.
+    """
     arguments = [str(word) for word in words]
     say(f"\n$ {spoken(verb, arguments)}")
     sys.stdout.flush()
-    process = subprocess.Popen(python(COMMAND, verb, *arguments))
+    process = subprocess.Popen(python(COMMAND, verb, *arguments, *flags))
     try:
         return process.wait()
     except KeyboardInterrupt as error:
@@ -68,14 +77,15 @@ class Runner:
         folder: of the outputs.
         owner: what the folder is for; another's folder is refused.
         say: prints a line.
+        flags: handed on to every command.
 
     Raises:
         UserError: the folder belongs to another system.
     """
 
-    def __init__(self, folder: Path, owner: str, say: Callable[[str], None] = print) -> None:
+    def __init__(self, folder: Path, owner: str, say: Callable[[str], None] = print, flags: Sequence[str] = ()) -> None:
         self._path = folder / RECORD
-        self._folder, self._say = folder, say
+        self._folder, self._say, self._flags = folder, say, flags
         self._record: dict = {"system": owner, "commands": {}}
         self._made: list[str] = []  # what commands before wrote
         self.ran, self.passed, self.some_failed = 0, 0, False
@@ -111,7 +121,7 @@ class Runner:
             self.passed += 1
             return
         self._record["commands"].pop(name, None)
-        status = run_command(verb, words, self._say)
+        status = run_command(verb, words, self._say, self._flags)
         # 1 means that some videos failed and were listed; the others are good to go on with.
         if status not in (command.OK, command.SOME_FAILED):
             raise Stopped(status)

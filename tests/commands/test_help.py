@@ -28,7 +28,7 @@ def test_the_long_helps_are_grouped(name):
     text = help_of(name)
     ungrouped = text.partition("\noptions:\n")[2].partition("\n\n")[0]
     flags = set(re.findall(r"^  (--[a-z-]+)", ungrouped, re.MULTILINE))
-    assert flags <= {"--quiet", "--verbose", "--out", "--overwrite", "--seed"}
+    assert flags <= {"--quiet", "--verbose", "--version", "--out", "--overwrite", "--seed"}
 
 
 HEAVY = {"av", "cv2", "h5py", "jinja2", "keras", "matplotlib", "openvino", "pandas", "scipy", "sklearn", "tensorflow"}

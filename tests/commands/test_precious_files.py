@@ -120,12 +120,27 @@ def test_a_file_of_somebody_else_is_not_replaced(data, tmp_path, verb, capsys):
     assert contents(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (("list", "data"), "2 classes; nothing was written; --out data/data_file.csv keeps the table"),
+        (("check", "data"), "4 videos, 0 faults"),
+        (("split", "data"), "nothing was written; --out data/data_file.csv keeps the splits"),
+        (("classify", "{checkpoint}", "data/left/clip0.mp4"), "nothing was written, --output FILE.mp4 does"),
+    ],
+)
+def test_nothing_is_written_unless_asked(data, checkpoint, call, said, capsys, monkeypatch):  # noqa: F811
+    monkeypatch.chdir(data.parent)
+    before = contents(data.parent)
+    assert run(*(word.format(checkpoint=checkpoint) for word in call)) == 0
+    assert said in capsys.readouterr().out
+    assert contents(data.parent) == before
+
+
 def test_classify_replaces_nothing_unasked(checkpoint, clips, tmp_path, monkeypatch, capsys):  # noqa: F811
     monkeypatch.chdir(tmp_path)
     video = next((clips / "Blue").iterdir())
-    for _ in range(2):
-        assert run("classify", checkpoint, video) == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["result-2.avi", "result.avi"]
+    (tmp_path / "result.avi").write_bytes(b"precious")
     before = contents(tmp_path)
     assert run("classify", checkpoint, video, "--output", "result.avi") == 2
     assert "result.avi exists; give --overwrite" in capsys.readouterr().err
@@ -161,9 +176,9 @@ def test_predictions_of_another_run_stay_until_asked(checkpoint, clips, tmp_path
 
 def test_the_catalog_of_a_store_keeps_rows_labels_and_splits(data, tmp_path, capsys):
     out = tmp_path / "store"
-    assert run("split", data, "--shares", 0.5, 0.25, 0.25) == 0
-    assert run("list", data) == 0
     table = data / "data_file.csv"
+    assert run("split", data, "--shares", 0.5, 0.25, 0.25, "--out", table) == 0
+    assert run("list", data, "--out", table) == 0
     rows = {row["path"]: row for row in rows_of(table)}
     assert all(row["split"] and row["frames"] == "9" for row in rows.values())
     assert run("extract", data, "--out", out, *TINY) == 0

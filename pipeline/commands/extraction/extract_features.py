@@ -30,16 +30,19 @@ from pipeline.extraction.network.load import load_backbone
 from pipeline.extraction.network.registry import find_network
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import FRAME_CACHE, PIXELS, POOLINGS, Input, Recipe
-from pipeline.extraction.store.folder import check_place, remove_store
-from pipeline.extraction.store.store import CATALOG_FILE, known_digest
+from pipeline.extraction.store.folder import check_place, refuse_other_recipe, remove_store
+from pipeline.extraction.store.store import CATALOG_FILE, RECIPE_FILE, known_digest, remembered_weights
 from pipeline.files.text import parse_size, plural
 from pipeline.parallel.child import COMMAND, python
-from pipeline.videos.catalog.catalog import Catalog
+from pipeline.videos.catalog.catalog import LABELS, Catalog
+
+_RAY_HERE = "local"
 
 if TYPE_CHECKING:
     from pipeline.extraction.network.load import AnyBackbone
 
 
+@command.if_stopped(command.GOES_ON)
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     say = command.say(args.quiet)
@@ -54,14 +57,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     network = find_network(name)
     if network.name == FRAME_CACHE:
         _check_no_network(args)
-    weights = None if network.name == FRAME_CACHE else WeightsSource(args.weights or "imagenet")
     if args.int8_from and args.precision != INT8:
         raise UserError("--int8-from names an int8 network; add --precision int8")
     if args.measure:
         check_measure(args.engine, args.precision)
-    catalog = from_args(CatalogOptions, args).open(args.source)
-    say(f"{args.source}: {catalog.summary()}")
+    if args.engine != "ray" and (args.ray_workers or args.ray_address != _RAY_HERE):
+        raise UserError("--ray-address and --ray-workers say where Ray computes; add --engine ray, or leave them out")
     check_place(args.out, Path(args.source), overwrite=args.overwrite)
+    weights = None if network.name == FRAME_CACHE else _weights(args)
+    catalog = from_args(CatalogOptions, args).open(args.source)
+    _check_labels(catalog, args)
+    say(f"{args.source}: {catalog.summary()}")
 
     size = network.check_size(parse_size(args.size) if args.size else None)
     recipe = from_args(
@@ -78,8 +84,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.precision == INT8:
         recipe = _quantised(recipe, weights, catalog, spec, args, say)
     elif weights is not None:
-        if not args.overwrite:
+        if not args.overwrite and (args.out / RECIPE_FILE).exists():
             _check_float(args.out)
+            refuse_other_recipe(args.out, recipe)
         recipe = replace(recipe, weights_digest=known_digest(args.out, weights) or loader.backbone(recipe).digest)
     if args.overwrite and args.precision != INT8:
         remove_store(args.out)  # not before the weights could be read
@@ -102,11 +109,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     return command.SOME_FAILED if extraction.failures() else command.OK
 
 
+def _weights(args: argparse.Namespace) -> WeightsSource:
+    """Those that are named, else those that the store was made with, else those of ImageNet."""
+    if args.weights:
+        return WeightsSource(args.weights)
+    return remembered_weights(args.out) or WeightsSource("imagenet")
+
+
+def _check_labels(catalog: Catalog, args: argparse.Namespace) -> None:
+    """Videos without a class cost minutes of extraction before training refuses them."""
+    source = Path(args.source)
+    named = any(video.label for video in catalog) or (source / LABELS).is_file()
+    if not named and not args.unlabelled and (source.is_dir() or catalog.table):
+        raise UserError(
+            f"no video of {source} has a label, so nothing could be trained on it; expected {source}/<Class>/*.mp4 or "
+            "a table with labels; --unlabelled extracts them all the same"
+        )
+    if named and args.unlabelled:
+        raise UserError(f"--unlabelled is for videos without labels, and those of {source} have some; leave it out")
+
+
 def _check_no_network(args: argparse.Namespace) -> None:
     """Options that mean nothing for a frame cache are a mistake, not a wish to be passed over."""
     if args.dtype:
         raise UserError(f"--dtype {args.dtype}: frames are kept as raw frames, in uint8")
-    alone = {"weights": None, "pooling": "avg", "precision": "auto", "int8_from": None, "measure": False}
+    alone = {"weights": None, "pooling": "avg", "precision": "auto", "int8_from": None, "batch": 0, "measure": False}
+    if args.engine != "ray":  # which decodes on many machines, whatever comes of it
+        alone["engine"] = "auto"
     for name, unused in alone.items():
         if (value := getattr(args, name)) != unused:
             option = f"--{name.replace('_', '-')}" + (f" {value}" if value is not True else "")
@@ -122,12 +151,18 @@ def parser() -> Parser:
     )
     made.add_argument("source", metavar="DATA", help="folder of videos, CSV file, or one video")
     made.add_argument("--out", type=Path, required=True, help="folder of the feature store")
-    add_options(made, CatalogOptions)
+    add_options(made, CatalogOptions, group="videos")
+    made.group("videos").add_argument(
+        "--unlabelled", action="store_true", help="extract videos of which none has a label"
+    )
     recipe = "recipe: what decides the features"
     defaults = {"sampling": "uniform:20", "backbone": "inceptionv3", "input": None}
     add_options(made, Recipe, group=recipe, only=["sampling", "backbone", "input"], defaults=defaults)
     group = made.group(recipe)
-    group.add_argument("--weights", help="imagenet (default, downloaded once), a local .h5 file, or random[:SEED]")
+    group.add_argument(
+        "--weights",
+        help="imagenet (downloaded once), a local .h5 file, or random[:SEED] (default: as in the store, else imagenet)",
+    )
     group.add_argument("--size", help="side in pixels, or HEIGHTxWIDTH (default: the network's own)")
     add_options(made, Recipe, group=recipe, only=["crop", "interpolation"])
     group.add_argument("--pooling", choices=POOLINGS, default="avg", help="of the network's output over the frame")
@@ -159,7 +194,7 @@ def parser() -> Parser:
         help="what computes: Keras or OpenVINO on this machine, or a Ray cluster, where every worker decides as auto",
     )
     run.add_argument("--measure", action="store_true", help=MEASURE)
-    run.add_argument("--ray-address", default="local", help="local, auto, or HOST:PORT of a running cluster")
+    run.add_argument("--ray-address", default=_RAY_HERE, help="local, auto, or HOST:PORT of a running cluster")
     run.add_argument("--ray-workers", type=int, default=0, help="actors; 0: one per GPU, else one per machine")
     run.add_argument("--overwrite", action="store_true", help="remove what the store wrote and begin anew")
     return made

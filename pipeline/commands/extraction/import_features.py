@@ -25,6 +25,7 @@ def parser() -> Parser:
     return made
 
 
+@command.if_stopped(command.GOES_ON)
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:  # and imported where they are used: --help and mistakes must 
 _MOST_LINES = 20  # segments on the terminal
 _CLIPS = ("cut", "cut_out", "clips")
 _LIVE = ("seconds", "patience")
-_MANY = ("classes", "store", "retry_failed")
+_MANY = ("classes", "class_level", "store", "retry_failed")
 _OF_EXPORT = ("checkpoint", "video", "export", "weights", "quiet", "verbose")
 
 Say = Callable[[str], None]
@@ -79,6 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 # -- one video -------------------------------------------------------------------------------------
 
 
+@command.if_stopped("files that were finished are kept, and there are no others")
 def _single(args: argparse.Namespace, spec: ClassifySpec) -> int:
     from pipeline.commands.inference.watch import screen_of
 
@@ -94,10 +95,11 @@ def _one_file(args: argparse.Namespace, spec: ClassifySpec, watch: Callable[[np.
     from pipeline.training.checkpoint import Checkpoint
 
     say = command.say(args.quiet)
-    outputs, source = (
-        from_args(Outputs, args, video=_drawn(args, args.output or _default_video(args))),
-        Path(args.video),
-    )
+    if not (args.cut or args.cut_out):
+        _refuse(args, "a file without --cut or --cut-out", ("clips",))
+    video = args.output or (_beside_page(args) if args.html else None)
+    outputs = from_args(Outputs, args, video=_drawn(args, video))
+    source = Path(args.video)
     checkpoint = Checkpoint.load(args.checkpoint)
     # The file is decoded while the network is loaded, and what cannot be read or written is told of before.
     with _naming(source), decode_for(checkpoint, [(source, source)], spec, workers=1, timeout=args.timeout) as pool:
@@ -131,9 +133,9 @@ def _one_file(args: argparse.Namespace, spec: ClassifySpec, watch: Callable[[np.
     for note in notes:
         say(f"note: {note}")
     say(
-        f"{args.video}: {prediction.label} {prediction.mean.max():.0%}, {plural(len(prediction.times), 'frame')}, "
+        f"{args.video}: {_of_all(prediction)}, {plural(len(prediction.times), 'frame')}, "
         f"{plural(len(prediction.windows), 'window')}, {plural(len(prediction.segments), 'segment')}"
-        + (f"; wrote {', '.join(map(str, written))}" if written else "")
+        + (f"; wrote {', '.join(map(str, written))}" if written else "; nothing was written, --output FILE.mp4 does")
     )
     return command.SOME_FAILED if failed else command.OK
 
@@ -147,10 +149,8 @@ def _naming(video: Path) -> Iterator[None]:
         raise UserError(f"{video}: {error.reason}") from None
 
 
-def _default_video(args: argparse.Namespace) -> Path:
-    """result.avi, or beside a page an .mp4, since browsers do not play AVI; a name that is free."""
-    if args.html is None:
-        return free_name(Path("result.avi"))
+def _beside_page(args: argparse.Namespace) -> Path:
+    """An .mp4 beside a page, since browsers do not play AVI; a name that is free."""
     beside = args.html.with_suffix(".mp4")
     if beside.absolute() == Path(args.video).absolute():  # the video itself is there
         beside = args.html.with_name(f"{args.html.stem}.labelled.mp4")
@@ -164,10 +164,17 @@ def _drawn(args: argparse.Namespace, video: Path | None) -> Path | None:
     return None if args.no_video else video
 
 
+def _of_all(prediction: VideoPrediction) -> str:
+    """The label of the whole video with its probability: ``Ball 96%``, or ``unknown (Ball 41%)``."""
+    place = int(prediction.mean.argmax())
+    likely = f"{prediction.classes[place]} {prediction.mean[place]:.0%}"
+    return likely if prediction.label == prediction.classes[place] else f"{prediction.label} ({likely})"
+
+
 def _say_segments(say: Say, prediction: VideoPrediction) -> None:
     for segment in prediction.segments[:_MOST_LINES]:
         start, end = format_time(segment.start), format_time(segment.end)
-        say(f"  {start} - {end}  {segment.label}  {segment.probability:.0%}")
+        say(f"  {start} - {end}  {segment}")
     if len(prediction.segments) > _MOST_LINES:
         say(f"  and {plural(len(prediction.segments) - _MOST_LINES, 'more segment')}; --segments FILE.csv writes all")
 
@@ -175,6 +182,7 @@ def _say_segments(say: Say, prediction: VideoPrediction) -> None:
 # -- many videos -----------------------------------------------------------------------------------
 
 
+@command.if_stopped(command.GOES_ON)
 def _folder(args: argparse.Namespace, spec: ClassifySpec) -> int:
     from pipeline.extraction.store.store import FeatureStore
     from pipeline.inference.folder_run import PREDICTIONS_FILE, FolderRun
@@ -197,16 +205,17 @@ def _folder(args: argparse.Namespace, spec: ClassifySpec) -> int:
         overwrite=args.overwrite,
         timeout=args.timeout,
     )
+    told = 0
     with command.progress(len(catalog), "video", args.quiet) as bar:
 
         def show(progress: FolderProgress) -> None:
-            for line in progress.failures[bar.n_failures :]:
+            nonlocal told
+            for line in progress.failures[told:]:
                 bar.clear()
                 print(f"failed: {line}", file=sys.stderr)
-            bar.n_failures = len(progress.failures)
+            told = len(progress.failures)
             bar.update(progress.done + progress.before + progress.failed + progress.failed_before - bar.n)
 
-        bar.n_failures = 0
         progress = run.run(show)
     failed = progress.failed + progress.failed_before
     parts = [f"{plural(progress.done, 'video')} classified"]
@@ -224,7 +233,7 @@ def _folder_of(args: argparse.Namespace) -> tuple[Path, Path | None]:
         raise UserError("many videos need a folder: --output results, or results/NAME.mp4 to draw each video too")
     if _names_video(output):
         return output.parent, _drawn(args, output)
-    return output, _drawn(args, _default_video(args) if args.html else None)
+    return output, _drawn(args, _beside_page(args) if args.html else None)
 
 
 def _names_video(output: Path) -> bool:
@@ -241,6 +250,7 @@ def _from_store(store: Path, progress: FolderProgress) -> str:
 # -- live ------------------------------------------------------------------------------------------
 
 
+@command.if_stopped("what was predicted is printed, and nothing else is kept")
 def _live(args: argparse.Namespace, spec: ClassifySpec) -> int:
     if args.timeout != TIMEOUT:
         raise UserError(f"--timeout has no meaning for a live source ({args.video}); --patience is what it waits")
@@ -344,9 +354,10 @@ def parser() -> Parser:
     output = made.group(written)
     output.add_argument(
         "--output",
+        "--out",
         type=Path,
         metavar="PATH",
-        help=".avi, .mp4, .mkv, .mov or .gif with labels drawn (default for a file: result.avi); for many videos "
+        help=".avi, .mp4, .mkv, .mov or .gif with labels drawn; for many videos "
         "FOLDER for predictions.csv and failures.csv, or FOLDER/NAME.mp4 to draw each video too",
     )
     output.add_argument("--overwrite", action="store_true", help="replace files that are there")

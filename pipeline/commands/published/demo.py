@@ -6,9 +6,10 @@ so that it can be repeated on other videos.
 
 from __future__ import annotations
 
+import argparse
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline.cli import command
@@ -32,15 +33,16 @@ def parser() -> Parser:
     return made
 
 
+@command.if_stopped(command.GOES_ON)
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     began = time.monotonic()
     out = args.out
-    commands = _Commands()
+    commands = _Commands(args)
 
     if args.videos is None:
         data, recordings = out / "data", out / "recordings"
-        _draw(recordings)
+        _draw(recordings, commands.say)
         commands.run("cut", recordings, "--every", _CLIP_SECONDS, "--drop-last", "--out", data)
     else:
         data = args.videos
@@ -55,18 +57,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     video = held_out_video(checkpoint) if args.videos else _new_recording(out / "new")
     results = ["--output", out / "result.avi", "--html", out / "player.html", "--json", out / "result.json"]
     commands.run("classify", checkpoint, video, *results, "--smooth", "centred:9", "--overwrite")
-    _conclude(commands, out, video, args.videos or Path("my_videos"), time.monotonic() - began)
+    if not args.quiet:
+        _conclude(commands, out, video, args.videos or Path("my_videos"), time.monotonic() - began)
     return command.OK
 
 
 class _Commands:
     """Runs commands of this project, remembers them, and stops where one cannot go on."""
 
-    def __init__(self) -> None:
+    def __init__(self, args: argparse.Namespace) -> None:
         self.done: list[str] = []
+        self.say, self._flags = command.say(args.quiet), command.passed_on(args)
 
     def run(self, verb: str, *arguments: object, may_fail: bool = False) -> int:
-        status = run_command(verb, arguments)
+        status = run_command(verb, arguments, self.say, self._flags)
         # 1 means that some videos failed and were listed; the others are good to go on with.
         if status > command.SOME_FAILED and not may_fail:
             raise SystemExit(status)
@@ -75,9 +79,9 @@ class _Commands:
         return status
 
 
-def _draw(folder: Path) -> None:
+def _draw(folder: Path, say: Callable[[str], None]) -> None:
     if len(list(folder.glob("*/*"))) < _RECORDINGS * len(SCENES):
-        print(f"drawing {_RECORDINGS} recordings of each of {', '.join(SCENES)} ...", flush=True)
+        say(f"drawing {_RECORDINGS} recordings of each of {', '.join(SCENES)} ...")
         draw_recordings(folder, recordings=_RECORDINGS)
 
 
@@ -93,7 +97,7 @@ def _longest(table: Path) -> float:
 def _extract(commands: _Commands, data: Path, features: Path, weights: str) -> None:
     arguments = [data, "--out", features, "--weights", weights]
     if commands.run("extract", *arguments, may_fail=weights == "imagenet") > command.SOME_FAILED:
-        print("demo: no ImageNet weights here, so it goes on with seeded random ones; expect a lower accuracy")
+        commands.say("demo: no ImageNet weights here, so it goes on with seeded random ones; expect a lower accuracy")
         _extract(commands, data, features, "random")
 
 

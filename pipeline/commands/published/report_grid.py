@@ -18,6 +18,7 @@ from pipeline.errors import UserError
 from pipeline.files.guard.reading import read_object
 from pipeline.files.tables import read_table, write_table
 from pipeline.files.text import plural
+from pipeline.training.checkpoint import check_free
 
 _SETTINGS = ("architecture", "pretrained_model_name", "pooling", "sequence_length", "sequence_model")
 _SIZES = ("sequence_model_layers", "layer_1_size", "dropout", "batch_size", "model_param_count", "fit_num_epochs")
@@ -37,9 +38,11 @@ def parser() -> Parser:
     made.add_argument("--ids", type=int, nargs="+", metavar="N", help="ids of the models (default: 1, 2, ...)")
     made.add_argument("--unlabelled", type=Path, metavar="STORE", help="frame_predictions.csv has its frames too")
     made.add_argument("--out", type=Path, required=True, help="the folder for the models' folders")
+    made.add_argument("--overwrite", action="store_true", help="replace models that are there")
     return made
 
 
+@command.if_stopped("models that were finished are kept, and --overwrite writes them anew")
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     say = command.say(args.quiet)
@@ -49,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError(
             f"--ids {' '.join(map(str, ids))}: expected {len(trials)} different numbers, one for each model"
         )
+    for number in ids:
+        check_free(args.out / str(number), overwrite=args.overwrite)
 
     # Keras takes seconds to import; --help and mistakes above must not wait for it.
     from pipeline.published.ecology_grid import write_model

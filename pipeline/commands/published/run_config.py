@@ -18,6 +18,7 @@ from pipeline.commands import VERBS, load
 from pipeline.errors import UserError
 from pipeline.files.guard.reading import read_object, value_of
 from pipeline.files.system import seen_from
+from pipeline.files.text import plural
 from pipeline.published.runner import Runner, Stopped, held_out_video
 from pipeline.published.system import CONFIGS, System, find_system, parse_changes, read_system
 
@@ -38,6 +39,7 @@ def parser() -> Parser:
     return made
 
 
+@command.if_stopped(command.GOES_ON)
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     began = time.monotonic()
@@ -58,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     places = {name: str(place) for name, place in places.items()} | {"configs": seen_from(Path(), CONFIGS)}
     # All mistakes are told before the first command runs.
     options = {line.name: line.parse(places, parser_of) for line in system.lines}
-    runner = Runner(out, system.name, say)
+    runner = Runner(out, system.name, say, command.passed_on(args))
     try:
         for line in system.lines:
             if (args.video is None or seed is not None) and "$video" in line.words:
@@ -67,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Stopped as stopped:
         say(f"{out}: {system.name} stopped at {line.name!r}; the same command goes on from there")
         return stopped.status
-    done = f"{runner.ran} commands run, {runner.passed} done before, {time.monotonic() - began:.0f} s"
+    done = f"{plural(runner.ran, 'command')} run, {runner.passed} done before, {time.monotonic() - began:.0f} s"
     say(f"\n{out}: {system.name}{_accuracy(system, options)}; {done}")
     return command.SOME_FAILED if runner.some_failed else command.OK
 

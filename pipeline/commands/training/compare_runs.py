@@ -15,7 +15,7 @@ def parser() -> Parser:
     """The options of the command."""
     made = Parser(__doc__, "python scripts/compare_runs.py checkpoints/* --out comparison.html")
     made.add_argument("checkpoints", metavar="CHECKPOINT", type=Path, nargs="+", help="checkpoint folders")
-    made.add_argument("--out", type=Path, default=Path("comparison.html"), help="the page to write")
+    made.add_argument("--out", type=Path, required=True, help="the page to write")
     made.add_argument("--overwrite", action="store_true", help="replace a page that is there")
     return made
 
@@ -24,7 +24,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
 
     refuse_existing(args.out, overwrite=args.overwrite)
-    # Keras takes seconds to import; --help must not wait for it.
     from pipeline.training.reports.compare import write_comparison
 
     write_comparison(args.checkpoints, args.out, title=args.out.stem)

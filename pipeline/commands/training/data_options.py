@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from pipeline.training.data.dataset import Dataset
 
 
+def divided_by(data: Dataset, seed: int, *, ignore: bool = False) -> str:
+    """Who divided the videos into parts: the catalog, or this program; ``ignore`` as for `make_split`."""
+    own = any(video.split for video in data.videos) and not ignore
+    return "split of the catalog" if own else f"split drawn with seed {seed}"
+
+
 @dataclass(frozen=True)
 class DataOptions:
     """What is learnt from, besides the store."""

@@ -39,22 +39,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     say = command.say(args.quiet)
 
-    # Checkpoints need SciPy, and what follows Keras; --help must not wait for them.
     from pipeline.training.checkpoint import CHECKPOINT_FILE, Checkpoint
 
+    if args.out is None and args.overwrite:
+        raise UserError("--overwrite replaces files in the folder that --out names; add --out, or leave it out")
     if args.out is not None:
         if (args.out / CHECKPOINT_FILE).exists():
             raise UserError(f"{args.out} is a checkpoint, whose own results are kept; choose another --out")
         for name in (_PREDICTIONS, _MATRIX, _RESULTS):
             refuse_existing(args.out / name, overwrite=args.overwrite)
 
-    from pipeline.training.evaluation.metrics import confusion, measure, report_text
-    from pipeline.training.evaluation.predict import evaluate
-    from pipeline.training.evaluation.predictions import write_predictions
-    from pipeline.training.likeness.groups import groups_for
-    from pipeline.training.reports import plots
-
     checkpoint = Checkpoint.load(args.checkpoint)
+    from pipeline.training.evaluation.predict import evaluate
+
     predictions = evaluate(
         checkpoint,
         *[args.store, *([args.fuse] if args.fuse else [])],
@@ -62,6 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         frame_labels=args.labels,
         memory=args.memory,
     )
+    # What follows imports scikit-learn and matplotlib, and what is wrong above must not wait for them.
+    from pipeline.training.evaluation.metrics import confusion, measure, report_text
+    from pipeline.training.evaluation.predictions import write_predictions
+    from pipeline.training.likeness.groups import groups_for
+    from pipeline.training.reports import plots
+
     data = predictions.windows.data
     # Likeness needs the features of all videos, which is too much to read for an interval.
     groups, _ = groups_for(data, args.group if args.group or data.features.in_memory else "auto")
@@ -87,7 +90,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"at least {checkpoint.abstain_below:g} sure: {sure.mean():.3f} of the videos{of_those}")
     low, high = figures["interval"]
     which = "videos" if args.split == "all" else f"{args.split} videos"
-    trained = set(checkpoint.metrics.get("split", {}).get("train", ()))
+    parts = checkpoint.metrics.get("split", {})
+    learnt = parts if "all_videos" in checkpoint.metrics else ("train",)
+    trained = {name for part in learnt for name in parts.get(part, ())}
     if seen := sum(data.names[row] in trained for row in predictions.videos):
         say(f"note: the checkpoint was trained on {seen:,} of these {figures['videos']:,} videos")
     say(

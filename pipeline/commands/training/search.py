@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 from pipeline.cli import command
 from pipeline.cli.fields import add_options, from_args
 from pipeline.cli.parser import Parser
-from pipeline.commands.training.data_options import DataOptions
+from pipeline.commands.training.data_options import DataOptions, divided_by
 from pipeline.errors import UserError
 from pipeline.files.locking import only_writer
 from pipeline.files.text import plural
 from pipeline.published.system import find_config
+from pipeline.training.heads.registry import HEADS
 from pipeline.training.loop.spec import TrainSpec
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def parser() -> Parser:
     return made
 
 
+@command.if_stopped(command.GOES_ON)
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     with only_writer(args.out):
@@ -54,14 +56,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> int:
     say = command.say(args.quiet)
 
-    # Keras takes seconds to import; --help must not wait for it.
+    base = from_args(TrainSpec, args)
+    if args.method != "grid" and args.trials is None:
+        raise UserError(f"--method {args.method} needs --trials, the number of points to train")
+    if args.trials is not None and args.trials < 1:
+        raise UserError(f"--trials {args.trials}: expected 1 or more")
     from pipeline.training.data.splits import make_split
-    from pipeline.training.experiments.search import finish, search, write_ranking
-    from pipeline.training.experiments.search_space import read_space
+    from pipeline.training.experiments.search_space import check_study, read_space
     from pipeline.training.likeness.groups import groups_for
 
+    if len(args.stores) == 1:
+        check_study(args.out)
     space = read_space(find_config(args.grid))
     if args.weights is not None:
+        heads = space.get("head")
+        heads = heads if isinstance(heads, list) else ["gru"]
+        if not any("weights" in HEADS[name].takes for name in heads if name in HEADS):
+            raise UserError(f"--weights {args.weights}: no head of {args.grid} has a base that could take them")
         space["weights"] = [args.weights]
     names = [store.name for store in args.stores]
     if len(set(names)) < len(names):
@@ -79,6 +90,7 @@ def _run(args: argparse.Namespace) -> int:
             if note not in told:
                 say(f"note: {parser().spoken(note)}")
                 told.add(note)
+        say(f"{store}: {len(data.classes)} classes, {split.summary()}, {divided_by(data, args.seed)}")
 
         def on_trial(trial: Trial, done: int, total: int | None, store: Path = store) -> None:
             settings = ", ".join(f"{key} {value}" for key, value in trial.point.items())
@@ -88,6 +100,8 @@ def _run(args: argparse.Namespace) -> int:
                 f"{trial.results['seconds']:.1f} s ({settings})"
             )
 
+        from pipeline.training.experiments.search import search  # Keras and Optuna take seconds to import
+
         trials = search(
             data,
             split,
@@ -96,13 +110,15 @@ def _run(args: argparse.Namespace) -> int:
             args.out / store.name if len(names) > 1 else args.out,
             method=args.method,
             trials=args.trials,
-            base=from_args(TrainSpec, args),
+            base=base,
             on_trial=on_trial,
         )
         found += trials
         if best is None or trials[0].val_loss < best[0].val_loss:
             best = trials[0], (data, split, groups)
     assert best is not None
+    from pipeline.training.experiments.search import finish, write_ranking
+
     if len(names) > 1:
         write_ranking(found, args.out)
     trial, opened = best

@@ -18,22 +18,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pipeline.cli import command
-from pipeline.cli.fields import add_options, from_args, given, options_of
+from pipeline.cli.fields import from_args, given
 from pipeline.cli.parser import Parser
-from pipeline.commands.training.data_options import DataOptions
-from pipeline.commands.training.window_options import add_windows, chosen_window
+from pipeline.commands.training.data_options import DataOptions, divided_by
+from pipeline.commands.training.train_options import SHARE, parser_of
+from pipeline.commands.training.window_options import chosen_window
 from pipeline.errors import UserError
 from pipeline.files.locking import only_writer
+from pipeline.files.text import plural
+from pipeline.training.heads.registry import check_input, head_spec
 from pipeline.training.heads.spec import HeadSpec
 from pipeline.training.loop.spec import TrainSpec
-
-# Fields of `TrainSpec` that networks on frames have only.
-_ON_FRAMES = ("fine_tune", "fine_tune_rate", "precision", "augment")
 
 if TYPE_CHECKING:
     from pipeline.training.data.dataset import Dataset
     from pipeline.training.data.splits import Split
+    from pipeline.training.data.windows import WindowSpec
     from pipeline.training.experiments.experiment import Run
     from pipeline.training.loop.kept_weights import KeptWeights
     from pipeline.training.loop.schedule import Epoch
@@ -43,6 +46,15 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     args.command = shlex.join(["video-pipeline", "train", *(sys.argv[1:] if argv is None else argv)])
+    spec, head = from_args(TrainSpec, args), head_spec(**given(HeadSpec, args))
+    spec.check(head)
+    _check_call(args)
+    with only_writer(args.out), command.if_stopped(lambda: _what_is_left(args)):
+        return _run(args, spec, head)
+
+
+def _check_call(args: argparse.Namespace) -> None:
+    """Refuse what can be refused at once: before Keras, which takes seconds to import, and before the features."""
     if args.folds is None and args.out is None:
         raise UserError("name the checkpoint folder by --out, for example --out checkpoints/match")
     if not 0 <= args.abstain_below < 1:
@@ -51,60 +63,83 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError(f"--abstain-accuracy {args.abstain_accuracy:g}: expected more than 0, at most 1")
     if args.abstain_accuracy is not None and args.abstain_below:
         raise UserError("--abstain-accuracy finds what --abstain-below gives; leave one out")
-    spec = from_args(TrainSpec, args)
-    with only_writer(args.out):
-        return _run(args, spec)
-
-
-def _run(args: argparse.Namespace, spec: TrainSpec) -> int:
-    say = command.say(args.quiet)
-
-    # Keras takes seconds to import; --help and mistakes above must not wait for it.
-    from pipeline.training.checkpoint import CHECKPOINT_FILE, check_free
-    from pipeline.training.compute.devices import distribute
-    from pipeline.training.data.splits import make_split
-    from pipeline.training.likeness.groups import groups_for
-
-    if note := distribute(args.devices):
-        say(f"note: {note}")
+    if args.resume and (args.out is None or args.folds is not None):
+        raise UserError("--resume needs the --out of the interrupted run, and does not go with --folds")
     if args.folds is not None and args.val_last:
         raise UserError("--val-last does not go with --folds")
     if args.folds is not None and (args.save_every_epoch or args.save_every_improvement):
         raise UserError("--save-every-epoch and --save-every-improvement do not go with --folds")
-    if args.resume and (args.out is None or args.folds is not None):
-        raise UserError("--resume needs the --out of the interrupted run, and does not go with --folds")
     if args.seeds < 1:
         raise UserError(f"--seeds {args.seeds}: expected 1 or more")
     if args.seeds > 1 and args.folds is None:
         raise UserError("--seeds is for --folds, which it repeats; add --folds 5, or leave it out")
-    if args.folds is not None and args.out is not None:
+    if args.trainable is not None and args.fine_tune is not None:
+        raise UserError("--fine-tune says itself which layers learn, and when; leave out --trainable")
+    for name in ("test", "resplit", "all"):
+        if args.folds is not None and getattr(args, name):
+            raise UserError(f"--{name} is for one split, and has no meaning with --folds; leave it out")
+    if args.all and (args.save_every_epoch or args.save_every_improvement):
+        raise UserError("--save-every-epoch and --save-every-improvement keep weights of what --all trains anew")
+    if args.out is None:
+        for name in ("overwrite", "abstain_below", "abstain_accuracy"):
+            if getattr(args, name):
+                raise UserError(f"--{name.replace('_', '-')} is for a checkpoint, and none is written; add --out")
+        return
+    from pipeline.training.checkpoint import CHECKPOINT_FILE, check_free
+
+    if args.folds is not None:
         from pipeline.training.experiments.cross_validation import check_folder
 
         check_folder(args.out, overwrite=args.overwrite)
-    elif args.out is not None:
-        goes_on = args.resume and _state_of(args.out).exists()  # then what Ctrl-C kept is replaced
-        if args.resume and not (goes_on or args.overwrite) and (args.out / CHECKPOINT_FILE).exists():
-            raise UserError(f"{args.out} is finished, so there is nothing to resume; --overwrite trains it anew")
-        check_free(args.out, overwrite=args.overwrite or goes_on)
+        return
+    goes_on = args.resume and _state_of(args.out).exists()  # then what Ctrl-C kept is replaced
+    if args.resume and not (goes_on or args.overwrite) and (args.out / CHECKPOINT_FILE).exists():
+        raise UserError(f"{args.out} is finished, so there is nothing to resume; --overwrite trains it anew")
+    check_free(args.out, overwrite=args.overwrite or goes_on)
+
+
+def _what_is_left(args: argparse.Namespace) -> str:
+    """Of a training that was stopped before its checkpoint was written."""
+    if args.folds is not None:
+        return "nothing was written" if args.out is None else f"the folds that were finished are in {args.out}"
+    if not _state_of(args.out).exists():
+        return "nothing was written"
+    return f"{args.out} is not written, and the same command with --resume goes on after the last epoch"
+
+
+def _run(args: argparse.Namespace, spec: TrainSpec, head: HeadSpec) -> int:
+    """One training, or one for each fold."""
+    from pipeline.training.data.splits import make_split
+    from pipeline.training.likeness.groups import groups_for
+
+    say = command.say(args.quiet)
     data = from_args(DataOptions, args).open(args.store)
+    check_input(head, data.shape, str(data.folder))
     if not data.features.in_memory:
         say(f"note: {args.store} takes {data.features.nbytes / 2**30:.3g} GiB and is streamed from disk")
+    _window(args, data, np.arange(len(data)))  # a mistake in it is told before the videos are compared
     groups, of_groups = groups_for(data, args.group)
-    notes = [*of_groups, *(f"{count} videos {reason} are left out" for reason, count in data.left_out.items())]
+    notes = [*of_groups, *(f"left out: {plural(count, 'video')} {reason}" for reason, count in data.left_out.items())]
     notes = [parser().spoken(note) for note in notes]
     if args.folds is not None:
         for note in notes:
             say(f"note: {note}")
-        return _folds(args, spec, data, groups)
-    split = make_split(
-        data, groups, seed=args.seed, val=_val(args), test=args.test, ignore=args.resplit, last=args.val_last
-    )
+        return _folds(args, spec, head, data, groups)
+    there = {video.split for video in data.videos} - {""}
+    if args.resplit and not there:
+        raise UserError("--resplit has no meaning: the catalog has no split; one is drawn anyway")
+    there = set() if args.resplit else there
+    for name, idle in (("val", "val" in there), ("test", bool(there))):
+        if idle and getattr(args, name) is not None:
+            raise UserError(f"--{name} has no meaning: the catalog has a split; --resplit draws another one")
+    test = SHARE if args.test is None else args.test
+    split = make_split(data, groups, seed=args.seed, val=_val(args), test=test, ignore=args.resplit, last=args.val_last)
     split = _kept_apart(args, replace(split, notes=(*notes, *split.notes)))
-    return _one(args, spec, data, groups, split)
+    return _one(args, spec, head, data, groups, split)
 
 
 def _val(args: argparse.Namespace) -> float:
-    return 0.2 if args.val is None else args.val
+    return SHARE if args.val is None else args.val
 
 
 def _kept_apart(args: argparse.Namespace, split: Split) -> Split:
@@ -112,19 +147,26 @@ def _kept_apart(args: argparse.Namespace, split: Split) -> Split:
     return split if args.val is None else replace(split, drawn_val=None)
 
 
-def _one(args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: list[str], split: Split) -> int:
-    from pipeline.training.evaluation.metrics import report_text
-    from pipeline.training.experiments.experiment import save_run
-    from pipeline.training.heads.registry import head_spec
+def _one(
+    args: argparse.Namespace, spec: TrainSpec, head: HeadSpec, data: Dataset, groups: list[str], split: Split
+) -> int:
     from pipeline.training.loop.members import share_out
 
     say = command.say(args.quiet)
-    members = share_out(data, split, groups, head_spec(**given(HeadSpec, args)), spec)
+    members = share_out(data, split, groups, head, spec)
     for note in (*members.split.notes, *members.notes):
         say(f"note: {note}")
-    say(f"{args.store}: {len(data.classes)} classes, {members.split.summary()}")
+    divided = divided_by(data, args.seed, ignore=args.resplit)
+    say(f"{args.store}: {len(data.classes)} classes, {members.split.summary()}, {divided}")
     weights = _kept_weights(args)
-    run = _train(args, spec, data, groups, split, weights=weights)
+    run = _train(args, spec, head, data, groups, split, weights=weights)
+
+    from pipeline.training.evaluation.metrics import report_text
+    from pipeline.training.experiments.experiment import save_run, trained_on_all
+
+    if args.all and not run.results["interrupted"]:
+        with _progress(args, f"all videos, {head.name}") as bar:
+            run = trained_on_all(run, groups, on_epoch=lambda epoch: bar.update() and None)
     told = len(run.results["notes"])
     checkpoint = save_run(run, args.out, overwrite=args.overwrite or args.resume, kept=weights)
     if not run.results["interrupted"]:
@@ -144,6 +186,11 @@ def _one(args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: list[
     stopped = f"stopped by Ctrl-C, {kept}; " if results["interrupted"] else ""
     if args.abstain_accuracy is not None:
         say(f"note: below a probability of {results['abstain_below']:.3f} a label is 'unknown'")
+    if "all_videos" in results:
+        say(
+            f"note: the model learnt from all {results['all_videos']:,} videos, as the split chose; the accuracies are "
+            "those of before, since no video is left to test it on"
+        )
     say(
         f"{checkpoint.folder}: {stopped}accuracy {figures}; {_epochs(results)}, {results['parameters']:,} parameters, "
         f"{results['seconds']:.1f} s"
@@ -162,7 +209,7 @@ def _beside(results: dict[str, Any]) -> list[str]:
     ]
 
 
-def _folds(args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: list[str]) -> int:
+def _folds(args: argparse.Namespace, spec: TrainSpec, head: HeadSpec, data: Dataset, groups: list[str]) -> int:
     from pipeline.training.experiments.cross_validation import cross_validate, write_folds
     from pipeline.training.experiments.experiment import save_run
 
@@ -185,7 +232,7 @@ def _folds(args: argparse.Namespace, spec: TrainSpec, data: Dataset, groups: lis
 
     def train(split: Split, seed: int, number: int) -> Run:
         split = _kept_apart(args, split)
-        return _train(args, replace(spec, seed=seed), data, groups, split, f"{name(seed, number, ' ')} ")
+        return _train(args, replace(spec, seed=seed), head, data, groups, split, f"{name(seed, number, ' ')} ")
 
     found = cross_validate(data, groups, args.folds, train, seeds=seeds, val=_val(args), on_fold=on_fold)
     if args.out is not None:
@@ -202,28 +249,42 @@ def _epochs(results: dict[str, Any]) -> str:
     return f"{count} members of epochs {best[0]} to {best[-1]}"
 
 
+def _window(args: argparse.Namespace, data: Dataset, rows: np.ndarray) -> WindowSpec:
+    """The window that was asked for, else the one for the videos ``rows``."""
+    from pipeline.training.data.dataset import check_window
+
+    apart, default = data.step_seconds[rows], data.default_window(rows)
+    window = chosen_window(args, data.recipe.sampling, lambda: apart, default)
+    assert window is not None
+    check_window(data, window)
+    return window
+
+
 def _train(
     args: argparse.Namespace,
     spec: TrainSpec,
+    head: HeadSpec,
     data: Dataset,
     groups: list[str],
     split: Split,
     prefix: str = "",
     weights: KeptWeights | None = None,
 ) -> Run:
-    from pipeline.training.experiments.experiment import train
-    from pipeline.training.heads.registry import head_spec
+    window = _window(args, data, split.train)
 
-    head = head_spec(**given(HeadSpec, args))
-    apart, default = data.step_seconds[split.train], data.default_window(split.train)
-    window = chosen_window(args, data.recipe.sampling, lambda: apart, default)
+    # From here on Keras is needed, which takes seconds to import.
+    from pipeline.training.compute.devices import distribute
+    from pipeline.training.experiments.experiment import train
+
+    if (note := distribute(args.devices)) and (not prefix or prefix.endswith("fold 1 ")):
+        command.say(args.quiet)(f"note: {note}")
     state = None
     if args.out is not None and args.folds is None:
         state = _state_of(args.out)
         if not args.resume:
             _forget_states(args.out)
     logs: dict[int, TensorBoardLog | None] = {}
-    with command.progress(None, "epoch", args.quiet, desc=prefix + head.name, leave=False) as bar:
+    with _progress(args, prefix + head.name) as bar:
 
         def on_epoch(epoch: Epoch) -> None:
             if epoch.member not in logs:
@@ -262,6 +323,10 @@ def _kept_weights(args: argparse.Namespace) -> KeptWeights | None:
     return KeptWeights(args.out, "epoch" if args.save_every_epoch else "improvement")
 
 
+def _progress(args: argparse.Namespace, what: str) -> Any:
+    return command.progress(None, "epoch", args.quiet, desc=what, leave=False)
+
+
 def _state_of(out: Path) -> Path:
     """Where a training that is not finished keeps what --resume goes on from; members have files beside it."""
     return out.parent / f"{out.name}.state.npz"
@@ -286,72 +351,4 @@ def _tensorboard(args: argparse.Namespace, prefix: str, member: int) -> TensorBo
 
 def parser() -> Parser:
     """The options of the command."""
-    made = Parser(
-        __doc__,
-        "python scripts/train.py features/match --out checkpoints/match\n"
-        "  python scripts/train.py features/match --folds 5 --group 'person\\d'\n"
-        "  python scripts/train.py features/frames --out checkpoints/lrcn --head lrcn --augment flip",
-    )
-    made.add_argument("store", metavar="STORE", type=Path, help="feature store of extract_features.py")
-    add_options(made, DataOptions, group="what is learnt from", leave_out=["group"])
-    made.add_argument("--out", type=Path, help="checkpoint folder to write")
-    made.add_argument("--overwrite", action="store_true", help="replace the checkpoint folder if it exists")
-    add_options(made, TrainSpec, only=["seed"])
-
-    heads, windows = "head (defaults are the head's own)", "windows"
-    frames = "networks on frames (stores of extract_features.py --backbone frames)"
-    of_heads = dict.fromkeys(options_of(HeadSpec)) | {"name": "gru"}
-    on_frames = ("base", "weights", "pooling", "trainable")
-    add_options(made, HeadSpec, group=heads, leave_out=on_frames, defaults=of_heads)
-    add_options(made, HeadSpec, group=frames, only=on_frames, defaults=of_heads)
-    add_options(made, TrainSpec, group=frames, only=_ON_FRAMES)
-    add_windows(made, group=windows)
-    add_options(made, TrainSpec, group=windows, only=["random_windows"])
-
-    split = made.group("split")
-    add_options(made, DataOptions, group="split", only=["group"])
-    split.add_argument("--folds", type=int, help="cross-validation by groups instead of one split")
-    split.add_argument("--seeds", type=int, default=1, help="repeat --folds with so many seeds, from --seed on")
-    split.add_argument(
-        "--val",
-        type=float,
-        help="share of the training videos to keep apart for validation (default: 0.2, and none for several members)",
-    )
-    split.add_argument(
-        "--val-last",
-        action="store_true",
-        help="take it from the end of the catalog's training videos instead of drawing it, as a published system does",
-    )
-    split.add_argument("--test", type=float, default=0.2, help="share of the videos to test, where a split is drawn")
-    split.add_argument("--resplit", action="store_true", help="draw a split although the catalog has one")
-
-    add_options(made, TrainSpec, group="training", leave_out=[*_ON_FRAMES, "random_windows", "seed"])
-    fit = made.group("training")
-    fit.add_argument(
-        "--resume", action="store_true", help="go on after the last epoch of an interrupted run with the same --out"
-    )
-    for every, which in (("improvement", "epoch that is the best so far"), ("epoch", "epoch")):
-        fit.add_argument(
-            f"--save-every-{every}",
-            action="store_true",
-            help=f"also keep the weights of each {which} in OUT/weights/, with epoch and validation loss in the name",
-        )
-    fit.add_argument(
-        "--abstain-below", type=float, default=0.0, metavar="P", help="below this probability the label is 'unknown'"
-    )
-    fit.add_argument(
-        "--abstain-accuracy",
-        type=float,
-        metavar="A",
-        help="find --abstain-below: validation predictions that are surer are right in this share",
-    )
-    fit.add_argument("--devices", type=int, help="accelerators that share each batch, on JAX (default: all)")
-    fit.add_argument(
-        "--tensorboard",
-        type=Path,
-        nargs="?",
-        const=Path(),
-        metavar="DIR",
-        help="write curves for TensorBoard into a folder DIR/RUN (default: 'tensorboard' beside --out)",
-    )
-    return made
+    return parser_of(__doc__)

@@ -39,6 +39,8 @@ def chosen_window(
         UserError: both steps and seconds, a stride of nothing, or what `WindowSpec` refuses.
     """
     steps = given(WindowSpec, args)
+    if steps.get("stride") == 0:
+        raise UserError("--stride 0: expected 1 or more steps; leave it out for windows that do not overlap")
     policy = steps.get("policy", "pad")
     if (args.window_seconds, args.stride_seconds) != (None, None):
         if steps.keys() - {"policy"}:

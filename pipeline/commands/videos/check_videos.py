@@ -28,7 +28,6 @@ from pipeline.videos.quality.duplicates import find_duplicates
 from pipeline.videos.quality.problems import (
     COLUMNS,
     KINDS,
-    PROBLEMS_FILE,
     Problem,
     VideoFacts,
     sort_problems,
@@ -44,7 +43,7 @@ def parser() -> Parser:
     """The options of the command."""
     made = Parser(__doc__, "python scripts/check_videos.py data --out data/problems.csv")
     made.add_argument("source", metavar="DATA", help="folder of videos, or a CSV file")
-    made.add_argument("--out", type=Path, help="the table of problems (default: problems.csv in the folder)")
+    made.add_argument("--out", type=Path, help="the table of problems to write; without it they are printed only")
     add_options(made, CatalogOptions)
     add_workers(made)
     made.add_argument(
@@ -62,8 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_workers(args)
 
     catalog = from_args(CatalogOptions, args).open(args.source)
-    out = args.out or catalog.root / PROBLEMS_FILE
-    refuse_foreign_table(out, COLUMNS)
+    if args.out:
+        refuse_foreign_table(args.out, COLUMNS)
     for folder in filter(None, (args.quarantine, args.fix)):
         refuse_inside(folder, catalog.root)
     facts: list[VideoFacts] = []
@@ -77,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         + find_duplicates(catalog.videos, sorted(facts, key=lambda found: natural_key(found.name)))
     )
     rows = {video.name: video for video in catalog.videos}
-    write_problems(problems, catalog.videos, out)
+    if args.out:
+        write_problems(problems, catalog.videos, args.out)
     for problem in problems:
         say(f"{problem.severity:5}  {problem.kind:23}  {problem.video}{': ' if problem.video else ''}{problem.detail}")
     _act(problems, rows, args, say)
@@ -85,12 +85,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     kinds = Counter(problem.kind for problem in problems)
     named = ", ".join(f"{kind} {kinds[kind]}" for kind in KINDS if kinds[kind])
     say(
-        f"{out}: {plural(len(catalog), 'video')}, {plural(counts['fault'], 'fault')}, {plural(counts['note'], 'note')}"
+        f"{args.out or args.source}: "
+        f"{plural(len(catalog), 'video')}, {plural(counts['fault'], 'fault')}, {plural(counts['note'], 'note')}"
         + (f" ({named})" if named else "")
     )
     return command.SOME_FAILED if counts["fault"] else command.OK
 
 
+@command.if_stopped("what was fixed or moved stays so")
 def _act(problems: list[Problem], rows: dict[str, Video], args, say) -> None:
     """Fix first, since what is moved cannot be read at its place any more."""
     if args.fix is not None:

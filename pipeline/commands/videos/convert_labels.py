@@ -19,7 +19,7 @@ import numpy as np
 from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.commands.worker_options import add_workers, check_workers
-from pipeline.errors import VideoError
+from pipeline.errors import UserError, VideoError
 from pipeline.files.replacing import refuse_existing
 from pipeline.files.tables import write_table
 from pipeline.files.text import plural
@@ -49,6 +49,8 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     check_workers(args)
+    if args.to == "segments" and args.tier:
+        raise UserError("--tier is of annotations of stretches, not of labels of frames; leave it out")
     refuse_existing(args.out, overwrite=args.overwrite)
     reports: list[str] = []
     if args.to == "frames":

@@ -31,11 +31,11 @@ def parser() -> Parser:
     made = Parser(__doc__, "python scripts/explore.py data --out explore.html")
     made.add_argument("source", type=Path, metavar="DATA", help="folder of videos, or a CSV file")
     made.add_argument("--out", type=Path, required=True, help="the page to write")
+    add_options(made, CatalogOptions)
     made.add_argument("--sheets", type=Path, metavar="FOLDER", help="also write contact sheets there")
     what = made.add_mutually_exclusive_group()
     what.add_argument("--problems", type=Path, metavar="CSV", help="the table of check_videos.py to show")
     what.add_argument("--check", action="store_true", help="decode every video and look for problems now")
-    add_options(made, CatalogOptions)
     add_workers(made)
     made.add_argument("--overwrite", action="store_true", help="replace a page that is there")
     return made

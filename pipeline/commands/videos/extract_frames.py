@@ -16,7 +16,7 @@ from pipeline.cli.fields import add_options, from_args
 from pipeline.cli.parser import Parser
 from pipeline.commands.catalog_options import CatalogOptions
 from pipeline.commands.worker_options import add_workers, check_workers
-from pipeline.errors import VideoError
+from pipeline.errors import UserError, VideoError
 from pipeline.files.replacing import place_in, refuse_inside
 from pipeline.files.text import plural
 from pipeline.videos.catalog.failures import FAILURES_FILE, FailureLog
@@ -35,11 +35,14 @@ def parser() -> Parser:
     return made
 
 
+@command.if_stopped("folders that were finished are kept, and --overwrite writes them anew")
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     check_workers(args)
     say = command.say(args.quiet)
     spec = from_args(ImageSpec, args)
+    if spec.form == "png" and spec.quality != ImageSpec.quality:
+        raise UserError(f"--quality {spec.quality} is of JPEG, and --format png loses nothing; leave it out")
     catalog = from_args(CatalogOptions, args).open(args.source)
     refuse_inside(args.out, args.source)
     folders = _folders(catalog.videos, args.out)

@@ -2,13 +2,15 @@
 
 Folders: DATA/<Class>/... or DATA/{train,val,test}/<Class>/...
 CSV: columns path (or video_name) and label (or tag), optionally split and group.
-A table that is there keeps its labels, splits, groups and own columns; frames and sizes are counted anew.
+Written is what --out names, such as DATA/data_file.csv, which then counts more than the folders. A table that is
+there keeps its labels, splits, groups and own columns; frames and sizes are counted anew.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.cli import command
@@ -18,11 +20,12 @@ from pipeline.commands.catalog_options import CatalogOptions
 from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.errors import UserError
 from pipeline.files.replacing import refuse_existing
-from pipeline.files.text import plural
+from pipeline.files.text import natural_key, plural
 from pipeline.videos.catalog.catalog import TABLE, Video
-from pipeline.videos.catalog.catalog_table import update_catalog, write_catalog
+from pipeline.videos.catalog.catalog_table import FACTS, update_catalog, write_catalog
 from pipeline.videos.catalog.chosen import limit_classes
 from pipeline.videos.catalog.published_table import write_rows
+from pipeline.videos.catalog.splits import groups_of
 from pipeline.videos.catalog.times import count_videos
 
 
@@ -30,12 +33,15 @@ def parser() -> Parser:
     """The options of the command."""
     made = Parser(__doc__, "python scripts/list_videos.py data --out data/data_file.csv")
     made.add_argument("source", metavar="DATA", help="folder of videos, or a CSV file")
-    made.add_argument("--out", type=Path, help="the table to write (default: data_file.csv in the folder)")
+    made.add_argument("--out", type=Path, help="the table to write; without it the videos are counted only")
     made.add_argument(
         "--decode", action="store_true", help="count by decoding every frame (slow, sees all damage), not by packets"
     )
     add_options(made, CatalogOptions)
     made.add_argument("--class-limit", type=int, metavar="N", help="keep the first N classes, in natural order")
+    made.add_argument(
+        "--group", metavar="REGEX", help="write groups by what is in the names, such as person[0-9]+; or 'auto'"
+    )
     made.add_argument("--min-frames", type=int, default=0, metavar="N", help="leave shorter videos out")
     made.add_argument(
         "--format",
@@ -53,12 +59,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_workers(args)
     say = command.say(args.quiet)
 
+    if args.out is None and args.overwrite:
+        raise UserError("--overwrite replaces the table that --out names; add --out, or leave it out")
+    if args.out is None and args.format != "table":
+        raise UserError(f"--format {args.format} is of the table that --out names; add --out, or leave it out")
     catalog = from_args(CatalogOptions, args).open(args.source, use_table=not args.overwrite)
     if args.class_limit is not None:
         catalog = limit_classes(catalog, args.class_limit)
-    out = args.out or catalog.root / TABLE
+    if args.group:
+        groups, notes = groups_of(catalog.videos, args.group)
+        rows = zip(catalog.videos, groups, strict=True)
+        catalog = replace(catalog, videos=tuple(replace(video, group=group) for video, group in rows))
+        for note in notes:
+            say(f"note: {note}")
     if args.format == "apriorit":
-        refuse_existing(out, overwrite=args.overwrite)
+        refuse_existing(args.out, overwrite=args.overwrite)
     videos: list[Video] = []
     short = 0
     with command.progress(len(catalog), "video", args.quiet) as bar:
@@ -73,16 +88,34 @@ def main(argv: Sequence[str] | None = None) -> int:
             else:
                 print(f"failed: {video.name}: {error}", file=sys.stderr)
     if args.format == "apriorit":
-        write_rows((_published_row(video, out) for video in videos), out)
+        write_rows((_published_row(video, args.out) for video in videos), args.out)
     elif args.overwrite:
-        write_catalog(videos, out)
-    else:
-        for line in update_catalog(videos, out).lines(out, args.source):
+        write_catalog(videos, args.out)
+    elif args.out is not None:
+        replaced = (*FACTS, *(["group"] if args.group else []), *(["label"] if args.class_level else []))
+        for line in update_catalog(videos, args.out, replaced).lines(args.out, args.source):
             say(f"note: {line}")
+    else:
+        for line in _by_class(videos):
+            say(line)
     failed = len(catalog) - len(videos) - short
-    left_out = f"; {plural(short, 'video')} of fewer than {plural(args.min_frames, 'frame')} left out" if short else ""
-    say(f"{out}: {catalog.summary()}{left_out}" + (f"; {plural(failed, 'video')} cannot be read" if failed else ""))
+    parts = [f"{args.out or args.source}: {catalog.summary()}"]
+    few = plural(args.min_frames, "frame")
+    parts += [f"{plural(short, 'video')} of fewer than {few} left out"] if short else []
+    parts += [f"{plural(failed, 'video')} cannot be read"] if failed else []
+    parts += [] if args.out else [f"nothing was written; --out {catalog.root / TABLE} keeps the table"]
+    say("; ".join(parts))
     return command.SOME_FAILED if failed else command.OK
+
+
+def _by_class(videos: Sequence[Video]) -> list[str]:
+    """A line for each class: how many videos, frames and seconds."""
+    lines = []
+    for label in sorted({video.label for video in videos}, key=natural_key):
+        rows = [video for video in videos if video.label == label]
+        frames, seconds = sum(video.frames or 0 for video in rows), sum(video.duration or 0 for video in rows)
+        lines.append(f"  {label or '(no label)'}: {plural(len(rows), 'video')}, {frames:,} frames, {seconds:,.1f} s")
+    return lines
 
 
 def _published_row(video: Video, table: Path) -> tuple[str, str, str, int]:

@@ -34,7 +34,11 @@ def parser() -> Parser:
     made.add_argument("--out", type=Path, required=True, help="the table to write")
     made.add_argument("--background", default="", metavar="LABEL", help="the label of frames that have none")
     made.add_argument(
-        "--shares", type=float, nargs=3, default=(0.7, 0.15, 0.15), metavar=("TRAIN", "VAL", "TEST"), help="of videos"
+        "--shares",
+        type=float,
+        nargs=3,
+        metavar=("TRAIN", "VAL", "TEST"),
+        help="of videos, where the table has no splits (default: 0.7 0.15 0.15)",
     )
     made.add_argument("--seed", type=int, default=0, help="another seed, another division")
     made.add_argument("--overwrite", action="store_true", help="replace a table that is there")
@@ -53,7 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     checked = label_data(catalog, table, background=args.background, workers=args.workers, timeout=args.timeout)
     if not checked.labels:
         raise UserError(f"{table} labels no frame of {args.source}: {checked.reports[0]}")
-    labels = add_splits(checked.labels, Shares(*args.shares), seed=args.seed)
+    if (args.shares or args.seed) and any(label.split for label in checked.labels):
+        raise UserError(f"--shares and --seed have no meaning: {table} has splits already; leave them out")
+    labels = add_splits(checked.labels, Shares(*args.shares) if args.shares else Shares(), seed=args.seed)
     write_table([label.row() for label in labels], COLUMNS, args.out)
     for report in checked.reports:
         print(report, file=sys.stderr)

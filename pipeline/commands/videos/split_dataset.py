@@ -1,6 +1,7 @@
-"""Divide a data set into train, val and test and write that to its table; no file is touched unless asked.
+"""Divide a data set into train, val and test; no file is touched unless asked.
 
-The rest of a table that is there stays: labels, counted frames, columns of its own.
+Written is what --out names, such as DATA/data_file.csv, which then counts more than the folders. The rest of a table
+that is there stays: labels, counted frames, columns of its own.
 
 By shares: whole groups at a time, every class in its share, the same for one seed.
 By official lists: UCF101, HMDB51, Kinetics, or train.csv and test.csv with video_name,tag:
@@ -9,6 +10,7 @@ By official lists: UCF101, HMDB51, Kinetics, or train.csv and test.csv with vide
 
 from __future__ import annotations
 
+import argparse
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,15 +32,18 @@ def parser() -> Parser:
     """The options of the command."""
     made = Parser(__doc__, "python scripts/split_dataset.py data --shares 0.7 0.15 0.15 --seed 0")
     made.add_argument("source", metavar="DATA", help="folder of videos, or a CSV file")
-    made.add_argument("--out", type=Path, help="the table to write (default: data_file.csv in the folder)")
+    made.add_argument(
+        "--out",
+        type=Path,
+        help="the table to write (default: data_file.csv in the FOLDER of --link or --move; without them none)",
+    )
     add_options(made, CatalogOptions)
     made.add_argument(
         "--shares",
         type=float,
         nargs=3,
-        default=(0.7, 0.15, 0.15),
         metavar=("TRAIN", "VAL", "TEST"),
-        help="how much of it",
+        help="how much of it (default: 0.7 0.15 0.15)",
     )
     made.add_argument("--list", type=Path, nargs="+", default=[], metavar="FILE", help="official lists to follow")
     made.add_argument("--val", type=float, default=0.0, help="with --list: this share of train becomes val")
@@ -54,11 +59,12 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     say = command.say(args.quiet)
+    _check_call(args)
 
     catalog = from_args(CatalogOptions, args).open(args.source)
     folder = args.link or args.move
-    out = args.out or (folder or catalog.root) / TABLE
-    if out.exists() and not args.overwrite and any(video.split for video in read_catalog(out)):
+    out = args.out or (folder and folder / TABLE)
+    if out and out.exists() and not args.overwrite and any(video.split for video in read_catalog(out)):
         raise UserError(f"{out} has splits already; give --overwrite to replace them, or another --out")
     videos: Sequence[Video] = catalog.videos
     if args.group:
@@ -70,11 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         videos = _by_lists(videos, args, say)
         shares = Shares(1, float(args.val > 0), float(any(video.split == "test" for video in videos)))
     else:
-        if args.val:
-            raise UserError("--val goes with --list; without lists the second of --shares says how much val gets")
-        shares = Shares(*args.shares)
+        shares = Shares(*args.shares) if args.shares else Shares()
         videos = assign_splits(videos, shares, seed=args.seed)
-    if args.list and out.exists() and not args.overwrite:
+    if args.list and out and out.exists() and not args.overwrite:
         _refuse_unlisted(out, videos)
     unlabelled = sum(not video.label for video in videos)
     if unlabelled:
@@ -83,21 +87,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(line)
     names = [video.name for video in videos]
     if folder is not None:
-        videos = arrange(videos, folder, move=args.move is not None)
-    changes = update_catalog(
-        videos,
-        out,
-        (*FACTS, "split", *(["group"] if args.group or args.list else [])),
-        renamed=dict(zip([video.name for video in videos], names, strict=True)),
-        keep_others=not (args.list and args.overwrite),
-    )
-    for line in changes.lines(out, args.source):
-        say(f"note: {line}")
+        with command.if_stopped(f"no table was written, and {folder} has some of the files already"):
+            videos = arrange(videos, folder, move=args.move is not None)
+    if out:
+        replaced = (*FACTS, "split", *(["group"] if args.group or args.list else []))
+        changes = update_catalog(
+            videos,
+            out,
+            (*replaced, *(["label"] if args.class_level else [])),
+            renamed=dict(zip([video.name for video in videos], names, strict=True)),
+            keep_others=not (args.list and args.overwrite),
+        )
+        for line in changes.lines(out, args.source):
+            say(f"note: {line}")
     counts = Counter(video.split for video in videos)
     count = len({video.group or video.name for video in videos})
     parts = ", ".join(f"{split} {counts[split]:,}" for split in SPLITS if counts[split])
-    say(f"{out}: {plural(len(videos), 'video')} in {plural(count, 'group')}: {parts}")
+    say(
+        f"{out or args.source}: {plural(len(videos), 'video')} in {plural(count, 'group')}: {parts}"
+        + ("" if out else f"; nothing was written; --out {catalog.root / TABLE} keeps the splits")
+    )
     return command.OK
+
+
+def _check_call(args: argparse.Namespace) -> None:
+    if args.list and args.shares:
+        raise UserError("--shares has no meaning with --list, which says what is in which part; leave it out")
+    if args.list and args.seed and not args.val:
+        raise UserError("--seed has no meaning with --list, unless --val draws a part of train; leave it out")
+    if args.val and not args.list:
+        raise UserError("--val goes with --list; without lists the second of --shares says how much val gets")
+    if args.overwrite and not (args.out or args.link or args.move):
+        raise UserError("--overwrite replaces the splits of the table that --out names; add --out, or leave it out")
 
 
 def _refuse_unlisted(table: Path, videos: Sequence[Video]) -> None:

@@ -1,16 +1,13 @@
-"""What a user sees while features are extracted: a bar on a terminal, a plain line a minute elsewhere."""
+"""What a user sees while features are extracted."""
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass, field
 
 from pipeline.cli import command
 from pipeline.extraction.features.stream import Meter
 from pipeline.extraction.jobs.expectation import FrameCountEstimate
-
-_A_LINE_EVERY = 60.0  # seconds, where output is piped: enough for the log of a job of days
 
 
 @dataclass
@@ -41,11 +38,6 @@ class ExtractionProgress(Meter):
         return self.frames / max(1e-9, self.seconds)
 
     @property
-    def seconds_left(self) -> float | None:
-        """At this rate, by frames; None where it is not known yet how many will come."""
-        return None if self.expected is None or not self.frames else (self.expected - self.frames) / self.rate
-
-    @property
     def expected(self) -> int | None:
         """Frames that will have gone through the network at the end, estimated; None where nothing is known yet."""
         known = self.expectation.frames if self.expectation else None
@@ -69,14 +61,10 @@ class ProgressLine:
     Args:
         progress: of the run.
         quiet: show nothing.
-        every: seconds between two plain lines.
     """
 
-    def __init__(self, progress: ExtractionProgress, quiet: bool, *, every: float = _A_LINE_EVERY) -> None:
-        self._bar = command.progress(progress.expected, " frames", quiet, unit_scale=False, smoothing=0.05)
-        self._plain = not quiet and not sys.stderr.isatty()
-        self._every = every
-        self._said = time.monotonic()
+    def __init__(self, progress: ExtractionProgress, quiet: bool) -> None:
+        self._bar = command.progress(progress.expected, "frame", quiet, smoothing=0.05)
 
     def __enter__(self) -> ProgressLine:
         return self
@@ -86,24 +74,9 @@ class ProgressLine:
 
     def show(self, progress: ExtractionProgress) -> None:
         """Show how far the run is; cheap, call it often."""
-        if not self._plain:
-            self._bar.total = progress.expected
-            self._bar.set_postfix_str(_of_videos(progress), refresh=False)
-            self._bar.update(progress.frames - self._bar.n)
-        elif time.monotonic() - self._said >= self._every:
-            self._said = time.monotonic()
-            print(line(progress), flush=True)
-
-
-def line(progress: ExtractionProgress) -> str:
-    """``1,340 of about 3,000 frames, 29.6 frames/s, 0:56 left, 67 of 150 videos, limited by the network``."""
-    of = f" of about {progress.expected:,}" if progress.expected else ""
-    parts = [f"{progress.frames:,}{of} frames", f"{progress.rate:.1f} frames/s"]
-    if progress.seconds_left is not None:
-        minutes, seconds = divmod(round(progress.seconds_left), 60)
-        hours, minutes = divmod(minutes, 60)
-        parts.append(f"{hours}:{minutes:02d}:{seconds:02d} left" if hours else f"{minutes}:{seconds:02d} left")
-    return ", ".join([*parts, _of_videos(progress)])
+        self._bar.total = progress.expected
+        self._bar.set_postfix_str(_of_videos(progress), refresh=False)
+        self._bar.update(progress.frames - self._bar.n)
 
 
 def _of_videos(progress: ExtractionProgress) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pipeline.extraction.store.store import (
     FORMAT,
     RECIPE_FILE,
     SHARDS,
+    read_recipe,
     read_recipe_file,
 )
 from pipeline.files.atomic import atomic_write, remove_abandoned
@@ -57,6 +59,25 @@ def check_place(folder: Path, source: Path | None = None, *, overwrite: bool = F
         raise UserError(f"{folder} is not a feature store and holds {foreign[0].name}; choose a new or empty folder")
 
 
+def refuse_other_recipe(folder: Path, recipe: Recipe) -> None:
+    """Refuse to continue a store with another recipe.
+
+    Args:
+        folder: a store.
+        recipe: what is wanted; where it has no digest of the weights yet, any will do.
+
+    Raises:
+        UserError: that of the store is another one.
+    """
+    there = read_recipe(folder)
+    wanted = recipe if recipe.weights_digest else replace(recipe, weights_digest=there.weights_digest)
+    if there != wanted:
+        raise UserError(
+            f"{folder} holds features of another recipe: {wanted.differences(there)}; use another `out`, or "
+            "`overwrite=True` to begin anew"
+        )
+
+
 def remove_store(folder: Path) -> None:
     """Delete what a store wrote into ``folder``; the folder and whatever else is in it stay.
 
@@ -85,11 +106,7 @@ def prepare_store(folder: Path, recipe: Recipe, weights: WeightsSource | None = 
         }
         if (folder / RECIPE_FILE).exists():
             content = read_recipe_file(folder)
-            there = Recipe.from_json(json.dumps(content["recipe"]))
-            if there != recipe:
-                raise UserError(
-                    f"{folder} holds features of another recipe: {recipe.differences(there)}; use another `out`"
-                )
+            refuse_other_recipe(folder, recipe)
         elif any(folder.glob(SHARDS)):
             raise UserError(f"{folder} has shards but no {RECIPE_FILE}; put that file back or use another `out`")
         known = content["weights"]

@@ -273,6 +273,26 @@ def known_digest(folder: Path, weights: WeightsSource) -> str:
     return known.get(weights.key(), {}).get("digest", "")
 
 
+def remembered_weights(folder: Path) -> WeightsSource | None:
+    """The weights that a store was made with, as its user named them; None where there is no store, or no memory.
+
+    Raises:
+        UserError: they were a file, which is gone or has another content by now.
+    """
+    known = read_recipe_file(folder).get("weights", {}) if (folder / RECIPE_FILE).exists() else {}
+    gone = ""
+    for key, weights in known.items():
+        gone = weights["source"]
+        if key.startswith("file:") and not Path(gone).is_file():
+            continue
+        source = WeightsSource(gone)
+        if source.key() == key:
+            return source
+    if gone:
+        raise UserError(f"the weights of {folder}, {gone}, are gone or are others by now; name them by `weights`")
+    return None
+
+
 def read_entries(path: Path, recipe: Recipe) -> Iterator[tuple[int, Entry]]:
     """Yield (time of creation, entry) for each row of a shard.
 

@@ -168,7 +168,7 @@ class _Panel:
 
     def patches(self, probabilities: np.ndarray, label: int) -> list[Patch]:
         """The panel in the upper left corner; the same objects as long as nothing to be seen changes."""
-        number = percent(float(probabilities.max() if label == UNKNOWN else probabilities[label]))
+        number = "" if label == UNKNOWN else percent(float(probabilities[label]))
         rows = [self._row(place, percent(float(probabilities[row]))) for place, row in enumerate(self.rows)]
         return [self._ground, self._heading(label, number), *rows]
 

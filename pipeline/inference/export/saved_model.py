@@ -19,7 +19,7 @@ from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.extraction.network.backbone import scale_pixels
-from pipeline.files.atomic import atomic_write, publish_folder
+from pipeline.files.atomic import atomic_write, check_room, publish_folder
 from pipeline.files.replacing import check_writable
 from pipeline.inference.classifier import Classifier
 from pipeline.inference.export.onnx import check_onnx_converter, to_onnx, unrolled
@@ -27,6 +27,7 @@ from pipeline.lazy import keras
 from pipeline.training.checkpoint import Checkpoint
 
 _CLASSES_FILE, _NAMES = "classes.json", ".classes.json"
+_ROOM = 32 << 20  # bytes that a SavedModel may take beside its weights
 _LITE, _ONNX = ".tflite", ".onnx"
 
 
@@ -99,6 +100,9 @@ def export(classifier: Classifier, path: Path) -> list[Path]:
     import tensorflow as tf
 
     with publish_folder(path) as folder:
+        # TensorFlow crashes the process where the disk runs full.
+        weights = sum(variable.dtype.size * variable.shape.num_elements() for variable in module.variables)
+        check_room(path.parent, weights + _ROOM)
         tf.saved_model.save(module, str(folder), signatures=module.classify)
         (folder / _CLASSES_FILE).write_text(about, encoding="utf-8")
     return [path]

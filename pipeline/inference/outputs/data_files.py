@@ -106,7 +106,7 @@ def write_segments(segments: list[PredictedSegment], video: Path, path: Path) ->
 def write_srt(segments: list[PredictedSegment], path: Path) -> None:
     """Write SubRip subtitles, which every player shows: a number, the times, the label with its probability."""
     blocks = [
-        f"{number}\n{_clock(item.start)} --> {_clock(item.end)}\n{_one_line(item.label)} {item.probability:.0%}\n"
+        f"{number}\n{_clock(item.start)} --> {_clock(item.end)}\n{_one_line(str(item))}\n"
         for number, item in enumerate(segments, 1)
     ]
     with atomic_write(path) as temporary:

@@ -52,6 +52,13 @@ class Outputs:
         if self.fps is not None and not 0 < self.fps <= 1000:
             raise UserError(f"`fps={self.fps:g}`: expected more than 0, up to 1000 frames per second")
 
+        drawn = {"style": self.style != "bars", "fps": self.fps is not None, "codec": self.codec != "xvid"}
+        if self.video is None and any(drawn.values()):
+            name = next(name for name, is_set in drawn.items() if is_set)
+            raise UserError(f"`{name}={getattr(self, name)}` is of a video with labels, and none is written")
+        if self.video is not None and drawn["codec"] and self.video.suffix.lower() != ".avi":
+            raise UserError(f"`codec={self.codec}` is of AVI, and {self.video} has a codec of its own; leave it out")
+
     @property
     def paths(self) -> dict[str, Path]:
         """The files by the name of their field."""

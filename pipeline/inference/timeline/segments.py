@@ -27,6 +27,10 @@ class PredictedSegment:
     end_frame: int
     """It holds the frames ``first_frame`` to ``end_frame - 1``."""
 
+    def __str__(self) -> str:
+        """``Football 97%``; what is unknown has no probability of its own."""
+        return self.label if self.label == UNKNOWN_NAME else f"{self.label} {self.probability:.0%}"
+
 
 def find_segments(
     labels: np.ndarray, probabilities: np.ndarray, times: np.ndarray, end: float, classes: tuple[str, ...]

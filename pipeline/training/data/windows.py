@@ -22,7 +22,9 @@ class WindowSpec:
 
     length: int = field(metadata={"name": "window"})
     """Steps in a window; shorter sequences are padded on the right."""
-    stride: int = 0
+    stride: int = field(
+        default=0, metadata={"help": "steps from one window's start to the next one's (default: no overlap)"}
+    )
     """Steps from one window's start to the next one's; 0 for no overlap."""
     policy: Policy = "pad"
     """What becomes of the steps after the last whole window: pad keeps them as one more window, drop leaves them out.

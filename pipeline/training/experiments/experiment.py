@@ -41,7 +41,7 @@ from pipeline.training.loop.fit import Trained, batch_of, fit_members
 from pipeline.training.loop.kept_weights import KeptWeights
 from pipeline.training.loop.members import share_out
 from pipeline.training.loop.resume import Resumable
-from pipeline.training.loop.schedule import Epoch
+from pipeline.training.loop.schedule import Epoch, Replay
 from pipeline.training.loop.spec import TrainSpec
 from pipeline.training.reports import plots
 from pipeline.training.reports.report import render_report
@@ -213,6 +213,41 @@ def _settings_of(data: Dataset, split: Split, window: WindowSpec, head: HeadSpec
         "window": asdict(window),
         "training": asdict(replace(spec, epochs=1)),
     }
+
+
+def trained_on_all(run: Run, groups: Sequence[str], *, on_epoch: Callable[[Epoch], None] = lambda epoch: None) -> Run:
+    """The run with a model that learnt from all videos, those of validation and test as well.
+
+    Several members are validated in turn, as before; a single head is trained for the epochs that validation chose, at
+    their learning rates. Predictions, figures, curves and temperature stay those of the first model, as no video is
+    left to measure the second.
+
+    Args:
+        run: what was chosen.
+        groups: a group for each video.
+        on_epoch: called after each epoch.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted.
+    """
+    data, first = run.data, run.trained
+    everything = np.sort(np.concatenate([*run.split.parts().values()]))
+    nothing = everything[:0]
+    spec, schedule = replace(first.spec, members=len(first.members)), None
+    members = share_out(data, Split(everything, nothing, nothing), groups, run.head, spec)
+    if members.count == 1:  # the rates are those that were decayed
+        spec, schedule = replace(spec, rate_decay=0.0), Replay.of(first.schedule)
+    longer, rows = data.with_copies(everything)
+    learnt, plain = windows_of(longer, rows, run.window), windows_of(data, everything, run.window)
+    pairs = members.pairs(learnt, plain, windows_of(data, run.split.val, run.window))
+    final = fit_members(data, learnt, pairs, run.head, spec, on_epoch=on_epoch, schedule=schedule)
+    if final.interrupted:
+        raise KeyboardInterrupt
+    seconds = first.seconds + final.seconds
+    told = [member.schedule for member in first.members]  # whose curves and epochs are shown
+    kept = tuple(replace(member, schedule=schedule) for member, schedule in zip(final.members, told, strict=True))
+    trained = replace(final, members=kept, seconds=seconds, spec=first.spec)
+    return replace(run, trained=trained, results=run.results | {"seconds": seconds, "all_videos": len(everything)})
 
 
 def evaluate_all(

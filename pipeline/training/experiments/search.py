@@ -34,10 +34,12 @@ from pipeline.training.evaluation.predict import predict
 from pipeline.training.experiments.experiment import names_by_split, names_of, save_run, train
 from pipeline.training.experiments.search_space import (
     OPTIONS,
+    STUDY_FILE,
     Point,
     Range,
     Space,
     canonical,
+    check_study,
     grid_points,
     key_of,
     specs_of,
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Method = Literal["grid", "random", "tpe"]
-STUDY_FILE, TABLE_FILE, PAGE_FILE = "search.json", "results.csv", "comparison.html"
+TABLE_FILE, PAGE_FILE = "results.csv", "comparison.html"
 _TRIES = 50  # proposals in a row that were trained before, after which the space counts as exhausted
 
 
@@ -129,8 +131,7 @@ def search(
     base = replace(base, members=base.members or 1)
     # Trials with several members leave the validation videos to the ranking as well.
     blind = replace(split, test=split.test[:0], notes=(), drawn_val=None)
-    if out.exists() and not (out / STUDY_FILE).exists() and any(out.iterdir()):
-        raise UserError(f"{out} exists and holds no search; choose another `out`")
+    check_study(out)
     points = grid_points(space) if method == "grid" else []
     for point in points:
         specs_of(point, base, data, split)  # all mistakes are told before the first training

@@ -9,9 +9,7 @@ import math
 from argparse import Namespace
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import optuna
+from typing import TYPE_CHECKING, Any
 
 from pipeline.cli.fields import given, options_of
 from pipeline.errors import UserError
@@ -24,7 +22,11 @@ from pipeline.training.heads.registry import HEADS, check_input, check_length, h
 from pipeline.training.heads.spec import HeadSpec
 from pipeline.training.loop.spec import TrainSpec
 
+if TYPE_CHECKING:
+    import optuna
+
 Point = dict[str, Any]
+STUDY_FILE = "search.json"  # in the folder of a search
 OPTIONS = {
     option.key: option
     for spec in (HeadSpec, WindowSpec, TrainSpec)
@@ -44,12 +46,24 @@ class Range:
     whole: bool = False
 
     def distribution(self) -> optuna.distributions.BaseDistribution:
+        from optuna.distributions import FloatDistribution, IntDistribution  # a grid file that is wrong is told before
+
         if self.whole:
-            return optuna.distributions.IntDistribution(int(self.low), int(self.high), log=self.log)
-        return optuna.distributions.FloatDistribution(self.low, self.high, log=self.log)
+            return IntDistribution(int(self.low), int(self.high), log=self.log)
+        return FloatDistribution(self.low, self.high, log=self.log)
 
 
 Space = dict[str, list[Any] | Range]
+
+
+def check_study(out: Path) -> None:
+    """Refuse a folder of something else for a search.
+
+    Raises:
+        UserError: it is not empty, and no search was made there.
+    """
+    if out.exists() and not (out / STUDY_FILE).exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} exists and holds no search; choose another `out`")
 
 
 def read_space(path: Path) -> Space:

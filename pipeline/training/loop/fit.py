@@ -119,6 +119,7 @@ def fit_members(
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     resumables: Sequence[Resumable] | None = None,
     kept: KeptWeights | None = None,
+    schedule: Schedule | None = None,
 ) -> Trained:
     """Train heads, one after the other, and keep of each the weights with the lowest loss on its validation windows.
 
@@ -134,6 +135,7 @@ def fit_members(
         on_epoch: called after each epoch.
         resumables: where the state of each member is kept after each epoch, and taken from if it is there.
         kept: where weights of single epochs are kept, of one head.
+        schedule: of a single head: says when to stop and at which rate to learn; by default one that begins.
 
     Raises:
         UserError: the loss is not a number any more, or there is nothing to learn from.
@@ -151,6 +153,7 @@ def fit_members(
     interrupted = False
     for number, (train, val) in enumerate(pairs):
         run = _Run(same, number, train, val, on_epoch, None if resumables is None else resumables[number], kept)
+        run.schedule = schedule or run.schedule
         try:
             run.all_phases()
         except KeyboardInterrupt:

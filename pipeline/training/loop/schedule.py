@@ -72,3 +72,42 @@ class Schedule:
     def finished(self, epochs: int, patience: int) -> bool:
         """Whether to end the phase after the epochs so far."""
         return len(self.history) - self.before >= epochs or self.since_best >= patience
+
+
+@dataclass
+class Replay(Schedule):
+    """An earlier training once more: the epochs that led to its best weights, at their rates, without a look back."""
+
+    rates: tuple[tuple[float, ...], ...] = ()
+    """The learning rate of each epoch, by phase."""
+
+    @classmethod
+    def of(cls, earlier: Schedule) -> Replay:
+        """Of each phase of ``earlier`` the epochs up to its best; of a last one that made nothing better none."""
+        rates, start = [], 0
+        for length in earlier.phase_lengths:
+            epochs, start = earlier.history[start : start + length], start + length
+            best = min(epochs, key=lambda epoch: epoch.val_loss, default=None)
+            end = 0 if best is None else min(best.epoch, earlier.best_epoch)
+            rates.append(tuple(epoch.learning_rate for epoch in epochs if epoch.epoch <= end))
+        return cls(rates[0][0], rates=tuple(rates))
+
+    def add(self, epoch: Epoch, plateau: int, factor: float = 0.5) -> bool:
+        """Take note of an epoch; each is taken for the best so far."""
+        self.history.append(epoch)
+        self.best_epoch = epoch.epoch
+        self._next_rate()
+        return True
+
+    def begin_phase(self, phase: int, learning_rate: float) -> None:
+        """Go on with the epochs of the next phase."""
+        super().begin_phase(phase, learning_rate)
+        self._next_rate()
+
+    def finished(self, epochs: int, patience: int) -> bool:
+        """Whether all epochs of the phase have been repeated."""
+        return len(self.history) - self.before >= len(self.rates[self.phase])
+
+    def _next_rate(self) -> None:
+        rates = self.rates[self.phase][len(self.history) - self.before :]
+        self.learning_rate = rates[0] if rates else self.learning_rate

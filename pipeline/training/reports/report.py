@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _FOLDER = Path(__file__).parent
 _INK = "#0a0b0c"  # replaced by the colour of the page's text, which is light in dark mode
 _THUMBNAIL = (240, 180)  # pixels, width and height at most
-_PATIENCE = 10.0  # seconds of silence that a video may take: a report can do without its image
+_PATIENCE = 10.0  # seconds without a sign of life, after which a report does without the image of a video
 
 
 def render_report(

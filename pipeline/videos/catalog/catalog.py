@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline.errors import UserError
-from pipeline.files.tables import read_numbered
+from pipeline.files.tables import SPREADSHEETS, read_numbered
 from pipeline.files.text import natural_key, plural
 from pipeline.videos.catalog import clip_origins, published_table
 from pipeline.videos.catalog.failures import FAILURES_FILE
@@ -29,8 +29,9 @@ SPLIT_FOLDERS = {"train": "train", "training": "train", "test": "test", "testing
     ("val", "valid", "validation"), "val"
 )
 TABLE = "data_file.csv"  # in a data folder, the table that says more of its videos than the folders do
+LABELS = "labels.csv"  # in a data folder, labels of single frames
 # Tables that this program writes into a data folder.
-_OWN_TABLES = frozenset((TABLE, "problems.csv", FAILURES_FILE, "labels.csv", clip_origins.TABLE))
+_OWN_TABLES = frozenset((TABLE, "problems.csv", FAILURES_FILE, LABELS, clip_origins.TABLE))
 MOST_VIDEOS = 500_000  # rows of a catalog
 _SAID = ("label", "split", "group", "frames", "fps", "width", "height", "duration")  # by a table, of a video
 COLUMN_NAMES = {
@@ -140,21 +141,28 @@ class Catalog:
 # -- reading ---------------------------------------------------------------------------------------
 
 
-def open_catalog(source: str | Path, *, use_table: bool = True) -> Catalog:
+def open_catalog(source: str | Path, *, use_table: bool = True, class_level: int | None = None) -> Catalog:
     """List the videos of a folder, a CSV file or a single video file.
 
     Args:
         source: what to list. In a folder, the labels, splits and groups of its ``data_file.csv`` count.
         use_table: whether that table counts; without it the folders alone say what a video is.
+        class_level: which folder below ``source``, or below its train, val and test, names the class: 3 for
+            ``site/cam/fox/1.mp4``. It counts more than the labels of that table.
 
     Raises:
         UserError: there is no such thing, or it holds no videos.
     """
     source = Path(source)
+    if class_level is not None and class_level < 1:
+        raise UserError(f"`class_level={class_level}`: expected 1 or more")
     if source.is_dir():
-        catalog = scan_folder(source)
+        catalog = scan_folder(source, class_level or 1)
+        if class_level and catalog.videos and not catalog.classes:
+            deep = plural(class_level, "folder")
+            raise UserError(f"`class_level={class_level}`: no video of {source} lies {deep} below it")
         if use_table and (source / TABLE).is_file():
-            catalog = _with_table(catalog, source / TABLE)
+            catalog = _with_table(catalog, source / TABLE, keep_labels=class_level is not None)
         if not catalog.videos:
             left_out = [f"{count:,} left out: {reason}" for reason, count in catalog.skipped.items()]
             why = ", ".join(left_out) or "it is empty"
@@ -162,13 +170,16 @@ def open_catalog(source: str | Path, *, use_table: bool = True) -> Catalog:
         return catalog
     if not source.exists():
         raise UserError(f"{source} does not exist; expected a folder of videos, a video file or a CSV file")
-    if source.suffix.lower() in (".csv", ".tsv"):
+    if class_level is not None:
+        raise UserError(f"`class_level={class_level}` is for a folder of videos, and {source} is a file")
+    if source.suffix.lower() in (".csv", ".tsv", *SPREADSHEETS):
         return read_catalog(source)
     return Catalog(source.parent, (Video(source.name, source),))
 
 
-def scan_folder(root: Path) -> Catalog:
+def scan_folder(root: Path, class_level: int = 1) -> Catalog:
     """Find the videos of ``root/{train,val,test}/<Class>/...`` or ``root/<Class>/...``.
+    The class may also be the name of a deeper folder, the ``class_level``-th one.
 
     Where there are no video files, images are taken: ``root/<Class>/<video>/00001.jpg`` for folders of frames, and
     ``root/<Class>/kitten.jpg`` for videos of one frame. A folder with ``frames.csv`` (see `videos.media.image_folder`)
@@ -194,8 +205,8 @@ def scan_folder(root: Path) -> Catalog:
             skipped["not videos"] += 1
         else:
             found.append(parts)
-    framewise = (root / "labels.csv").is_file()
-    found += _of_images(images, timed, framewise, bool(found), skipped)
+    framewise = (root / LABELS).is_file()
+    found += _of_images(images, timed, framewise, bool(found), class_level, skipped)
     groups: dict[str, dict[str, str]] = {}
     # A folder called "train" is a split if it holds class folders; if it holds videos it is the class of trains.
     split_folders = {parts[0] for parts in found if len(parts) > 2 and parts[0].lower() in SPLIT_FOLDERS}
@@ -203,25 +214,28 @@ def scan_folder(root: Path) -> Catalog:
     videos = []
     for parts in found:
         if not split_folders:
-            split, label = "", parts[0] if len(parts) > 1 and not framewise else ""
+            split, below = "", () if framewise else parts[:-1]
         elif parts[0] in split_folders:
-            split, label = SPLIT_FOLDERS[parts[0].lower()], parts[1] if len(parts) > 2 else ""
+            split, below = SPLIT_FOLDERS[parts[0].lower()], parts[1:-1]
         else:
             skipped["outside the split folders"] += 1
             continue
+        label = below[class_level - 1] if len(below) >= class_level else ""
         path = here.joinpath(*parts)
         videos.append(Video("/".join(parts), path, label, split, _group_beside(path, groups)))
     return Catalog(root, _in_order(videos), skipped)
 
 
-def _with_table(scanned: Catalog, table: Path) -> Catalog:
-    """The videos of a folder, with what its ``data_file.csv`` says of them; it may list files elsewhere as well."""
+def _with_table(scanned: Catalog, table: Path, *, keep_labels: bool = False) -> Catalog:
+    """The videos of a folder, and others that its table lists, with what that says; labels of folders may stay."""
     listed = {video.path: video for video in read_catalog(table)}
     videos = []
     for video in scanned:
         row = listed.pop(video.path, None)
         if row is not None:
             said = {name: getattr(row, name) for name in _SAID if getattr(row, name) not in ("", None)}
+            if keep_labels and video.label:
+                said["label"] = video.label
             video = replace(video, **said)
         videos.append(video)
     there = [video for video in listed.values() if os.path.exists(video.path)]
@@ -234,6 +248,7 @@ def _of_images(
     timed: set[tuple[str, ...]],
     framewise: bool,
     beside_videos: bool,
+    class_level: int,
     skipped: Counter[str],
 ) -> list[tuple[str, ...]]:
     """The videos that images make: folders of frames, and single images that lie right in a class."""
@@ -245,7 +260,7 @@ def _of_images(
         elif beside_videos:
             skipped["images beside videos"] += 1  # Thumbnails and contact sheets, most likely.
         else:
-            classes = 2 if folder and folder[0].lower() in SPLIT_FOLDERS else 1
+            classes = class_level + bool(folder and folder[0].lower() in SPLIT_FOLDERS)
             found[folder if len(folder) > classes or (framewise and folder) else parts] = None
     return list(found)
 

@@ -61,7 +61,9 @@ def groups_of(videos: Sequence[Video], rule: str | None = None) -> tuple[list[st
     if rule == "column" and not filled:
         raise UserError("the catalog has no groups; name them by `group=EXPRESSION`, or fill its column 'group'")
     if rule in (None, "column") or (rule == "auto" and filled):
-        return [video.group or f"video {video.name}" for video in videos], ()
+        alone = sum(not video.group for video in videos) if filled else 0
+        notes = (f"{plural(alone, 'video')} without a group in the catalog stand alone",) if alone else ()
+        return [video.group or f"video {video.name}" for video in videos], notes
     try:
         pattern = UCF101_GROUP if rule == "auto" else re.compile(rule or "")
     except re.error as error:
@@ -95,6 +97,9 @@ def assign_splits(videos: Sequence[Video], shares: Shares, *, seed: int = 0) -> 
 
     Returns:
         The videos in their order, each with a split.
+
+    Raises:
+        UserError: a negative seed.
     """
     # Nothing can be learnt without train, nothing said without test.
     order = ("train", "test", "val")
@@ -126,6 +131,8 @@ def _divide(videos: Sequence[Video], shares: Sequence[float], seed: int, *, lone
     The largest groups are placed first, each where its classes lack most; the seed decides among equals, and the
     earlier part gets a group where all lack as much. Groups that hold all of a class go to the part ``lone``.
     """
+    if seed < 0:
+        raise UserError(f"`seed={seed}`: expected 0 or more")
     groups: dict[str, list[int]] = defaultdict(list)
     for place, video in enumerate(videos):
         # A name cannot hold a zero byte, so a video by itself is never taken for a named group.

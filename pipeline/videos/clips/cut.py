@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import UserError, VideoError
-from pipeline.files.atomic import put_in_place, scratch_folder
+from pipeline.files.atomic import check_room, put_in_place, scratch_folder
 from pipeline.files.text import parse_size
 from pipeline.videos.catalog.clip_origins import read_origins, record_origins
 from pipeline.videos.clips.plan import Clip
@@ -141,6 +141,7 @@ def cut_clips(clips: Sequence[Clip], out: Path, encoding: Encoding, *, workers: 
 
     Raises:
         UserError: there is no ffmpeg, or ``out`` cannot be written.
+        OSError: the disk is full; the clips that were yielded are whole.
     """
     runs = _runs(clips, encoding, workers)
     threads = max(1, (os.cpu_count() or 1) // max(1, min(workers, len(runs))))
@@ -157,8 +158,10 @@ def cut_clips(clips: Sequence[Clip], out: Path, encoding: Encoding, *, workers: 
                 if isinstance(event, CutResult):
                     yield event
                 else:
-                    event.result()  # Raises what the thread did not expect, such as a full disk.
+                    event.result()  # Raises what the thread did not expect.
                     ended += 1
+        except OSError as error:  # a full disk; the folder of what is unfinished says nothing to a user
+            raise OSError(error.errno, error.strerror, str(out)) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             stop_all()
@@ -297,6 +300,7 @@ def _commit(path: Path, clip: Clip, encoding: Encoding) -> None:
     with open_video(path, threads=1) as video:
         frames = video.scan() if encoding.decode_again else video.info().frames
     if abs(frames - expected) > (0 if encoding.fps is None else 1):
+        check_room(path.parent)
         raise VideoError(
             "cut",
             f"{frames} frames instead of {expected:.0f} came out of {clip.recording.path.name} "

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import VideoError
-from pipeline.files.atomic import scratch_folder
+from pipeline.files.atomic import check_room, scratch_folder
 from pipeline.lazy import av
 from pipeline.videos.clips.cut import CutResult
 from pipeline.videos.clips.plan import Clip
@@ -128,4 +128,5 @@ def _copy(clip: Clip, target: Path) -> None:
                 if not wanted and not sounds:
                     break
     except (av.error.FFmpegError, ValueError) as error:
+        check_room(target.parent)
         raise VideoError("cut", f"{clip.path.suffix} files cannot take these packets ({error})") from None

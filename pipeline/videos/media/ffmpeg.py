@@ -14,6 +14,7 @@ from pathlib import Path
 import imageio_ffmpeg
 
 from pipeline.errors import UserError, VideoError
+from pipeline.files.atomic import check_room
 
 # What ffmpeg prints after the line that says what was wrong.
 _GENERIC = re.compile(
@@ -68,6 +69,7 @@ def run_ffmpeg(
     Raises:
         UserError: there is no ffmpeg.
         VideoError: stage ``ffmpeg``; ffmpeg failed, and the reason is its own error line.
+        OSError: the disk of ``cwd`` is full.
     """
     command = [find_ffmpeg(), "-hide_banner", "-nostdin", "-loglevel", "error", "-y", *arguments]
     with tempfile.TemporaryFile() as errors:  # A file, since nobody reads a pipe while the output is read.
@@ -89,6 +91,7 @@ def run_ffmpeg(
             if process.stdout is not None:
                 process.stdout.close()
         if status:
+            check_room(cwd or ".")  # ffmpeg gives other reasons for a full disk
             errors.seek(0)
             raise VideoError("ffmpeg", error_line(errors.read().decode("utf-8", errors="replace"), status))
 

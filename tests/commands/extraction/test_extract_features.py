@@ -90,6 +90,39 @@ def test_another_recipe_is_refused_and_overwrite_begins_anew(data, tmp_path, cap
     assert "is the input itself" in capsys.readouterr().err
 
 
+def test_weights_need_not_be_named_again(data, tmp_path, capsys):
+    """A store knows them; a file is known by its content, wherever it lies."""
+    from pipeline.extraction.network.backbone import Backbone
+    from pipeline.extraction.network.weights import WeightsSource
+
+    weights, store = tmp_path / "mine.weights.h5", tmp_path / "store"
+    Backbone("mobilenetv2", weights=WeightsSource("random:7"), size=(32, 32)).model.save_weights(weights)
+    of_store = [data, "--out", store, "--backbone", "mobilenetv2", "--size", 32, "--sampling", "uniform:4"]
+    assert call(extract_features, *of_store, "--weights", weights) == 0
+    (data / "right/clip9.mp4").write_bytes((data / "right/clip1.mp4").read_bytes()[:-1] + b"x")
+    capsys.readouterr()
+    assert call(extract_features, *of_store) == 0
+    said = capsys.readouterr().out
+    assert f"mobilenetv2, {weights} weights" in said
+    assert "1 video extracted" in said
+    assert call(extract_features, *of_store, "--weights", "random:8") == 2
+    assert "weights digest" in capsys.readouterr().err
+    weights.write_bytes(b"others")
+    assert call(extract_features, *of_store) == 2
+    assert capsys.readouterr().err == (
+        f"error: the weights of {store}, {weights}, are gone or are others by now; name them by --weights\n"
+    )
+
+
+def test_loose_videos_are_refused_before_they_are_extracted(data, tmp_path, capsys):
+    loose = [data / "left", "--out", tmp_path / "store", *TINY]
+    assert call(extract_features, *loose) == 2
+    assert capsys.readouterr().err.startswith(f"error: no video of {data / 'left'} has a label")
+    assert not (tmp_path / "store").exists()
+    assert call(extract_features, *loose, "--unlabelled") == 0
+    assert call(extract_features, data / "left/clip0.mp4", "--out", tmp_path / "one", *TINY) == 0
+
+
 def test_a_damaged_shard_is_named_set_aside_and_made_again(data, tmp_path, capsys):
     store = tmp_path / "store"
     call(extract_features, data, "--out", store, *TINY)

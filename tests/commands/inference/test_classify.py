@@ -145,10 +145,10 @@ def test_the_lines(checkpoint, movie, tmp_path, capsys):  # noqa: F811
     assert lines[-1].endswith(f"2 segments; wrote {tmp_path / 'r.mp4'}")
 
 
-def test_the_default_is_result_avi(checkpoint, movie, tmp_path, monkeypatch):  # noqa: F811
-    monkeypatch.chdir(tmp_path)
-    assert run(checkpoint, movie, "--quiet", "--fps", 15, "--style", "plain", "--codec", "mjpg") == 0
-    with open_video("result.avi") as video:
+def test_a_video_is_drawn_as_it_was_asked_for(checkpoint, movie, tmp_path):  # noqa: F811
+    out = tmp_path / "result.avi"
+    assert run(checkpoint, movie, "--out", out, "--quiet", "--fps", 15, "--style", "plain", "--codec", "mjpg") == 0
+    with open_video(out) as video:
         assert (video.info().frames, video.info().codec) == (100, "mjpeg")
         assert video.info().fps == pytest.approx(15)
 

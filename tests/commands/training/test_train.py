@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,42 @@ def test_predictions_hold_each_video_once_with_its_part(checkpoint):
     assert len(rows) == 36
     for row in rows:
         assert sum(float(row[f"p({name})"]) for name in ("jump", "run", "walk")) == pytest.approx(1, abs=1e-4)
+
+
+def test_all_videos_train_the_model_and_no_figure_changes(capsys, checkpoint, store, tmp_path):
+    out = tmp_path / "all"
+    status, said, err = call(capsys, train, store, "--out", out, "--all", *QUICK)
+    assert (status, err) == (0, "")
+    assert "note: the model learnt from all 36 videos" in said
+    first, second = (json.loads((folder / "results.json").read_text()) for folder in (checkpoint, out))
+    assert second["all_videos"] == 36
+    for name in ("accuracy", "log_loss", "split", "temperature", "best_epoch"):
+        assert second[name] == first[name]
+    assert history_of(out) == history_of(checkpoint)
+    one, other = (Checkpoint.load(folder).model.get_weights() for folder in (checkpoint, out))
+    assert any((mine != theirs).any() for mine, theirs in zip(one, other, strict=True))
+    status, said, _ = call(capsys, evaluate, out, store, "--split", "test")
+    assert re.search(r"note: the checkpoint was trained on (\d+) of these \1 videos", said)
+
+
+def test_several_members_learn_from_all_videos_too(capsys, store, tmp_path):
+    out = tmp_path / "members"
+    options = [option if option != "1" else "3" for option in QUICK]
+    status, said, err = call(capsys, train, store, "--out", out, "--all", *options)
+    assert (status, err) == (0, "")
+    assert "note: the model learnt from all 36 videos" in said
+    assert json.loads((out / "results.json").read_text())["members"]["count"] == 3
+    assert call(capsys, evaluate, out, store, "--split", "all")[0] == 0
+
+
+def test_it_is_said_who_divided_the_videos(capsys, store, tmp_path):
+    status, said, _ = call(capsys, train, store, "--out", tmp_path / "run", *QUICK)
+    assert status == 0
+    assert re.search(r"3 classes, train \d+, val \d+, test \d+ videos, split drawn with seed 0\n", said)
+    divided = write_store(tmp_path / "divided", splits=True)
+    assert call(capsys, train, divided, "--out", tmp_path / "run", "--overwrite", *QUICK)[0] == 0
+    status, said, _ = call(capsys, train, divided, "--out", tmp_path / "other", *QUICK)
+    assert "train 18, val 9, test 9 videos, split of the catalog\n" in said
 
 
 def test_folds_print_mean_and_spread(capsys, store):

@@ -28,7 +28,7 @@ def data(tmp_path):
 
 
 def test_finds_fixes_and_moves(data, tmp_path, capsys):
-    assert run(data) == 1
+    assert run(data, "--out", data / "problems.csv") == 1
     out = capsys.readouterr().out
     assert "3 videos, 2 faults, 0 notes (unreadable 1, damaged 1)" in out
     with open(data / "problems.csv") as file:

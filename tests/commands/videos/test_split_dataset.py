@@ -21,7 +21,8 @@ def test_by_shares(tmp_path, capsys):
     lay(
         tmp_path / "d", *(f"{label}/{label}_person{p}_{i}.mp4" for label in "xy" for p in range(1, 9) for i in range(2))
     )
-    assert run(tmp_path / "d", "--shares", 0.5, 0.25, 0.25, "--group", "person[0-9]") == 0
+    out = ("--out", tmp_path / "d" / "data_file.csv")
+    assert run(tmp_path / "d", "--shares", 0.5, 0.25, 0.25, "--group", "person[0-9]", *out) == 0
     assert "32 videos in 8 groups: train 16, val 8, test 8" in capsys.readouterr().out
     catalog = open_catalog(tmp_path / "d" / "data_file.csv")
     by_person: dict[str, set] = {}
@@ -29,9 +30,9 @@ def test_by_shares(tmp_path, capsys):
         by_person.setdefault(video.group, set()).add(video.split)
     assert len(by_person) == 8
     assert all(len(splits) == 1 for splits in by_person.values())
-    assert run(tmp_path / "d") == 2
+    assert run(tmp_path / "d", *out) == 2
     assert "give --overwrite" in capsys.readouterr().err
-    assert run(tmp_path / "d", "--overwrite", "--quiet") == 0
+    assert run(tmp_path / "d", "--overwrite", "--quiet", *out) == 0
 
 
 def test_by_lists_with_links(tmp_path, capsys):

@@ -15,6 +15,7 @@ from pipeline.videos.catalog.catalog import open_catalog
 from tests.extraction.conftest import RECIPE, column_means
 
 
+@command.if_stopped(command.GOES_ON)
 def main(data: str, store: str, pause: str, commit_every: str = "0.05") -> None:
     def network(images: np.ndarray) -> np.ndarray:
         time.sleep(float(pause))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.cli import command
 from pipeline.extraction.store.verify import check_shards
 from tests.extraction.jobs.test_extract import contents
 from tests.media import write_video
@@ -55,8 +56,8 @@ def test_two_writers_at_once_do_not_harm_each_other(videos, extract, tmp_path):
 @pytest.mark.parametrize(
     ("number", "status", "line"),
     [
-        (signal.SIGTERM, 143, "stopped by a termination signal; what was finished is kept\n"),
-        (signal.SIGINT, 130, "stopped by Ctrl-C; what was finished is kept, and the same command goes on\n"),
+        (signal.SIGTERM, 143, f"stopped by a termination signal; {command.GOES_ON}\n"),
+        (signal.SIGINT, 130, f"stopped by Ctrl-C; {command.GOES_ON}\n"),
     ],
 )
 def test_a_signal_keeps_what_was_finished(number, status, line, extract, tmp_path):
@@ -92,7 +93,7 @@ def test_a_disk_that_runs_full_keeps_what_was_finished(extract, tmp_path):
         error = process.communicate(timeout=60)[1]
         assert process.returncode == 1
         assert error.startswith("stopped: ")
-        assert "the disk is full; what was finished is kept, and after making room the same command goes on" in error
+        assert f"the disk is full; make room: {command.GOES_ON}" in error
         assert error.count("\n") == 1
         assert_nothing_is_damaged(disk / "store")
         assert 0 < len(contents(disk / "store")) < 20

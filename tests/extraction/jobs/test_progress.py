@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pipeline.extraction.jobs.progress import ExtractionProgress, ProgressLine, line
+from pipeline.extraction.jobs.progress import ExtractionProgress, ProgressLine
 from tests.media import write_video
 
 
@@ -27,33 +27,37 @@ def progress():
     )
 
 
-def test_the_time_that_is_left_is_that_of_the_frames(progress):
-    assert progress.seconds_left == pytest.approx(100, rel=0.01)  # two thirds of the frames; of the videos half is left
-    begins = "1,000 of about 3,000 frames, 20.0 frames/s, 1:40 left, 67 of 150 videos, 1 failed"
-    assert line(progress) == f"{begins}, limited by the network"
+def test_a_pipe_gets_plain_lines_now_and_then(progress, capsys, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    begins = "1,000 of 3,000 frames, 20.0 frames/s, 1:40 left, 67 of 150 videos, 1 failed, limited by the network\n"
+    with ProgressLine(progress, quiet=False) as shown, ProgressLine(progress, quiet=True) as silent:
+        for seconds, line in ((9, ""), (41, begins), (30, ""), (31, "1,000 of 3,000 frames, 9.0 frames/s, 3:42 left")):
+            now[0] += seconds
+            shown.show(progress)
+            silent.show(progress)
+            out, err = capsys.readouterr()
+            assert out.startswith(line)
+            assert (err, out.count("\n")) == ("", 1 if line else 0)
+
+
+def test_what_is_not_known_is_not_said(progress, capsys, monkeypatch):
+    progress.waited_for_decoding, progress.expectation = 6.0, None
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    with ProgressLine(progress, quiet=False) as shown:
+        now[0] = 50.0
+        shown.show(progress)
+    assert capsys.readouterr().out == "1,000 frames, 20.0 frames/s, 67 of 150 videos, 1 failed, limited by decoding\n"
+
+
+def test_what_it_waited_for_is_said(progress):
     assert progress.waits == "waited 0.0 s for decoding and 5.0 s for the network"
-    progress.waited_for_decoding = 6.0
-    progress.expectation = None
-    assert line(progress) == "1,000 frames, 20.0 frames/s, 67 of 150 videos, 1 failed, limited by decoding"
 
 
 def test_more_frames_than_expected_leave_no_negative_time(progress):
     progress.frames = 3100
-    assert (progress.expected, progress.seconds_left) == (3100, 0)
-
-
-def test_a_pipe_gets_plain_lines_now_and_then(progress, capsys):
-    with ProgressLine(progress, quiet=False, every=0.2) as shown:
-        shown.show(progress)
-        time.sleep(0.25)
-        shown.show(progress)
-        shown.show(progress)
-    with ProgressLine(progress, quiet=True, every=0.0) as shown:
-        shown.show(progress)
-    out, err = capsys.readouterr()
-    assert out.count("\n") == 1
-    assert out.startswith("1,000 of about 3,000 frames")
-    assert err == ""
+    assert progress.expected == 3100
 
 
 def test_a_terminal_gets_a_bar_of_frames(progress, capsys, monkeypatch):
@@ -63,7 +67,7 @@ def test_a_terminal_gets_a_bar_of_frames(progress, capsys, monkeypatch):
         shown.show(progress)
     out, err = capsys.readouterr()
     assert out == ""
-    for part in ("1000/3000 [", "frames/s, 67 of 150 videos, 1 failed, limited by the network"):
+    for part in ("1000/3000 [", " frames/s, 67 of 150 videos, 1 failed, limited by the network"):
         assert part in err
 
 

@@ -99,7 +99,8 @@ def test_new_videos_go_through_the_same_network(data, store, tmp_path):
     assert extract(more, store, "--precision", "int8") == 0
     assert extract(more, store, "--precision", "int8", "--worker", "2/2") == 0
     assert len(FeatureStore(store).entries) == 13
-    assert extract(more / "0", tmp_path / "other", "--precision", "int8", "--int8-from", store) == 0
+    other = (tmp_path / "other", "--precision", "int8", "--int8-from", store, "--unlabelled")
+    assert extract(more / "0", *other) == 0
     assert FeatureStore(tmp_path / "other").recipe.quantised == digest
 
 

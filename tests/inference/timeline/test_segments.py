@@ -40,7 +40,7 @@ def test_subtitles(segments, tmp_path):
     assert (tmp_path / "a.srt").read_text() == (
         "1\n00:00:00,000 --> 00:00:01,000\nAd 80%\n\n"
         "2\n00:00:01,000 --> 01:00:00,000\n(i)Game(/i) 80%\n\n"
-        "3\n01:00:00,000 --> 01:00:01,000\nunknown 55%\n"
+        "3\n01:00:00,000 --> 01:00:01,000\nunknown\n"
     )
 
 

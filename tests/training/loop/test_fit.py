@@ -17,10 +17,10 @@ from pipeline.training.data.windows import WindowSpec
 from pipeline.training.evaluation.calibration import expected_calibration_error, log_loss
 from pipeline.training.evaluation.predictions import predictions_of, temperature_of
 from pipeline.training.heads.registry import HEADS, head_spec
-from pipeline.training.loop.fit import fit
+from pipeline.training.loop.fit import fit, fit_members
 from pipeline.training.loop.kept_weights import KeptWeights
 from pipeline.training.loop.resume import Resumable
-from pipeline.training.loop.schedule import Epoch, Schedule
+from pipeline.training.loop.schedule import Epoch, Replay, Schedule
 from pipeline.training.loop.spec import Optimizer, TrainSpec
 from pipeline.videos.catalog.splits import groups_of
 from tests.training.stores import write_store
@@ -37,6 +37,41 @@ SPEC = TrainSpec(epochs=4, batch=8, learning_rate=0.01)
 def parts(data, length=6, stride=6):
     split = make_split(data, groups_of(data.videos, r"g\d")[0])
     return [windows_of(data, rows, WindowSpec(length, stride)) for rows in (split.train, split.val, split.test)]
+
+
+def test_a_replay_repeats_the_epochs_up_to_the_best_at_their_rates(far_apart):
+    """On the same windows the weights come out the same, though validation would have stopped it elsewhere."""
+    train, val, _ = parts(far_apart)
+    spec = replace(SPEC, epochs=9, plateau=1, patience=3)
+    first = fit(far_apart, train, val, head_spec("mean"), spec)
+    best = first.schedule.best_epoch
+    replay = Replay.of(first.schedule)
+    again = fit_members(far_apart, train, [(train, train)], head_spec("mean"), spec, schedule=replay)
+    rates = [epoch.learning_rate for epoch in first.schedule.history][:best]
+    assert [epoch.learning_rate for epoch in again.schedule.history] == rates
+    for mine, theirs in zip(again.model.get_weights(), first.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def schedule_of(losses, before=0, phase=0):
+    made = Schedule(0.1)
+    for number, loss in enumerate(losses, 1):
+        if phase and number == before + 1:
+            made.begin_phase(1, 0.01)
+        made.add(Epoch(number, 0.0, 0.0, loss, 0.0, made.learning_rate, 0.0), plateau=99)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("losses", "before", "phase", "rates"),
+    [
+        ([3, 2, 1, 4], 0, 0, ((0.1, 0.1, 0.1),)),
+        ([3, 2, 4, 1, 0.5, 9], 3, 1, ((0.1, 0.1), (0.01, 0.01))),
+        ([3, 1, 4, 2, 2], 3, 1, ((0.1, 0.1), ())),  # the second phase made nothing better
+    ],
+)
+def test_of_two_phases_each_is_replayed_to_its_best(losses, before, phase, rates):
+    assert Replay.of(schedule_of(losses, before, phase)).rates == rates
 
 
 def without_seconds(history):

@@ -55,6 +55,33 @@ def test_split_folders(tmp_path):
     assert "3 videos, 2 classes, train 1, val 1, test 1" in catalog.summary()
 
 
+def test_a_deeper_folder_may_name_the_class(tmp_path):
+    lay(tmp_path, "north/cam1/fox/1.mp4", "north/cam2/hare/2.mp4", "south/cam1/fox/deep/3.mp4", "north/cam1/4.mp4")
+    for level, labels in ((1, ["north"] * 3 + ["south"]), (3, ["", "fox", "hare", "fox"])):
+        videos = {video.name: video.label for video in open_catalog(tmp_path, class_level=level)}
+        assert [videos[name] for name in sorted(videos)] == labels
+    lay(tmp_path / "with", "train/cam/fox/1.mp4", "test/cam/hare/2.mp4")
+    catalog = open_catalog(tmp_path / "with", class_level=2)
+    assert [(video.label, video.split) for video in catalog] == [("hare", "test"), ("fox", "train")]
+    # It counts more than a table that names the class by another folder.
+    (tmp_path / "data_file.csv").write_text("path,label,split\nnorth/cam1/fox/1.mp4,north,val\n")
+    video = next(video for video in open_catalog(tmp_path, class_level=3) if video.name == "north/cam1/fox/1.mp4")
+    assert (video.label, video.split) == ("fox", "val")
+    for level, said in ((9, "no video of .* lies 9 folders below it"), (0, "expected 1 or more")):
+        with pytest.raises(UserError, match=said):
+            open_catalog(tmp_path, class_level=level)
+    with pytest.raises(UserError, match="is for a folder"):
+        open_catalog(tmp_path / "data_file.csv", class_level=2)
+
+
+@pytest.mark.parametrize("name", ["list.xlsx", "list.XLS", "list.ods"])
+def test_a_spreadsheet_is_refused_as_a_table(tmp_path, name):
+    (tmp_path / name).write_bytes(b"PK\x03\x04")
+    for read in (open_catalog, read_catalog):
+        with pytest.raises(UserError, match="is a spreadsheet; save it as CSV"):
+            read(tmp_path / name)
+
+
 def test_a_class_may_be_called_train(tmp_path):
     catalog = scan_folder(lay(tmp_path, "train/1.mp4", "ship/1.mp4"))
     assert [(video.label, video.split) for video in catalog] == [("ship", ""), ("train", "")]
