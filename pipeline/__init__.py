@@ -25,9 +25,19 @@ from pipeline.lazy import lazy_names
 from pipeline.version import VERSION as __version__
 
 if TYPE_CHECKING:
+    from pipeline.cli.silence import quieten
     from pipeline.extraction import FeatureStore, Recipe, extract
     from pipeline.inference import Classifier
-    from pipeline.training import Checkpoint, TrainSpec, evaluate, head_spec, open_dataset, save_run, train
+    from pipeline.training import (
+        Checkpoint,
+        TrainSpec,
+        evaluate,
+        head_spec,
+        open_dataset,
+        save_run,
+        train,
+        windows_of,
+    )
     from pipeline.videos import Sampling, open_catalog
 
 __all__ = [
@@ -45,17 +55,29 @@ __all__ = [
     "head_spec",
     "open_catalog",
     "open_dataset",
+    "quieten",
     "save_run",
     "train",
+    "windows_of",
 ]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "errors": ("UserError", "VideoError"),
+        "cli.silence": ("quieten",),
         "videos": ("Sampling", "open_catalog"),
         "extraction": ("FeatureStore", "Recipe", "extract"),
-        "training": ("Checkpoint", "TrainSpec", "evaluate", "head_spec", "open_dataset", "save_run", "train"),
+        "training": (
+            "Checkpoint",
+            "TrainSpec",
+            "evaluate",
+            "head_spec",
+            "open_dataset",
+            "save_run",
+            "train",
+            "windows_of",
+        ),
         "inference": ("Classifier",),
     },
 )

@@ -3,15 +3,19 @@
 import os
 import signal
 import sys
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.browser import BROWSER, DRIVER, Browser, open_browser
 
 # A busy machine draws examples slowly, which says nothing of the code; a run of continuous integration can be repeated.
 settings.register_profile(
     "here", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=bool(os.environ.get("CI"))
 )
 settings.load_profile("here")
+
 
 # A shell that starts the tests in the background lets them ignore Ctrl-C, and every process that they start as well.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -79,3 +83,11 @@ def sabotage(tmp_path_factory, monkeypatch):
     (folder / "sitecustomize.py").write_text(SABOTAGE)
     before = os.environ.get("PYTHONPATH")
     monkeypatch.setenv("PYTHONPATH", str(folder) + (os.pathsep + before if before else ""))
+
+
+@pytest.fixture
+def browser(tmp_path) -> Iterator[Browser]:
+    if not (BROWSER and DRIVER):
+        pytest.skip("needs chromium and chromedriver")
+    with open_browser(tmp_path / "profile") as browser:
+        yield browser

@@ -146,7 +146,8 @@ def read_as_written(path: Path) -> tuple[list[str], Iterator[dict[str, str]]]:
     text = read_text(path)
     if text.count("\n") > MOST_ROWS:
         raise UserError(f"{path} has more than {MOST_ROWS:,} rows, which is the most that is read")
-    rows = csv.DictReader(io.StringIO(text, newline=""), restval="")
+    delimiter = max(",;\t", key=text.partition("\n")[0].count)  # a spreadsheet may have saved it since
+    rows = csv.DictReader(io.StringIO(text, newline=""), restval="", delimiter=delimiter)
 
     def bare() -> Iterator[dict[str, str]]:
         try:

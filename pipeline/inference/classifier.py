@@ -285,7 +285,9 @@ class Classifier:
         if spec.min_duration:
             labels = drop_short(labels, probabilities, times, end, spec.min_duration)
         segments = find_segments(labels, probabilities, times, end, self.classes)
-        return VideoPrediction(video, self.classes, info, grid, times, windows, probabilities, labels, segments)
+        return VideoPrediction(
+            video, self.classes, info, grid, times, windows, probabilities, labels, segments, abstain_below
+        )
 
 
 def rule_of(checkpoint: Checkpoint, spec: ClassifySpec | None = None) -> GridRule:

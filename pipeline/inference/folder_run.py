@@ -1,29 +1,26 @@
 """Many videos through one checkpoint: resumable, one row a video in ``predictions.csv``, failures beside it.
 
 A row is written when its video is done. A later run goes on with videos that have no row, that changed since, or
-whose rows another checkpoint wrote.
+whose rows another checkpoint wrote. Two files of one name have two rows: the second one's name gets its folder's.
 """
 
 from __future__ import annotations
 
 import contextlib
-import csv
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pipeline.errors import UserError, VideoError
+from pipeline.errors import VideoError
 from pipeline.extraction.features.stream import Opened
 from pipeline.extraction.store.store import Entry, FeatureStore
-from pipeline.files.guard.regular_file import check_regular
 from pipeline.files.replacing import place_in
-from pipeline.files.tables import covered_row, read_as_written, write_table
-from pipeline.files.text import plural
 from pipeline.inference.classifier import Classifier
 from pipeline.inference.classify_spec import ClassifySpec
 from pipeline.inference.outputs.outputs import Outputs
+from pipeline.inference.outputs.prediction_table import PredictionTable
 from pipeline.inference.stored_features import StoredFeatures
 from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.parallel.machine import processors
@@ -33,9 +30,6 @@ from pipeline.videos.catalog.catalog import Catalog, Video
 from pipeline.videos.catalog.failures import FAILURES_FILE, FailureLog
 from pipeline.videos.catalog.source_file import SourceFile
 
-PREDICTIONS_FILE = "predictions.csv"
-_FIRST = ("video", "label", "prediction", "probability", "segments", "frames", "duration")
-_LAST = ("size", "mtime_ns", "run")
 _MOST_WORKERS = 8
 
 Job = tuple[Video, SourceFile]
@@ -103,55 +97,24 @@ class FolderRun:
         timeout: float = TIMEOUT,
     ) -> None:
         self._classifier = classifier
-        self._catalog = catalog
         self._out = out
         self._spec = spec
         self._outputs = outputs or Outputs()
         self._workers = workers or max(2, min(processors(), _MOST_WORKERS))
         self._timeout = timeout
         self._stored = StoredFeatures(store, classifier) if store is not None else None
-        if out.exists() and not out.is_dir():
-            raise UserError(f"{out} is a file; expected a folder for the predictions")
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            if (out / PREDICTIONS_FILE).exists():
-                check_regular(out / PREDICTIONS_FILE)
-            # Opening to append tells whether rows can be written, and changes nothing.
-            (out / PREDICTIONS_FILE).open("a").close()
-        except OSError as error:
-            raise UserError(f"cannot write to {out}: {error.strerror}") from None
-        self._run = fingerprint(classifier, spec, self._outputs)
-        self._rows, self._columns = self._known_rows(overwrite)
+        run = fingerprint(classifier, spec, self._outputs)
+        self._table = PredictionTable(out, classifier.classes, run, overwrite=overwrite)
+        self.videos = tuple(replace(video, name=self._table.name_of(video)) for video in catalog)
+        """By the names that they have in the tables and as folders."""
         self._log = FailureLog(out / FAILURES_FILE)
         if retry_failed:
             self._log.keep_only(())
         self.progress = FolderProgress(videos=len(catalog))
 
-    def _known_rows(self, overwrite: bool) -> tuple[dict[str, dict[str, str]], tuple[str, ...]]:
-        """Rows of earlier runs by video, those of other folders too, and the columns with those of the user."""
-        path, columns = (
-            self._out / PREDICTIONS_FILE,
-            (*_FIRST, *(f"p({name})" for name in self._classifier.classes), *_LAST),
-        )
-        if path.stat().st_size == 0:
-            return {}, columns
-        # Read as it was written: names of columns hold the classes, and names of files may begin with a space.
-        names, rows = read_as_written(path)
-        if not {"video", "prediction", "run"} <= set(names):
-            raise UserError(f"{path} was not written by this command; choose another folder")
-        whole = [row for row in rows if row["run"]]  # a kill may have left half a line
-        known = {row["video"]: row for row in whole if not overwrite or row["run"] == self._run}
-        others = sum(row["run"] != self._run for row in known.values())
-        if others:
-            raise UserError(
-                f"{path} has {plural(others, 'video')} of another checkpoint or way of reading; give "
-                "`overwrite=True` to replace them, or choose another folder"
-            )
-        return known, (*columns, *(name for name in names if name not in columns))
-
     def run(self, show: Callable[[FolderProgress], None] = lambda progress: None) -> FolderProgress:
         """Classify what is not done; a video that cannot be read is noted, and the run goes on."""
-        self._write_rows()
+        self._table.write(self.videos)
         failing: list[str] = []
 
         def fail(video: Video, error: VideoError, state: SourceFile) -> None:
@@ -161,14 +124,13 @@ class FolderRun:
             self.progress.failures.append(f"{video.name}: {error}")
 
         todo: list[Job] = []
-        for video in self._catalog:
+        for video in self.videos:
             try:
                 state = SourceFile.of(video.path)
             except VideoError as error:
                 fail(video, error, SourceFile(0, 0))
                 continue
-            row = self._rows.get(video.name)
-            if row and (row["size"], row["mtime_ns"]) == (str(state.size), str(state.mtime_ns)):
+            if self._table.knows(video.name, state):
                 self.progress.before += 1
             elif self._log.knows(video.name, state):
                 self.progress.failed_before += 1
@@ -192,10 +154,10 @@ class FolderRun:
                 except VideoError as error:
                     fail(video, error, state)
                 else:
-                    self._append(self._row(video, prediction, state))
+                    self._table.add(video, prediction, state)
                     self.progress.done += 1
                 show(self.progress)
-        self._write_rows()
+        self._table.write(self.videos)
         self._log.keep_only(failing)  # what failed once and works now is not a failure
         return self.progress
 
@@ -224,36 +186,19 @@ class FolderRun:
         return prediction
 
     def _write_files(self, video: Video, prediction: VideoPrediction) -> None:
-        folder = place_in(self._out, video.name)
-        outputs = self._outputs.within(folder)
+        outputs = self._outputs.within(place_in(self._out, video.name))
         if outputs.paths:
             outputs.check(video.path, prediction.info.codec, overwrite=True)  # in a folder of this run
             outputs.write(prediction, self._classifier.checkpoint.folder)
 
-    def _row(self, video: Video, prediction: VideoPrediction, state: SourceFile) -> dict[str, str]:
-        mean = prediction.mean.tolist()
-        values = {
-            "video": video.name,
-            "label": video.label,
-            "prediction": prediction.label,
-            "probability": f"{max(mean):.6f}",
-            "segments": str(len(prediction.segments)),
-            "frames": str(len(prediction.times)),
-            "duration": f"{prediction.info.duration:.6g}",
-            "size": str(state.size),
-            "mtime_ns": str(state.mtime_ns),
-            "run": self._run,
-        }
-        return values | {f"p({name})": f"{value:.6f}" for name, value in zip(prediction.classes, mean, strict=True)}
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self._classifier.classes
 
-    def _append(self, row: dict[str, str]) -> None:
-        self._rows[row["video"]] = row = self._rows.get(row["video"], {}) | row  # with columns of the user
-        path = self._out / PREDICTIONS_FILE
-        with path.open("a", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            csv.DictWriter(file, self._columns, lineterminator="\n").writerow(covered_row(row))
+    def rows(self) -> list[dict[str, str]]:
+        """The rows of ``predictions.csv`` that are of these videos."""
+        return self._table.rows(self.videos)
 
-    def _write_rows(self) -> None:
-        """The whole table: the videos of this run in the order of the catalog, then those of earlier ones."""
-        names = dict.fromkeys([*(video.name for video in self._catalog), *self._rows])
-        rows = [self._rows[name] for name in names if name in self._rows]
-        write_table(rows, self._columns, self._out / PREDICTIONS_FILE)
+    def files_of(self, video: Video) -> dict[str, Path]:
+        """The files of one video that this run writes, by the field of `Outputs`."""
+        return self._outputs.within(place_in(self._out, video.name)).paths

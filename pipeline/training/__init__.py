@@ -9,7 +9,7 @@ from pipeline.lazy import lazy_names
 
 if TYPE_CHECKING:
     from pipeline.training.checkpoint import Checkpoint
-    from pipeline.training.data.dataset import Dataset, open_dataset
+    from pipeline.training.data.dataset import Dataset, open_dataset, windows_of
     from pipeline.training.data.splits import make_split
     from pipeline.training.data.windows import WindowSpec
     from pipeline.training.evaluation.predict import evaluate
@@ -30,12 +30,13 @@ __all__ = [
     "open_dataset",
     "save_run",
     "train",
+    "windows_of",
 ]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "data.dataset": ("Dataset", "open_dataset"),
+        "data.dataset": ("Dataset", "open_dataset", "windows_of"),
         "data.splits": ("make_split",),
         "data.windows": ("WindowSpec",),
         "heads.registry": ("head_spec",),

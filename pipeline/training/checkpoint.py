@@ -1,6 +1,6 @@
 """A checkpoint: a folder that holds all that inference needs.
 
-    model.keras        the head's weights (and its structure, for other tools)
+    model.keras        the head: features and mask to logits, which divided by the temperature go through a softmax
     checkpoint.json    format, classes, recipe, window, head, time scale, temperature, versions
     head/              the head as OpenVINO runs it, see `compute.stored_head`
     results.json       accuracy and log loss of each split, seconds, epochs, parameters, seed
@@ -35,7 +35,7 @@ from pipeline.files.guard.archive import check_keras
 from pipeline.files.guard.reading import read_object, record, shown, value_of
 from pipeline.files.guard.regular_file import Missing
 from pipeline.files.replacing import refuse_used_folder, replace_folder
-from pipeline.parallel.machine import gpus
+from pipeline.parallel.machine import gpus, versions
 from pipeline.training.compute.apply_head import HeadFunction, probabilities_of, rows_at_once, run_in_batches
 from pipeline.training.compute.stored_head import HEAD, HEAD_FILES, stored_head
 from pipeline.training.data.time_scale import TimeScale
@@ -44,6 +44,9 @@ from pipeline.training.heads.spec import MOST_MEMBERS, HeadSpec
 
 if TYPE_CHECKING:
     import keras
+
+    from pipeline.training.data.dataset import Dataset
+    from pipeline.training.data.splits import Split
 
 FORMAT = 2  # 2 may hold several members; one of format 1 has one
 MOST_CLASSES = 50_000
@@ -139,6 +142,39 @@ class Checkpoint:
         except (KeyError, ValueError) as error:
             raise UserError(f"{path} is damaged ({' '.join(str(error).split())}); train again") from None
 
+    @classmethod
+    def from_model(
+        cls, model: keras.Model, data: Dataset, folder: Path | str, *, split: Split | None = None, overwrite=False
+    ) -> Checkpoint:
+        """Make a checkpoint of a head that was made and trained with plain Keras.
+
+        Args:
+            model: of windows ``(n, L, D)``, or of windows and mask ``(n, L)``, to probabilities or logits of the
+                classes of ``data`` in their order; steps that are not real are zeros. See `heads.own_model`.
+            data: what it was trained on.
+            folder: of the checkpoint.
+            split: which videos were for what, so that `evaluate` knows those that were kept apart.
+            overwrite: replace a checkpoint that is there.
+
+        Raises:
+            UserError: the model takes or gives something else, has layers that are not of Keras, or the folder exists.
+        """
+        from pipeline.training.heads.own_model import OWN, load_model, own_results, own_window, wrap_model
+
+        folder, rows = Path(folder), np.arange(len(data)) if split is None else split.train
+        check_free(folder, overwrite=overwrite)
+        window = own_window(model, data, rows)
+        wrapped, noted = wrap_model(model, data, rows, window), versions("keras") | {"precision": data.precision}
+        times = data.time_scale(rows)
+        made = cls(folder, data.classes, data.sources, window, OWN, data.shape, times, versions=noted)
+        with write_folder(folder, overwrite=overwrite) as temporary:
+            wrapped.save(temporary / MODEL_FILE)
+            load_model(temporary / MODEL_FILE)
+            (temporary / CHECKPOINT_FILE).write_text(made.to_json(), encoding="utf-8")
+            text = json.dumps(own_results(model, data, split), indent=2, ensure_ascii=False) + "\n"
+            (temporary / RESULTS_FILE).write_text(text, encoding="utf-8", errors="surrogateescape")
+        return made
+
     def to_json(self) -> str:
         """The content of ``checkpoint.json``."""
         values = asdict(self)
@@ -193,7 +229,10 @@ class Checkpoint:
             UserError: ``model.keras`` is missing, damaged or of another head.
         """
         from pipeline.training.heads.ensemble import average, build_members
+        from pipeline.training.heads.own_model import OWN, load_model
 
+        if self.head == OWN:
+            return load_model(self.folder / MODEL_FILE)
         path = self.weights or self.folder / MODEL_FILE
         self._check_fits(self.folder / MODEL_FILE)
         if self.weights is not None:

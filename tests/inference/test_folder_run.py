@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 from pathlib import Path
@@ -16,6 +17,7 @@ from pipeline.inference.classifier import Classifier
 from pipeline.inference.classify_spec import ClassifySpec
 from pipeline.inference.folder_run import FolderRun
 from pipeline.inference.outputs.outputs import Outputs
+from pipeline.inference.outputs.prediction_table import PredictionTable
 from pipeline.inference.timeline.smoothing import Smoothing
 from pipeline.videos.catalog.catalog import open_catalog
 from tests.inference.conftest import write_pieces
@@ -53,15 +55,16 @@ def test_one_row_a_video(classifier, videos, tmp_path):
 
 def test_a_run_that_was_stopped_goes_on(classifier, videos, tmp_path, monkeypatch):
     out = tmp_path / "out"
-    row = FolderRun._row
+    add, added = PredictionTable.add, []
     with monkeypatch.context() as patch:
 
-        def stopping(self, *args):
-            if self.progress.done == 2:
+        def stopping(self, video, *args):
+            if len(added) == 2:
                 raise KeyboardInterrupt
-            return row(self, *args)
+            added.append(video)
+            add(self, video, *args)
 
-        patch.setattr(FolderRun, "_row", stopping)
+        patch.setattr(PredictionTable, "add", stopping)
         with pytest.raises(KeyboardInterrupt):
             run(classifier, videos, out)
     assert len(rows(out)) == 2
@@ -89,6 +92,50 @@ def test_what_changed_is_done_again(classifier, videos, tmp_path):
     (videos / "Red" / "clip1.mp4").unlink()
     assert run(classifier, videos, out, ClassifySpec(smoothing=Smoothing("mean", 3))).before == 3
     assert len(rows(out)) == 4  # what a user deletes may be elsewhere
+
+
+def test_files_of_one_name_have_their_own_rows(classifier, clips, tmp_path):
+    out = tmp_path / "out"
+    for folder, label in (("monday", "Blue"), ("tuesday", "Red")):
+        (tmp_path / folder).mkdir()
+        shutil.copy(clips / label / "clip0.mp4", tmp_path / folder / "camera.mp4")
+    outputs = Outputs(json=Path("a.json"))
+    for folder in ("monday", "tuesday"):
+        assert run(classifier, tmp_path / folder, out, outputs=outputs).done == 1
+    expected = {"camera.mp4": "Blue", "tuesday/camera.mp4": "Red"}
+    assert {row["video"]: row["prediction"] for row in rows(out)} == expected
+    assert json.loads((out / "tuesday/camera.mp4/a.json").read_text())["label"] == "Red"
+    for folder in ("monday", "tuesday"):  # each is known again by its path
+        assert run(classifier, tmp_path / folder, out, outputs=outputs).before == 1
+    # A folder that was moved keeps its row, and the table says where it is now.
+    (tmp_path / "monday").rename(tmp_path / "moved")
+    assert run(classifier, tmp_path / "moved", out, outputs=outputs).before == 1
+    assert {row["video"]: row["prediction"] for row in rows(out)} == expected
+    assert rows(out)[0]["path"] == "../moved/camera.mp4"
+    # The table is a catalog: corrected labels in it can be extracted and trained.
+    assert {video.path.resolve() for video in open_catalog(out / "predictions.csv")} == {
+        tmp_path / "moved" / "camera.mp4",
+        tmp_path / "tuesday" / "camera.mp4",
+    }
+
+
+def test_a_table_that_a_spreadsheet_saved_is_gone_on_with(classifier, videos, tmp_path):
+    out = tmp_path / "out"
+    run(classifier, videos, out)
+    table = [{"mine": "x", **row} for row in rows(out)]
+    with (out / "predictions.csv").open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.DictWriter(file, list(table[0]), delimiter=";")
+        writer.writeheader()
+        writer.writerows(table)
+    assert run(classifier, videos, out).before == 4
+    assert [row["mine"] for row in rows(out)] == ["x"] * 4
+
+
+def test_what_is_not_sure_is_marked(classifier, videos, tmp_path):
+    run(classifier, videos, tmp_path / "out", ClassifySpec(abstain_below=1.0))
+    table = rows(tmp_path / "out")
+    assert {row["prediction"] for row in table} == {"unknown"}
+    assert all(float(row["probability"]) > 0.3 for row in table)
 
 
 def test_failures_do_not_stop_the_run(classifier, videos, tmp_path):

@@ -4,7 +4,7 @@ The video is read as the checkpoint was trained: same frames, same windows, same
 through the network once, however many windows hold it. VIDEO is one of
 
     a file, or a folder of frames   labelled frames in --output, data in --json, --csv, --segments, --srt, --html
-    a folder or a CSV of videos     one row each in predictions.csv of the folder --output; a stopped run goes on
+    several, a folder or a table    one row each in predictions.csv of the folder --output; a stopped run goes on
     a camera number, rtsp://..., -  live: JSON lines on standard output, or a window with --show; also into --output
     --show                          a window: a file is seen while it is written, until q is pressed
 """
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +23,7 @@ from pipeline.cli import command
 from pipeline.cli.fields import add_options, from_args, options_of
 from pipeline.cli.parser import Parser
 from pipeline.commands.catalog_options import CatalogOptions
+from pipeline.commands.inference.classify_many import classify_many, drawn, names_video
 from pipeline.commands.inference.highlights import cut, highlights_of
 from pipeline.commands.worker_options import add_limits, put_limits
 from pipeline.errors import UserError, VideoError
@@ -37,7 +37,6 @@ from pipeline.parallel.workers import TIMEOUT
 
 if TYPE_CHECKING:  # and imported where they are used: --help and mistakes must not wait for h5py, OpenCV and PyAV
     from pipeline.inference.classifier import Classifier
-    from pipeline.inference.folder_run import FolderProgress
     from pipeline.inference.timeline.prediction import VideoPrediction
 
 _MOST_LINES = 20  # segments on the terminal
@@ -57,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _export(args)
     if args.measure:
         check_measure(args.engine, args.precision)
-    if args.video is None:
+    if not args.video:
         raise UserError("name what is to be classified, for example: classify checkpoints/match Match.mp4")
 
     from pipeline.inference.live.source import is_live
@@ -65,14 +64,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.videos.media.image_folder import holds_frames
 
     reuse_freed_memory()
-    path = Path(args.video)
-    if is_live(args.video) and not path.exists():
+    first = Path(args.video[0])
+    several = len(args.video) > 1
+    if not several and is_live(args.video[0]) and not first.exists():
+        (args.video,) = args.video
         return _live(args, spec)
     if not args.timeout > 0:
         raise UserError(f"--timeout {args.timeout:g}: expected seconds, more than 0")
-    one = holds_frames(path) and (args.output is None or _names_video(args.output))
-    if not one and (path.is_dir() or path.suffix.lower() in (".csv", ".tsv")):
-        return _folder(args, spec)
+    one = holds_frames(first) and (args.output is None or names_video(args.output))
+    if several or (not one and (first.is_dir() or first.suffix.lower() in (".csv", ".tsv"))):
+        _refuse(args, "many videos", ("probabilities", "each_window", "show", *_CLIPS, *_LIVE))
+        return classify_many(args, spec, lambda say: _load(args, say))
+    (args.video,) = args.video
     return _single(args, spec)
 
 
@@ -98,7 +101,7 @@ def _one_file(args: argparse.Namespace, spec: ClassifySpec, watch: Callable[[np.
     if not (args.cut or args.cut_out):
         _refuse(args, "a file without --cut or --cut-out", ("clips",))
     video = args.output or (_beside_page(args) if args.html else None)
-    outputs = from_args(Outputs, args, video=_drawn(args, video))
+    outputs = from_args(Outputs, args, video=drawn(args, video))
     source = Path(args.video)
     checkpoint = Checkpoint.load(args.checkpoint)
     # The file is decoded while the network is loaded, and what cannot be read or written is told of before.
@@ -133,7 +136,7 @@ def _one_file(args: argparse.Namespace, spec: ClassifySpec, watch: Callable[[np.
     for note in notes:
         say(f"note: {note}")
     say(
-        f"{args.video}: {_of_all(prediction)}, {plural(len(prediction.times), 'frame')}, "
+        f"{args.video}: {_named(prediction)}, {plural(len(prediction.times), 'frame')}, "
         f"{plural(len(prediction.windows), 'window')}, {plural(len(prediction.segments), 'segment')}"
         + (f"; wrote {', '.join(map(str, written))}" if written else "; nothing was written, --output FILE.mp4 does")
     )
@@ -157,18 +160,9 @@ def _beside_page(args: argparse.Namespace) -> Path:
     return free_name(beside)
 
 
-def _drawn(args: argparse.Namespace, video: Path | None) -> Path | None:
-    """The video to draw, which --no-video leaves out."""
-    if args.no_video and args.output is not None and video == args.output:
-        raise UserError(f"--no-video leaves out the video that --output {args.output} names; choose one of them")
-    return None if args.no_video else video
-
-
-def _of_all(prediction: VideoPrediction) -> str:
-    """The label of the whole video with its probability: ``Ball 96%``, or ``unknown (Ball 41%)``."""
-    place = int(prediction.mean.argmax())
-    likely = f"{prediction.classes[place]} {prediction.mean[place]:.0%}"
-    return likely if prediction.label == prediction.classes[place] else f"{prediction.label} ({likely})"
+def _named(prediction: VideoPrediction) -> str:
+    best = f"{prediction.best} {prediction.mean.max():.0%}"
+    return best if prediction.label == prediction.best else f"{prediction.label} ({best})"
 
 
 def _say_segments(say: Say, prediction: VideoPrediction) -> None:
@@ -177,74 +171,6 @@ def _say_segments(say: Say, prediction: VideoPrediction) -> None:
         say(f"  {start} - {end}  {segment}")
     if len(prediction.segments) > _MOST_LINES:
         say(f"  and {plural(len(prediction.segments) - _MOST_LINES, 'more segment')}; --segments FILE.csv writes all")
-
-
-# -- many videos -----------------------------------------------------------------------------------
-
-
-@command.if_stopped(command.GOES_ON)
-def _folder(args: argparse.Namespace, spec: ClassifySpec) -> int:
-    from pipeline.extraction.store.store import FeatureStore
-    from pipeline.inference.folder_run import PREDICTIONS_FILE, FolderRun
-    from pipeline.videos.catalog.failures import FAILURES_FILE
-
-    _refuse(args, "many videos", ("probabilities", "each_window", "show", *_CLIPS, *_LIVE))
-    out, video = _folder_of(args)
-    say = command.say(args.quiet)
-    catalog = from_args(CatalogOptions, args).open(args.video)
-    outputs = from_args(Outputs, args, video=video)
-    store = FeatureStore(args.store) if args.store else None
-    run = FolderRun(
-        _load(args, say),
-        catalog,
-        out,
-        spec,
-        outputs=outputs,
-        store=store,
-        retry_failed=args.retry_failed,
-        overwrite=args.overwrite,
-        timeout=args.timeout,
-    )
-    told = 0
-    with command.progress(len(catalog), "video", args.quiet) as bar:
-
-        def show(progress: FolderProgress) -> None:
-            nonlocal told
-            for line in progress.failures[told:]:
-                bar.clear()
-                print(f"failed: {line}", file=sys.stderr)
-            told = len(progress.failures)
-            bar.update(progress.done + progress.before + progress.failed + progress.failed_before - bar.n)
-
-        progress = run.run(show)
-    failed = progress.failed + progress.failed_before
-    parts = [f"{plural(progress.done, 'video')} classified"]
-    parts += [_from_store(args.store, progress)] if args.store else []
-    parts += [f"{progress.before} done before"] if progress.before else []
-    parts += [f"{failed} failed, see {out / FAILURES_FILE}"] if failed else []
-    say(f"{out / PREDICTIONS_FILE}: {', '.join(parts)}")
-    return command.SOME_FAILED if failed else command.OK
-
-
-def _folder_of(args: argparse.Namespace) -> tuple[Path, Path | None]:
-    """The folder that --output names, and the video to draw of each, where it names one in that folder."""
-    output = args.output
-    if output is None or (_names_video(output) and len(output.parts) == 1):
-        raise UserError("many videos need a folder: --output results, or results/NAME.mp4 to draw each video too")
-    if _names_video(output):
-        return output.parent, _drawn(args, output)
-    return output, _drawn(args, _beside_page(args) if args.html else None)
-
-
-def _names_video(output: Path) -> bool:
-    from pipeline.videos.media.writer import EXTENSIONS
-
-    return output.suffix.lower() in EXTENSIONS
-
-
-def _from_store(store: Path, progress: FolderProgress) -> str:
-    reasons = ", ".join(f"{count:,} {reason}" for reason, count in progress.not_from_store.most_common())
-    return f"{progress.from_store:,} of them from features of {store}" + (f" (not: {reasons})" if reasons else "")
 
 
 # -- live ------------------------------------------------------------------------------------------
@@ -277,8 +203,8 @@ def _live(args: argparse.Namespace, spec: ClassifySpec) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    if args.video is not None:
-        raise UserError(f"--export writes a model and classifies nothing; leave out {args.video}")
+    if args.video:
+        raise UserError(f"--export writes a model and classifies nothing; leave out {' '.join(args.video)}")
     _refuse(args, "--export", [name for name in vars(args) if name not in _OF_EXPORT])
 
     from pipeline.inference.classifier import Classifier
@@ -321,7 +247,8 @@ def _refuse(args: argparse.Namespace, what: str, names: Sequence[str]) -> None:
     made = parser()
     for name in names:
         if getattr(args, name) != made.get_default(name):
-            where = f" ({args.video})" if args.video else ""
+            sources = [args.video] if isinstance(args.video, str) else args.video
+            where = f" ({', '.join(sources)})" if sources else ""
             raise UserError(f"{made.flag_of(name)} has no meaning for {what}{where}; leave it out")
 
 
@@ -334,7 +261,9 @@ def parser() -> Parser:
         "  ffmpeg -i rtsp://camera/1 -f matroska - | python scripts/classify.py checkpoints/match -",
     )
     made.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="folder that train.py wrote")
-    made.add_argument("video", metavar="VIDEO", nargs="?", help="file, folder, CSV file, camera number, address or -")
+    made.add_argument(
+        "video", metavar="VIDEO", nargs="*", help="files, folders, CSV files; or one camera number, address or -"
+    )
     group = "how videos are read"
     add_options(made, ClassifySpec, group=group, only=["stride", "clip_seconds"])
     reading = made.group(group)

@@ -55,10 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands.run("train", features, "--out", checkpoint, "--overwrite")
     commands.run("evaluate", checkpoint, features, "--split", "test", "--out", out / "evaluation", "--overwrite")
     video = held_out_video(checkpoint) if args.videos else _new_recording(out / "new")
-    results = ["--output", out / "result.avi", "--html", out / "player.html", "--json", out / "result.json"]
+    # Recordings of one's own may be of a kind that no browser plays; the page then shows the labelled video.
+    drawn = out / ("result.mp4" if args.videos else "result.avi")
+    results = ["--output", drawn, "--html", out / "player.html", "--json", out / "result.json"]
     commands.run("classify", checkpoint, video, *results, "--smooth", "centred:9", "--overwrite")
     if not args.quiet:
-        _conclude(commands, out, video, args.videos or Path("my_videos"), time.monotonic() - began)
+        _conclude(commands, drawn, video, args.videos or Path("my_videos"), time.monotonic() - began)
     return command.OK
 
 
@@ -101,13 +103,14 @@ def _extract(commands: _Commands, data: Path, features: Path, weights: str) -> N
         _extract(commands, data, features, "random")
 
 
-def _conclude(commands: _Commands, out: Path, video: Path, yours: Path, seconds: float) -> None:
+def _conclude(commands: _Commands, drawn: Path, video: Path, yours: Path, seconds: float) -> None:
+    out = drawn.parent
     print(f"\nDone in {seconds:.0f} s. The commands, to be repeated on other videos:\n")
     print("\n".join(f"  {line}" for line in commands.done))
     where = {
         out / "checkpoint" / "report.html": "how the training went, and where the model fails: open it in a browser",
         out / "player.html": f"{video.name} with its labels over time; a click seeks",
-        out / "result.avi": "the same with the labels drawn on every frame",
+        drawn: "the same with the labels drawn on every frame",
         out / "features": "the feature sequences; cached, so that a second run is quick",
         out / "data_file.csv": "the videos, counted",
     }

@@ -35,7 +35,8 @@ from pipeline.videos.quality.problems import (
 )
 from pipeline.videos.quality.repair import quarantine, repair
 
-FIXABLE = ("damaged", "truncated", "header", "edit list", "uneven size")
+# Not "uneven size": such a video is healthy, and encoding it anew would only cost quality.
+FIXABLE = ("damaged", "truncated", "header", "edit list")
 MOVABLE = ("unreadable", "no video", "damaged", "truncated")
 
 

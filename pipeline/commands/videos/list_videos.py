@@ -3,7 +3,8 @@
 Folders: DATA/<Class>/... or DATA/{train,val,test}/<Class>/...
 CSV: columns path (or video_name) and label (or tag), optionally split and group.
 Written is what --out names, such as DATA/data_file.csv, which then counts more than the folders. A table that is
-there keeps its labels, splits, groups and own columns; frames and sizes are counted anew.
+there keeps its labels, splits, groups and own columns; frames and sizes are counted anew. Where DATA is a CSV file,
+such as corrections.csv of a page, its labels, splits and groups count more than those of the table.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pipeline.errors import UserError
 from pipeline.files.replacing import refuse_existing
 from pipeline.files.text import natural_key, plural
 from pipeline.videos.catalog.catalog import TABLE, Video
-from pipeline.videos.catalog.catalog_table import FACTS, update_catalog, write_catalog
+from pipeline.videos.catalog.catalog_table import CHOICES, FACTS, update_catalog, write_catalog
 from pipeline.videos.catalog.chosen import limit_classes
 from pipeline.videos.catalog.published_table import write_rows
 from pipeline.videos.catalog.splits import groups_of
@@ -92,7 +93,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     elif args.overwrite:
         write_catalog(videos, args.out)
     elif args.out is not None:
-        replaced = (*FACTS, *(["group"] if args.group else []), *(["label"] if args.class_level else []))
+        replaced = [*FACTS, *(["group"] if args.group else []), *(["label"] if args.class_level else [])]
+        if catalog.table == Path(args.source):
+            replaced += CHOICES
         for line in update_catalog(videos, args.out, replaced).lines(args.out, args.source):
             say(f"note: {line}")
     else:

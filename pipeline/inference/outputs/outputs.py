@@ -38,7 +38,8 @@ class Outputs:
     srt: Path | None = None
     """The segments as subtitles."""
     html: Path | None = None
-    """A page with the video, timeline and curves; needs no server."""
+    """A page with the video, timeline and curves that needs no server; of many videos, a page of all of them, on which
+    labels can be corrected."""
     style: Style = "bars"
     """What is drawn on the video: bars of all classes, their scores as text, the plain label, or nothing."""
     fps: float | None = None

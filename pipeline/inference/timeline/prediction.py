@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.inference.timeline.segments import PredictedSegment
+from pipeline.inference.timeline.segments import UNKNOWN_NAME, PredictedSegment
 from pipeline.inference.timeline.window_grid import WindowGrid
 from pipeline.inference.timeline.window_runner import frame_means
 from pipeline.videos.media.frame import VideoInfo
@@ -30,6 +30,8 @@ class VideoPrediction:
     labels: np.ndarray
     """``(n,)`` int64: class of each frame, -1 where it is unknown."""
     segments: list[PredictedSegment]
+    abstain_below: float = 0.0
+    """The probability below which a label is "unknown"."""
 
     def __repr__(self) -> str:
         return (
@@ -57,5 +59,10 @@ class VideoPrediction:
 
     @property
     def label(self) -> str:
-        """The most probable class of the whole video."""
+        """The most probable class of the whole video, or "unknown" where it is not probable enough."""
+        return self.best if self.mean.max() >= self.abstain_below else UNKNOWN_NAME
+
+    @property
+    def best(self) -> str:
+        """The most probable class of the whole video, however probable."""
         return self.classes[int(self.mean.argmax())]

@@ -330,6 +330,10 @@ class Windows:
         features = self.data.features.gather(self.data.offsets[videos] + starts, counts, self.length)
         return features, np.arange(self.length) < counts[:, None]
 
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Features, mask and labels of all windows, for a training of one's own."""
+        return *self.gather(np.arange(len(self))), self.labels
+
     @property
     def places(self) -> np.ndarray:
         """``(m,)`` int64, the place of the first step of each window; reading in their order is the fastest."""

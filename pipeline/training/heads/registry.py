@@ -19,6 +19,7 @@ from pipeline.files.guard.reading import record
 from pipeline.lazy import keras, layers, ops
 from pipeline.training.heads import sequence_heads, video_networks
 from pipeline.training.heads.normalisation import Statistics
+from pipeline.training.heads.own_model import OWN
 from pipeline.training.heads.spec import HeadSpec, widths_of
 
 Build = Callable[[Any, Any, HeadSpec, int], Any]
@@ -122,7 +123,8 @@ def stored_spec(values: dict[str, Any]) -> HeadSpec:
     """
     units = values.get("units") if isinstance(values, dict) else None
     spec = record(HeadSpec, values | {"units": [units]} if isinstance(units, int) else values)  # a single one alone
-    _find(spec.name)
+    if spec != OWN:
+        _find(spec.name)
     return spec
 
 
@@ -156,6 +158,8 @@ def check_input(spec: HeadSpec, shape: tuple[int, ...], where: str) -> None:
     Raises:
         UserError: features where frames are needed or the other way round, or frames that are too small.
     """
+    if spec == OWN:  # of any shape, which the checkpoint knows
+        return
     head = HEADS[spec.name]
     found = "frames" if len(shape) == 3 else "features"
     if found != head.needs:

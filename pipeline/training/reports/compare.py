@@ -24,11 +24,14 @@ def write_comparison(folders: Sequence[Path], path: Path, *, title: str) -> None
         title: its heading.
 
     Raises:
-        UserError: there are no folders, or one is not a checkpoint.
+        UserError: there are no folders, or one is not a checkpoint or has no figures of a validation.
     """
     if not folders:
         raise UserError("there are no runs to compare; name checkpoint folders")
     runs = [(folder, Checkpoint.load(folder).metrics) for folder in folders]
+    for folder, results in runs:
+        if "measured" not in results:  # of a model that was trained elsewhere
+            raise UserError(f"{folder} has no figures of a validation, so it cannot be compared; leave it out")
     try:
         rows, varied, note = _compared(runs, path)
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -37,7 +40,7 @@ def write_comparison(folders: Sequence[Path], path: Path, *, title: str) -> None
         ) from None
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     page = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
-        title=title, rows=rows, varied=varied, note=note
+        title=title, rows=rows, varied=varied, note=note, best=not note and len(rows) > 1
     )
     with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8", errors="replace")
@@ -53,7 +56,8 @@ def _compared(runs: Sequence[tuple[Path, dict[str, Any]]], path: Path) -> tuple[
         report = folder / "report.html"
         rows.append(
             {
-                "name": folder.name,
+                "name": _name(folder, results),
+                "folder": folder.name,
                 "report": link_from(path.parent, report) if report.exists() else "",
                 "val_loss": float(results["measured"]["val"]["uncalibrated"]["log_loss"]),
                 "val": float(results["accuracy"]["val"]),
@@ -70,6 +74,12 @@ def _compared(runs: Sequence[tuple[Path, dict[str, Any]]], path: Path) -> tuple[
     splits = {str(results["split"]["val"] or results["split"]["train"]) for _, results in runs}
     note = "" if len(splits) == 1 else "These runs had different validation videos, so their figures do not compare."
     return rows, varied, note
+
+
+def _name(folder: Path, results: dict[str, Any]) -> str:
+    """The settings of a trial of a search, whose folder has a name that says nothing; of another run its folder's."""
+    point = results.get("point")
+    return ", ".join(f"{name} {value}".replace("_", " ") for name, value in point.items()) if point else folder.name
 
 
 def _settings(results: dict[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from pipeline.videos.media.sampling import Sampling
 STRIP = 6  # frames
 _PAGE_BYTES = 24_000_000  # all strips together: a page beyond 30 MB opens slowly
 # Height of a strip in pixels and quality of its JPEG, the best first; the first that fits the page is taken.
-_STEPS = ((96, 75), (80, 65), (64, 60), (54, 50), (45, 40), (36, 32), (28, 25))
+_STEPS = ((180, 72), (128, 72), (96, 75), (80, 65), (64, 60), (54, 50), (45, 40), (36, 32), (28, 25))
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def _read_strip(heartbeat: Heartbeat, path: Path, budget: int) -> Iterator[tuple
         info = reader.info()
     strip = b""
     for height, quality in _STEPS:
-        strip = _strip(images, height, quality)
+        strip = _strip(images, min(height, images[0].shape[0]), quality)
         if len(strip) <= budget:
             break
     yield info, strip
@@ -111,7 +111,7 @@ def fit_image(image: np.ndarray, box: tuple[int, int]) -> np.ndarray:
 def _images(reader) -> list[np.ndarray]:
     indices = Sampling("uniform", STRIP).indices(reader.times())
     # Kept small at once: six frames of a large video would be 150 MB.
-    return [_scaled(frame.image, _STEPS[0][0]) for frame in reader.frames(indices)]
+    return [_scaled(frame.image, min(_STEPS[0][0], frame.image.shape[0])) for frame in reader.frames(indices)]
 
 
 def _scaled(image: np.ndarray, height: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -285,6 +286,50 @@ def test_a_folder(checkpoint, clips, tmp_path, capsys):  # noqa: F811
     (tmp_path / "nothing").mkdir()
     assert run(checkpoint, tmp_path / "nothing", "--output", out) == 2
     assert "no videos in" in capsys.readouterr().err
+
+
+def test_several_files_and_a_page_of_them(checkpoint, clips, tmp_path, capsys):  # noqa: F811
+    hostile = "<script>alert(1)<b>.mp4"
+    for folder, label in (("one", "Blue"), ("two", "Red")):
+        (tmp_path / folder).mkdir()
+        shutil.copy(clips / label / "clip0.mp4", tmp_path / folder / "same.mp4")
+    shutil.copy(clips / "Green" / "clip1.mp4", tmp_path / "two" / hostile)
+    sources = [tmp_path / "one" / "same.mp4", tmp_path / "two"]
+    call = (checkpoint, *sources, "--output", tmp_path / "out")
+    assert run(*call) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sorted(lines[-5].split(", ")) == ["Blue 1", "Green 1", "Red 1"]
+    least = [line.removeprefix("  least certain: ") for line in lines[-4:-1]]
+    assert sorted(line.rpartition(":")[0] for line in least) == sorted(["same.mp4", "two/same.mp4", hostile])
+    shares = [int(line.split()[-3].rstrip("%,")) for line in least]
+    assert shares == sorted(shares)
+    # The page is asked for afterwards: nothing is classified again, and nothing is drawn.
+    page = tmp_path / "review.html"
+    assert run(*call, "--html", page) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"{tmp_path / 'out' / 'predictions.csv'}: 0 videos classified, 3 done before; wrote {page}"
+    )
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["predictions.csv"]
+    data = json.loads(page.read_text().partition('id="data">')[2].partition("</script>")[0])
+    assert data["classes"] == list(CLASSES)
+    assert {row[0]: row[14] for row in data["rows"]} == {"same.mp4": "Blue", "two/same.mp4": "Red", hostile: "Green"}
+    assert run(*call, "--html", page) == 2
+    assert f"{page} exists; give --overwrite" in capsys.readouterr().err
+    # With videos drawn, each has its player, which its card links.
+    drawn = tmp_path / "drawn"
+    assert run(checkpoint, *sources, "--output", drawn / "labelled.mp4", "--html", drawn / "all.html", "--quiet") == 0
+    data = json.loads((drawn / "all.html").read_text().partition('id="data">')[2].partition("</script>")[0])
+    assert "./two/same.mp4/all.html" in [row[15] for row in data["rows"]]
+    assert (drawn / "two" / "same.mp4" / "all.html").is_file()
+    assert run(checkpoint, tmp_path / "no.mp4", tmp_path / "two", "--output", drawn) == 2
+    assert f"{tmp_path / 'no.mp4'} does not exist" in capsys.readouterr().err
+
+
+def test_what_is_unknown_has_one_name(checkpoint, movie, tmp_path, capsys):  # noqa: F811
+    assert run(checkpoint, movie, "--no-video", "--json", tmp_path / "a.json", "--abstain-below", "1") == 0
+    assert json.loads((tmp_path / "a.json").read_text())["label"] == "unknown"
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert re.match(rf"{re.escape(str(movie))}: unknown \((Blue|Red) \d+%\), 100 frames", last)
 
 
 def test_options_of_another_kind_of_source(checkpoint, movie, tmp_path, capsys):  # noqa: F811

@@ -46,6 +46,13 @@ def test_finds_fixes_and_moves(data, tmp_path, capsys):
     assert run(tmp_path / "fixed") == 0
 
 
+def test_a_healthy_video_of_uneven_size_is_not_encoded_anew(tmp_path, capsys):
+    write_video(tmp_path / "data" / "a" / "odd.mkv", "ffv1_mkv", frames=10, size=(193, 97))
+    assert run(tmp_path / "data", "--fix", tmp_path / "fixed") == 0
+    assert "uneven size" in capsys.readouterr().out
+    assert not (tmp_path / "fixed").exists()
+
+
 def test_wrong_calls(data, tmp_path, capsys):
     for message, call in {
         "lies inside": (data, "--quarantine", data / "aside"),

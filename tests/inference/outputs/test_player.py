@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import re
-import shutil
-import socket
-import subprocess
-import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from pipeline.errors import UserError
 from pipeline.files.system import link_from
@@ -27,83 +18,6 @@ from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.inference.timeline.smoothing import Smoothing
 from tests.inference.conftest import write_pieces
 from tests.media import uneven_times, write_video
-
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-
-
-class Browser:
-    """A headless Chromium, spoken to by the WebDriver protocol. Source: https://www.w3.org/TR/webdriver2/"""
-
-    def __init__(self, address: str, profile: Path) -> None:
-        self._address = address
-        arguments = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
-        arguments += ("--disable-sync", "--no-first-run", "--window-size=1300,900", f"--user-data-dir={profile}")
-        options = {"binary": BROWSER, "args": list(arguments)}
-        wanted = {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options}}
-        self._session = self._ask("POST", "/session", {"capabilities": wanted})["sessionId"]
-
-    def _ask(self, method: str, path: str, body: dict | None = None):
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(
-            self._address + path, data, {"Content-Type": "application/json"}, method=method
-        )
-        with urllib.request.urlopen(request, timeout=30) as response:
-            return json.load(response)["value"]
-
-    def ask(self, method: str, path: str, body: dict | None = None):
-        return self._ask(method, f"/session/{self._session}{path}", body)
-
-    def run(self, script: str):
-        """The value of a script's ``return``."""
-        return self.ask("POST", "/execute/sync", {"script": script, "args": []})
-
-    def wait(self, script: str) -> None:
-        end = time.monotonic() + 20
-        while not self.run(f"return Boolean({script})"):
-            assert time.monotonic() < end, script
-            time.sleep(0.05)
-
-    def middle(self, element: str) -> np.ndarray:
-        """``(10, 10, 3)`` uint8: what the page shows in the middle of an element."""
-        place = f"const at = document.getElementById('{element}').getBoundingClientRect();"
-        x, y = self.run(f"{place} return [Math.round(at.x + at.width / 2), Math.round(at.y + at.height / 2)]")
-        page = Image.open(io.BytesIO(base64.b64decode(self.ask("GET", "/screenshot")))).convert("RGB")
-        return np.asarray(page)[y - 5 : y + 5, x - 5 : x + 5]
-
-    def click(self, selector: str, number: int = 0) -> None:
-        found = self.ask("POST", "/elements", {"using": "css selector", "value": selector})
-        element = next(iter(found[number].values()))
-        self.ask("POST", f"/element/{element}/click", {})
-
-    def press(self, *keys: str) -> None:
-        actions = [{"type": "keyDown", "value": key} for key in keys]
-        actions += [{"type": "keyUp", "value": key} for key in reversed(keys)]
-        self.ask("POST", "/actions", {"actions": [{"type": "key", "id": "keys", "actions": actions}]})
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Browser]:
-    if not (BROWSER and DRIVER):
-        pytest.skip("needs chromium and chromedriver")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    driver = subprocess.Popen([DRIVER, f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        end = time.monotonic() + 20
-        while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            assert time.monotonic() < end
-            time.sleep(0.05)
-        browser = Browser(f"http://127.0.0.1:{port}", tmp_path / "profile")
-        yield browser
-        browser.ask("DELETE", "")
-    finally:
-        driver.terminate()
-        driver.wait()
 
 
 @pytest.fixture(scope="module")
@@ -118,10 +32,11 @@ def test_clicks_and_keys(prediction, tmp_path, browser):
     page = tmp_path / "pages" / "player.html"
     render_video(prediction, tmp_path / "out #1.mp4")
     write_player(prediction, tmp_path / "out #1.mp4", page)
-    browser.ask("POST", "/url", {"url": page.as_uri()})
+    browser.open(page)
     browser.wait("document.getElementById('video').readyState >= 2")
     assert browser.middle("video").max() > 100  # the first frame is to be seen before anybody plays it
-    assert browser.run("return document.querySelectorAll('#segments button').length") == 3
+    listed = browser.run("return [...document.querySelectorAll('#segments .time')].map(item => item.textContent)")
+    assert listed == [f"00:{item.start:04.1f} - 00:{item.end:04.1f}" for item in prediction.segments]
     now = "return document.getElementById('video').currentTime"
 
     # A click on a segment moves the video to its first frame.
@@ -165,7 +80,7 @@ def test_uneven_frames_step_one_by_one(classifier, tmp_path, browser):
     movie = write_video(tmp_path / "a.mp4", "h264_vfr_mp4", frames=40)
     prediction = classifier.classify(movie)
     write_player(prediction, movie, tmp_path / "p.html")
-    browser.ask("POST", "/url", {"url": (tmp_path / "p.html").as_uri()})
+    browser.open(tmp_path / "p.html")
     browser.wait("document.getElementById('video').readyState >= 2")
     times = uneven_times(40)
     for number in range(1, 12):
@@ -177,7 +92,7 @@ def test_uneven_frames_step_one_by_one(classifier, tmp_path, browser):
 @pytest.mark.slow
 def test_a_missing_video_is_told(prediction, tmp_path, browser):
     write_player(prediction, tmp_path / "gone.mp4", tmp_path / "p.html")
-    browser.ask("POST", "/url", {"url": (tmp_path / "p.html").as_uri()})
+    browser.open(tmp_path / "p.html")
     browser.wait("!document.getElementById('trouble').hidden")
 
 

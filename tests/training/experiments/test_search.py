@@ -170,7 +170,10 @@ def test_the_commands(data, store, tmp_path, capsys):
     assert command.run(compare_runs.main, [*folders, "--out", str(page)], parser=compare_runs.parser) == 0
     text = page.read_text()
     for folder in folders:
-        assert f"{Path(folder).name}</a>" in text
+        assert f"<small>{Path(folder).name}</small>" in text
+    for dropout in ("0.0", "0.5"):
+        assert f"head mean, dropout {dropout}</a>" in text, "a trial is called by its settings"
+    assert text.count('<tr class="best">') == 1
     assert "<th>dropout</th>" in text
     assert "<th>units</th>" not in text, "what does not differ needs no column"
     assert command.run(compare_runs.main, [str(tmp_path), "--out", str(page)], parser=compare_runs.parser) == 2
