@@ -22,6 +22,7 @@ from pipeline.files.text import natural_key, plural
 from pipeline.parallel.machine import free_memory
 from pipeline.parallel.prefetch import prefetch
 from pipeline.training.data.frame_labels import FrameLabels, read_step_labels
+from pipeline.training.data.labelled_videos import check_classes, of_classes, usable_videos
 from pipeline.training.data.time_scale import TimeScale
 from pipeline.training.data.windows import WindowSpec, default_window, some_pixels, window_for_frames
 from pipeline.videos.catalog.catalog import Video
@@ -195,13 +196,13 @@ def open_dataset(
     """
     store = FeatureStore(folder, sampling=sampling)
     labels = read_step_labels(frame_labels, store) if frame_labels is not None else None
-    videos, left_out = _usable_videos(store, labels)
+    videos, left_out = usable_videos(store, labels)
     if only is not None:
-        videos = _of_classes(videos, left_out, store.folder, only, labels is not None)
+        videos = of_classes(videos, left_out, store.folder, only, labels is not None)
     occurring = {video.label for video in videos}
     if labels is not None:
         occurring = {label for video in videos for label in labels[video.name].of_frame.values()}
-    classes = _check_classes(store.folder, tuple(sorted(occurring, key=natural_key)), classes)
+    classes = check_classes(store.folder, tuple(sorted(occurring, key=natural_key)), classes)
 
     entries = [store.entries[video.name] for video in videos]
     copied = [(row, name) for row, video in enumerate(videos) for name in store.copies_of(video.name)]
@@ -234,44 +235,6 @@ def open_dataset(
     return data if labels is None else replace(data, step_labels=_step_labels(data, copies, labels))
 
 
-def _usable_videos(store: FeatureStore, labels: dict[str, FrameLabels] | None) -> tuple[list[Video], Counter[str]]:
-    """The videos that have features and a label, and how many have not, by reason."""
-    left_out: Counter[str] = Counter()
-    videos = []
-    for video in store.catalog:
-        if labels is not None:
-            known = labels.get(video.name)
-            video = replace(video, label=known.most_common() if known else "", split=known.split if known else "")
-        if video.name not in store.entries:
-            left_out["without features"] += 1
-        elif not video.label:
-            left_out["without a label"] += 1
-        elif store.entries[video.name].steps < 1:
-            left_out["without frames"] += 1
-        else:
-            videos.append(video)
-    return videos, left_out
-
-
-def _of_classes(
-    videos: list[Video], left_out: Counter[str], folder: Path, only: Collection[str], by_frame: bool
-) -> list[Video]:
-    """The videos of some classes; the others are counted.
-
-    Raises:
-        UserError: a class that no video has, or labels of frames, which a video may have several of.
-    """
-    if by_frame:
-        raise UserError("`classes` are those of whole videos, and here single frames are labelled; leave it out")
-    there = {video.label for video in videos}
-    for name in only:
-        if name not in there:
-            raise UserError(f"`classes`: there is no video of {name!r} in {folder}, only {', '.join(sorted(there))}")
-    kept = [video for video in videos if video.label in only]
-    left_out += Counter({"of other classes": len(videos) - len(kept)})  # nothing where there are none
-    return kept
-
-
 def _step_labels(data: Dataset, copies: AugmentedCopies, labels: dict[str, FrameLabels]) -> np.ndarray:
     """``(sum of steps,)`` int64, the class of each step, also of the copies; -1 where none is labelled."""
     found = np.full(len(data.frames), -1, np.int64)
@@ -286,19 +249,6 @@ def _step_labels(data: Dataset, copies: AugmentedCopies, labels: dict[str, Frame
 
 def _step_seconds(times: np.ndarray) -> float:
     return float(np.median(np.diff(times))) if len(times) > 1 else math.nan
-
-
-def _check_classes(folder: Path, found: tuple[str, ...], wanted: tuple[str, ...] | None) -> tuple[str, ...]:
-    if not found:
-        raise UserError(f"{folder} has no labelled videos with features; label them by folder or in a CSV catalog")
-    if wanted is None and len(found) < 2:
-        raise UserError(f"{folder} has only the class {found[0]!r}; training needs videos of at least two classes")
-    if wanted is not None and (unknown := [name for name in found if name not in wanted]):
-        raise UserError(
-            f"{folder} has videos of {', '.join(map(repr, unknown[:5]))}, which the checkpoint does not know; "
-            f"its classes are {', '.join(map(repr, wanted[:20]))}"
-        )
-    return found if wanted is None else wanted
 
 
 @dataclass(frozen=True)
