@@ -83,8 +83,9 @@ def test_labels_are_corrected_kept_and_saved(folder, page, tmp_path, browser):
     }
 
     # The table of the data folder takes them.
-    assert command.run(list_videos.main, [str(folder), "--quiet"]) == 0
-    assert command.run(list_videos.main, [str(table), "--out", str(folder / "data_file.csv"), "--quiet"]) == 0
+    for source in (folder, table):
+        call = [str(source), "--out", str(folder / "data_file.csv"), "--quiet"]
+        assert command.run(list_videos.main, call) == 0
     assert {video.name: video.label for video in open_catalog(folder)} == {
         f"Ball/{name}": "Rain" if name in (SCRIPT, NOT_UTF8) else "Ball" for name in PREDICTED
     }
