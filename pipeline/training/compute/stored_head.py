@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.errors import UserError
 from pipeline.extraction.network.engines.openvino import (
     Compile,
     Make,
@@ -28,6 +29,8 @@ from pipeline.extraction.network.engines.openvino import (
     save_network,
     why_not,
 )
+from pipeline.files.guard.reading import read_object
+from pipeline.files.guard.regular_file import check_regular
 from pipeline.files.user_cache import UserCache
 from pipeline.lazy import keras
 from pipeline.training.compute.apply_head import HeadFunction
@@ -84,17 +87,21 @@ def stored_head(checkpoint: Path, model_file: Path, shape: tuple[int, ...]) -> H
         checkpoint: the folder.
         model_file: the file that holds the Keras model.
         shape: (windows in one call, L, ...) of what it takes.
+
+    Raises:
+        UserError: model.keras is missing or no regular file.
     """
     folder = checkpoint / HEAD
+    check_regular(model_file)  # a pipe in its place would be waited for
     if not folder.is_dir() or why_not():
         return None
     try:
-        about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+        about = read_object(folder / _ABOUT, ("files", "model"))
         if about["files"] != _digests(folder) or about["model"] != _digest(model_file):
             return None
         compile_ = compile_once(UserCache(), {"head": about["files"], "shape": shape})
         return _compile(functools.partial(read, folder / _NETWORK), shape, compile_)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError):
+    except (OSError, UserError, RuntimeError):
         return None
 
 
@@ -113,5 +120,6 @@ def _digests(folder: Path) -> list[str]:
 
 
 def _digest(path: Path) -> str:
+    check_regular(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
