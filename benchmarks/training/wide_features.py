@@ -19,6 +19,7 @@ from benchmarks.training.cross_validation import LINEAR, clip_means, linear_mode
 from benchmarks.training.drawn_store import write_store
 from pipeline.cli import command
 from pipeline.cli.parser import Parser
+from pipeline.training.data.splits import make_split
 
 CLASSES, GROUPS, TESTED, STEPS, DIMENSIONS = 14, 19, 7, 12, 4096
 
@@ -63,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             write_store(Path(folder), draw(seed, args.clips))
             data = pipeline.open_dataset(folder)
             groups = [video.group for video in data.videos]
-            split = pipeline.make_split(data, groups)
+            split = make_split(data, groups)
             run = pipeline.train(data, split, groups=groups, spec=pipeline.TrainSpec(seed=seed, members=args.members))
         means, rows = clip_means(data), run.split.train
         model = linear_model().fit(means[rows], data.labels[rows])
