@@ -5,6 +5,9 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 # Tests of one file share what they make, so a file stays in one of the processes.
 SIDE_BY_SIDE := -n 2 --dist loadfile
+# Side by side, tests that measure time may be held up by others: what fails is run again by itself, and must pass then.
+AGAIN = || { [ $$? = 1 ] && echo "what failed is run again by itself" && \
+	$(PY) -m pytest --last-failed --last-failed-no-failures none; }
 # How many tests `make test-all` may skip; some look at real videos in ../shared and are skipped where it is missing.
 SKIPS ?= 0
 
@@ -37,16 +40,14 @@ demo: setup
 	@$(PY) scripts/demo.py $(if $(VIDEOS),--videos "$(VIDEOS)")
 
 test: setup-dev
-	@$(PY) -m pytest -m "not slow" $(SIDE_BY_SIDE)
+	@$(PY) -m pytest -m "not slow" $(SIDE_BY_SIDE) $(AGAIN)
 
 test-slow: setup-all
 	@$(PY) -m pytest -m slow
 
-# All of them, and a failure where too many were skipped: something is missing here. Side by side, tests that measure time
-# may be held up by others: what fails is run again by itself, and must pass then.
+# All of them, and a failure where too many were skipped: something is missing here.
 test-all: setup-all
-	@$(PY) -m pytest $(SIDE_BY_SIDE) --durations 25 --skips $(SKIPS) || \
-	{ [ $$? = 1 ] && echo "what failed is run again by itself" && $(PY) -m pytest --last-failed --last-failed-no-failures none; }
+	@$(PY) -m pytest $(SIDE_BY_SIDE) --durations 25 --skips $(SKIPS) $(AGAIN)
 
 bench: setup-dev
 	@$(PY) -m benchmarks
