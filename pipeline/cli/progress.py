@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 
-FIRST_AFTER, EVERY = 10.0, 60.0  # seconds until the first line, and between two: enough for the log of a job of days
+EVERY = 60.0  # seconds until a line: enough for the log of a job of days
 
 
 class PlainLines:
@@ -23,7 +23,7 @@ class PlainLines:
         self.total = total
         self._unit, self._desc, self._postfix = unit, desc, ""
         self._began = time.monotonic()
-        self._next = math.inf if quiet else self._began + FIRST_AFTER
+        self._next = math.inf if quiet else self._began + EVERY
 
     def __enter__(self) -> PlainLines:
         return self

@@ -87,6 +87,8 @@ def head_spec(name: str = "gru", **given: Any) -> HeadSpec:
         if field not in head.takes:
             raise UserError(f"head {name} takes no `{field}`; leave it out")
     values = {**head.settings, **chosen}
+    if "kernel" in chosen and values.get("cell", "conv1d") != "conv1d":
+        raise UserError(f"`kernel={chosen['kernel']}` is of the cell conv1d, not of {values['cell']}; leave it out")
     values["layers"] = _layers(name, values, chosen)
     if "base" in values:
         values["base"] = find_network(values["base"]).name

@@ -51,8 +51,8 @@ def widths_of(value: int | str | Sequence[int]) -> tuple[int, ...]:
 class HeadSpec:
     """A head with its settings; `registry.head_spec` fills in what is not given."""
 
-    name: str = field(metadata={"name": "head"})
-    """Which head: gru, lstm and so on; a wrong name lists all."""
+    name: str = field(metadata={"name": "head", "help": "what is trained, one of the names above"})
+    """Which head, such as gru."""
     units: tuple[int, ...] = field(metadata={"parse": parse_widths, "metavar": "N[,N...]"})
     """Width of the hidden layers, or one for each: 256,512,256.
 

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from pipeline.errors import UserError
 from pipeline.extraction.inputs.augmentation import FORMS, FrameAugmentation
+from pipeline.lazy import keras
 from pipeline.training.data.feature_augmentation import FeatureAugmentation
 from pipeline.training.heads.spec import ALL_LAYERS, MOST_MEMBERS, HeadSpec, parse_layers
 
@@ -31,11 +32,11 @@ class TrainSpec:
     rounds: int = 1
     """Trainings one after the other, each from the best weights so far at a tenth of the last one's learning rate."""
     batch: int | None = None
-    """Windows in a step; the head's own where none is given, 32, or 8 for networks on frames.
+    """Windows in a batch; the head's own where none is given.
 
     For this and all that may be None, None means the head's own."""
     accumulate: int = 1
-    """Steps whose gradients are averaged before the weights change: as a batch so many times as large."""
+    """Batches whose gradients are averaged before the weights change: 4 batches of 8 learn as one of 32."""
     optimizer: Optimizer | None = None
     """What changes the weights, as Keras calls it in small letters; the head's own where none is given."""
     momentum: float = 0.9
@@ -43,7 +44,7 @@ class TrainSpec:
     learning_rate: float | None = None
     """Learning rate at the start; the head's own where none is given."""
     rate_decay: float = 0.0
-    """The learning rate of an epoch is divided by 1 + X times the steps before it."""
+    """Lowers the learning rate from epoch to epoch: after B batches it is the one of the start / (1 + X * B)."""
     weight_decay: float | None = None
     """Decoupled weight decay; the head's own where none is given.
 
@@ -121,10 +122,10 @@ class TrainSpec:
         Raises:
             UserError: what is for frames with a head on features, or the other way round; a fine-tuning without base.
         """
-        import keras
-
         from pipeline.training.heads.registry import HEADS
 
+        if self.momentum != type(self).momentum and self.resolved(head).optimizer != "sgd":
+            raise UserError(f"`momentum={self.momentum:g}` is of sgd; add `optimizer=sgd`, or leave it out")
         features = HEADS[head.name].needs == "features"
         for_frames = {
             "augment": self.augment,

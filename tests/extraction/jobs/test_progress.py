@@ -30,9 +30,9 @@ def progress():
 def test_a_pipe_gets_plain_lines_now_and_then(progress, capsys, monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    begins = "1,000 of 3,000 frames, 20.0 frames/s, 1:40 left, 67 of 150 videos, 1 failed, limited by the network\n"
+    begins = "1,000 of 3,000 frames, 16.7 frames/s, 2:00 left, 67 of 150 videos, 1 failed, limited by the network\n"
     with ProgressLine(progress, quiet=False) as shown, ProgressLine(progress, quiet=True) as silent:
-        for seconds, line in ((9, ""), (41, begins), (30, ""), (31, "1,000 of 3,000 frames, 9.0 frames/s, 3:42 left")):
+        for seconds, line in ((50, ""), (10, begins), (50, ""), (11, "1,000 of 3,000 frames, 8.3 frames/s, 4:02 left")):
             now[0] += seconds
             shown.show(progress)
             silent.show(progress)
@@ -46,9 +46,9 @@ def test_what_is_not_known_is_not_said(progress, capsys, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     with ProgressLine(progress, quiet=False) as shown:
-        now[0] = 50.0
+        now[0] = 100.0
         shown.show(progress)
-    assert capsys.readouterr().out == "1,000 frames, 20.0 frames/s, 67 of 150 videos, 1 failed, limited by decoding\n"
+    assert capsys.readouterr().out == "1,000 frames, 10.0 frames/s, 67 of 150 videos, 1 failed, limited by decoding\n"
 
 
 def test_what_it_waited_for_is_said(progress):
