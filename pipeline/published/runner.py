@@ -14,6 +14,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from pipeline.cli import command
@@ -25,6 +26,7 @@ from pipeline.videos.catalog.catalog import open_catalog
 
 RECORD = "commands.json"
 OWN_ACCOUNT = ("cut", "extract")
+_WRITES = ("--out", "--output")  # options that name what a command writes
 _TABLES = (".csv", ".json", ".yaml")  # written anew by commands that find nothing to do; their content counts
 
 
@@ -110,10 +112,10 @@ class Runner:
         """
         below = [word for word in words if Path(word).is_relative_to(self._folder)]
         made = [word for word in below if word not in self._made and not self._within_made(word)]
-        reads = [word for word in words if word not in made and Path(word).exists()]
         # What a command writes into a folder that it reads is none of what it was given.
-        named = {Path(word) for word in words}
-        account = {"command": [verb, *words], "reads": {word: content_digest(Path(word), named) for word in reads}}
+        written = {Path(word) for option, word in pairwise(words) if option in _WRITES}
+        reads = [word for word in words if word not in made and Path(word) not in written and Path(word).exists()]
+        account = {"command": [verb, *words], "reads": {word: content_digest(Path(word), written) for word in reads}}
         self._made += made
         done = self._record["commands"].get(name) == account and all(Path(word).exists() for word in made)
         if done and verb not in OWN_ACCOUNT:

@@ -282,7 +282,7 @@ class Checkpoint:
         """By OpenVINO where the folder has the head for it, and a GPU would not do a network on frames faster."""
         shape = (self.batch, self.window.length, *self.shape)
         by_keras = self.weights is not None or (self.needs == "frames" and gpus())
-        found = None if by_keras else stored_head(self.folder, self.folder / MODEL_FILE, shape)
+        found = None if by_keras else stored_head(self.folder, self.folder / MODEL_FILE, shape, len(self.classes))
         if found is not None:
             return found
 

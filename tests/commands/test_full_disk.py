@@ -47,7 +47,7 @@ def noise(number: int, *, width: int, height: int) -> np.ndarray:
 
 
 def test_cut_names_the_disk_and_goes_on(disk, tmp_path):
-    movie = write_video(tmp_path / "movie.mp4", frames=100, size=(128, 128), draw=noise)
+    movie = write_video(tmp_path / "movie.mp4", frames=100, size=(256, 256), draw=noise)
     words = ("cut", movie, "--every", 0.4, "--out", disk("1m") / "clips")
     done = call(*words)
     assert done.returncode == 1, done.stderr

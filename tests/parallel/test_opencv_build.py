@@ -13,6 +13,7 @@ import pytest
 
 from pipeline.parallel.machine import versions
 from pipeline.parallel.opencv_build import BUILDS, opencv_builds, opencv_clash, opencv_missing
+from tests.media import write_video
 
 ROOT = Path(__file__).parents[2]
 
@@ -80,7 +81,8 @@ def test_two_builds_are_one_line_of_every_command_but_help(tmp_path):
     ],
 )
 def test_one_that_does_not_load_is_one_line(tmp_path, code, builds, line):
-    called = call(fake(tmp_path, code, **builds), str(tmp_path))
+    write_video(tmp_path / "videos" / "a" / "clip.mp4", frames=3)
+    called = call(fake(tmp_path, code, **builds), str(tmp_path / "videos"))
     assert (called.returncode, called.stdout) == (2, "")
     assert called.stderr.startswith(line)
     assert called.stderr.count("\n") == 1

@@ -80,13 +80,14 @@ def store_head(
     return ""
 
 
-def stored_head(checkpoint: Path, model_file: Path, shape: tuple[int, ...]) -> HeadFunction | None:
+def stored_head(checkpoint: Path, model_file: Path, shape: tuple[int, ...], classes: int) -> HeadFunction | None:
     """The head of a checkpoint, compiled; None where it is not there, or not that of the model.
 
     Args:
         checkpoint: the folder.
         model_file: the file that holds the Keras model.
         shape: (windows in one call, L, ...) of what it takes.
+        classes: that it must tell apart.
 
     Raises:
         UserError: model.keras is missing or no regular file.
@@ -100,7 +101,9 @@ def stored_head(checkpoint: Path, model_file: Path, shape: tuple[int, ...]) -> H
         if about["files"] != _digests(folder) or about["model"] != _digest(model_file):
             return None
         compile_ = compile_once(UserCache(), {"head": about["files"], "shape": shape})
-        return _compile(functools.partial(read, folder / _NETWORK), shape, compile_)
+        function = _compile(functools.partial(read, folder / _NETWORK), shape, compile_)
+        told = function(np.zeros(shape, np.float32), np.ones(shape[:2], bool)).shape
+        return function if told == (shape[0], classes) else None
     except (OSError, UserError, RuntimeError):
         return None
 

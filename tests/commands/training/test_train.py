@@ -226,7 +226,7 @@ def test_weights_that_were_kept_before_ctrl_c_are_there_after_resuming(capsys, s
 def test_classes_by_name(capsys, store, tmp_path):
     status, out, _ = call(capsys, train, store, "--out", tmp_path / "two", "--classes", "walk,run", *QUICK)
     assert status == 0
-    assert "note: 12 videos of other classes are left out" in out
+    assert "note: left out: 12 videos of other classes" in out
     assert Checkpoint.load(tmp_path / "two").classes == ("run", "walk")
     status, _, err = call(capsys, train, store, "--out", tmp_path / "new", "--classes", "walk,swim", *QUICK)
     assert status == 2

@@ -29,7 +29,19 @@ def call(capsys, module, *argv) -> tuple[int, str, str]:
 def test_the_published_table_is_written_and_taken(capsys, data, tmp_path):
     table = data / "data_file.csv"
     status, out, err = call(
-        capsys, list_videos, data, "--format", "apriorit", "--class-limit", 2, "--min-frames", 9, "--workers", 1
+        capsys,
+        list_videos,
+        data,
+        "--out",
+        table,
+        "--format",
+        "apriorit",
+        "--class-limit",
+        2,
+        "--min-frames",
+        9,
+        "--workers",
+        1,
     )
     assert (status, err) == (0, "")
     assert table.read_text() == "test,Match,b,9\ntrain,Ads,a,12\n"
@@ -40,7 +52,7 @@ def test_the_published_table_is_written_and_taken(capsys, data, tmp_path):
     store = FeatureStore(tmp_path / "features")
     assert {name: entry.steps for name, entry in store.entries.items()} == {"test/Match/b.mp4": 9, "train/Ads/a.mp4": 9}
     assert store.read("train/Ads/a.mp4").frames.tolist() == list(range(9))
-    status, _, err = call(capsys, list_videos, data, "--format", "apriorit")
+    status, _, err = call(capsys, list_videos, data, "--out", table, "--format", "apriorit")
     assert status == 2
     assert "--overwrite" in err
     table.unlink()

@@ -163,7 +163,9 @@ def test_the_command(scenes, tmp_path, capsys):
     def call(*arguments):
         fixed = [str(scenes), "--out", str(tmp_path / "s"), "--backbone", "tiny", "--weights", "random"]
         return command.run(
-            extract_features.main, [*fixed, "--sampling", "all", *arguments], parser=extract_features.parser
+            extract_features.main,
+            [*fixed, "--sampling", "all", "--unlabelled", *arguments],
+            parser=extract_features.parser,
         )
 
     assert call("--reuse-static", "300") == 2

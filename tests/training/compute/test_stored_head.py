@@ -49,13 +49,18 @@ def stored(folder, model, windows, shape=SHAPE) -> str:
 
 
 def loaded(folder, shape=SHAPE):
-    return stored_head(folder, folder / "model.keras", shape)
+    return stored_head(folder, folder / "model.keras", shape, CLASSES)
 
 
 @pytest.mark.parametrize("name", ON_FEATURES)
 def test_every_head_says_what_keras_says(name, windows, tmp_path):
     model = made(name, 3, **({"units": 8, "layers": 2} if "units" in HEADS[name].takes else {}))
-    assert stored(tmp_path, model, windows) == ""
+    said = stored(tmp_path, model, windows)
+    if name == "ecology-lrcnn":  # its recurrent layer keeps a state of its own, which OpenVINO does not know
+        assert said.startswith("OpenVINO cannot take it over")
+        assert loaded(tmp_path) is None
+        return
+    assert said == ""
     features, mask = windows
     expected = run_in_batches(compile_head(model), features, mask, CLASSES, ROWS)
     for dtype in (np.float32, np.float16):

@@ -43,7 +43,7 @@ def test_every_value_of_every_epoch_and_what_a_resumed_run_adds(tmp_path):
 
 
 def test_train_writes_a_run_beside_the_checkpoint(store, tmp_path, capsys):
-    options = ["--head", "mean", "--epochs", "2", "--quiet", "--tensorboard"]
+    options = ["--head", "mean", "--epochs", "2", "--members", "1", "--quiet", "--tensorboard"]
     assert train.main([str(store), "--out", str(tmp_path / "walks"), *options]) == 0
     found = read(tmp_path / "tensorboard" / "walks")
     history = (tmp_path / "walks" / "history.csv").read_text().splitlines()
