@@ -27,6 +27,7 @@ from typing import IO, Any
 from pipeline.errors import UserError, VideoError
 from pipeline.parallel.limits import limit_memory, limits
 from pipeline.parallel.machine import reuse_freed_memory
+from pipeline.parallel.opencv_build import opencv_builds, opencv_missing
 
 Heartbeat = Callable[[], None]
 """What a task calls all the time, so that whoever waits for it knows that it works."""
@@ -137,6 +138,10 @@ def _work(job: bytes, outgoing: IO[bytes]) -> None:
             send(VALUE, value)
     except (VideoError, UserError) as error:
         send(FAILED, error)
+    except ImportError as error:
+        if not (line := opencv_missing(error, opencv_builds())):
+            raise
+        send(FAILED, UserError(line))
     except MemoryError:
         most = limits().most_memory
         send(FAILED, VideoError("decode", f"it takes more than {most:g} GB of memory (limit: most_memory)"))
