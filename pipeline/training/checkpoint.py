@@ -85,6 +85,8 @@ class Checkpoint:
     """Below this probability the label is "unknown"; 0 for never."""
     members: int = 1
     """How many heads are averaged in the model."""
+    member_temperature: float = 1.0
+    """The logits of each of several heads are divided by it, within the model."""
     versions: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
     weights: Path | None = None
@@ -135,6 +137,7 @@ class Checkpoint:
                 temperature=1.0 if weights is not None else _between(values, "temperature", 1e-6, 1e6),
                 abstain_below=_between(values, "threshold", 0, 1),
                 members=_count(values.get("members", 1)),
+                member_temperature=_between({"member_temperature": 1.0} | values, "member_temperature", 1e-6, 1e6),
                 versions=value_of(values, "versions", dict[str, str]),
                 format=found,
                 weights=weights,
@@ -248,7 +251,7 @@ class Checkpoint:
                 classes=len(self.classes),
                 pretrained=False,
             )
-            model = average(members)
+            model = average(members, self.member_temperature)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what does not fit is an error below
                 model.load_weights(path)

@@ -16,7 +16,7 @@ from pipeline.training.evaluation.calibration import (
     most_confident,
     reliability,
 )
-from pipeline.training.evaluation.predictions import Predictions, predictions_of
+from pipeline.training.evaluation.predictions import Predictions
 
 
 def top_k(probabilities: np.ndarray, labels: np.ndarray, k: int) -> float:
@@ -100,15 +100,8 @@ def _shares(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.divide(part, whole, out=np.zeros(np.shape(part)), where=np.asarray(whole) > 0)
 
 
-def pooled_ece(parts: Sequence[Predictions], *, scaled: bool = True) -> float:
-    """The calibration error over the videos of several folds together; one fold alone has few per bin.
-
-    Args:
-        parts: of different videos.
-        scaled: with the temperatures that were found, or without.
-    """
-    if not scaled:
-        parts = [predictions_of(part.split, part.windows.data, part.windows, part.window_logits) for part in parts]
+def pooled_ece(parts: Sequence[Predictions]) -> float:
+    """The calibration error over the videos of several folds together; one fold alone has few per bin."""
     return expected_calibration_error(
         np.concatenate([part.probabilities for part in parts]), np.concatenate([part.labels for part in parts])
     )

@@ -22,6 +22,7 @@ def set_beside(
     logits: Callable[[Windows], np.ndarray],
     groups: Sequence[str],
     scene: str,
+    temperature: float,
 ) -> dict[str, Any]:
     """What stands beside the figures of a run in ``results.json``: simple rules, the order test, and remarks.
 
@@ -31,10 +32,11 @@ def set_beside(
         logits: the head; see `order_test`.
         groups: a group for each video of the data set.
         scene: what `scenes.scene_warning` says; empty where there is nothing to say.
+        temperature: of the scaling.
     """
     shown = predictions.get("test") or predictions["val"]
     simple, order = baseline(predictions, groups), order_test(shown, logits)
-    said = remarks(measured, shown.temperature, simple, order)
+    said = remarks(measured, temperature, simple, order)
     return {
         "baseline": asdict(simple),
         "order_test": asdict(order) if order else None,

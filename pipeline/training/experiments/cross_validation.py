@@ -37,6 +37,8 @@ class Fold:
     number: int
     """From 1."""
     tested: Predictions
+    plain: Predictions
+    """The same before temperature scaling."""
     results: dict[str, Any]
     """Of the training, as in its ``results.json``."""
 
@@ -95,7 +97,7 @@ class CrossValidation:
         return float(
             np.mean(
                 [
-                    pooled_ece([fold.tested for fold in self.folds if fold.seed == seed], scaled=scaled)
+                    pooled_ece([fold.tested if scaled else fold.plain for fold in self.folds if fold.seed == seed])
                     for seed in self.seeds
                 ]
             )
@@ -204,7 +206,7 @@ def cross_validate(
             run = train(split, seed, number)
             if run.results["interrupted"]:
                 raise KeyboardInterrupt
-            found.append(Fold(seed, number, run.predictions["test"], run.results))
+            found.append(Fold(seed, number, run.predictions["test"], run.plain["test"], run.results))
             on_fold(seed, number, run)
     return CrossValidation(data, tuple(groups), tuple(found))
 

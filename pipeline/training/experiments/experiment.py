@@ -31,13 +31,14 @@ from pipeline.training.evaluation.calibration import expected_calibration_error,
 from pipeline.training.evaluation.metrics import confusion, measure, report_text
 from pipeline.training.evaluation.predictions import Predictions, predictions_of, temperature_of, write_predictions
 from pipeline.training.evaluation.remarks import set_beside
+from pipeline.training.heads.ensemble import average_logits
 from pipeline.training.heads.registry import check_input, head_spec
 from pipeline.training.heads.spec import HeadSpec
 from pipeline.training.heads.video_networks import base_of
 from pipeline.training.likeness.groups import groups_for
 from pipeline.training.likeness.leakage import LeakReport, find_leaks
 from pipeline.training.likeness.scenes import scene_warning
-from pipeline.training.loop.fit import Trained, batch_of, fit_members
+from pipeline.training.loop.fit import Trained, batch_of, fit_members, logits_of
 from pipeline.training.loop.kept_weights import KeptWeights
 from pipeline.training.loop.members import share_out
 from pipeline.training.loop.resume import Resumable
@@ -46,6 +47,7 @@ from pipeline.training.loop.spec import TrainSpec
 from pipeline.training.reports import plots
 from pipeline.training.reports.report import render_report
 from pipeline.version import VERSION
+from pipeline.videos.catalog.catalog import SPLITS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,6 +69,8 @@ class Run:
     trained: Trained
     predictions: dict[str, Predictions]
     """By split; splits without videos are missing."""
+    plain: dict[str, Predictions]
+    """The same before temperature scaling."""
     leaks: LeakReport
     results: dict[str, Any]
     """The content of ``results.json``."""
@@ -143,7 +147,9 @@ def train(
         resumables = [Resumable(path, same) for path in state_files(state, members.count)]
     trained = fit_members(data, learnt, pairs, head, spec, on_epoch=on_epoch, resumables=resumables, kept=kept)
     groups = list(groups) if groups is not None else data.names
-    predictions, measured, temperature = evaluate_all(data, trained, windows, groups)
+    temperature = temperature_of(predictions_of("val", data, *trained.out_of_fold()))
+    trained = trained.tempered(temperature)
+    predictions, plain, measured = evaluate_all(data, trained, windows, groups, temperature)
     if abstain_accuracy is not None:
         held = predictions_of("val", data, *trained.out_of_fold(), temperature=temperature)
         abstain_below = threshold_for_accuracy(held.probabilities, held.labels, abstain_accuracy)
@@ -171,9 +177,9 @@ def train(
         "command": command,
         "leaks": leaks.to_json(),
         "measured": measured,
-        **set_beside(predictions, measured, trained.logits, groups, scene_warning(data, split, groups)),
+        **set_beside(predictions, measured, trained.logits, groups, scene_warning(data, split, groups), temperature),
     }
-    return Run(data, split, window, head, trained, predictions, leaks, results)
+    return Run(data, split, window, head, trained, predictions, plain, leaks, results)
 
 
 def state_files(state: Path, count: int) -> list[Path]:
@@ -246,42 +252,46 @@ def trained_on_all(run: Run, groups: Sequence[str], *, on_epoch: Callable[[Epoch
     seconds = first.seconds + final.seconds
     told = [member.schedule for member in first.members]  # whose curves and epochs are shown
     kept = tuple(replace(member, schedule=schedule) for member, schedule in zip(final.members, told, strict=True))
-    trained = replace(final, members=kept, seconds=seconds, spec=first.spec)
+    trained = replace(final, members=kept, seconds=seconds, spec=first.spec).tempered(first.temperature)
     return replace(run, trained=trained, results=run.results | {"seconds": seconds, "all_videos": len(everything)})
 
 
 def evaluate_all(
-    data: Dataset, trained: Trained, windows: dict[str, Windows], groups: Sequence[str]
-) -> tuple[dict[str, Predictions], dict[str, dict[str, Any]], float]:
-    """What a head says of the windows of each split, how right it is, and the temperature that suits validation best.
+    data: Dataset, trained: Trained, windows: dict[str, Windows], groups: Sequence[str], temperature: float
+) -> tuple[dict[str, Predictions], dict[str, Predictions], dict[str, dict[str, Any]]]:
+    """What a head says of the windows of each split, and how right it is.
 
     What several members say of the videos that they were validated on stands for validation where there are no other
-    validation videos, and decides the temperature in any case.
+    validation videos.
 
     Args:
         data: what the windows are over.
         trained: the head.
         windows: by split; splits without windows are left out.
         groups: a group for each video.
+        temperature: that suits best what single heads say of validation videos.
 
     Returns:
-        Predictions and figures by split, and the temperature.
+        Predictions, predictions before temperature scaling, and figures, by split.
     """
-    logits = {name: (part, trained.logits(part)) for name, part in windows.items() if len(part)}
-    out_of_fold = trained.out_of_fold()
-    logits = {"train": logits["train"], "val": out_of_fold} | logits
-    plain = {name: predictions_of(name, data, *of_part) for name, of_part in logits.items()}
-    temperature = temperature_of(predictions_of("val", data, *out_of_fold))
-    predictions = {
-        name: predictions_of(name, data, *of_part, temperature=temperature) for name, of_part in logits.items()
-    }
+    held = trained.out_of_fold()
+    plain = {"val": predictions_of("val", data, *held)}
+    predictions = {"val": predictions_of("val", data, *held, temperature=temperature)}
+    outside = temperature if len(trained.members) == 1 else 1.0
+    for name, part in windows.items():
+        if len(part):
+            each = trained.each(lambda function, part=part: logits_of(function, part, len(data.classes)))
+            plain[name] = predictions_of(name, data, part, average_logits(each))
+            scaled = average_logits(each, trained.temperature)
+            predictions[name] = predictions_of(name, data, part, scaled, temperature=outside)
+    predictions, plain = ({name: one[name] for name in SPLITS if name in one} for one in (predictions, plain))
     measured = {name: measure(part, groups) for name, part in predictions.items()}
     for name, part in plain.items():
         measured[name]["uncalibrated"] = {
             "log_loss": log_loss(part.probabilities, part.labels),
             "ece": expected_calibration_error(part.probabilities, part.labels),
         }
-    return predictions, measured, temperature
+    return predictions, plain, measured
 
 
 def names_by_split(data: Dataset, split: Split) -> dict[str, list[str]]:
@@ -327,7 +337,8 @@ def save_run(run: Run, folder: str | Path, *, overwrite: bool = False, kept: Kep
         head=run.head,
         shape=data.shape,
         time_scale=data.time_scale(run.split.train),
-        temperature=run.results["temperature"],
+        temperature=run.results["temperature"] if len(run.trained.members) == 1 else 1.0,
+        member_temperature=run.trained.temperature,
         abstain_below=run.results["abstain_below"],
         members=len(run.trained.members),
         versions=versions(*_PACKAGES) | {"pipeline": VERSION, "precision": data.precision},

@@ -46,12 +46,22 @@ class Trained:
 
     model: keras.Model
     """What is saved; see `ensemble.average`."""
+    heads: tuple[keras.Model, ...]
+    """The models that are averaged in it."""
     members: tuple[Member, ...]
     learner: Learner
     spec: TrainSpec
     seconds: float
     interrupted: bool = False
     """Whether Ctrl-C ended it; the members are those that were done, or the best so far of the first one."""
+    temperature: float = 1.0
+    """Of each of several members; that of a single head stands outside of its model."""
+
+    def tempered(self, temperature: float) -> Trained:
+        """The same with a temperature for each of several members; a single head as it is."""
+        if len(self.members) == 1:
+            return self
+        return replace(self, model=average(self.heads, temperature), temperature=temperature)
 
     @property
     def schedule(self) -> Schedule:
@@ -69,11 +79,15 @@ class Trained:
 
     def averaged(self, logits: Callable[[HeadFunction], np.ndarray]) -> np.ndarray:
         """What the members say, averaged; ``logits`` asks one of them."""
+        return average_logits(self.each(logits), self.temperature)
+
+    def each(self, logits: Callable[[HeadFunction], np.ndarray]) -> list[np.ndarray]:
+        """What each member says, the last one first; ``logits`` asks one of them."""
         found = []
         for member in reversed(self.members):  # the learner is the first one's place, and is left as that one
             self.learner.model.set_weights(member.weights)
             found.append(logits(self.learner.function))
-        return average_logits(found)
+        return found
 
     def out_of_fold(self) -> tuple[Windows, np.ndarray]:
         """All windows that a member was validated on, and the logits ``(m, C)`` of that member."""
@@ -172,8 +186,8 @@ def fit_members(
     for model, member in zip(same.models, members, strict=False):
         model.set_weights(member.weights)
     seconds = time.perf_counter() - begun
-    model = average(same.models[: len(members)])
-    return Trained(model, tuple(members), same.learner, same.spec, seconds, interrupted)
+    heads = tuple(same.models[: len(members)])
+    return Trained(average(heads), heads, tuple(members), same.learner, same.spec, seconds, interrupted)
 
 
 def seed_of_member(seed: int, number: int) -> int:

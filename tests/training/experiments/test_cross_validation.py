@@ -39,7 +39,7 @@ def trainer(data, *, interrupted_in: int = 0):
             "window": {"length": 2, "stride": 2},
             "command": "video-pipeline train",
         }
-        return SimpleNamespace(split=split, results=results, predictions={"test": tested})
+        return SimpleNamespace(split=split, results=results, predictions={"test": tested}, plain={"test": tested})
 
     return train
 

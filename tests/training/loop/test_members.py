@@ -200,14 +200,17 @@ def test_the_saved_model_averages_the_probabilities_and_opens_in_plain_keras(run
     each = []
     for member in run.trained.members:
         run.trained.learner.model.set_weights(member.weights)
-        each.append(probabilities_of(np.asarray(run.trained.learner.model([features, mask], training=False))))
+        logits = np.asarray(run.trained.learner.model([features, mask], training=False))
+        each.append(probabilities_of(logits, run.results["temperature"]))
     run.trained.learner.model.set_weights(run.trained.members[0].weights)
     mean = np.mean(each, axis=0)
+    assert run.results["temperature"] != pytest.approx(1, abs=1e-3), "nothing is shown by a temperature of 1"
     model = keras.saving.load_model(tmp_path / "members" / "model.keras", safe_mode=True, compile=False)
     np.testing.assert_allclose(probabilities_of(np.asarray(model([features, mask], training=False))), mean, atol=1e-5)
     np.testing.assert_allclose(probabilities_of(checkpoint.logits(features, mask)), mean, atol=1e-5)
     np.testing.assert_allclose(probabilities_of(test.window_logits), mean, atol=1e-5)
-    assert checkpoint.members == 3
+    np.testing.assert_allclose(checkpoint.predict(features, mask), mean, atol=1e-5)
+    assert (checkpoint.members, checkpoint.temperature) == (3, 1.0)
 
 
 def stop_in(member, epoch):
