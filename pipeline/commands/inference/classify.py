@@ -5,6 +5,7 @@ through the network once, however many windows hold it. VIDEO is one of
 
     a file, or a folder of frames   labelled frames in --output, data in --json, --csv, --segments, --srt, --html
     several, a folder or a table    one row each in predictions.csv of the folder --output; a stopped run goes on
+                                    (without --output, several files are printed, and nothing is written)
     a camera number, rtsp://..., -  live: JSON lines on standard output, or a window with --show; also into --output
     --show                          a window: a file is seen while it is written, until q is pressed
 """
@@ -23,7 +24,7 @@ from pipeline.cli import command
 from pipeline.cli.fields import add_options, from_args, options_of
 from pipeline.cli.parser import Parser
 from pipeline.commands.catalog_options import CatalogOptions
-from pipeline.commands.inference.classify_many import classify_many, drawn, names_video
+from pipeline.commands.inference.classify_many import classify_many, drawn, names_table, names_video
 from pipeline.commands.inference.highlights import cut, highlights_of
 from pipeline.commands.worker_options import add_limits, put_limits
 from pipeline.errors import UserError, VideoError
@@ -72,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not args.timeout > 0:
         raise UserError(f"--timeout {args.timeout:g}: expected seconds, more than 0")
     one = holds_frames(first) and (args.output is None or names_video(args.output))
-    if several or (not one and (first.is_dir() or first.suffix.lower() in (".csv", ".tsv"))):
+    if several or (not one and (first.is_dir() or names_table(first))):
         _refuse(args, "many videos", ("probabilities", "each_window", "show", *_CLIPS, *_LIVE))
         return classify_many(args, spec, lambda say: _load(args, say))
     (args.video,) = args.video

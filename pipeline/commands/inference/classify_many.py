@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,19 +35,25 @@ Say = Callable[[str], None]
 
 @command.if_stopped(command.GOES_ON)
 def classify_many(args: argparse.Namespace, spec: ClassifySpec, load: Callable[[Say], Classifier]) -> int:
-    """Classify the videos of files, folders and tables.
+    """Classify the videos of files, folders and tables; without --output, print what single files are.
 
     Args:
         args: the options of classify.
         spec: how videos are read and labels are made.
         load: the classifier, which is given a function that prints notes.
     """
+    with _folder_of(args) as (out, video):
+        return _classify(args, spec, load, out, video)
+
+
+def _classify(
+    args: argparse.Namespace, spec: ClassifySpec, load: Callable[[Say], Classifier], out: Path, video: Path | None
+) -> int:
     from pipeline.extraction.store.store import FeatureStore
     from pipeline.inference.folder_run import FolderRun
     from pipeline.inference.outputs.prediction_table import PREDICTIONS_FILE
     from pipeline.videos.catalog.failures import FAILURES_FILE
 
-    out, video = _folder_of(args)
     say = command.say(args.quiet)
     catalog = _catalog_of(args)
     outputs = from_args(Outputs, args, video=video)
@@ -78,11 +86,15 @@ def classify_many(args: argparse.Namespace, spec: ClassifySpec, load: Callable[[
 
         progress = run.run(show)
     rows = run.rows()
-    for line in _in_short(rows, run.classes):
+    failed = progress.failed + progress.failed_before
+    for line in _one_by_one(rows, run.classes) if args.output is None else _in_short(rows, run.classes):
         say(line)
     if args.html is not None:
         _write_page(args, run, rows)
-    failed = progress.failed + progress.failed_before
+    if args.output is None:
+        wrote = f"wrote {args.html}" if args.html is not None else "nothing was written, --output FOLDER does"
+        say(f"{plural(len(rows), 'video')} classified{f', {failed} failed' if failed else ''}; {wrote}")
+        return command.SOME_FAILED if failed else command.OK
     parts = [f"{plural(progress.done, 'video')} classified"]
     parts += [_from_store(args.store, progress)] if args.store else []
     parts += [f"{progress.before} done before"] if progress.before else []
@@ -101,14 +113,28 @@ def _catalog_of(args: argparse.Namespace) -> Catalog:
     return replace(catalogs[0], videos=tuple(sorted(videos.values(), key=lambda video: natural_key(video.name))))
 
 
-def _folder_of(args: argparse.Namespace) -> tuple[Path, Path | None]:
-    """The folder that --output names, and the video to draw of each, where it names one in that folder."""
+@contextlib.contextmanager
+def _folder_of(args: argparse.Namespace) -> Iterator[tuple[Path, Path | None]]:
+    """The folder that --output names, and the video to draw of each, where it names one in that folder.
+
+    A few files that are only to be looked at need none.
+    """
     output = args.output
-    if output is None or (names_video(output) and len(output.parts) == 1):
+    files = not any(Path(source).is_dir() or names_table(Path(source)) for source in args.video)
+    if output is None and files and not replace(from_args(Outputs, args, video=None), html=None).paths:
+        with tempfile.TemporaryDirectory(prefix="predictions-") as folder:
+            yield Path(folder), None
+    elif output is None or (names_video(output) and len(output.parts) == 1):
         raise UserError("many videos need a folder: --output results, or results/NAME.mp4 to draw each video too")
-    if names_video(output):
-        return output.parent, drawn(args, output)
-    return output, None
+    elif names_video(output):
+        yield output.parent, drawn(args, output)
+    else:
+        yield output, None
+
+
+def names_table(source: Path) -> bool:
+    """Whether a source is a table of videos."""
+    return source.suffix.lower() in (".csv", ".tsv")
 
 
 def names_video(output: Path) -> bool:
@@ -137,6 +163,17 @@ def _in_short(rows: Sequence[dict[str, str]], classes: Sequence[str]) -> list[st
     for row in sorted(rows, key=lambda row: float(row["probability"]))[:_LEAST_CERTAIN]:
         best = ", ".join(f"{name} {value:.0%}" for name, value in _best(row, classes)[:2])
         lines.append(f"  least certain: {row['video']}: {best}")
+    return lines
+
+
+def _one_by_one(rows: Sequence[dict[str, str]], classes: Sequence[str]) -> list[str]:
+    """What each video is."""
+    lines = []
+    for row in rows:
+        best = _best(row, classes)
+        said = ", ".join(f"{name} {value:.0%}" for name, value in best[:2])
+        unsure = row["prediction"] != best[0][0]
+        lines.append(f"{row['video']}: " + (f"{row['prediction']} ({said})" if unsure else said))
     return lines
 
 

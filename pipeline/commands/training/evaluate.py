@@ -78,10 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             temporary.write_text(
                 json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", errors="surrogateescape"
             )
-    for row in [row for row in figures["mistakes"] if row["confidence"] >= _CONFIDENT][:5]:
+    for row in [row for row in figures["mistakes"] if row["probability"] >= _CONFIDENT][:5]:
         say(
             f"confident mistake: {row['video']} is {row['label']}, "
-            f"predicted {row['prediction']} ({row['confidence']:.2f})"
+            f"predicted {row['prediction']} ({row['probability']:.2f})"
         )
     if checkpoint.abstain_below:
         sure = predictions.confidences >= checkpoint.abstain_below

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,6 @@ from pipeline.extraction.network.engines.openvino import (
     compile_anew,
     compile_model,
     compile_once,
-    convert,
     read,
     save_network,
     why_not,
@@ -34,6 +33,7 @@ from pipeline.files.guard.regular_file import check_regular
 from pipeline.files.user_cache import UserCache
 from pipeline.lazy import keras
 from pipeline.training.compute.apply_head import HeadFunction
+from pipeline.training.compute.openvino_members import convert_members
 
 HEAD = "head"
 HEAD_FILES = _ABOUT, _NETWORK, _VALUES = "head.json", "network.xml", "network.bin"
@@ -43,19 +43,21 @@ TOLERANCE = 1e-5
 
 def store_head(
     checkpoint: Path,
-    model: keras.Model,
+    members: Sequence[keras.Model],
     model_file: Path,
     applied: Callable[[HeadFunction | None], np.ndarray],
     shape: tuple[int, ...],
+    temperature: float = 1.0,
 ) -> str:
     """Put the form that OpenVINO runs into a checkpoint that is being written.
 
     Args:
         checkpoint: the folder.
-        model: the head.
-        model_file: the file that holds it.
+        members: the heads that the model averages; one where it is a head itself.
+        model_file: the file that holds the model.
         applied: logits ``(n, C)`` of some windows by a function; by Keras where that is None.
         shape: (windows in one call, L, ...) of what that function is given.
+        temperature: divides the logits of each of several members.
 
     Returns:
         Why it could not be done, in a few words; empty where it was.
@@ -65,7 +67,7 @@ def store_head(
     if keras.backend.backend() != "tensorflow":
         return f"OpenVINO takes models over from TensorFlow, not from {keras.backend.backend()}"
     try:
-        network = convert(model)
+        network = convert_members(members, temperature)
         found, logits = applied(_compile(lambda: network, shape)), applied(None)
     except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:  # operations that OpenVINO lacks
         return f"OpenVINO cannot take it over ({' '.join(str(error).split())[:120]})"

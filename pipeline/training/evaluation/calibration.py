@@ -69,7 +69,7 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = 10) -
             "from": index / bins,
             "to": (index + 1) / bins,
             "count": int((bin_of == index).sum()),
-            "confidence": float(confidence[bin_of == index].mean()),
+            "probability": float(confidence[bin_of == index].mean()),
             "accuracy": float(right[bin_of == index].mean()),
         }
         for index in range(bins)
@@ -83,7 +83,7 @@ def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bi
     Source: Naeini et al. 2015, doi:10.1609/aaai.v29i1.9602
     """
     table = reliability(probabilities, labels, bins)
-    return float(sum(row["count"] * abs(row["confidence"] - row["accuracy"]) for row in table) / len(labels))
+    return float(sum(row["count"] * abs(row["probability"] - row["accuracy"]) for row in table) / len(labels))
 
 
 def coverage_curve(probabilities: np.ndarray, labels: np.ndarray) -> list[dict[str, float]]:
@@ -162,7 +162,7 @@ def most_confident(probabilities: np.ndarray, labels: np.ndarray, *, right: bool
             "row": int(row),
             "label": int(labels[row]),
             "prediction": int(predicted[row]),
-            "confidence": float(confidence[row]),
+            "probability": float(confidence[row]),
         }
         for row in rows
     ]

@@ -66,13 +66,13 @@ def _examples(predictions: Predictions, *, right: bool, count: int = 12) -> list
     )
     if right:
         first_of_class = {row["label"]: row for row in reversed(rows)}
-        rows = sorted(first_of_class.values(), key=lambda row: -row["confidence"])[:count]
+        rows = sorted(first_of_class.values(), key=lambda row: -row["probability"])[:count]
     return [
         {
             "video": names[predictions.videos[row["row"]]],
             "label": classes[row["label"]],
             "prediction": classes[row["prediction"]],
-            "confidence": row["confidence"],
+            "probability": row["probability"],
         }
         for row in rows
     ]

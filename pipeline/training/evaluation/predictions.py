@@ -65,7 +65,7 @@ class Predictions:
         """A row per video, per window where a video has several, and per labelled frame.
 
         Columns: level (video, window or frame), split, video, start (first step of a window, number of a frame), label,
-        prediction, confidence, right (1 or 0), and ``p(name)`` of each class.
+        prediction, probability, right (1 or 0), and ``p(name)`` of each class.
         """
         import pandas as pd
 
@@ -94,7 +94,7 @@ class Predictions:
             "start": pd.array([pd.NA] * len(rows) if start is None else start, dtype="Int64"),
             "label": classes[labels],
             "prediction": classes[best],
-            "confidence": probabilities.max(axis=1),
+            "probability": probabilities.max(axis=1),
             "right": (best == labels).astype(int),
         }
         return pd.DataFrame(columns | {f"p({name})": probabilities[:, i] for i, name in enumerate(self.classes)})

@@ -63,10 +63,12 @@ def remarks(
         said.append(
             f"the head is not better than always saying the most frequent class ({part}: {head:.3f}, {majority:.3f})"
         )
-    elif head <= linear:
+    elif head < linear:
         said.append(
-            f"the head is not better than logistic regression on the mean features ({part}: {head:.3f}, {linear:.3f})"
+            f"logistic regression on the mean features is better than the head ({part}: {linear:.3f}, {head:.3f})"
         )
+    elif head == linear:
+        said.append(f"logistic regression on the mean features is as good as the head ({part}: {head:.3f})")
     if order is not None and order.accuracy > majority:
         least = order.accuracy - max(0.01, 1 / figures["videos"])  # a single video says nothing
         as_they_are = f"with all steps in order {order.accuracy:.3f}"

@@ -318,7 +318,8 @@ def _store_head(run: Run, folder: Path) -> str:
     def applied(function: HeadFunction | None) -> np.ndarray:
         return run.trained.averaged(logits) if function is None else logits(function)
 
-    return store_head(folder, run.trained.model, folder / MODEL_FILE, applied, (size, windows.length, *run.data.shape))
+    shape = (size, windows.length, *run.data.shape)
+    return store_head(folder, run.trained.heads, folder / MODEL_FILE, applied, shape, run.trained.temperature)
 
 
 def save_run(run: Run, folder: str | Path, *, overwrite: bool = False, kept: KeptWeights | None = None) -> Checkpoint:

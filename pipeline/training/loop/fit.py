@@ -278,7 +278,8 @@ class _Run:
                 self.best = self.model.get_weights()
             if self.kept is not None:
                 self.kept.add(self.model, epoch, best=best)
-            if self.resumable is not None:
+            done = self.schedule.finished(self.spec.epochs, self.spec.patience)
+            if self.resumable is not None and (done or self.resumable.due):
                 self.resumable.write(behind, self.optimizer, self.best, self.schedule, self.random)
             self.on_epoch(epoch)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
+import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -18,9 +20,11 @@ from pipeline.files.guard.archive import check_arrays
 from pipeline.lazy import keras
 from pipeline.training.loop.schedule import Epoch, Schedule
 
+EVERY = 1.0  # seconds: epochs on features take milliseconds, and writing the state of each would take as long
+
 
 class Resumable:
-    """A file with all that the next epoch depends on, written whole after each epoch.
+    """A file with all that the next epoch depends on, written whole.
 
     Args:
         path: the file; an existing one is continued.
@@ -30,6 +34,12 @@ class Resumable:
     def __init__(self, path: Path, same: dict[str, Any]) -> None:
         self.path = path
         self._same = json.dumps(same, sort_keys=True)
+        self._written = -math.inf
+
+    @property
+    def due(self) -> bool:
+        """Whether the last state is old enough to be replaced; epochs that it lacks are trained again, and alike."""
+        return time.monotonic() - self._written >= EVERY
 
     def write(
         self,
@@ -39,12 +49,13 @@ class Resumable:
         schedule: Schedule,
         random: np.random.Generator,
     ) -> None:
-        """Keep the state after an epoch."""
+        """Keep the state after an epoch, until the next one is written."""
         arrays = {f"variable{i}": np.asarray(variable) for i, variable in enumerate(_variables(model, optimizer))}
         arrays |= {f"best{i}": values for i, values in enumerate(best)}
         state = {"same": self._same, "schedule": asdict(schedule), "random": random.bit_generator.state}
         with atomic_write(self.path) as temporary, open(temporary, "wb") as file:
             np.savez(file, state=np.array(json.dumps(state)), **arrays)  # type: ignore[arg-type]
+        self._written = time.monotonic()
 
     def schedule(self) -> Schedule | None:
         """How far the training was; None where there is no state.

@@ -288,6 +288,25 @@ def test_a_folder(checkpoint, clips, tmp_path, capsys):  # noqa: F811
     assert "no videos in" in capsys.readouterr().err
 
 
+def test_several_files_are_printed_where_nothing_is_to_be_written(checkpoint, clips, tmp_path, monkeypatch, capsys):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    files = [clips / "Red" / "clip0.mp4", clips / "Blue" / "clip1.mp4"]
+    assert run(checkpoint, *files) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "2 videos classified; nothing was written, --output FOLDER does"
+    assert lines[-3].startswith("clip0.mp4: Red ")
+    assert lines[-2].startswith("clip1.mp4: Blue ")
+    (tmp_path / "broken.mp4").write_text("no video")
+    assert run(checkpoint, files[0], "broken.mp4", "--abstain-below", 1, "--html", "page.html") == 1
+    captured = capsys.readouterr()
+    assert captured.err.splitlines()[-1].startswith("failed: broken.mp4: open: not a readable media file")
+    assert captured.out.splitlines()[-2].startswith("clip0.mp4: unknown (Red ")
+    assert captured.out.splitlines()[-1] == "1 video classified, 1 failed; wrote page.html"
+    assert {path.name for path in tmp_path.iterdir()} == {"broken.mp4", "page.html"}
+    assert run(checkpoint, *files, "--json", "data.json") == 2
+    assert "many videos need a folder" in capsys.readouterr().err
+
+
 def test_several_files_and_a_page_of_them(checkpoint, clips, tmp_path, capsys):  # noqa: F811
     hostile = "<script>alert(1)<b>.mp4"
     for folder, label in (("one", "Blue"), ("two", "Red")):

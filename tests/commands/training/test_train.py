@@ -139,7 +139,7 @@ def test_the_threshold_of_abstaining_is_found_on_the_videos_that_validate(capsys
     assert f"below a probability of {found:.3f} a label is 'unknown'" in text
     with open(tmp_path / "c" / "predictions.csv", newline="") as file:
         rows = [row for row in csv.DictReader(file) if (row["level"], row["split"]) == ("video", "val")]
-    sure = [row["right"] for row in rows if float(row["confidence"]) >= found - 1e-5]
+    sure = [row["right"] for row in rows if float(row["probability"]) >= found - 1e-5]
     assert sure
     assert set(sure) == {"1"} or len(sure) == 1
 

@@ -13,6 +13,7 @@ from pipeline.training.compute import stored_head as module
 from pipeline.training.compute.apply_head import run_in_batches
 from pipeline.training.compute.backend import compile_head
 from pipeline.training.compute.stored_head import HEAD, store_head, stored_head
+from pipeline.training.heads.ensemble import average
 from pipeline.training.heads.registry import HEADS, build_model, head_spec
 
 pytest.importorskip("openvino")
@@ -21,14 +22,16 @@ SHAPE = (ROWS, LENGTH, WIDTH)
 ON_FEATURES = [name for name, head in HEADS.items() if head.needs == "features" and name != "apriorit"]
 
 
-def made(name: str, seed: int, **settings) -> keras.Model:
+def made(name: str, seed: int, number: int = 0, **settings) -> keras.Model:
     """A head with random weights, those of its normalisation and biases too."""
-    rng = np.random.default_rng(seed)
-    moments = {
+    rng = np.random.default_rng(17)
+    moments = {  # all members of a training have the same
         part: (rng.normal(size=size).astype(np.float32), rng.uniform(0.5, 2, size).astype(np.float32))
         for part, size in (("frames", WIDTH), ("pooled", 2 * WIDTH))
     }
-    model = build_model(head_spec(name, **settings), length=LENGTH, shape=(WIDTH,), classes=CLASSES, statistics=moments)
+    spec = head_spec(name, **settings)
+    model = build_model(spec, length=LENGTH, shape=(WIDTH,), classes=CLASSES, statistics=moments, number=number)
+    rng = np.random.default_rng(seed)
     for variable in model.trainable_variables:
         variable.assign(rng.normal(size=variable.shape) * 0.3)
     return model
@@ -45,7 +48,7 @@ def stored(folder, model, windows, shape=SHAPE) -> str:
     model.save(folder / "model.keras")
     by_keras = compile_head(model)
     applied = lambda function: run_in_batches(function or by_keras, *windows, model.output_shape[-1], shape[0])  # noqa: E731
-    return store_head(folder, model, folder / "model.keras", applied, shape)
+    return store_head(folder, [model], folder / "model.keras", applied, shape)
 
 
 def loaded(folder, shape=SHAPE):
@@ -78,6 +81,26 @@ def test_a_model_of_several_members_is_taken_whole(windows, tmp_path):
     assert stored(tmp_path, model, windows) == ""
     expected = run_in_batches(compile_head(model), *windows, CLASSES, ROWS)
     np.testing.assert_allclose(run_in_batches(loaded(tmp_path), *windows, CLASSES, ROWS), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ON_FEATURES)
+@pytest.mark.parametrize("shift", [0, 500])
+def test_members_are_averaged_as_keras_averages_them(name, shift, windows, tmp_path):
+    """Also where all of them are so sure that the other probabilities are too small for a number."""
+    settings = {"units": 8} if "units" in HEADS[name].takes else {}
+    members = [made(name, 3 + number, number, **settings) for number in (1, 2, 3)]
+    if name != "mlp":  # which averages probabilities itself
+        for member in members:
+            member.layers[-1].bias.assign([shift, 0, 0])
+    model = average(members, temperature=1.7)
+    model.save(tmp_path / "model.keras")
+    by_keras = compile_head(model)
+    applied = lambda function: run_in_batches(function or by_keras, *windows, CLASSES, ROWS)  # noqa: E731
+    assert store_head(tmp_path, members, tmp_path / "model.keras", applied, SHAPE, 1.7) == ""
+    expected = applied(None)
+    np.testing.assert_allclose(applied(loaded(tmp_path)), expected, atol=1e-5 * max(1, np.abs(expected).max()))
+    assert np.ptp(expected, axis=0).max() > 1e-2
+    assert expected.min() < -200 or not shift or name == "mlp"
 
 
 def test_a_network_on_frames(tmp_path):
@@ -135,10 +158,10 @@ def test_a_head_that_says_something_else_is_not_written(windows, tmp_path, monke
 
 
 def test_what_openvino_cannot_take_over_is_left_to_keras(windows, tmp_path, monkeypatch):
-    def refuse(model):
+    def refuse(members, temperature):
         raise RuntimeError("no rule for\n Operation")
 
-    monkeypatch.setattr(module, "convert", refuse)
+    monkeypatch.setattr(module, "convert_members", refuse)
     reason = stored(tmp_path, made("gru", 3, units=8), windows)
     assert reason == "OpenVINO cannot take it over (no rule for Operation)"
     assert not (tmp_path / HEAD).exists()

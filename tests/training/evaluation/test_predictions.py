@@ -42,4 +42,4 @@ def test_the_table_has_six_decimals_and_whole_numbers(predicted, tmp_path):
     assert {row["split"] for row in rows} == {"test", "val"}
     first, window = rows[0], next(row for row in rows if row["level"] == "window")
     assert (first["start"], window["start"]) == ("", "0")
-    assert first["confidence"] == f"{predicted.confidences[0]:.6f}"
+    assert first["probability"] == f"{predicted.confidences[0]:.6f}"

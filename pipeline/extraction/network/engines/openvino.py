@@ -66,24 +66,68 @@ def convert(model: keras.Model) -> Any:
 
     Its inputs have the order of the Keras model's.
     """
-    import openvino
-    import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    specifications = [tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs]
 
     def call(*inputs: Any) -> Any:
         return model(list(inputs) if len(inputs) > 1 else inputs[0], training=False)
 
+    network, inputs = _converted(call, _inputs_of(model))
+    return network_of(network.get_results(), inputs, model.name)
+
+
+def convert_without_values(model: keras.Model) -> tuple[Any, list[str | None]]:
+    """As `convert`, but the values of the model's variables are further inputs, so that it stands for all of its kind.
+
+    Returns:
+        The model, and the names of its inputs: those of the Keras model, then one for each of `variables_of`; None for
+        a variable that is not used.
+    """
+    import tensorflow as tf
+
+    variables, trainable, count = variables_of(model), len(model.trainable_variables), len(model.inputs)
+
+    def call(*given: Any) -> Any:
+        inputs, values = list(given[:count]), list(given[count:])
+        inputs = inputs if count > 1 else inputs[0]
+        return model.stateless_call(values[:trainable], values[trainable:], inputs, training=False)[0]
+
+    values = [tf.TensorSpec(variable.shape, variable.dtype) for variable in variables]
+    network, inputs = _converted(call, [*_inputs_of(model), *values])
+    there = {node.get_friendly_name() for node in network.get_parameters()}
+    names = [node.get_friendly_name() for node in inputs]
+    return network, [name if name in there else None for name in names]
+
+
+def variables_of(model: keras.Model) -> list[keras.Variable]:
+    """The variables of a model in the order in which `convert_without_values` takes their values."""
+    return [*model.trainable_variables, *model.non_trainable_variables]
+
+
+def network_of(results: Sequence[Any], inputs: Sequence[Any], name: str) -> Any:
+    """An ``openvino.Model`` of nodes."""
+    import openvino
+
+    return openvino.Model(list(results), list(inputs), name)
+
+
+def _inputs_of(model: keras.Model) -> list[Any]:
+    import tensorflow as tf
+
+    return [tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs]
+
+
+def _converted(call: Callable[..., Any], specifications: Sequence[Any]) -> tuple[Any, list[Any]]:
+    """What a function of tensors computes, and the nodes of its inputs."""
+    import openvino
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
     function = tf.function(call, input_signature=specifications, autograph=False)
     frozen = convert_variables_to_constants_v2(function.get_concrete_function())
-    names = [tensor.name for tensor in frozen.inputs]
     with tempfile.TemporaryDirectory() as folder:
         # Reading a file asks nobody; openvino.convert_model reports its use to its makers over the network.
         tf.io.write_graph(frozen.graph, folder, "network.pb", as_text=False)
         network = openvino.Core().read_model(Path(folder) / "network.pb")
-    inputs = [network.input(name).get_node() for name in names]
-    return openvino.Model(network.get_results(), inputs, model.name)
+    return network, [network.input(tensor.name).get_node() for tensor in frozen.inputs]
 
 
 def read(path: Path) -> Any:
