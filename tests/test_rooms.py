@@ -38,6 +38,7 @@ ORDERS = {
     "pipeline.extraction": """
         recipe
         inputs network.engines
+        network.by_file
         network
         store
         features

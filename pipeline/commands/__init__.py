@@ -24,6 +24,7 @@ VERBS = {
     "split": ("videos.split_dataset", "divide videos into train, val and test"),
     "prepare-labels": ("videos.prepare_labels", "check labels of frames and give them splits"),
     "convert-labels": ("videos.convert_labels", "annotations of other programs to labels of segments or frames"),
+    "describe": ("extraction.describe", "a first description of a network that is a file"),
     "extract": ("extraction.extract_features", "stage one: videos to a store of features"),
     "check-features": ("extraction.check_features", "read every value of a store"),
     "export-features": ("extraction.export_features", "a store as .npy files"),

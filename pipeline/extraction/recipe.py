@@ -22,6 +22,9 @@ FLOW_SMALLEST, LARGEST = 16, 8192  # pixels of a side
 POOLINGS = ("avg", "max")
 MAX_POOL = "max_pool"
 FRAME_CACHE, PIXELS = "frames", "pixels"  # backbone and layer of a frame cache, which keeps the raw frames
+BY_FILE, BY_HUB = "file:", "hub:"  # what the names of backbones begin with that are files, and presets of keras-hub
+VECTOR, TOKEN_LAYERS = "vector", ("cls", "mean", "cls+mean")
+LAYERS = (VECTOR, *TOKEN_LAYERS, "avg_pool", MAX_POOL)  # of an output that is a vector, tokens, or a map
 
 # Grey levels. InceptionV3 at 299 px, every frame of six clips of static cameras: share that reuses a feature, and its
 # cosine to the true one on average and at worst: 0.5: 0.28, 0.9988, 0.9968; 1: 0.39, 0.9977, 0.9863; 2: 0.60, 0.9908,
@@ -40,9 +43,10 @@ class Recipe:
 
     In the canonical spelling of `Sampling`."""
     backbone: str
-    """A network of keras.applications; frames or flow keep raw frames.
+    """A network of keras.applications, a file ending in .onnx or .xml (or the folder of a SavedModel) with its .yaml
+    beside it, or hub:NAME for a preset of keras-hub; frames or flow keep raw frames.
 
-    In a recipe flow is frames, with motion for its input."""
+    In a recipe flow is frames, with motion for its input, and a file is ``file:`` with the name in its description."""
     weights_digest: str
     """SHA-256 of the network's weights, whatever file or download they came from."""
     height: int
@@ -50,11 +54,14 @@ class Recipe:
     width: int
     """Pixels of the network's input."""
     crop: Crop = "center"
-    """What becomes of a frame of another shape: center cuts its centre out, none squeezes all of it."""
+    """What becomes of a frame of another shape: center cuts its centre out, none squeezes all of it (by default as
+    the network wants it, mostly center)."""
     interpolation: Interpolation = "bilinear"
-    """How frames are resized."""
+    """How frames are resized (by default as the network wants it, mostly bilinear)."""
     layer: str = "avg_pool"
-    """Which output of the network is the feature: its mean or its maximum over the image, `max_pool`."""
+    """Which output of the network is the feature: its mean or its maximum over the image, ``avg_pool`` or
+    ``max_pool``; of a network that makes tokens the first one, the mean of those of the patches, or both side by
+    side, ``cls``, ``mean`` or ``cls+mean``; or ``vector``, what it gives out as it is."""
     input: Input = "rgb"
     """What the network sees of a frame: its colours, its grey levels, or the motion since the one before as an image.
 

@@ -75,7 +75,7 @@ class Classifier:
         self.preprocessor = Preprocessor(checkpoint.recipe)
 
     def __repr__(self) -> str:
-        return f"Classifier({self.checkpoint!r}, {self.backbone.network.name} {self.backbone.precision})"
+        return f"Classifier({self.checkpoint!r}, {self.backbone.name} {self.backbone.precision})"
 
     @classmethod
     def load(

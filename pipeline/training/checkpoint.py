@@ -328,7 +328,8 @@ def _source(values: dict[str, Any]) -> FeatureSource:
     if not isinstance(values, dict):
         raise ValueError(f"joined is {shown(values)}")
     recipe = Recipe.from_json(json.dumps(value_of(values, "recipe", dict)))
-    return FeatureSource(recipe, value_of(values, "weights_source", str))
+    licence = value_of({"licence": "", **values}, "licence", str)
+    return FeatureSource(recipe, value_of(values, "weights_source", str), licence)
 
 
 def _classes(values: dict[str, Any]) -> tuple[str, ...]:

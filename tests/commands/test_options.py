@@ -42,7 +42,7 @@ VALUES = {
     "--video": "{movie}", "--weights": "random", "--abstain-below": "0.5", "--momentum": "0.5",
     "--units": "8", "--classes": "run,walk",
     "--seeds": "2", "--seen": "{new}.gif", "--most-hours": "1",
-    "--layers": "2",
+    "--layers": "2", "--layer": "mean",
 }  # fmt: skip
 
 
@@ -79,7 +79,7 @@ KINDS = [
     Kind(
         "frames",
         "extract {data} --out {new} --backbone frames --size 32",
-        "--dtype --weights --pooling --precision --int8-from --batch --reuse-static --engine",
+        "--dtype --weights --pooling --layer --precision --int8-from --batch --reuse-static --engine",
     ),
     Kind(
         "a head on features",
@@ -135,9 +135,11 @@ WORK = {
     "convert-labels": "--out --to --video --tier --background --overwrite --workers --timeout",
     "extract": "--classes --out --class-level --unlabelled --sampling --backbone --input --weights --size "
     "--crop --interpolation "
-    "--pooling --reuse-static --augment --precision --int8-from --batch --dtype --workers --timeout --retry-failed "
+    "--pooling --layer --reuse-static --augment "
+    "--precision --int8-from --batch --dtype --workers --timeout --retry-failed "
     "--commit-every --worker --measure --devices --engine --ray-address --ray-workers --overwrite",
     "check-features": "--quarantine",
+    "describe": "--overwrite",
     "export-features": "--out --overwrite",
     "import-features": "--labels --out --dtype",
     "train": "--fuse --labels --sampling --memory --out --overwrite --seed --head --units --layers --dropout "

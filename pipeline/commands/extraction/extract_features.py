@@ -24,12 +24,12 @@ from pipeline.extraction.jobs import gpus
 from pipeline.extraction.jobs.augmented_copies import AugmentedCopyJob, AugmentedCopySpec
 from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
 from pipeline.extraction.jobs.progress import ProgressLine
+from pipeline.extraction.network.chosen import choose_layer, choose_network
 from pipeline.extraction.network.engines.choose import ENGINES, INT8, MEASURE, PRECISIONS, allowed, check_measure
 from pipeline.extraction.network.int8_model import QuantisedNetwork, expected_digest, network_for
 from pipeline.extraction.network.load import load_backbone
-from pipeline.extraction.network.registry import find_network
 from pipeline.extraction.network.weights import WeightsSource
-from pipeline.extraction.recipe import FRAME_CACHE, PIXELS, POOLINGS, Input, Recipe
+from pipeline.extraction.recipe import FRAME_CACHE, POOLINGS, TOKEN_LAYERS, Input, Recipe
 from pipeline.extraction.store.folder import check_place, refuse_other_recipe, remove_store
 from pipeline.extraction.store.store import CATALOG_FILE, RECIPE_FILE, known_digest, remembered_weights
 from pipeline.files.text import parse_size, plural
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_varies(seen)
     if args.devices:
         return _run_on_devices(args, spec, sys.argv[1:] if argv is None else argv)
-    network = find_network(name)
+    network, weights = choose_network(name, args.weights)
     if network.name == FRAME_CACHE:
         _check_no_network(args)
     if args.int8_from and args.precision != INT8:
@@ -64,10 +64,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.engine != "ray" and (args.ray_workers or args.ray_address != _RAY_HERE):
         raise UserError("--ray-address and --ray-workers say where Ray computes; add --engine ray, or leave them out")
     check_place(args.out, Path(args.source), overwrite=args.overwrite)
-    weights = None if network.name == FRAME_CACHE else _weights(args)
+    if weights is None and network.name != FRAME_CACHE:
+        weights = _weights(args)
+    layer = choose_layer(network, args.layer, args.pooling)
     catalog = from_args(CatalogOptions, args).open(args.source)
     _check_labels(catalog, args)
     say(f"{args.source}: {catalog.summary()}")
+    if network.licence:
+        say(f"{network.name}: licence of the weights: {network.licence}")
 
     size = network.check_size(parse_size(args.size) if args.size else None)
     recipe = from_args(
@@ -77,7 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         weights_digest="",
         height=size[0],
         width=size[1],
-        layer=PIXELS if weights is None else f"{args.pooling}_pool",
+        crop=args.crop or network.crop,
+        interpolation=args.interpolation or network.interpolation,
+        layer=layer,
         input=seen,
     )
     loader = _Loader(weights, args, say)
@@ -111,9 +117,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _weights(args: argparse.Namespace) -> WeightsSource:
     """Those that are named, else those that the store was made with, else those of ImageNet."""
-    if args.weights:
-        return WeightsSource(args.weights)
-    return remembered_weights(args.out) or WeightsSource("imagenet")
+    remembered = None if args.weights else remembered_weights(args.out)
+    if remembered is None or remembered.is_network:
+        return WeightsSource(args.weights or "imagenet")
+    return remembered
 
 
 def _check_labels(catalog: Catalog, args: argparse.Namespace) -> None:
@@ -133,7 +140,15 @@ def _check_no_network(args: argparse.Namespace) -> None:
     """Options that mean nothing for a frame cache are a mistake, not a wish to be passed over."""
     if args.dtype:
         raise UserError(f"--dtype {args.dtype}: frames are kept as raw frames, in uint8")
-    alone = {"weights": None, "pooling": "avg", "precision": "auto", "int8_from": None, "batch": 0, "measure": False}
+    alone = {
+        "weights": None,
+        "pooling": None,
+        "layer": None,
+        "precision": "auto",
+        "int8_from": None,
+        "batch": 0,
+        "measure": False,
+    }
     if args.engine != "ray":  # which decodes on many machines, whatever comes of it
         alone["engine"] = "auto"
     for name, unused in alone.items():
@@ -161,11 +176,24 @@ def parser() -> Parser:
     group = made.group(recipe)
     group.add_argument(
         "--weights",
-        help="imagenet (downloaded once), a local .h5 file, or random[:SEED] (default: as in the store, else imagenet)",
+        help="of a network of keras.applications: imagenet (downloaded once), a local .h5 file, or random[:SEED] "
+        "(default: as in the store, else imagenet)",
     )
     group.add_argument("--size", help="side in pixels, or HEIGHTxWIDTH (default: the network's own)")
-    add_options(made, Recipe, group=recipe, only=["crop", "interpolation"])
-    group.add_argument("--pooling", choices=POOLINGS, default="avg", help="of the network's output over the frame")
+    add_options(
+        made,
+        Recipe,
+        group=recipe,
+        only=["crop", "interpolation"],
+        defaults={"crop": None, "interpolation": None},
+    )
+    group.add_argument("--pooling", choices=POOLINGS, help="of a map that the network makes (default: avg)")
+    group.add_argument(
+        "--layer",
+        choices=TOKEN_LAYERS,
+        help="of a network that makes tokens: the first one, the mean of those of the patches, or both (default: what "
+        "its authors take)",
+    )
     add_options(made, Recipe, group=recipe, only=["reuse_static"])
     copies = made.add_argument_group("copies: what a store has besides")
     copies.add_argument(

@@ -24,6 +24,7 @@ from pipeline.extraction.features.decode_task import DecodeSpec, Images, VideoOp
 from pipeline.extraction.features.stream import Decoded
 from pipeline.extraction.network.engines.openvino import check_openvino, save_network
 from pipeline.extraction.network.int8_model import Calibration, QuantisedNetwork
+from pipeline.extraction.network.load import read_network
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.videos.catalog.catalog import Catalog, Video
@@ -73,30 +74,27 @@ def quantise(
     videos = [catalog.videos[place] for place in places]
     sampling = Sampling("uniform", each)
     jobs = [(number, video.path, sampling) for number, video in enumerate(videos)]
-    size = (recipe.height, recipe.width)
     spec = DecodeSpec((replace(recipe, reuse_static=0.0),))
     with decode_videos(jobs, spec, workers=workers, timeout=timeout) as pool:
         # Decoding has begun; the network is loaded meanwhile.
-        from pipeline.extraction.network.backbone import Backbone
-
-        backbone = Backbone(recipe.backbone, weights=weights, size=size, batch=1)
+        network = read_network(recipe, weights)
         pictures = _collect(pool)
     if not pictures:
         raise UserError(f"`precision=int8` needs frames to calibrate on, and none of {_names(videos)} can be decoded")
     frames = np.concatenate([images for _, images in sorted(pictures.items())])
     about = Calibration(
-        backbone=backbone.network.name,
-        weights_digest=backbone.digest,
+        backbone=recipe.backbone,
+        weights_digest=network.digest,
         weights_key=weights.key(),
         height=recipe.height,
         width=recipe.width,
-        dimensions=backbone.dimensions,
+        dimensions=network.dimensions,
         frames=len(frames),
         videos=len(pictures),
         versions={package: metadata.version(package) for package in ("openvino", "nncf")},
     )
-    network = _quantise(backbone.converted(), frames)
-    return QuantisedNetwork.write(place, about, lambda path: save_network(network, path))
+    quantised = _quantise(network.model, frames, attends=network.attends)
+    return QuantisedNetwork.write(place, about, lambda path: save_network(quantised, path))
 
 
 def _collect(pool: Decoded[int]) -> dict[int, np.ndarray]:
@@ -117,11 +115,17 @@ def _names(videos: Sequence[Video]) -> str:
     return ", ".join(video.name for video in videos[:3]) + (", ..." if len(videos) > 3 else "")
 
 
-def _quantise(network: Any, frames: np.ndarray) -> Any:
+def _quantise(network: Any, frames: np.ndarray, *, attends: bool) -> Any:
     with _silent_nncf() as nncf:
         pictures = nncf.Dataset([frame[None] for frame in frames])
         # "Performance" is symmetric everywhere: faster and, measured here, closer than "mixed".
-        return nncf.quantize(network, pictures, subset_size=len(frames), preset=nncf.QuantizationPreset.PERFORMANCE)
+        return nncf.quantize(
+            network,
+            pictures,
+            subset_size=len(frames),
+            preset=nncf.QuantizationPreset.PERFORMANCE,
+            model_type=nncf.ModelType.TRANSFORMER if attends else None,
+        )
 
 
 @contextlib.contextmanager

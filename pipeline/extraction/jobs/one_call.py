@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
+from pipeline.extraction.network.chosen import choose_layer, choose_network
 from pipeline.extraction.network.load import load_backbone
-from pipeline.extraction.network.registry import find_network
 from pipeline.extraction.network.weights import WeightsSource
-from pipeline.extraction.recipe import FRAME_CACHE, PIXELS, Recipe
+from pipeline.extraction.recipe import FRAME_CACHE, Recipe
 from pipeline.extraction.store.folder import check_place
 from pipeline.extraction.store.store import FeatureStore, known_digest
 from pipeline.videos.catalog.catalog import open_catalog
@@ -22,7 +22,7 @@ def extract(
     *,
     sampling: str = "uniform:20",
     backbone: str = "inceptionv3",
-    weights: str = "imagenet",
+    weights: str | None = None,
     size: tuple[int, int] | None = None,
     spec: ExtractionSpec | None = None,
 ) -> FeatureStore:
@@ -36,8 +36,9 @@ def extract(
         videos: a folder ``DATA/[split/]<Class>/``, a table, or one video.
         out: the store: absent, empty, or a store of the same recipe.
         sampling: which frames of a video; see `Sampling`.
-        backbone: a network of keras.applications by name, or ``frames`` to keep the images themselves.
-        weights: ``imagenet``, a file, or ``random[:SEED]``; nothing with ``frames``.
+        backbone: a network of keras.applications by name, the path of a network file, or ``frames`` to keep the images
+            themselves.
+        weights: ``imagenet`` (the default), a file, or ``random[:SEED]``; nothing with ``frames`` and network files.
         size: (height, width) in pixels of the network's input; the network's own by default.
         spec: what decides the speed.
 
@@ -48,13 +49,20 @@ def extract(
         UserError: there are no videos, the folder holds something else, or there is no such network.
     """
     out = Path(out)
-    network = find_network(backbone)
-    source = None if network.name == FRAME_CACHE else WeightsSource(weights)
+    network, source = choose_network(backbone, weights)
+    if source is None and network.name != FRAME_CACHE:
+        source = WeightsSource("imagenet")
     catalog = open_catalog(videos)
     check_place(out, Path(videos))
-    recipe = Recipe(sampling, network.name, "", *network.check_size(size))
-    if source is None:
-        recipe = replace(recipe, layer=PIXELS)
+    recipe = Recipe(
+        sampling,
+        network.name,
+        "",
+        *network.check_size(size),
+        crop=network.crop,
+        interpolation=network.interpolation,
+        layer=choose_layer(network),
+    )
     spec = spec or ExtractionSpec()
     loaded = None
     if source is not None:
@@ -71,6 +79,6 @@ def extract(
         # Decoding has begun; a network that is not there yet is loaded meanwhile.
         loaded = loaded or load_backbone(recipe, out, weights=source, batch=spec.batch)
         if source is not None and loaded.digest != recipe.weights_digest:
-            raise UserError(f"`weights={weights}`: {out} was made with other weights; choose another `out`")
+            raise UserError(f"`weights={source.text}`: {out} was made with other weights; choose another `out`")
         extraction.run(pool, loaded, loaded.provenance)
     return FeatureStore(out)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.errors import UserError
-from pipeline.extraction.network.batch_size import choose_batch, memory_per_picture
+from pipeline.extraction.network.engines.batch_size import choose_batch, memory_per_picture
 from pipeline.extraction.network.engines.fixed_batch import FixedBatch
 from pipeline.extraction.network.engines.keras import compile_model, has_gpu, keep_compiled, policy_for
 from pipeline.extraction.network.engines.openvino import convert
@@ -57,6 +57,7 @@ class Backbone(FixedBatch):
         pooling: str = "avg",
     ) -> None:
         self.network = find_network(name)
+        self.name = self.network.name
         if self.network.name == FRAME_CACHE:
             raise UserError("frames are kept as raw frames: no network makes features of them; choose another backbone")
         self.size = self.network.check_size(size)

@@ -20,14 +20,14 @@ class IdentityBackbone:
         shape: of one step: (height, width, channels).
     """
 
+    name = FRAME_CACHE
     digest = ""
     precision = "uint8"
     engine = "none"
     provenance = {"precision": precision, "engine": engine}
 
     def __init__(self, size: tuple[int, int] | None = None, *, batch: int = 32, channels: int = 3) -> None:
-        self.network = find_network(FRAME_CACHE)
-        self.size = self.network.check_size(size)
+        self.size = find_network(FRAME_CACHE).check_size(size)
         self.batch = batch or 32  # nothing is computed, so memory does not matter
         self.shape: tuple[int, ...] = (*self.size, channels)
 

@@ -49,7 +49,9 @@ class KeptNetwork:
     def __init__(self, cache: UserCache, recipe: Recipe, weights: WeightsSource) -> None:
         self._cache = cache
         self._name, self._size = recipe.backbone, (recipe.height, recipe.width)
-        network = {"backbone": self._name, "size": self._size}
+        network: dict[str, Any] = {"backbone": self._name, "size": self._size}
+        if weights.is_network:
+            network |= {"is": weights.key(), "layer": recipe.layer}
         made = versions("keras", "tensorflow", "openvino")
         self._facts = network | {"pooling": recipe.pooling, "made by": [_MADE_BY, made]}
         self._weights = weights

@@ -6,28 +6,33 @@ import functools
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.extraction.network.by_file.graph import is_transformer, prepare
+from pipeline.extraction.network.by_file.network_file import NetworkFile
 from pipeline.extraction.network.engines.choose import (
     INT8,
     Choice,
     allowed,
+    allowed_for_file,
     fastest,
     gpu_computes,
     idle_gpu,
+    idle_gpu_of_files,
     machine_line,
 )
 from pipeline.extraction.network.engines.openvino import broken, compile_network, convert
 from pipeline.extraction.network.identity_backbone import IdentityBackbone
 from pipeline.extraction.network.int8_model import QuantisedNetwork
 from pipeline.extraction.network.kept import KeptNetwork
+from pipeline.extraction.network.load_file import FileLoader
 from pipeline.extraction.network.openvino_backbone import OpenVinoBackbone
 from pipeline.extraction.network.registry import find_network
 from pipeline.extraction.network.weights import WeightsSource
-from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.recipe import BY_FILE, Recipe
 from pipeline.files.user_cache import Say, UserCache
 from pipeline.parallel.machine import processors
 
@@ -35,9 +40,11 @@ if TYPE_CHECKING:
     import keras
 
     from pipeline.extraction.network.backbone import Backbone
+    from pipeline.extraction.network.by_file.onnx_backbone import OnnxBackbone
     from pipeline.extraction.network.engines.keras import NetworkFunction
 
-    AnyBackbone = Backbone | OpenVinoBackbone | IdentityBackbone
+    FloatBackbone = Backbone | OpenVinoBackbone | OnnxBackbone
+    AnyBackbone = FloatBackbone | IdentityBackbone
 
 
 def load_backbone(
@@ -71,47 +78,97 @@ def load_backbone(
         return IdentityBackbone((recipe.height, recipe.width), batch=batch, channels=recipe.channels)
     if recipe.quantised and measure:
         raise UserError("`measure=True`: an int8 network is computed by OpenVINO in any case; leave it out")
-    choices = allowed(engine, INT8 if recipe.quantised else precision)
-    if note := idle_gpu():
+    file = None if recipe.quantised or weights is None else _file_of(recipe, weights)
+    wanted = INT8 if recipe.quantised else precision
+    choices = allowed_for_file(file.kind, engine, wanted) if file else allowed(engine, wanted)
+    if note := idle_gpu_of_files() if file else idle_gpu():
         say(f"note: {note}")
-    if engine == "auto" and (reason := broken()):
+    if engine == "auto" and not file and (reason := broken()):
         say(f"note: OpenVINO {reason}; Keras computes")
-    backbone: Backbone | OpenVinoBackbone
+    backbone: FloatBackbone
     if recipe.quantised:
         backbone = OpenVinoBackbone.quantised(QuantisedNetwork.open(place, recipe.quantised), batch=batch)
     else:
         assert weights is not None
-        backbone = _Float(recipe, weights, batch, say).load(choices, measure)
-    named = f"{weights.text} weights" if weights else "quantised"
+        kept = KeptNetwork(UserCache(say), recipe, weights)
+        loader = FileLoader(recipe, file, kept, batch, say) if file else _Float(recipe, weights, kept, batch)
+        choice, measured = _by_time(choices, kept, loader, measure)
+        backbone = loader.load(choice)
+        backbone.measured = measured
+    named = "quantised" if recipe.quantised else weights.text if file else f"{weights.text} weights"  # type: ignore[union-attr]
     computes = machine_line(Choice(backbone.engine, backbone.precision))
     measured = f" ({backbone.measured})" if backbone.measured else ""
     say(f"{recipe.backbone}, {named}: {computes}{measured}, batch size {backbone.batch} ({backbone.batch_reason})")
     return backbone
 
 
+class Convertible(NamedTuple):
+    """A float network on its way to another form."""
+
+    model: Any
+    """``openvino.Model``, from images to features."""
+    digest: str
+    dimensions: int
+    attends: bool
+    """Whether it is a transformer."""
+
+
+def read_network(recipe: Recipe, weights: WeightsSource) -> Convertible:
+    """The float network of a recipe, as OpenVINO has it.
+
+    Raises:
+        UserError: as `load_backbone`.
+    """
+    size = (recipe.height, recipe.width)
+    if file := _file_of(recipe, weights):
+        ready = prepare(file, size, recipe.layer)
+        return Convertible(ready.model, file.digest, ready.dimensions, ready.attends)
+    from pipeline.extraction.network.backbone import Backbone
+
+    backbone = Backbone(recipe.backbone, weights=weights, size=size, batch=1)
+    model = backbone.converted()
+    return Convertible(model, backbone.digest, backbone.dimensions, is_transformer(model))
+
+
+def _file_of(recipe: Recipe, weights: WeightsSource) -> NetworkFile | None:
+    """The network itself, where it is a file.
+
+    Raises:
+        UserError: one is expected and weights are named, or the other way round.
+    """
+    by_file = recipe.backbone.startswith(BY_FILE)
+    if by_file and not weights.is_network:
+        raise UserError(f"`weights={weights.text}`: {recipe.backbone} is a network from a file; name that file")
+    if weights.is_network and not by_file:
+        raise UserError(f"`weights={weights.text}`: this is a network, not the weights of {recipe.backbone}")
+    return weights.network_file() if by_file else None
+
+
+def _by_time(
+    choices: Sequence[Choice], kept: KeptNetwork, loader: _Float | FileLoader, measure: bool
+) -> tuple[Choice, str]:
+    """What is fastest of ``choices``, and what that rests on; the first one where there is nothing to choose."""
+    if len(choices) == 1:
+        return choices[0], ""
+    timings = {} if measure else kept.timings()
+    if not timings.keys() >= set(choices):
+        timings = loader.measure(choices)
+    timings = {each: timings[each] for each in choices if timings.get(each)}
+    if not timings:
+        return choices[0], ""
+    what = "measured on its first layers" if isinstance(loader, _Float) else "measured"
+    return fastest(timings), f"{what}: {_in_words(timings)}"
+
+
 class _Float:
     """Loads a network that is not quantised; Keras builds it only where something is to be converted or measured."""
 
-    def __init__(self, recipe: Recipe, weights: WeightsSource, batch: int, say: Say) -> None:
-        self._recipe, self._weights, self._batch, self._say = recipe, weights, batch, say
-        self._kept = KeptNetwork(UserCache(say), recipe, weights)
+    def __init__(self, recipe: Recipe, weights: WeightsSource, kept: KeptNetwork, batch: int) -> None:
+        self._recipe, self._weights, self._batch, self._kept = recipe, weights, batch, kept
         self._built: dict[str, Backbone] = {}
 
-    def load(self, choices: Sequence[Choice], measure: bool) -> Backbone | OpenVinoBackbone:
-        """The network by what is fastest of ``choices``."""
-        choice, measured = choices[0], ""
-        if len(choices) > 1:
-            timings = {} if measure else self._kept.timings()
-            if not timings.keys() >= set(choices):
-                timings = self._measure()
-            timings = {each: timings[each] for each in choices if timings.get(each)}
-            if timings:
-                choice, measured = fastest(timings), _in_words(timings)
-        backbone = self._loaded(choice)
-        backbone.measured = measured
-        return backbone
-
-    def _loaded(self, choice: Choice) -> Backbone | OpenVinoBackbone:
+    def load(self, choice: Choice) -> Backbone | OpenVinoBackbone:
+        """The network as a choice computes it."""
         if choice.engine == "keras":
             return self._build(choice.precision)
         found = self._kept.find(choice.precision, self._batch)
@@ -133,8 +190,8 @@ class _Float:
             )
         return self._built[precision]
 
-    def _measure(self) -> dict[Choice, list[float]]:
-        """Time all that may compute on this machine, and remember it."""
+    def measure(self, choices: Sequence[Choice]) -> dict[Choice, list[float]]:
+        """Time all that may compute on this machine, whatever was asked for, and remember it."""
         from pipeline.extraction.network.engines.keras import computing_errors
         from pipeline.extraction.network.engines.measure import measure
 
@@ -178,6 +235,6 @@ class _Float:
 
 
 def _in_words(timings: Mapping[Choice, Sequence[float]]) -> str:
-    """What was measured, in images a second."""
+    """Times in images a second."""
     rates = ", ".join(f"{choice} {1 / statistics.median(seconds):,.1f}" for choice, seconds in timings.items())
-    return f"measured on its first layers: {rates} images/s"
+    return f"{rates} images/s"

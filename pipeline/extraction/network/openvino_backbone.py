@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pipeline.extraction.network.batch_size import choose_batch
+from pipeline.extraction.network.engines.batch_size import choose_batch
 from pipeline.extraction.network.engines.choose import INT8
 from pipeline.extraction.network.engines.fixed_batch import FixedBatch
 from pipeline.extraction.network.engines.openvino import (
@@ -19,7 +19,6 @@ from pipeline.extraction.network.engines.openvino import (
     read,
 )
 from pipeline.extraction.network.int8_model import QuantisedNetwork
-from pipeline.extraction.network.registry import find_network
 
 if TYPE_CHECKING:
     from pipeline.extraction.network.backbone import Backbone
@@ -29,7 +28,7 @@ class OpenVinoBackbone(FixedBatch):
     """Stands where a `Backbone` stands.
 
     Args:
-        name: a network of `registry.NETWORKS`.
+        name: what recipes call the network.
         model: gives the ``openvino.Model``, from images to features.
         size: (height, width) of the images in pixels.
         dimensions: length D of a feature vector.
@@ -38,6 +37,7 @@ class OpenVinoBackbone(FixedBatch):
         batch: images in one call of the compiled function; 0: chosen by the free memory.
         bytes_per_image: memory that one image takes.
         compile_: of the shape of a batch; by default always anew.
+        largest_piece: images that the network takes at a time at most; None for as many as are fast.
 
     Attributes:
         shape: of one step: (D,).
@@ -59,14 +59,15 @@ class OpenVinoBackbone(FixedBatch):
         batch: int = 32,
         bytes_per_image: int = 0,
         compile_: Callable[[tuple[int, ...]], Compile] = lambda shape: compile_anew,
+        largest_piece: int | None = None,
     ) -> None:
-        self.network = find_network(name)
+        self.name = name
         self.size = size
         self.precision = precision
         self.digest = digest
         self.dimensions = dimensions
         self.shape: tuple[int, ...] = (dimensions,)
-        self._model, self._compile = model, compile_
+        self._model, self._compile, self._largest = model, compile_, largest_piece
         if batch:
             self.batch = batch
         else:
@@ -77,7 +78,7 @@ class OpenVinoBackbone(FixedBatch):
     def of(cls, backbone: Backbone, *, precision: str = "float32", batch: int = 32) -> OpenVinoBackbone:
         """A network that Keras holds."""
         return cls(
-            backbone.network.name,
+            backbone.name,
             backbone.converted,
             size=backbone.size,
             dimensions=backbone.dimensions,
@@ -108,7 +109,7 @@ class OpenVinoBackbone(FixedBatch):
     @functools.cached_property
     def _compiled(self) -> Callable[[Any], Any]:
         shape = (self.batch, *self.size, 3)
-        return compile_network(self._model, shape, self.precision, self._compile(shape))
+        return compile_network(self._model, shape, self.precision, self._compile(shape), largest=self._largest)
 
     @property
     def _function(self):  # type: ignore[override]

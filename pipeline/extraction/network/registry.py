@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.errors import UserError
-from pipeline.extraction.recipe import FRAME_CACHE
+from pipeline.extraction.recipe import FRAME_CACHE, Crop, Interpolation
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,14 @@ class Network:
     """The side in pixels of the images it was trained on."""
     smallest: int
     """The smallest side it takes."""
+    crop: Crop = "center"
+    """How it wants its frames cut."""
+    interpolation: Interpolation = "bilinear"
+    """How it wants them resized."""
+    licence: str = ""
+    """Of its weights; empty where they may be of different licences."""
+    layer: str = "avg_pool"
+    """Which part of its output is the feature where nobody says."""
 
     def check_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
         """(height, width) to use: the network's own if ``size`` is None.

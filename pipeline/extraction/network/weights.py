@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.extraction.network.by_file.network_file import GRAPH, NetworkFile, kind_of
 from pipeline.files.guard.archive import check_keras
 from pipeline.files.guard.hdf5 import check_weights
 
@@ -22,7 +23,8 @@ EXPECTED = "expected 'imagenet' (downloaded once), a local .h5 file of weights, 
 
 @dataclass(frozen=True)
 class WeightsSource:
-    """What the user said: ``imagenet``, ``random``, ``random:SEED`` or the path of a file."""
+    """What the user said: ``imagenet``, ``random``, ``random:SEED``, the path of a file of weights, or that of a
+    network that has its weights in it."""
 
     text: str
 
@@ -31,8 +33,36 @@ class WeightsSource:
             _, _, seed = self.text.partition(":")
             if seed and not seed.isdecimal():
                 raise UserError(f"`weights={self.text}`: the seed {seed!r} is not a whole number")
-        elif self.text != "imagenet" and not Path(self.text).is_file():
+        elif self.text != "imagenet" and not (Path(self.text).is_file() or (Path(self.text) / GRAPH).is_file()):
             raise UserError(f"`weights={self.text}`: there is no such file; {EXPECTED}")
+
+    @classmethod
+    def of_network(cls, text: str) -> WeightsSource:
+        """A network that is a file.
+
+        Raises:
+            UserError: there is no such network.
+        """
+        NetworkFile.open(Path(text))
+        return cls(text)
+
+    @property
+    def is_network(self) -> bool:
+        """Whether this is a network itself, not the weights of one that is known by name."""
+        return self.text != "imagenet" and not self.is_random and kind_of(Path(self.text)) is not None
+
+    def network_file(self) -> NetworkFile:
+        """The network itself.
+
+        Raises:
+            UserError: it cannot be used.
+        """
+        return NetworkFile.open(Path(self.text))
+
+    @property
+    def licence(self) -> str:
+        """Of the weights; empty where nothing is known of it."""
+        return self.network_file().licence if self.is_network else ""
 
     @property
     def is_random(self) -> bool:
@@ -59,6 +89,8 @@ class WeightsSource:
             return f"random:{self.seed}"
         if self.text == "imagenet":
             return "imagenet"
+        if self.is_network:
+            return f"network:{self.network_file().digest}"
         with open(self.text, "rb") as file:
             return "file:" + hashlib.file_digest(file, "sha256").hexdigest()
 

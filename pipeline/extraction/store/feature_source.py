@@ -14,3 +14,5 @@ class FeatureSource:
     recipe: Recipe
     weights_source: str
     """What was named as weights of the backbone; see `FeatureStore.weights_source`."""
+    licence: str = ""
+    """Of these weights; empty where nothing is known of it."""

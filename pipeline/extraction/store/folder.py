@@ -114,6 +114,8 @@ def prepare_store(folder: Path, recipe: Recipe, weights: WeightsSource | None = 
             if weights:
                 # A later run finds the digest of a source here and need not load the network to know it.
                 known[weights.key()] = {"digest": recipe.weights_digest, "source": weights.absolute()}
+                if weights.licence:
+                    known[weights.key()]["licence"] = weights.licence
             with atomic_write(folder / RECIPE_FILE) as temporary:
                 temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     except OSError as error:

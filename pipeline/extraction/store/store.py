@@ -140,6 +140,12 @@ class FeatureStore:
         known = read_recipe_file(self.folder).get("weights", {})
         return next((weights["source"] for weights in known.values()), "")
 
+    @property
+    def licence(self) -> str:
+        """That of the weights, as the network told it; empty where nothing is known of it."""
+        known = read_recipe_file(self.folder).get("weights", {})
+        return next((str(weights.get("licence", "")) for weights in known.values()), "")
+
     @functools.cached_property
     def precision(self) -> str:
         """The precision that the features were computed in, such as ``bfloat16``; several are joined by commas."""

@@ -19,6 +19,7 @@ from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.extraction.network.backbone import scale_pixels
+from pipeline.extraction.recipe import BY_FILE
 from pipeline.files.atomic import atomic_write, check_room, publish_folder
 from pipeline.files.replacing import check_writable
 from pipeline.inference.classifier import Classifier
@@ -51,6 +52,11 @@ def check_export(path: Path, checkpoint: Checkpoint) -> None:
     if len(checkpoint.sources) > 1 or recipe.input != "rgb":
         seen = "two streams" if len(checkpoint.sources) > 1 else f"motion ({recipe.input})"
         raise UserError(f"`export`: this checkpoint sees {seen}, which OpenCV makes; only colours can be exported")
+    if recipe.backbone.startswith(BY_FILE):
+        raise UserError(
+            f"`export`: the network of this checkpoint, {recipe.backbone}, is a network from a file, which is not "
+            "TensorFlow's; export a checkpoint of a network by name, or run that file before the head"
+        )
     if recipe.quantised:
         raise UserError(
             "`export`: this checkpoint has an int8 network of OpenVINO in it, which TensorFlow does not compute; "
@@ -136,7 +142,7 @@ def _chain(classifier: Classifier) -> Any:
         if network is None:  # the head is a network on frames
             steps = tf.cast(pixels, tf.uint8)
         else:
-            scaled = scale_pixels(pixels, classifier.backbone.network)
+            scaled = scale_pixels(pixels, classifier.backbone.network)  # type: ignore[union-attr]
             steps = tf.cast(network(scaled, training=False), tf.float32)
         logits = head([steps[None], mask[None]], training=False)[0]
         return {"probabilities": tf.nn.softmax(logits / checkpoint.temperature)}

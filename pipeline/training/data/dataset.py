@@ -216,7 +216,7 @@ def open_dataset(
     )
     data = Dataset(
         folder=store.folder,
-        sources=(FeatureSource(store.recipe, store.weights_source),),
+        sources=(FeatureSource(store.recipe, store.weights_source, store.licence),),
         precision=store.precision,
         classes=classes,
         videos=tuple(videos),

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from pipeline.errors import VideoError
 from pipeline.extraction.recipe import PIXELS, Recipe
+from pipeline.extraction.store.feature_source import FeatureSource
 from pipeline.files.text import plural
 from pipeline.lazy import cv2, jinja2, matplotlib
 from pipeline.training.data.dataset import Dataset
@@ -145,7 +146,7 @@ def _facts(results: dict[str, Any], data: Dataset, versions: dict[str, str]) -> 
             f"{made}, {'x'.join(map(str, data.shape))} values a frame",
         ),
         ("sampling", f"{recipe.sampling}, {recipe.crop} crop, {recipe.height}x{recipe.width}, {recipe.interpolation}"),
-        ("weights", " + ".join(_weights(source.recipe, source.weights_source) for source in data.sources)),
+        ("weights", " + ".join(_weights(source) for source in data.sources)),
         ("fingerprint", data.fingerprint),
         ("window", f"{window['length']} steps, stride {window['stride']}, {window['policy']}"),
         ("head", ", ".join(f"{name} {value}" for name, value in head.items())),
@@ -168,11 +169,13 @@ def _stream(recipe: Recipe) -> str:
     return f"{recipe.backbone}, {recipe.layer}" + ("" if recipe.input == "rgb" else f" of {recipe.input}")
 
 
-def _weights(recipe: Recipe, source: str) -> str:
+def _weights(source: FeatureSource) -> str:
+    recipe = source.recipe
     if recipe.layer == PIXELS:
         return "none: the store holds frames, and no network computed"
     digest = f" ({recipe.weights_digest[:12]}…)" if recipe.weights_digest else ""
-    return f"{source or 'not known'}{digest}"
+    licence = f", licence {source.licence}" if source.licence else ""
+    return f"{source.weights_source or 'not known'}{digest}{licence}"
 
 
 # -- images ----------------------------------------------------------------------------------------

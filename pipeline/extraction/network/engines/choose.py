@@ -16,15 +16,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.errors import UserError
+from pipeline.extraction.network.engines.onnxruntime import (
+    ACCELERATORS,
+    accelerator,
+    check_onnxruntime,
+    why_no_onnxruntime,
+)
 from pipeline.extraction.network.engines.openvino import check_openvino, why_not
 from pipeline.files.text import plural
 from pipeline.parallel.machine import free_gpu_memory, gpus, has_bfloat16, processors
 
 INT8 = "int8"  # the precision, and the folder in a store or checkpoint
-ENGINES = ("auto", "keras", "openvino")
+ENGINES = ("auto", "keras", "openvino", "onnxruntime")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16", INT8)
 MEASURE = "choose engine and precision by a new measurement of seconds; the last one is remembered for this machine"
-_NAMES = {"keras": "Keras", "openvino": "OpenVINO"}
+_NAMES = {"keras": "Keras", "openvino": "OpenVINO", "onnxruntime": "ONNX Runtime"}
 _LEAST_MEMORY = 1 << 30  # bytes that are free on a GPU that is used
 _GAIN = 0.95  # of the time: what gains less is not worth another precision
 
@@ -33,7 +39,7 @@ class Choice(NamedTuple):
     """An engine and a precision; neither is part of the recipe, but for int8."""
 
     engine: str
-    """``keras`` or ``openvino``."""
+    """``keras``, ``openvino`` or ``onnxruntime``."""
     precision: str
 
     def __str__(self) -> str:
@@ -79,10 +85,12 @@ def allowed(engine: str = "auto", precision: str = "auto") -> list[Choice]:
         UserError: nothing may.
     """
     if precision == INT8:
-        if engine == "keras":
-            raise UserError("`precision=int8` is computed by OpenVINO; leave out `engine=keras`")
+        if engine in ("keras", "onnxruntime"):
+            raise UserError(f"`precision=int8` is computed by OpenVINO; leave out `engine={engine}`")
         check_openvino("`precision=int8`")
         return [Choice("openvino", INT8)]
+    if engine == "onnxruntime":
+        raise UserError("`engine=onnxruntime` computes networks that are files (.onnx); leave it out")
     if engine == "openvino":
         check_openvino("`engine=openvino`")
         if backend() != "tensorflow":
@@ -110,6 +118,38 @@ def allowed(engine: str = "auto", precision: str = "auto") -> list[Choice]:
         for each in engines
         if each == "keras" or name == "float32" or (name == "bfloat16" and has_bfloat16())
     ]
+
+
+def allowed_for_file(kind: str, engine: str = "auto", precision: str = "auto") -> list[Choice]:
+    """As `allowed`, of a network that is a file: OpenVINO on processors, ONNX Runtime on an accelerator that it has.
+
+    Args:
+        kind: of file; see `pipeline.extraction.network.by_file.network_file`.
+        engine: what was asked for.
+        precision: likewise.
+
+    Raises:
+        UserError: nothing may.
+    """
+    if precision == INT8:
+        return allowed(engine, INT8)
+    if engine == "keras":
+        raise UserError("`engine=keras` does not compute networks that are files; leave it out")
+    if kind != "onnx" and engine == "onnxruntime":
+        raise UserError("`engine=onnxruntime` reads files ending in .onnx; leave it out")
+    runs = kind == "onnx" and not why_no_onnxruntime()
+    if engine == "auto":
+        engine = "onnxruntime" if runs and (accelerator() or why_not()) else "openvino"
+    if engine == "onnxruntime":
+        check_onnxruntime("`engine=onnxruntime`")
+        if precision not in ("auto", "float32"):
+            raise UserError(f"`precision={precision}`: ONNX Runtime computes as the file says; leave it out")
+        return [Choice("onnxruntime", "float32")]
+    check_openvino("this network")
+    can = ["float32", *(["bfloat16"] if has_bfloat16() else [])]
+    if precision not in ("auto", *can):
+        raise UserError(f"`precision={precision}`: OpenVINO computes in {', '.join(can)} or int8 on this CPU")
+    return [Choice("openvino", name) for name in can if precision in ("auto", name)]
 
 
 def check_measure(engine: str, precision: str) -> None:
@@ -141,11 +181,20 @@ def fastest(timings: Mapping[Choice, Sequence[float]]) -> Choice:
 
 def machine_line(choice: Choice) -> str:
     """What computes, in a few words: ``NVIDIA H100, float16`` or ``2 processors, float32, OpenVINO``."""
+    if choice.engine == "onnxruntime" and accelerator():
+        return f"{ACCELERATORS[accelerator()]}, {choice.precision}, ONNX Runtime"
     if choice.engine == "keras" and gpu_computes():
         names = gpus()
         where = names[0] if len(names) == 1 else f"{len(names)} GPUs {names[0]}"
         return f"{where}, {choice.precision}"
     return f"{plural(processors(), 'processor')}, {choice.precision}, {_NAMES[choice.engine]}"
+
+
+def idle_gpu_of_files() -> str:
+    """As `idle_gpu`, where a network that is a file is computed."""
+    if not gpus() or accelerator():
+        return ""
+    return f"{gpus()[0]} is here, but nothing that computes files does so on it: pip install onnxruntime-gpu"
 
 
 def idle_gpu() -> str:

@@ -11,6 +11,7 @@ class FixedBatch:
     """What all networks of stage one have in common: they are called with any number of images.
 
     Attributes:
+        name: what recipes call the network.
         engine: what computes.
         precision: in which it computes.
         batch: images in one call of the compiled function.
@@ -21,6 +22,7 @@ class FixedBatch:
         accepts_partial_batch: whether the function takes fewer images than a batch.
     """
 
+    name: str
     engine: str
     precision: str
     measured: str = ""

@@ -219,13 +219,25 @@ def compile_model(
 
 
 def compile_network(
-    network: Make, shape: tuple[int, ...], precision: str, compile_: Compile = compile_anew
+    network: Make,
+    shape: tuple[int, ...],
+    precision: str,
+    compile_: Compile = compile_anew,
+    *,
+    largest: int | None = None,
 ) -> NetworkFunction:
     """Compile an ``openvino.Model`` for inputs of one ``shape`` (uint8), computing in ``precision``.
 
     A batch is cut into pieces, and every core works on a piece of its own, which takes less time than all cores
     on the whole batch. Two batches may be computed at a time (`CONCURRENT_CALLS`): cores without a piece of one go on
     with the other. One image alone (``shape[0] == 1``, as from a camera) is shared by all cores.
+
+    Args:
+        network: gives the model.
+        shape: ``(n, height, width, 3)``, or ``(n, frames, height, width, 3)``.
+        precision: ``float32``, ``bfloat16`` or ``int8``.
+        compile_: what compiles it.
+        largest: images in a piece at most; some networks take one at a time.
 
     Returns:
         A function from a uint8 array of that shape, or of fewer images, to a float32 array.
@@ -234,7 +246,8 @@ def compile_network(
 
     batch = shape[0]
     streams = min(processors(), batch)
-    piece = next(size for size in range(max(1, min(_PIECE, batch // streams)), 0, -1) if batch % size == 0)
+    most = max(1, min(_PIECE if largest is None else largest, batch // streams))
+    piece = next(size for size in range(most, 0, -1) if batch % size == 0)
 
     def reshaped() -> Any:
         found = network().clone()

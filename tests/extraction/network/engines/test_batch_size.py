@@ -3,9 +3,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.extraction.network import batch_size
 from pipeline.extraction.network.backbone import Backbone
-from pipeline.extraction.network.batch_size import choose_batch, largest_batch, memory_per_picture
+from pipeline.extraction.network.engines import batch_size
+from pipeline.extraction.network.engines.batch_size import choose_batch, largest_batch, memory_per_picture
 from pipeline.extraction.network.weights import WeightsSource
 
 

@@ -1,0 +1,99 @@
+"""The network that a user names: by a name of keras.applications, or as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.errors import UserError
+from pipeline.extraction.network.by_file.network_file import kind_of
+from pipeline.extraction.network.registry import find_network
+from pipeline.extraction.network.weights import WeightsSource
+from pipeline.extraction.recipe import BY_FILE, FRAME_CACHE, MAX_POOL, PIXELS, TOKEN_LAYERS, Crop, Interpolation
+
+_SUFFIXES = (".onnx", ".xml")
+
+
+class NamedNetwork(Protocol):
+    """What is known of a network before it is loaded."""
+
+    @property
+    def name(self) -> str:
+        """What recipes call it."""
+
+    @property
+    def crop(self) -> Crop:
+        """How it wants its frames cut."""
+
+    @property
+    def interpolation(self) -> Interpolation:
+        """How it wants them resized."""
+
+    @property
+    def licence(self) -> str:
+        """Of its weights; empty where nothing is known of it."""
+
+    @property
+    def layer(self) -> str:
+        """Which part of its output is the feature where nobody says."""
+
+    def check_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
+        """(height, width) to use: the network's own if ``size`` is None.
+
+        Raises:
+            UserError: it does not take this size.
+        """
+
+
+def choose_network(text: str, weights: str | None = None) -> tuple[NamedNetwork, WeightsSource | None]:
+    """The network that ``text`` names, and the source of its weights where that is settled.
+
+    Args:
+        text: a name of `registry.NETWORKS`, or the path of a network file.
+        weights: what was named as weights; None for nothing.
+
+    Returns:
+        The network; its weights: None for frames, and for a network by name where none are named.
+
+    Raises:
+        UserError: there is no such network, or it has weights of its own.
+    """
+    path = Path(text)
+    if kind_of(path) or path.suffix.lower() in _SUFFIXES or (path.is_dir() and len(path.parts) > 1):
+        file = WeightsSource.of_network(text).network_file()
+        if weights is not None:
+            raise UserError(f"`weights={weights}`: {path.name} has weights of its own; leave it out")
+        return file, WeightsSource(text)
+    if text.startswith(BY_FILE):
+        raise UserError(f"backbone {text!r} is a network from a file; name the file itself")
+    try:
+        network = find_network(text)
+    except UserError as error:
+        raise UserError(f"{error}; or a file ending in .onnx or .xml") from None
+    if network.name == FRAME_CACHE or weights is None:
+        return network, None
+    return network, WeightsSource(weights)
+
+
+def choose_layer(network: NamedNetwork, layer: str | None = None, pooling: str | None = None) -> str:
+    """Which part of a network's output is the feature.
+
+    Args:
+        network: which one.
+        layer: cls, mean or cls+mean, where that was asked for.
+        pooling: avg or max, likewise.
+
+    Raises:
+        UserError: both are named, or the network has no tokens.
+    """
+    if network.name == FRAME_CACHE:
+        return PIXELS
+    if layer and pooling:
+        raise UserError("`layer` is for networks that make tokens, `pooling` for those that make maps; name one")
+    if layer and network.layer == "avg_pool" and not network.name.startswith(BY_FILE):
+        raise UserError(f"`layer={layer}`: {network.name} makes no tokens; its map is pooled by `pooling`: avg or max")
+    if pooling:
+        if network.layer in TOKEN_LAYERS:
+            raise UserError(f"`pooling={pooling}`: {network.name} makes tokens; choose by `layer`: cls, mean, cls+mean")
+        return MAX_POOL if pooling == "max" else "avg_pool"
+    return layer or network.layer
