@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -280,16 +281,16 @@ def evaluate_all(
     outside = temperature if len(trained.members) == 1 else 1.0
     for name, part in windows.items():
         if len(part):
-            each = trained.each(lambda function, part=part: logits_of(function, part, len(data.classes)))
+            each = trained.each(functools.partial(logits_of, windows=part, classes=len(data.classes)))
             plain[name] = predictions_of(name, data, part, average_logits(each))
             scaled = average_logits(each, trained.temperature)
             predictions[name] = predictions_of(name, data, part, scaled, temperature=outside)
     predictions, plain = ({name: one[name] for name in SPLITS if name in one} for one in (predictions, plain))
     measured = {name: measure(part, groups) for name, part in predictions.items()}
-    for name, part in plain.items():
+    for name, before in plain.items():
         measured[name]["uncalibrated"] = {
-            "log_loss": log_loss(part.probabilities, part.labels),
-            "ece": expected_calibration_error(part.probabilities, part.labels),
+            "log_loss": log_loss(before.probabilities, before.labels),
+            "ece": expected_calibration_error(before.probabilities, before.labels),
         }
     return predictions, plain, measured
 
