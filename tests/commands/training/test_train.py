@@ -19,7 +19,7 @@ from pipeline.training.evaluation.predict import predict
 from pipeline.training.loop.kept_weights import KeptWeights
 from tests.training.stores import write_store
 
-QUICK = ["--units", "8", "--epochs", "3", "--members", "1", "--group", r"g\d"]
+QUICK = ["--head", "mlp", "--units", "8", "--epochs", "3", "--members", "1", "--group", r"g\d"]
 
 
 @pytest.fixture(scope="module")
