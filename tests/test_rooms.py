@@ -38,7 +38,7 @@ ORDERS = {
     "pipeline.extraction": """
         recipe
         inputs network.engines
-        network.by_file
+        network.by_file network.by_hub
         network
         store
         features

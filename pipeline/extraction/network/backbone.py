@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import importlib
 import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from pipeline.errors import UserError
+from pipeline.extraction.network.by_hub.build import build_preset
+from pipeline.extraction.network.by_hub.preset import Preset
 from pipeline.extraction.network.engines.batch_size import choose_batch, memory_per_picture
 from pipeline.extraction.network.engines.fixed_batch import FixedBatch
 from pipeline.extraction.network.engines.keras import compile_model, has_gpu, keep_compiled, policy_for
 from pipeline.extraction.network.engines.openvino import convert
 from pipeline.extraction.network.registry import Network, find_network
 from pipeline.extraction.network.weights import EXPECTED, WeightsSource, digest_of, load_file, set_random_weights
-from pipeline.extraction.recipe import FRAME_CACHE
+from pipeline.extraction.recipe import BY_HUB, FRAME_CACHE, MAX_POOL
 from pipeline.lazy import keras
 
 
@@ -25,12 +30,12 @@ class Backbone(FixedBatch):
     """By Keras: a frozen network whose output is pooled over the image, on batches of one fixed size.
 
     Args:
-        name: a network of `known.NETWORKS`.
+        name: a network of `registry.NETWORKS`, or what recipes call a preset of keras-hub.
         weights: ``imagenet``, ``random``, ``random:SEED`` or a file.
         size: (height, width) of the images in pixels; the network's own size if None.
         batch: images in one call of the compiled function; 0: chosen by the free memory.
         precision: ``float32``, ``bfloat16`` or ``float16`` precision; weights and features stay float32.
-        pooling: ``avg`` or ``max`` over the image.
+        layer: of the output; see `pipeline.extraction.recipe.LAYERS`.
 
     Attributes:
         bytes_per_image: memory that one image takes at its worst moment.
@@ -54,16 +59,19 @@ class Backbone(FixedBatch):
         size: tuple[int, int] | None = None,
         batch: int = 32,
         precision: str = "float32",
-        pooling: str = "avg",
+        layer: str = "avg_pool",
     ) -> None:
-        self.network = find_network(name)
-        self.name = self.network.name
+        preset = weights.preset()
+        if preset and not name.startswith(BY_HUB):
+            raise UserError(f"`weights={weights.text}`: this is a preset of keras-hub, not the weights of {name}")
+        self.network = preset or find_network(name)
+        self.name = name if preset else self.network.name
         if self.network.name == FRAME_CACHE:
             raise UserError("frames are kept as raw frames: no network makes features of them; choose another backbone")
         self.size = self.network.check_size(size)
         self.precision = precision
         keep_compiled()
-        self.model = build_network(self.network, weights, self.size, pooling=pooling, policy=policy_for(precision))
+        self.model = build_network(self.network, weights, self.size, layer=layer, policy=policy_for(precision))
         self.model.trainable = False
         self.bytes_per_image = memory_per_picture(self.model)
         if batch:
@@ -75,8 +83,11 @@ class Backbone(FixedBatch):
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 of the weights."""
-        return digest_of(self.model)
+        """SHA-256 of the weights, and of what a preset decides beside them."""
+        weights = digest_of(self.model)
+        if isinstance(self.network, Preset):
+            return hashlib.sha256(f"{weights} {self.network.deciding}".encode()).hexdigest()
+        return weights
 
     @functools.cached_property
     def _function(self):  # type: ignore[override]
@@ -89,11 +100,11 @@ class Backbone(FixedBatch):
 
 
 def build_network(
-    network: Network,
+    network: Network | Preset,
     source: WeightsSource | None,
     size: tuple[int, int],
     *,
-    pooling: str = "avg",
+    layer: str = "avg_pool",
     policy: str | None = None,
 ) -> keras.Model:
     """A network without its classification layer, from scaled images to ``(n, D)``.
@@ -102,12 +113,15 @@ def build_network(
         network: which one.
         source: of its weights; None leaves those that Keras starts with, to be loaded afterwards.
         size: (height, width) of the images in pixels.
-        pooling: ``avg`` or ``max`` over the image.
+        layer: of the output; see `pipeline.extraction.recipe.LAYERS`.
         policy: Keras dtype policy of its layers; the one in force if None.
 
     Raises:
         UserError: weights that cannot be had or do not fit.
     """
+    if isinstance(network, Preset):
+        return build_preset(network, size, layer, policy)
+    pooling = "max" if layer == MAX_POOL else "avg"
     with dtype_policy(policy):
         if not network.constructor:
             if source is not None and source.text == "imagenet":
@@ -165,15 +179,18 @@ def _tiny(size: tuple[int, int], pooling: str) -> keras.Model:
     return keras.Model(picture, x, name="tiny")
 
 
-def from_pixels(model: keras.Model, network: Network) -> keras.Model:
+def from_pixels(model: keras.Model, network: Network | Preset) -> keras.Model:
     """Put the network's own scaling of pixel values in front, so that images travel as bytes."""
     picture = keras.Input(model.input_shape[1:], dtype="uint8")
     x = scale_pixels(keras.ops.cast(picture, "float32"), network)
     return keras.Model(picture, model(x, training=False))
 
 
-def scale_pixels(pixels: Any, network: Network) -> Any:
+def scale_pixels(pixels: Any, network: Network | Preset) -> Any:
     """Float pixels from 0 to 255, RGB, as the network was trained on them."""
+    if isinstance(network, Preset):
+        scale, offset = network.scale
+        return pixels * np.array(scale, np.float32) + np.array(offset, np.float32)
     if not network.constructor:
         return pixels / 127.5 - 1.0
     return importlib.import_module(f"keras.applications.{network.module}").preprocess_input(pixels)

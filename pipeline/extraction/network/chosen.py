@@ -1,4 +1,4 @@
-"""The network that a user names: by a name of keras.applications, or as a file."""
+"""The network that a user names: one of keras.applications, a preset of keras-hub, or a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipeline.errors import UserError
 from pipeline.extraction.network.by_file.network_file import kind_of
 from pipeline.extraction.network.registry import find_network
 from pipeline.extraction.network.weights import WeightsSource
-from pipeline.extraction.recipe import BY_FILE, FRAME_CACHE, MAX_POOL, PIXELS, TOKEN_LAYERS, Crop, Interpolation
+from pipeline.extraction.recipe import BY_FILE, BY_HUB, FRAME_CACHE, MAX_POOL, PIXELS, TOKEN_LAYERS, Crop, Interpolation
 
 _SUFFIXES = (".onnx", ".xml")
 
@@ -49,7 +49,8 @@ def choose_network(text: str, weights: str | None = None) -> tuple[NamedNetwork,
     """The network that ``text`` names, and the source of its weights where that is settled.
 
     Args:
-        text: a name of `registry.NETWORKS`, or the path of a network file.
+        text: a name of `registry.NETWORKS`, the path of a network file, or ``hub:`` with the name of a preset or the
+            path of its folder.
         weights: what was named as weights; None for nothing.
 
     Returns:
@@ -58,6 +59,13 @@ def choose_network(text: str, weights: str | None = None) -> tuple[NamedNetwork,
     Raises:
         UserError: there is no such network, or it has weights of its own.
     """
+    if text.startswith(BY_HUB):
+        source = WeightsSource(text)
+        preset = source.preset()
+        assert preset is not None
+        if weights is not None:
+            raise UserError(f"`weights={weights}`: {text} has weights of its own; leave it out")
+        return preset, source
     path = Path(text)
     if kind_of(path) or path.suffix.lower() in _SUFFIXES or (path.is_dir() and len(path.parts) > 1):
         file = WeightsSource.of_network(text).network_file()
@@ -69,7 +77,7 @@ def choose_network(text: str, weights: str | None = None) -> tuple[NamedNetwork,
     try:
         network = find_network(text)
     except UserError as error:
-        raise UserError(f"{error}; or a file ending in .onnx or .xml") from None
+        raise UserError(f"{error}; hub:NAME of keras-hub; or a file ending in .onnx or .xml") from None
     if network.name == FRAME_CACHE or weights is None:
         return network, None
     return network, WeightsSource(weights)

@@ -30,9 +30,8 @@ from pipeline.extraction.network.int8_model import QuantisedNetwork
 from pipeline.extraction.network.kept import KeptNetwork
 from pipeline.extraction.network.load_file import FileLoader
 from pipeline.extraction.network.openvino_backbone import OpenVinoBackbone
-from pipeline.extraction.network.registry import find_network
 from pipeline.extraction.network.weights import WeightsSource
-from pipeline.extraction.recipe import BY_FILE, Recipe
+from pipeline.extraction.recipe import BY_FILE, BY_HUB, Recipe
 from pipeline.files.user_cache import Say, UserCache
 from pipeline.parallel.machine import processors
 
@@ -95,7 +94,9 @@ def load_backbone(
         choice, measured = _by_time(choices, kept, loader, measure)
         backbone = loader.load(choice)
         backbone.measured = measured
-    named = "quantised" if recipe.quantised else weights.text if file else f"{weights.text} weights"  # type: ignore[union-attr]
+    named = "quantised"
+    if weights and not recipe.quantised:
+        named = weights.text if weights.is_network else f"{weights.text} weights"
     computes = machine_line(Choice(backbone.engine, backbone.precision))
     measured = f" ({backbone.measured})" if backbone.measured else ""
     say(f"{recipe.backbone}, {named}: {computes}{measured}, batch size {backbone.batch} ({backbone.batch_reason})")
@@ -125,7 +126,7 @@ def read_network(recipe: Recipe, weights: WeightsSource) -> Convertible:
         return Convertible(ready.model, file.digest, ready.dimensions, ready.attends)
     from pipeline.extraction.network.backbone import Backbone
 
-    backbone = Backbone(recipe.backbone, weights=weights, size=size, batch=1)
+    backbone = Backbone(recipe.backbone, weights=weights, size=size, batch=1, layer=recipe.layer)
     model = backbone.converted()
     return Convertible(model, backbone.digest, backbone.dimensions, is_transformer(model))
 
@@ -136,10 +137,12 @@ def _file_of(recipe: Recipe, weights: WeightsSource) -> NetworkFile | None:
     Raises:
         UserError: one is expected and weights are named, or the other way round.
     """
-    by_file = recipe.backbone.startswith(BY_FILE)
-    if by_file and not weights.is_network:
+    by_file, by_hub = recipe.backbone.startswith(BY_FILE), recipe.backbone.startswith(BY_HUB)
+    if by_hub and not weights.is_preset:
+        raise UserError(f"`weights={weights.text}`: {recipe.backbone} is a preset of keras-hub; name that one")
+    if by_file and not weights.is_file:
         raise UserError(f"`weights={weights.text}`: {recipe.backbone} is a network from a file; name that file")
-    if weights.is_network and not by_file:
+    if weights.is_network and not (by_file or by_hub):
         raise UserError(f"`weights={weights.text}`: this is a network, not the weights of {recipe.backbone}")
     return weights.network_file() if by_file else None
 
@@ -186,7 +189,7 @@ class _Float:
                 size=(recipe.height, recipe.width),
                 batch=self._batch,
                 precision=precision,
-                pooling=recipe.pooling,
+                layer=recipe.layer,
             )
         return self._built[precision]
 
@@ -227,10 +230,11 @@ class _Float:
         from pipeline.extraction.network.backbone import build_network, from_pixels
         from pipeline.extraction.network.engines.measure import first_layers
 
-        network = find_network(self._recipe.backbone)
-        model = self._build("float32").model
+        recipe = self._recipe
+        model, network = self._build("float32").model, self._build("float32").network
         if policy != "float32":
-            model = build_network(network, None, (self._recipe.height, self._recipe.width), policy=policy)
+            size = (recipe.height, recipe.width)
+            model = build_network(network, None, size, layer=recipe.layer, policy=policy)
         return from_pixels(first_layers(model), network)
 
 

@@ -12,6 +12,8 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.extraction.network.by_file.network_file import GRAPH, NetworkFile, kind_of
+from pipeline.extraction.network.by_hub.preset import Preset
+from pipeline.extraction.recipe import BY_HUB
 from pipeline.files.guard.archive import check_keras
 from pipeline.files.guard.hdf5 import check_weights
 
@@ -23,8 +25,8 @@ EXPECTED = "expected 'imagenet' (downloaded once), a local .h5 file of weights, 
 
 @dataclass(frozen=True)
 class WeightsSource:
-    """What the user said: ``imagenet``, ``random``, ``random:SEED``, the path of a file of weights, or that of a
-    network that has its weights in it."""
+    """What the user said: ``imagenet``, ``random``, ``random:SEED``, the path of a file of weights, or a network that
+    has its weights in it: a file, or ``hub:NAME`` of keras-hub."""
 
     text: str
 
@@ -33,6 +35,10 @@ class WeightsSource:
             _, _, seed = self.text.partition(":")
             if seed and not seed.isdecimal():
                 raise UserError(f"`weights={self.text}`: the seed {seed!r} is not a whole number")
+        elif self.text.startswith(BY_HUB):
+            place = Path(self.text.removeprefix(BY_HUB))
+            if len(place.parts) > 1 and not place.is_dir():
+                raise UserError(f"`weights={self.text}`: there is no such folder")
         elif self.text != "imagenet" and not (Path(self.text).is_file() or (Path(self.text) / GRAPH).is_file()):
             raise UserError(f"`weights={self.text}`: there is no such file; {EXPECTED}")
 
@@ -49,7 +55,30 @@ class WeightsSource:
     @property
     def is_network(self) -> bool:
         """Whether this is a network itself, not the weights of one that is known by name."""
-        return self.text != "imagenet" and not self.is_random and kind_of(Path(self.text)) is not None
+        return self.is_preset or self.is_file
+
+    @property
+    def is_preset(self) -> bool:
+        """Whether this is a preset of keras-hub."""
+        return self.text.startswith(BY_HUB)
+
+    def preset(self) -> Preset | None:
+        """The preset of keras-hub; None where this is none.
+
+        Raises:
+            UserError: it cannot be used.
+        """
+        return Preset.open(self.text.removeprefix(BY_HUB)) if self.is_preset else None
+
+    @property
+    def is_file(self) -> bool:
+        """Whether this is a network that is a file."""
+        return (
+            not self.is_preset
+            and self.text != "imagenet"
+            and not self.is_random
+            and kind_of(Path(self.text)) is not None
+        )
 
     def network_file(self) -> NetworkFile:
         """The network itself.
@@ -62,7 +91,9 @@ class WeightsSource:
     @property
     def licence(self) -> str:
         """Of the weights; empty where nothing is known of it."""
-        return self.network_file().licence if self.is_network else ""
+        if preset := self.preset():
+            return preset.licence
+        return self.network_file().licence if self.is_file else ""
 
     @property
     def is_random(self) -> bool:
@@ -77,6 +108,8 @@ class WeightsSource:
         """The same source for a reader in another folder."""
         if self.is_random:
             return f"random:{self.seed}"
+        if self.is_preset:
+            return Preset(self.text.removeprefix(BY_HUB)).source
         return self.text if self.text == "imagenet" else str(Path(self.text).absolute())
 
     def key(self) -> str:
@@ -89,7 +122,9 @@ class WeightsSource:
             return f"random:{self.seed}"
         if self.text == "imagenet":
             return "imagenet"
-        if self.is_network:
+        if preset := self.preset():
+            return preset.key()
+        if self.is_file:
             return f"network:{self.network_file().digest}"
         with open(self.text, "rb") as file:
             return "file:" + hashlib.file_digest(file, "sha256").hexdigest()

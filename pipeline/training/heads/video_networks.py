@@ -40,7 +40,10 @@ def _base_features(x: Any, mask: Any, spec: HeadSpec) -> Any:
     length, height, width = x.shape[1:4]
     network = find_network(spec.base or "")
     base = build_network(
-        network, WeightsSource(spec.weights) if spec.weights else None, (height, width), pooling=spec.pooling or "avg"
+        network,
+        WeightsSource(spec.weights) if spec.weights else None,
+        (height, width),
+        layer=f"{spec.pooling or 'avg'}_pool",
     )
     set_trainable(base, spec.trainable or 0)
     from_nothing = spec.from_nothing

@@ -28,6 +28,9 @@ def run(module, *arguments, quiet: bool = True) -> int:
     return command.run(module.main, words, parser=module.parser)
 
 
+TRAIN = ("--epochs", 2, "--val", 0.25, "--test", 0.25, "--group", "none")
+
+
 def fails(capsys, said: str, module, *arguments) -> None:
     assert run(module, *arguments) == 2
     lines = capsys.readouterr().err.splitlines()
@@ -179,3 +182,33 @@ def test_it_is_not_exported(data, network, tmp_path, capsys):
     assert run(extract_features, data, "--out", store, "--backbone", network) == 0
     assert run(train, store, "--out", head, "--epochs", 1, "--val", 0.25, "--test", 0.25, "--group", "none") == 0
     fails(capsys, "a network from a file", classify, head, "--export", tmp_path / "whole")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of keras-hub 0.32
+def test_a_preset_of_keras_hub_goes_the_same_way(data, tmp_path, capsys):
+    pytest.importorskip("keras_hub")
+    from tests.extraction.network.by_hub.presets import write_preset
+
+    preset = write_preset(tmp_path / "net", "dinov2", licence="mit")
+    store, head = tmp_path / "features", tmp_path / "head"
+    extract = (extract_features, data, "--out", store, "--backbone", f"hub:{preset}")
+    assert run(*extract, quiet=False) == 0
+    assert "hub:net: licence of the weights: mit" in capsys.readouterr().out
+    recipe = json.loads((store / "recipe.json").read_text())["recipe"]
+    assert (recipe["backbone"], recipe["layer"], recipe["height"]) == ("hub:net", "cls+mean", 16)
+    assert run(*extract, quiet=False) == 0
+    assert "8 were there" in capsys.readouterr().out
+    fails(capsys, "layer cls, not cls+mean", *extract, "--layer", "cls")
+    assert run(train, store, "--out", head, *TRAIN) == 0
+    assert run(classify, head, data / "Red/1.mp4", "--no-video", "--json", tmp_path / "said.json") == 0
+    assert run(classify, head, "--export", tmp_path / "whole") == 0
+    assert (tmp_path / "whole/saved_model.pb").is_file()
+    write_preset(tmp_path / "net", "dinov2", seed=1)
+    fails(
+        capsys,
+        "was trained on features of hub:net with other weights",
+        classify,
+        head,
+        data / "Red/1.mp4",
+        "--no-video",
+    )

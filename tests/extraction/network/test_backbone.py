@@ -106,7 +106,7 @@ def test_a_saved_file_gives_the_same_digest_and_features(tmp_path):
 
 
 def test_pooling_by_the_maximum_is_another_feature_of_the_same_weights():
-    mean, most = (Backbone("tiny", weights=RANDOM, pooling=pooling) for pooling in ("avg", "max"))
+    mean, most = (Backbone("tiny", weights=RANDOM, layer=layer) for layer in ("avg_pool", "max_pool"))
     images = pictures(3)
     assert mean.digest == most.digest
     assert np.all(most(images) >= mean(images) - 1e-6)

@@ -69,5 +69,6 @@ def first_layers(model: keras.Model) -> keras.Model:
             done += kernels * float(np.prod(layer.output.shape[1:-1]))
         if done >= _MULTIPLICATIONS and layer is not model.layers[-1]:
             last = layer.output
-            return keras.Model(model.input, layers.GlobalAveragePooling2D()(last) if len(last.shape) == 4 else last)
+            pool = {4: layers.GlobalAveragePooling2D, 3: layers.GlobalAveragePooling1D}.get(len(last.shape))
+            return keras.Model(model.input, pool()(last) if pool else last)
     return model

@@ -1,0 +1,1 @@
+"""Frozen networks that are presets of keras-hub, by name or from a local folder."""
