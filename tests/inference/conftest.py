@@ -16,6 +16,7 @@ from pipeline.training.checkpoint import Checkpoint, write_folder
 from pipeline.training.data.time_scale import TimeScale
 from pipeline.training.data.windows import WindowSpec
 from tests.media import write_video
+from tests.once import made_once
 
 CLASSES = ("Blue", "Green", "Red")
 SIZE = (96, 64)  # width, height
@@ -49,7 +50,10 @@ def write_pieces(path: Path, pieces: list[tuple[int, int]], *, kind: str = "h264
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``<Class>/clip<n>.mp4``: 8 clips of about 2 s in each class."""
-    folder = tmp_path_factory.mktemp("clips")
+    return made_once(tmp_path_factory, "clips", _write_clips)
+
+
+def _write_clips(folder: Path) -> None:
     for label, name in enumerate(CLASSES):
         for number in range(8):
             frames = 18 + number % 5  # 1.8 to 2.2 s
@@ -61,18 +65,20 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 first=number * 30,
                 draw=lambda number, width, height, label=label: draw_class(label, number, width=width, height=height),
             )
-    return folder
 
 
 @pytest.fixture(scope="session")
 def store(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The clips' features by the recipe ``uniform:8``."""
+    return made_once(tmp_path_factory, "store", functools.partial(_extract, clips))
+
+
+def _extract(clips: Path, folder: Path) -> None:
     from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
     from pipeline.extraction.network.backbone import Backbone
     from pipeline.extraction.network.weights import WeightsSource
     from pipeline.videos.catalog.catalog import open_catalog
 
-    folder = tmp_path_factory.mktemp("features") / "store"
     weights = WeightsSource("random")
     backbone = Backbone("tiny", weights=weights, size=(32, 32), batch=16)
     recipe = Recipe("uniform:8", "tiny", backbone.digest, 32, 32)
@@ -80,12 +86,15 @@ def store(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     extraction.look()
     with extraction.decode() as pool:
         extraction.run(pool, backbone, {"precision": "float32"})
-    return folder
 
 
 @pytest.fixture(scope="session")
 def checkpoint(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A head trained on the store."""
+    return made_once(tmp_path_factory, "checkpoint", functools.partial(_train, store))
+
+
+def _train(store: Path, folder: Path) -> None:
     from pipeline.training.data.dataset import open_dataset
     from pipeline.training.data.splits import Split
     from pipeline.training.experiments.experiment import save_run, train
@@ -99,9 +108,7 @@ def checkpoint(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     part = np.array([2 if name in test else 1 if name in val else 0 for name in data.names])
     split = Split(*(np.flatnonzero(part == number) for number in range(3)))
     run = train(data, split, head=head_spec("gru", units=16), spec=TrainSpec(epochs=40))
-    folder = tmp_path_factory.mktemp("checkpoints") / "colours"
     save_run(run, folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
