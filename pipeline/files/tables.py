@@ -10,12 +10,13 @@ mark of a text, and is read without it.
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from pipeline.errors import UserError
 from pipeline.files.atomic import atomic_write
@@ -31,7 +32,26 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-](inf|nan)")
 if TYPE_CHECKING:
     import pandas as pd
 
+P, R = ParamSpec("P"), TypeVar("R")
 
+
+def keeps_any_text(function: Callable[P, R]) -> Callable[P, R]:
+    """A function that makes frames of texts which need not be UTF-8, as names of files are.
+
+    Where pyarrow is installed pandas would hold them as UTF-8, and stop at the first that is not.
+    """
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        import pandas as pd
+
+        with pd.option_context("mode.string_storage", "python"):
+            return function(*args, **kwargs)
+
+    return call
+
+
+@keeps_any_text
 def read_frame(path: Path, most: int = MOST_ROWS) -> pd.DataFrame:
     """The rows of a CSV file as text, indexed by the number of the line on which each ends.
 
@@ -202,6 +222,7 @@ def refuse_foreign_table(path: Path, columns: Sequence[str]) -> None:
         raise UserError(f"{path} is there and is not a table of this command; move it away, or choose another place")
 
 
+@keeps_any_text
 def write_table(rows: Iterable[dict], columns: Sequence[str], path: Path) -> None:
     """Write a CSV file whole or not at all; a value that a row lacks is empty."""
     import pandas as pd
@@ -209,6 +230,7 @@ def write_table(rows: Iterable[dict], columns: Sequence[str], path: Path) -> Non
     write_frame(pd.DataFrame(list(rows), columns=list(columns), dtype=object), path)
 
 
+@keeps_any_text
 def write_frame(frame: pd.DataFrame, path: Path) -> None:
     """Write a CSV file whole or not at all, without the index, and numbers that are not whole with six decimals.
 

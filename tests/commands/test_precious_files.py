@@ -16,7 +16,7 @@ from tests.inference.conftest import checkpoint, clips, store  # noqa: F401 - fi
 from tests.media import write_video
 
 TINY = ("--backbone", "tiny", "--weights", "random", "--sampling", "uniform:4")
-QUICK = ("--units", 4, "--epochs", 1)
+QUICK = ("--head", "mlp", "--members", 1, "--units", 4, "--epochs", 1)
 
 
 def run(verb: str, *arguments: object) -> int:

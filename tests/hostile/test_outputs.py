@@ -60,8 +60,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("outputs")
     store = write_store(folder / "store", per_class=6, classes=LABELS)
     for run_number in (1, 2):
-        words = ("--units", 4, "--epochs", run_number, "--group", "", "--quiet")
-        assert run("train", store, "--out", folder / f"run<b>{run_number}", *words[:4]) == 0
+        words = ("--head", "mlp", "--members", 1, "--epochs", run_number)
+        assert run("train", store, "--out", folder / f"run<b>{run_number}", *words) == 0
     assert run("compare", folder / "run<b>1", folder / "run<b>2", "--out", folder / "compare.html") == 0
     assert run("evaluate", folder / "run<b>1", store, "--split", "all", "--out", folder / "figures") == 0
     previews = [Preview(Video(f"{label}.mp4", folder / "x.mp4", label, "train")) for label in LABELS]

@@ -24,7 +24,9 @@ from pipeline.videos.catalog.splits import groups_of
 @pytest.fixture(scope="module")
 def run(data):
     split = make_split(data, groups_of(data.videos, r"g\d")[0])
-    return train(data, split, head=head_spec(units=8), window=WindowSpec(4, 2), spec=TrainSpec(epochs=3, batch=8))
+    return train(
+        data, split, head=head_spec(units=8), window=WindowSpec(4, 2), spec=TrainSpec(epochs=3, batch=8, members=1)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.files.tables import write_frame
+from pipeline.files.tables import keeps_any_text, write_frame
 from pipeline.training.compute.apply_head import probabilities_of
 from pipeline.training.data.dataset import Dataset, Windows
 from pipeline.training.evaluation.calibration import (
@@ -61,6 +61,7 @@ class Predictions:
         """``(n,)`` the probability of the predicted."""
         return self.probabilities.max(axis=1)
 
+    @keeps_any_text
     def to_frame(self) -> pd.DataFrame:
         """A row per video, per window where a video has several, and per labelled frame.
 
@@ -142,6 +143,7 @@ def _units(windows: Windows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return videos, windows.data.labels[videos], of_window
 
 
+@keeps_any_text
 def write_predictions(parts: Sequence[Predictions], path: Path) -> None:
     """Write ``predictions.csv``; see `Predictions.to_frame`."""
     import pandas as pd

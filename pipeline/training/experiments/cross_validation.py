@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.files.replacing import refuse_used_folder
-from pipeline.files.tables import write_frame
+from pipeline.files.tables import keeps_any_text, write_frame
 from pipeline.training.checkpoint import RESULTS_FILE
 from pipeline.training.data.dataset import Dataset
 from pipeline.training.data.splits import Split, make_folds
@@ -137,6 +137,7 @@ class CrossValidation:
             "command": self.folds[0].results["command"],
         }
 
+    @keeps_any_text
     def to_frame(self) -> pd.DataFrame:
         """A row per fold: what it tested, how right it was and how the training went."""
         import pandas as pd
@@ -162,6 +163,7 @@ class CrossValidation:
             "seconds": fold.results["seconds"],
         }
 
+    @keeps_any_text
     def predictions(self) -> pd.DataFrame:
         """What heads that never saw its group say of each video, once for each seed; see `Predictions.to_frame`."""
         import pandas as pd

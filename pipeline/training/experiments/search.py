@@ -25,7 +25,7 @@ import optuna
 from pipeline.errors import UserError
 from pipeline.files.atomic import atomic_write
 from pipeline.files.guard.reading import read_object
-from pipeline.files.tables import write_frame
+from pipeline.files.tables import keeps_any_text, write_frame
 from pipeline.training.checkpoint import CHECKPOINT_FILE, RESULTS_FILE, Checkpoint, write_folder
 from pipeline.training.data.dataset import Dataset
 from pipeline.training.data.splits import Split
@@ -72,6 +72,7 @@ class Trial:
 class Trials(list[Trial]):
     """Trained points, the best first."""
 
+    @keeps_any_text
     def to_frame(self) -> pd.DataFrame:
         """A row per trial: rank, losses and accuracies, the settings that were searched, cost and folder."""
         import pandas as pd

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline.errors import UserError
-from pipeline.files.tables import SPREADSHEETS, read_numbered
+from pipeline.files.tables import SPREADSHEETS, keeps_any_text, read_numbered
 from pipeline.files.text import natural_key, plural
 from pipeline.videos.catalog import clip_origins, published_table
 from pipeline.videos.catalog.failures import FAILURES_FILE
@@ -114,6 +114,7 @@ class Catalog:
     def __iter__(self) -> Iterator[Video]:
         return iter(self.videos)
 
+    @keeps_any_text
     def to_frame(self) -> pd.DataFrame:
         """A row for each video with the fields of `Video`; what is not known is empty or NaN."""
         import pandas as pd

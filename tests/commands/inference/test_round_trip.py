@@ -49,7 +49,7 @@ def test_classify_correct_cut_extract_train(checkpoint, tmp_path):  # noqa: F811
     assert (catalog.classes, len({video.group for video in catalog})) == (["Blue", "Green", "Purple"], 3)
     features, new = tmp_path / "features", tmp_path / "new"
     run(extract_features, data, "--out", features, "--backbone", "tiny", "--weights", "random")
-    run(train, features, "--out", new, "--epochs", 2)
+    run(train, features, "--out", new, "--epochs", 2, "--members", 1)
     assert Checkpoint.load(new).classes == ("Blue", "Green", "Purple")
     run(classify, new, tmp_path / "recordings" / "0.mp4", "--no-video")
 

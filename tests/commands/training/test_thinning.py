@@ -26,7 +26,7 @@ def test_a_dense_store_is_trained_evaluated_and_classified_sparsely(tmp_path, ca
     tiny = ["--backbone", "tiny", "--weights", "random", "--crop", "none"]
     dense, checkpoint = tmp_path / "dense", tmp_path / "checkpoint"
     assert call(extract_features, tmp_path / "data", "--out", dense, *tiny, "--sampling", "all") == 0
-    assert call(train, dense, "--sampling", "uniform:4", "--epochs", 30, "--out", checkpoint) == 0
+    assert call(train, dense, "--sampling", "uniform:4", "--members", 1, "--epochs", 30, "--out", checkpoint) == 0
     loaded = Checkpoint.load(checkpoint)
     assert (loaded.recipe.sampling, loaded.window.length) == ("uniform:4", 4)
     assert loaded.versions["precision"] in ("float32", "bfloat16")

@@ -69,7 +69,7 @@ def store(made, tmp_path, monkeypatch):
 def checkpoint(made, tmp_path_factory):
     dataset = open_dataset(made)
     split = make_split(dataset, np.arange(len(dataset)).astype(str).tolist(), seed=0)
-    run = train(dataset, split, head=head_spec("gru", units=8), spec=TrainSpec(epochs=1))
+    run = train(dataset, split, head=head_spec("gru", units=8), spec=TrainSpec(epochs=1, members=1))
     folder = tmp_path_factory.mktemp("checkpoints") / "int8"
     save_run(run, folder)
     return folder
