@@ -22,7 +22,7 @@ from tests.media import write_video
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 ELSEWHERE = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-EXTRAS = {"gpu", "jax", "openvino", "onnx", "hub", "ray", "dev", "all"}
+EXTRAS = {"gpu", "jax", "openvino", "onnx", "hub", "parquet", "ray", "dev", "all"}
 
 
 def test_requirements_are_in_one_list_and_the_files_are_doors_to_it():

@@ -141,7 +141,7 @@ WORK = {
     "check-features": "--quarantine",
     "describe": "--overwrite",
     "export-features": "--out --overwrite",
-    "import-features": "--labels --out --dtype",
+    "import-features": "--labels --out --key --time-axis --step --dtype",
     "train": "--fuse --labels --sampling --memory --out --overwrite --seed --head --units --layers --dropout "
     "--unidirectional --base --weights --pooling --trainable --cell --kernel --fine-tune --fine-tune-rate --precision "
     "--augment --window --stride --policy --window-seconds --stride-seconds --random-windows --group --folds --val "
