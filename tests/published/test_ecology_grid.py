@@ -156,7 +156,7 @@ def test_a_single_training_has_all_outputs_under_its_own_id_and_the_frames_of_ot
     folder, store, steps = models
     labels = str(folder.parent / "labels.csv")
     words = [str(store), "--labels", labels, "--head", "ecology-lrcnn", "--units", "6,5,4", "--layers", "2"]
-    words += ["--window", "3", "--epochs", "2", "--out", str(tmp_path / "one"), "--quiet"]
+    words += ["--window", "3", "--epochs", "2", "--members", "1", "--out", str(tmp_path / "one"), "--quiet"]
     assert command.run(train.main, words, parser=train.parser) == 0
     words = [str(tmp_path / "one"), "--labels", labels, "--out", str(tmp_path / "models"), "--ids", "1234"]
     words += ["--unlabelled", str(store), "--quiet"]

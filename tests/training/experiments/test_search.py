@@ -22,7 +22,7 @@ from pipeline.training.experiments.search import finish, search
 from pipeline.training.experiments.search_space import Range, grid_points, key_of, read_space
 from pipeline.training.loop.spec import TrainSpec
 
-BASE = TrainSpec(epochs=2)
+BASE = TrainSpec(epochs=2, members=1)
 SPACE = {"head": ["mean", "motion"], "dropout": [0.0, 0.5], "learning_rate": [0.01]}
 
 
