@@ -32,7 +32,8 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-](inf|nan)")
 if TYPE_CHECKING:
     import pandas as pd
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def keeps_any_text(function: Callable[P, R]) -> Callable[P, R]:

@@ -15,8 +15,8 @@ from pipeline.inference.classifier import Classifier
 from pipeline.training.checkpoint import Checkpoint, write_folder
 from pipeline.training.data.time_scale import TimeScale
 from pipeline.training.data.windows import WindowSpec
+from tests.inference.once import made_once
 from tests.media import write_video
-from tests.once import made_once
 
 CLASSES = ("Blue", "Green", "Red")
 SIZE = (96, 64)  # width, height

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from pipeline.training.data.dataset import Windows
+if TYPE_CHECKING:
+    from pipeline.training.data.dataset import Windows
 
 FRAME_NORM, POOLED_NORM = "frames", "pooled"  # names of the normalisation layers, also in a saved model
 Statistics = dict[str, tuple[np.ndarray, np.ndarray]]

@@ -14,7 +14,6 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.files.guard.archive import check_keras
 from pipeline.lazy import keras, ops
-from pipeline.training.data.dataset import windows_of
 from pipeline.training.data.windows import WindowSpec
 from pipeline.training.heads.spec import HeadSpec
 
@@ -62,6 +61,8 @@ def wrap_model(model: keras.Model, data: Dataset, rows: np.ndarray, window: Wind
     Raises:
         UserError: the model takes or gives something else.
     """
+    from pipeline.training.data.dataset import windows_of
+
     features, mask, _ = windows_of(data, rows[:_SOME], window).arrays()
     features, mask, classes = features[:_SOME], mask[:_SOME], len(data.classes)
     shape = features.shape[1:]

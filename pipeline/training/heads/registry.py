@@ -12,7 +12,6 @@ from typing import Any, Literal
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.extraction.network.backbone import dtype_policy
 from pipeline.extraction.network.registry import find_network
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.files.guard.reading import record
@@ -358,6 +357,9 @@ def build_model(
     mask = keras.Input((length,), name="mask", dtype="bool")
     name = spec.name.replace("-", "_") + (f"_{number}" if number else "")
     if head.needs == "frames":
+        # Who only asks for --help needs no network.
+        from pipeline.extraction.network.backbone import dtype_policy
+
         with dtype_policy(policy):
             frames = keras.Input((length, *shape), name="frames", dtype="uint8")
             logits = head.build(frames, mask, spec if pretrained else replace(spec, weights=None), classes)

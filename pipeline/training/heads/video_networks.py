@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.extraction.network.backbone import build_network, scale_pixels
 from pipeline.extraction.network.registry import find_network
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.lazy import keras, layers, ops
@@ -37,6 +36,8 @@ _PATCH, _TUBELET = 16, 2  # pixels and frames of a token of the transformer
 
 def _base_features(x: Any, mask: Any, spec: HeadSpec) -> Any:
     """``(batch, L, D)``: what the base makes of every frame, pooled over the image."""
+    from pipeline.extraction.network.backbone import build_network, scale_pixels
+
     length, height, width = x.shape[1:4]
     network = find_network(spec.base or "")
     base = build_network(
