@@ -72,6 +72,10 @@ class CrossValidation:
         """Of the accuracies of all folds."""
         return float(np.mean([fold.accuracy for fold in self.folds]))
 
+    def baseline(self, rule: str) -> float:
+        """The mean test accuracy of a simple rule on the same folds: ``linear`` or ``majority``."""
+        return float(np.mean([fold.results["baseline"][rule]["test"] for fold in self.folds]))
+
     @property
     def lowest(self) -> tuple[float, int]:
         """The lowest accuracy of a fold, and how many videos that fold tested."""
@@ -110,8 +114,9 @@ class CrossValidation:
         losses = [fold.results["log_loss"]["test"] for fold in self.folds]
         return (
             f"{len(self.folds)} folds{seeds}: test accuracy {self.mean:.3f} (95 % {low:.3f} to {high:.3f}{spread}), "
-            f"± {np.std([fold.accuracy for fold in self.folds]):.3f} over folds, lowest {self.lowest[0]:.3f}, "
-            f"log loss {np.mean(losses):.3f}, ECE {self.ece(scaled=False):.3f} before and {self.ece():.3f} after "
+            f"± {np.std([fold.accuracy for fold in self.folds]):.3f} over folds, lowest {self.lowest[0]:.3f}; "
+            f"logistic regression on the mean features {self.baseline('linear'):.3f}, always the most frequent class "
+            f"{self.baseline('majority'):.3f}; log loss {np.mean(losses):.3f}, ECE {self.ece(scaled=False):.3f} before and {self.ece():.3f} after "
             "temperature scaling"
         )
 
@@ -122,6 +127,8 @@ class CrossValidation:
             "interval": list(self.interval),
             "seeds": self.seeds,
             "accuracy_of_seeds": self.means,
+            "linear_accuracy": self.baseline("linear"),
+            "majority_accuracy": self.baseline("majority"),
             "spread_over_seeds": float(np.std(self.means)),
             "spread_over_folds": float(np.std([fold.accuracy for fold in self.folds])),
             "lowest_fold": dict(zip(("accuracy", "videos"), self.lowest, strict=True)),
@@ -153,6 +160,8 @@ class CrossValidation:
             "videos": len(fold.tested.videos),
             "groups": len({self.groups[row] for row in fold.tested.videos}),
             "accuracy": fold.accuracy,
+            "linear_accuracy": fold.results["baseline"]["linear"]["test"],
+            "majority_accuracy": fold.results["baseline"]["majority"]["test"],
             "balanced_accuracy": figures["balanced_accuracy"],
             "log_loss": figures["log_loss"],
             "ece": figures["ece"],

@@ -27,6 +27,11 @@ def render_fold_report(results: Mapping[str, Any], rows: Sequence[Mapping[Any, A
     over_seeds = f"± {results['spread_over_seeds']:.3f}" if len(seeds) > 1 else "one seed"
     tiles = [
         ("test accuracy", f"{results['accuracy']:.3f}", f"95 %: {low:.2f} to {high:.2f}, groups drawn anew"),
+        (
+            "logistic regression",
+            f"{results['linear_accuracy']:.3f}",
+            f"most frequent class {results['majority_accuracy']:.3f}",
+        ),
         ("over seeds", over_seeds, f"seeds: {len(seeds)}"),
         ("over folds", f"± {results['spread_over_folds']:.3f}", "few clips a fold make this wide"),
         ("lowest fold", f"{lowest['accuracy']:.3f}", f"of {lowest['videos']} videos"),

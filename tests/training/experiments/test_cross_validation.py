@@ -31,6 +31,7 @@ def trainer(data, *, interrupted_in: int = 0):
             "log_loss": {"test": figures["log_loss"]},
             "measured": {"test": figures},
             "interrupted": number == interrupted_in,
+            "baseline": {"linear": {"test": 0.25 * number}, "majority": {"test": 0.2}},
             "members": {"each": [{"epochs": 3}, {"epochs": 4}]},
             "temperature": 1.0,
             "seconds": 1.0,
@@ -53,6 +54,7 @@ def test_each_video_is_tested_once(data):
     assert found.mean == pytest.approx(1 / 3)
     assert found.lowest == (min(fold.accuracy for fold in found.folds), 12)
     assert str(found).startswith("3 folds: test accuracy 0.333 (95 % ")
+    assert "; logistic regression on the mean features 0.500, always the most frequent class 0.200; " in str(found)
 
 
 def test_seeds_draw_folds_anew_and_the_interval_is_over_groups(data):
@@ -81,6 +83,8 @@ def test_the_folder_has_tables_figures_and_a_page(data, tmp_path):
     assert sorted(videos) == sorted((seed, name) for seed in "01" for name in data.names)
     results = json.loads((tmp_path / "cv" / "results.json").read_text())
     assert results["accuracy"] == found.mean
+    assert [float(row["linear_accuracy"]) for row in rows] == [0.25, 0.5, 0.75] * 2
+    assert (results["linear_accuracy"], results["majority_accuracy"]) == (pytest.approx(0.5), pytest.approx(0.2))
     assert np.sum(results["confusion"]) == 2 * len(data)
     page = (tmp_path / "cv" / "report.html").read_text()
     assert f"{found.mean:.3f}" in page
