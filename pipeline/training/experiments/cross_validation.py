@@ -116,8 +116,8 @@ class CrossValidation:
             f"{len(self.folds)} folds{seeds}: test accuracy {self.mean:.3f} (95 % {low:.3f} to {high:.3f}{spread}), "
             f"± {np.std([fold.accuracy for fold in self.folds]):.3f} over folds, lowest {self.lowest[0]:.3f}; "
             f"logistic regression on the mean features {self.baseline('linear'):.3f}, always the most frequent class "
-            f"{self.baseline('majority'):.3f}; log loss {np.mean(losses):.3f}, ECE {self.ece(scaled=False):.3f} before and {self.ece():.3f} after "
-            "temperature scaling"
+            f"{self.baseline('majority'):.3f}; log loss {np.mean(losses):.3f}, ECE {self.ece(scaled=False):.3f} before "
+            f"and {self.ece():.3f} after temperature scaling"
         )
 
     def to_json(self) -> dict[str, Any]:
