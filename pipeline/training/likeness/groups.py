@@ -12,11 +12,13 @@ from pipeline.errors import UserError
 from pipeline.files.text import plural
 from pipeline.training.data.dataset import Dataset
 from pipeline.training.likeness.near_duplicates import join, near_groups, number
+from pipeline.training.likeness.own_likeness import COPY_THRESHOLD, measured_threshold
 from pipeline.videos.catalog.catalog import Video
 from pipeline.videos.catalog.splits import groups_of
 from pipeline.videos.quality.problems import PROBLEMS_FILE, read_duplicates
 
-THRESHOLD, COPY_THRESHOLD = 0.98, 0.9999  # see `threshold_for`
+THRESHOLD = 0.98  # see `threshold_for`
+_MEASURED = "inceptionv3"
 _PARTS, _CLASSES = 3, 2  # a split needs groups for train, val and test, of two classes at least
 
 
@@ -24,11 +26,14 @@ def threshold_for(data: Dataset) -> float:
     """From which cosine of mean features on, the mean of all videos subtracted, two videos are near-duplicates.
 
     A copy under another name has 1. Measured with InceptionV3: clips cut side by side from one camera reach 0.986,
-    mirrored copies 0.975, and different people doing the same stay below 0.93. To a random network, and in pixels,
-    most videos look alike.
+    mirrored copies 0.975, and different people doing the same stay below 0.93. To another network it is measured on
+    these videos; see `own_likeness`. To a random network, and in pixels, most videos look alike.
     """
-    pixels = len(data.shape) == 3
-    return COPY_THRESHOLD if pixels or data.sources[0].weights_source.startswith("random") else THRESHOLD
+    if len(data.shape) == 3 or data.sources[0].weights_source.startswith("random"):
+        return COPY_THRESHOLD
+    if all(source.recipe.backbone == _MEASURED for source in data.sources):
+        return THRESHOLD
+    return measured_threshold(data) or THRESHOLD
 
 
 def groups_for(data: Dataset, rule: str | None = None) -> tuple[list[str], tuple[str, ...]]:
