@@ -1,13 +1,26 @@
-"""A compiled head on any number of windows: to logits, always a batch of one size, and from there to probabilities."""
+"""A compiled head on any number of windows: to logits, and from there to probabilities."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 HeadFunction = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """A compiled head: features or frames ``(batch, L, ...)`` and mask ``(batch, L)`` to logits ``(batch, C)``."""
+
+
+@dataclass(frozen=True)
+class AnyRows:
+    """A head function that takes any number of rows, so that one window costs less than a batch that is filled up."""
+
+    function: HeadFunction
+
+    def __call__(self, features: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        return self.function(features, mask)
+
+
 BATCH = 32  # windows in one call of the compiled function
 FRAMES_AT_ONCE = 32  # frames in one call of a network on frames, which keeps memory at some hundred MB
 
@@ -22,6 +35,8 @@ def run_in_batches(
 ) -> np.ndarray:
     """Call a function of `backend.compile_head` on any number of rows, always ``batch`` at a time.
 
+    One that takes `AnyRows` is given the last ones as they are.
+
     Returns:
         ``(n, outputs)`` float32.
     """
@@ -29,7 +44,7 @@ def run_in_batches(
     for start in range(0, len(features), batch):
         rows = slice(start, start + batch)
         part, real = features[rows], mask[rows]
-        if len(part) < batch:
+        if len(part) < batch and not isinstance(function, AnyRows):
             # What fills the batch up is thrown away; its mask is True because a row without a real step is undefined.
             filled, filled_mask = np.zeros((batch, *part.shape[1:]), part.dtype), np.ones((batch, part.shape[1]), bool)
             filled[: len(part)], filled_mask[: len(part)] = part, real

@@ -32,7 +32,7 @@ from pipeline.files.guard.reading import read_object
 from pipeline.files.guard.regular_file import check_regular
 from pipeline.files.user_cache import UserCache
 from pipeline.lazy import keras
-from pipeline.training.compute.apply_head import HeadFunction
+from pipeline.training.compute.apply_head import AnyRows, HeadFunction
 from pipeline.training.compute.openvino_members import convert_members
 
 HEAD = "head"
@@ -111,13 +111,15 @@ def stored_head(checkpoint: Path, model_file: Path, shape: tuple[int, ...], clas
 
 
 def _compile(network: Make, shape: tuple[int, ...], compile_: Compile = compile_anew) -> HeadFunction:
-    compiled = compile_model(network, [shape, shape[:2]], compile_)
-    dtype = np.float32 if len(shape) == 3 else np.uint8
+    on_frames = len(shape) > 3
+    rows = shape[0] if on_frames else -1  # convolutions are slower for any number
+    compiled = compile_model(network, [(rows, *shape[1:]), (rows, shape[1])], compile_)
+    dtype = np.uint8 if on_frames else np.float32
 
     def function(features: np.ndarray, mask: np.ndarray) -> np.ndarray:
         return compiled(np.asarray(features, dtype), mask)
 
-    return function
+    return function if on_frames else AnyRows(function)
 
 
 def _digests(folder: Path) -> list[str]:

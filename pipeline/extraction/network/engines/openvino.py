@@ -192,7 +192,7 @@ def _export(compiled: Any, path: Path) -> None:
 def compile_model(
     network: Make, shapes: Sequence[tuple[int, ...]], compile_: Compile = compile_anew
 ) -> Callable[..., np.ndarray]:
-    """Compile an ``openvino.Model`` in float32 for inputs of some shapes, one call at a time.
+    """Compile an ``openvino.Model`` in float32 for inputs of some shapes, -1 for any, one call at a time.
 
     Returns:
         A function from an array for each input to the array that comes out.
