@@ -33,8 +33,11 @@ def render_fold_report(results: Mapping[str, Any], rows: Sequence[Mapping[Any, A
             f"most frequent class {results['majority_accuracy']:.3f}",
         ),
         ("over seeds", over_seeds, f"seeds: {len(seeds)}"),
-        ("over folds", f"± {results['spread_over_folds']:.3f}", "few clips a fold make this wide"),
-        ("lowest fold", f"{lowest['accuracy']:.3f}", f"of {lowest['videos']} videos"),
+        (
+            "lowest fold",
+            f"{lowest['accuracy']:.3f}",
+            f"of {lowest['videos']} videos; ± {results['spread_over_folds']:.3f} over folds",
+        ),
         ("log loss", f"{results['log_loss']:.3f}", "lower is better"),
         ("calibration error", f"{results['ece']:.3f}", f"before scaling {results['ece_uncalibrated']:.3f}"),
     ]
