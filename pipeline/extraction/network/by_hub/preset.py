@@ -71,7 +71,7 @@ class Preset:
 
     @functools.cached_property
     def _converter(self) -> dict[str, Any]:
-        return _settings(self._object(CONVERTER), self.text)
+        return _as_now(_settings(self._object(CONVERTER), self.text))
 
     def _object(self, file: str) -> dict[str, Any]:
         folder = Path(self.text)
@@ -196,6 +196,21 @@ def weights_of(folder: Path) -> list[Path]:
         raise UserError(f"{folder} is no preset of keras-hub (model.weights.h5 is missing)")
     for path in found:
         check_regular(path)
+    return found
+
+
+def _as_now(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a converter in the words of today: the first presets had height, width, mean and variance."""
+    found = dict(settings)
+    if "height" in found and "width" in found:
+        found["image_size"] = [found["height"], found["width"]]
+    mean, variance, scale = found.get("mean"), found.get("variance"), found.get("scale")
+    if not (isinstance(mean, list) and isinstance(variance, list) and len(mean) == len(variance)):
+        return found
+    if all(isinstance(each, int | float) for each in (scale, *mean, *variance)) and min(variance, default=0) > 0:
+        deviations = [float(number) ** 0.5 for number in variance]
+        found["scale"] = [scale / deviation for deviation in deviations]
+        found["offset"] = [-number / deviation for number, deviation in zip(mean, deviations, strict=True)]
     return found
 
 

@@ -91,6 +91,17 @@ def test_what_the_converter_says_is_done(tmp_path):
     assert Preset.open(str(write_preset(tmp_path / "none", "vit"))).licence == "unknown"
 
 
+def test_converters_of_the_first_presets_are_read(presets, tmp_path):
+    old = {"height": SIDE, "width": SIDE, "scale": 1 / 255, "mean": [0.5, 0.4, 0.3], "variance": [0.04, 0.09, 0.16]}
+    shutil.copytree(presets["vit"], tmp_path / "net")
+    change(tmp_path / "net", "image_converter.json", ["config"], old)
+    preset = Preset.open(str(tmp_path / "net"))
+    scale, offset = (np.array(numbers) for numbers in preset.scale)
+    assert preset.own_size == (SIDE, SIDE)
+    own = keras_hub.layers.ImageConverter(**old)
+    np.testing.assert_allclose(IMAGES * scale + offset, np.asarray(own(IMAGES)), rtol=1e-4, atol=1e-5)
+
+
 def test_networks_of_computed_positions_take_other_sizes(presets):
     for kind in ("dinov2", "dinov3", "resnet"):
         assert loaded(presets[kind], side=32, engine="openvino")(np.zeros((1, 32, 32, 3), np.uint8)).shape[0] == 1
