@@ -24,7 +24,15 @@ HEADS = {"units": [10**9, 20_000, 1.5, 1e999, "64", None, 0, True], "layers": [9
 HEADS |= {"name": ["nothing", 5, None], "dropout": [float("nan"), "0.5", 2], "weights": [5], "base": ["nothing", 7]}
 VALUES = {
     "classes": [[], ["a"] * 1_000_000, "abc", [1, 2, 3], None, ["a", "a", "b"], ["a", "b"]],
-    "window": [{"length": 1 << 40}, {"length": -1}, {"length": "8"}, [], None, {"length": 8, "surprise": 1}],
+    "window": [
+        {"length": 1 << 40},
+        {"length": 20_000},
+        {"length": -1},
+        {"length": "8"},
+        [],
+        None,
+        {"length": 8, "surprise": 1},
+    ],
     "shape": [[1 << 40], [], [0], ["8"], [1, 2], "8", [8, 8, 8, 8]],
     "sources": [None],
     "recipe": [None, [], {"sampling": 5}, "x"],

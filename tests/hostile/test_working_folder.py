@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.errors import UserError
+from pipeline.inference.live.preview_window import OpenCvScreen
 from tests.media import write_video
 
 ROOT = Path(__file__).parents[2]
@@ -91,3 +93,11 @@ def test_matplotlib_takes_no_settings_of_the_working_folder(folder):
     words = [sys.executable, "-P", "-c", f"import sys; {program.replace('matplotlib.matplotlib_fname()', '1')}"]
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_tries_the_screen_takes_no_module_of_the_working_folder(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    with pytest.raises(UserError, match="there is no screen here"):
+        OpenCvScreen("title")
+    assert not (folder / "RAN").exists()

@@ -17,6 +17,7 @@ from pipeline.cli import command
 from pipeline.cli.fields import from_args
 from pipeline.commands.catalog_options import CatalogOptions
 from pipeline.errors import UserError
+from pipeline.files.locking import only_writer
 from pipeline.files.replacing import refuse_existing
 from pipeline.files.text import natural_key, plural
 from pipeline.inference.classify_spec import ClassifySpec
@@ -62,29 +63,20 @@ def _classify(
         if video is None:  # the page of all of them plays the videos as they are
             outputs = replace(outputs, html=None)
     store = FeatureStore(args.store) if args.store else None
-    run = FolderRun(
-        load(say),
-        catalog,
-        out,
-        spec,
-        outputs=outputs,
-        store=store,
-        retry_failed=args.retry_failed,
-        overwrite=args.overwrite,
-        timeout=args.timeout,
-    )
-    told = 0
-    with command.progress(len(catalog), "video", args.quiet) as bar:
-
-        def show(progress: FolderProgress) -> None:
-            nonlocal told
-            for line in progress.failures[told:]:
-                bar.clear()
-                print(f"failed: {line}", file=sys.stderr)
-            told = len(progress.failures)
-            bar.update(progress.done + progress.before + progress.failed + progress.failed_before - bar.n)
-
-        progress = run.run(show)
+    classifier = load(say)
+    with only_writer(out / PREDICTIONS_FILE):
+        run = FolderRun(
+            classifier,
+            catalog,
+            out,
+            spec,
+            outputs=outputs,
+            store=store,
+            retry_failed=args.retry_failed,
+            overwrite=args.overwrite,
+            timeout=args.timeout,
+        )
+        progress = _shown(run, args.quiet)
     rows = run.rows()
     failed = progress.failed + progress.failed_before
     for line in _one_by_one(rows, run.classes) if args.output is None else _in_short(rows, run.classes):
@@ -102,6 +94,22 @@ def _classify(
     wrote = f"; wrote {args.html}" if args.html is not None else ""
     say(f"{out / PREDICTIONS_FILE}: {', '.join(parts)}{wrote}")
     return command.SOME_FAILED if failed else command.OK
+
+
+def _shown(run: FolderRun, quiet: bool) -> FolderProgress:
+    """Run it with a bar, and say what fails."""
+    told = 0
+    with command.progress(run.progress.videos, "video", quiet) as bar:
+
+        def show(progress: FolderProgress) -> None:
+            nonlocal told
+            for line in progress.failures[told:]:
+                bar.clear()
+                print(f"failed: {line}", file=sys.stderr)
+            told = len(progress.failures)
+            bar.update(progress.done + progress.before + progress.failed + progress.failed_before - bar.n)
+
+        return run.run(show)
 
 
 def _catalog_of(args: argparse.Namespace) -> Catalog:

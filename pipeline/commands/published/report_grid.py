@@ -8,6 +8,7 @@ that and not by the test column: the best of many on the test part is not as goo
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,12 @@ from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.errors import UserError
 from pipeline.files.guard.reading import read_object
+from pipeline.files.locking import only_writer
 from pipeline.files.tables import read_table, write_table
 from pipeline.files.text import plural
 from pipeline.training.checkpoint import check_free
 
+_TABLE = "models.csv"
 _SETTINGS = ("architecture", "pretrained_model_name", "pooling", "sequence_length", "sequence_model")
 _SIZES = ("sequence_model_layers", "layer_1_size", "dropout", "batch_size", "model_param_count", "fit_num_epochs")
 _FIGURES = tuple(f"fit_{part}_{what}" for part in ("train", "val", "test") for what in ("acc", "loss"))
@@ -45,7 +48,6 @@ def parser() -> Parser:
 @command.if_stopped("models that were finished are kept, and --overwrite writes them anew")
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    say = command.say(args.quiet)
     trials = [trial for folder in args.searches for trial in _trials(folder)]
     ids = args.ids or list(range(1, len(trials) + 1))
     if len(set(ids)) != len(trials) or min(ids) < 0:
@@ -54,8 +56,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     for number in ids:
         check_free(args.out / str(number), overwrite=args.overwrite)
+    with only_writer(args.out / _TABLE):
+        return _report(args, trials, ids)
 
-    # Keras takes seconds to import; --help and mistakes above must not wait for it.
+
+def _report(args: argparse.Namespace, trials: list[Path], ids: list[int]) -> int:
+    say = command.say(args.quiet)
+    # Keras takes seconds to import; --help and mistakes must not wait for it.
     from pipeline.published.ecology_grid import write_model
     from pipeline.training.data.dataset import open_dataset
 
@@ -85,9 +92,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         {name: model.results.get(name, "") for name in COLUMNS} | {"rank": rank, "trial": str(trial)}
         for rank, (model, trial) in enumerate(models, 1)
     ]
-    write_table(rows_out, COLUMNS, args.out / "models.csv")
+    write_table(rows_out, COLUMNS, args.out / _TABLE)
     best = models[0][0]
-    say(f"{args.out / 'models.csv'}: {plural(len(models), 'model')}; lowest validation loss: {best.folder}")
+    say(f"{args.out / _TABLE}: {plural(len(models), 'model')}; lowest validation loss: {best.folder}")
     return command.OK
 
 

@@ -100,7 +100,8 @@ def _act(problems: list[Problem], rows: dict[str, Video], args, say) -> None:
         for name in dict.fromkeys(problem.video for problem in problems if problem.kind in FIXABLE):
             try:
                 target, frames = repair(rows[name], args.fix)
-                say(f"fixed: {name} -> {target} ({plural(frames, 'frame')})")
+                how = "it was there already" if frames is None else plural(frames, "frame")
+                say(f"fixed: {name} -> {target} ({how})")
             except VideoError as error:
                 print(f"cannot be fixed: {name}: {error}", file=sys.stderr)
     if args.quarantine is not None:

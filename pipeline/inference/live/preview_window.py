@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from types import TracebackType
 from typing import Protocol
 
@@ -12,6 +11,7 @@ from PIL import Image
 
 from pipeline.errors import UserError
 from pipeline.lazy import cv2
+from pipeline.parallel.child import python
 
 _ELSE = "without `show=True` predictions are JSON lines"
 _TRY = "import cv2; cv2.namedWindow('screen'); cv2.waitKey(1)"
@@ -55,7 +55,7 @@ class OpenCvScreen:
 
     def __init__(self, title: str) -> None:
         # Where there is no screen OpenCV's window ends the whole process, so another one tries first.
-        if subprocess.run([sys.executable, "-c", _TRY], capture_output=True, timeout=60).returncode != 0:
+        if subprocess.run(python(_TRY), capture_output=True, timeout=60).returncode != 0:
             raise UserError(f"`show=True`: there is no screen here; {_ELSE}")
         self._title, self._sized = title, False
         cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)

@@ -59,7 +59,8 @@ class PredictionTable:
         names, rows = read_as_written(self.path)
         if not {"video", "prediction", "run"} <= set(names):
             raise UserError(f"{self.path} was not written by this command; choose another folder")
-        whole = [row for row in rows if row["run"]]  # a kill may have left half a line
+        # A power cut or a full disk may have left half a line, which ends within the last cell or before it.
+        whole = [row for row in rows if row["run"] == self._run or not self._run.startswith(row["run"])]
         known = {row["video"]: row for row in whole if not overwrite or row["run"] == self._run}
         others = sum(row["run"] != self._run for row in known.values())
         if others:

@@ -12,6 +12,7 @@ from pipeline.videos.media.sampling import Sampling
 
 LONGEST_DEFAULT = 64  # steps; sequences up to this length are one window unless the user says otherwise
 FRAMES_DEFAULT = 16  # steps of a window where single frames are labelled
+MOST_STEPS = 10_000  # of a window; a recurrent head takes some seconds for each that is as long
 _GRID = 16  # pixels of each side of a frame that stand for it, at most
 Policy = Literal["pad", "drop"]
 
@@ -34,6 +35,8 @@ class WindowSpec:
     def __post_init__(self) -> None:
         if self.length < 1:
             raise UserError(f"a window of {self.length} steps is impossible; expected 1 or more")
+        if self.length > MOST_STEPS:
+            raise UserError(f"a window of {self.length:,} steps is too long; expected at most {MOST_STEPS:,}")
         if self.stride < 0:
             raise UserError(f"a stride of {self.stride} steps is impossible; expected 1 or more, or 0 for no overlap")
         if self.policy not in ("pad", "drop"):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.files.atomic import atomic_write
 from pipeline.files.replacing import refuse_used_folder
 from pipeline.files.tables import keeps_any_text, write_frame
 from pipeline.training.checkpoint import RESULTS_FILE
@@ -242,9 +243,11 @@ def write_folds(found: CrossValidation, folder: Path) -> None:
     write_frame(found.predictions(), folder / PREDICTIONS_FILE)
     results = found.to_json()
     text = json.dumps(results, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    (folder / RESULTS_FILE).write_text(text, encoding="utf-8", errors="surrogateescape")
+    with atomic_write(folder / RESULTS_FILE) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
     title = f"{len(found.folds)} folds: accuracy {found.mean:.3f}"
     figure = plots.confusion_matrix(found.confusion, found.data.classes, title)
     plots.save_figure(figure, folder / CONFUSION_FILE)
     page = render_fold_report(results, frame.to_dict("records"), title=folder.name)
-    (folder / REPORT_FILE).write_text(page, encoding="utf-8", errors="replace")
+    with atomic_write(folder / REPORT_FILE) as temporary:
+        temporary.write_text(page, encoding="utf-8", errors="replace")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Literal
 
 import keras
 
+from pipeline.files.atomic import put_in_place
 from pipeline.training.checkpoint import WEIGHTS_FOLDER
 from pipeline.training.loop.schedule import Epoch
 
@@ -52,7 +52,7 @@ class KeptWeights:
         path = self.folder / f"epoch{epoch.epoch:03}-{epoch.val_loss:.4f}.weights.h5"
         unfinished = path.with_name(f".{path.name}")  # Keras wants this ending
         model.save_weights(unfinished)
-        os.replace(unfinished, path)
+        put_in_place(unfinished, path)
 
     def move_into(self, checkpoint: Path) -> None:
         """Put the files into the checkpoint folder that is being written."""

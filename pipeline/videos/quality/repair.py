@@ -35,17 +35,20 @@ def quarantine(video: Video, folder: Path) -> Path:
     return target
 
 
-def repair(video: Video, folder: Path) -> tuple[Path, int]:
+def repair(video: Video, folder: Path) -> tuple[Path, int | None]:
     """Encode what can be read of a video to ``folder/<its name>.mp4``; the original stays as it is.
 
     Returns:
-        The new file, and its number of frames.
+        The new file, and its number of frames; None where it is there already, younger than the video: an earlier run
+        made it and was stopped later.
 
     Raises:
         VideoError: nothing can be saved; the reason is ffmpeg's own.
-        UserError: there is such a file already.
+        UserError: there is such a file already, and it is older.
     """
     target = place_in(folder, video.name).with_suffix(".mp4")
+    if target.is_file() and target.stat().st_mtime_ns > video.path.stat().st_mtime_ns:
+        return target, None
     if os.path.lexists(target):
         raise UserError(f"{target} exists already; choose another folder for `fix`")
     with atomic_write(target) as temporary:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 
 import pytest
 
@@ -44,6 +45,19 @@ def test_finds_fixes_and_moves(data, tmp_path, capsys):
     assert run(data) == 0
     assert "1 video, 0 faults" in capsys.readouterr().out
     assert run(tmp_path / "fixed") == 0
+
+
+def test_what_was_fixed_is_not_encoded_again_unless_the_video_is_younger(data, tmp_path, capsys):
+    assert run(data, "--fix", tmp_path / "fixed") == 1
+    fixed = tmp_path / "fixed" / "a" / "bad.mp4"
+    before = fixed.stat().st_mtime_ns
+    capsys.readouterr()
+    assert run(data, "--fix", tmp_path / "fixed") == 1
+    assert f"fixed: a/bad.mov -> {fixed} (it was there already)\n" in capsys.readouterr().out
+    assert fixed.stat().st_mtime_ns == before
+    os.utime(data / "a" / "bad.mov", ns=(before + 1, before + 1))
+    assert run(data, "--fix", tmp_path / "fixed", "--quiet") == 2
+    assert f"{fixed} exists already" in capsys.readouterr().err
 
 
 def test_a_healthy_video_of_uneven_size_is_not_encoded_anew(tmp_path, capsys):

@@ -6,17 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.errors import UserError
 from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
 from pipeline.extraction.jobs.ray_cluster import RaySpec, _check_address, run_on_ray
 from pipeline.extraction.network.weights import WeightsSource
-from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.extraction.store.verify import check_shards
 from pipeline.videos.catalog.catalog import open_catalog
-from tests.extraction.jobs.test_extract import contents
 from tests.media import write_video
 
 RANDOM = WeightsSource("random")
@@ -38,26 +37,29 @@ def test_a_lost_worker_costs_nothing(tmp_path):
         write_video(data / f"{'ab'[number % 2]}/clip{number}", "mjpeg_avi", frames=30, first=40 * number)
     script = [sys.executable, "scripts/extract_features.py", str(data), "--backbone", "tiny", "--weights", "random"]
     subprocess.run([*script, "--sampling", "all", "--out", str(tmp_path / "local")], check=True)
-    recipe = FeatureStore(tmp_path / "local").recipe
-    assert recipe.sampling == Recipe.from_json(recipe.canonical).sampling == "all"
-    extraction = Extraction(open_catalog(data), tmp_path / "store", recipe, RANDOM, ExtractionSpec(workers=1))
+    local, folder = FeatureStore(tmp_path / "local"), tmp_path / "store"
+    extraction = Extraction(open_catalog(data), folder, local.recipe, RANDOM, ExtractionSpec(workers=1))
     extraction.look()
-    killed: list[int] = []
+    killed: list[int] = []  # how many videos were done then
 
     def kill_one(progress) -> None:
         if not killed:
-            killed.append(_pid_of_a_worker())
-            os.kill(killed[0], signal.SIGKILL)
+            os.kill(_pid_of_a_worker(), signal.SIGKILL)
+            killed.append(progress.done)
 
     progress = run_on_ray(extraction, RANDOM, "float32", RaySpec(workers=2), show=kill_one)
-    assert killed
+    assert killed[0] < 80
     assert (progress.done, progress.failed) == (80, 0)
-    assert [report.problems for report in check_shards(tmp_path / "store") if report.problems] == []
-    names = [video for report in check_shards(tmp_path / "store") for video in report.videos]
-    assert sorted(names) == sorted(set(names))
-    held, expected = contents(tmp_path / "store"), contents(tmp_path / "local")
-    assert held.keys() == expected.keys()
-    assert all(held[name][1:] == expected[name][1:] for name in expected)
+    assert [report.problems for report in check_shards(folder) if report.problems] == []
+    names = [video for report in check_shards(folder) for video in report.videos]
+    assert sorted(names) == sorted(local.entries)
+    store = FeatureStore(folder)
+    for name in local.entries:
+        found, expected = store.read(name), local.read(name)
+        assert found.times.tolist() == expected.times.tolist()
+        assert found.frames.tolist() == expected.frames.tolist()
+        # Other videos share the batches, which moves the last digit.
+        np.testing.assert_allclose(found.features, expected.features, rtol=1e-2, atol=1e-3)
 
 
 def _pid_of_a_worker() -> int:

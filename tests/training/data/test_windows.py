@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UserError
-from pipeline.training.data.windows import WindowSpec, cut, default_window, window_in_seconds
+from pipeline.training.data.windows import MOST_STEPS, WindowSpec, cut, default_window, window_in_seconds
 from pipeline.videos.media.sampling import Sampling
 
 counts = st.integers(1, 200)
@@ -77,3 +77,9 @@ def test_windows_of_a_duration():
     ):
         with pytest.raises(UserError, match=line):
             window_in_seconds(seconds, stride, apart, Sampling.parse(sampling))
+
+
+def test_a_window_has_as_many_steps_as_a_head_can_go_through():
+    assert WindowSpec(MOST_STEPS).length == MOST_STEPS
+    with pytest.raises(UserError, match="a window of 10,001 steps is too long; expected at most 10,000"):
+        WindowSpec(MOST_STEPS + 1)

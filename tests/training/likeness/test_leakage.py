@@ -14,8 +14,11 @@ from pipeline.videos.catalog.splits import groups_of
 def test_a_grouped_split_of_different_videos_is_clean(data):
     groups, _ = groups_of(data.videos, r"g\d")
     report = find_leaks(data, make_split(data, groups), groups, threshold=0.9999)
-    assert not report.groups
-    assert report.lines() == [] or report.near_duplicates
+    assert not report
+    assert (report.groups, report.near_duplicates, report.near_duplicate_count) == ((), (), 0)
+    assert report.lines() == []
+    torn = find_leaks(data, make_split(data, data.names), groups, threshold=0.9999)
+    assert {crossing.group for crossing in torn.groups} == set(groups), "a split of single videos tears them all"
 
 
 def test_a_copy_under_another_name_is_named(data):

@@ -192,18 +192,6 @@ def test_the_best_epoch_is_kept(data):
     assert trained.schedule.best_loss == pytest.approx(loss, abs=1e-5)
 
 
-def test_the_test_part_takes_no_part(data):
-    """Changing the test videos changes nothing about the training."""
-    train, val, test = parts(data)
-    changed = data.features.array.copy()
-    for row in test.video:
-        changed[data.offsets[row] : data.offsets[row] + data.steps[row]] = 99
-    other = replace(data, features=LoadedSteps(changed))
-    first = fit(data, train, val, head_spec(units=8), SPEC)
-    second = fit(other, replace(train, data=other), replace(val, data=other), head_spec(units=8), SPEC)
-    assert without_seconds(first.schedule.history) == without_seconds(second.schedule.history)
-
-
 def epoch(number: int, loss: float) -> Epoch:
     return Epoch(number, 0, 0, loss, 0, 0, 0)
 

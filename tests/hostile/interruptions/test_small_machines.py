@@ -1,0 +1,127 @@
+"""Each command that writes, where there is too little of something: it is enough, or one line says what there is too
+little of; what was finished is whole, and with more of it the same command ends as if nothing had been."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+
+import pytest
+
+from tests.hostile.interruptions.commands import HEAVY, LIGHT, Call, heavy_calls, light_calls
+from tests.hostile.interruptions.processes import Forge, finish
+from tests.hostile.interruptions.test_kills import damaged_files, undisturbed
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(0),
+    pytest.mark.skipif(sys.platform != "linux", reason="what Linux can limit"),
+]
+# "resume" is "train" while nobody stops it.
+COMPUTING = [name for name in HEAVY if not name.startswith("resume")]
+LIMITS = {
+    "64 files": {"NOFILE": 64},
+    "4 GB of addresses": {"AS": 4_000_000_000},
+    "files of 100 KB": {"FSIZE": 100 << 10},
+    "files of 8 KB": {"FSIZE": 8 << 10},
+    "files of 1 KB": {"FSIZE": 1 << 10},
+}
+ROOMS = {"of 4 KB": "size=4k", "of 40 KB": "size=40k", "of 400 KB": "size=400k", "read-only": "ro,size=20m"}
+Narrow = Callable[[], AbstractContextManager[object]]
+Most = dict[str, int] | None
+_whole: dict[str, dict[str, object]] = {}
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where all of them write, so that what a run leaves that nobody disturbs is made once."""
+    return tmp_path_factory.mktemp("place")
+
+
+@pytest.fixture
+def out(place: Path) -> Iterator[Path]:
+    yield place / "out"
+    shutil.rmtree(place / "out", ignore_errors=True)
+
+
+@pytest.fixture
+def disk(place: Path) -> Iterator[Path]:
+    """A disk of 20 MB in its place."""
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", place], capture_output=True).returncode:
+        pytest.skip("only root may mount")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+@contextmanager
+def mounted_as(disk: Path, options: str) -> Iterator[None]:
+    """The disk is another one for a while."""
+    subprocess.run(["mount", "-o", f"remount,{options}", disk], check=True)
+    yield
+    subprocess.run(["mount", "-o", "remount,rw,size=20m", disk], check=True)
+
+
+def is_borne(
+    forge: Forge,
+    name: str,
+    call: Call,
+    out: Path,
+    *,
+    narrow: Narrow = nullcontext,
+    limits: dict[str, int] | None = None,
+) -> None:
+    """What a command makes of too little is as this file promises."""
+    whole = _whole.get(name) or undisturbed(forge, call, out)[0]
+    _whole[name] = whole
+    with narrow():
+        status, said, _ = forge.run(call.into(out), limits=limits)
+    lines = said.splitlines()
+    assert "Traceback" not in said
+    if status != call.status:
+        assert status in (0, 1, 2), said
+        failed = [line for line in lines if line.startswith(("failed: ", "cannot be fixed: "))]
+        stopped = [line for line in lines if line.startswith(("error: ", "stopped: "))]
+        assert len(stopped) == 1 or (status == 1 and failed and not stopped), said
+    assert [file for file in damaged_files(out, whole, call) if not file.endswith("failures.csv")] == []
+    status, said, _ = forge.run([*call.into(out), *call.again])
+    assert status == call.status or (status == 2 and call.refused and call.refused in said), said
+    left = call.contents(out)
+    assert {file for file in left.keys() | whole.keys() if left.get(file) != whole.get(file)} == set()
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+@pytest.mark.parametrize("name", LIGHT)
+def test_a_limit_is_borne(name, limit, light, made, out):
+    is_borne(light, name, light_calls(made)[name], out, limits=LIMITS[limit])
+
+
+@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize("name", LIGHT)
+def test_a_small_disk_is_borne(name, room, light, made, disk):
+    is_borne(light, name, light_calls(made)[name], disk / "out", narrow=lambda: mounted_as(disk, ROOMS[room]))
+
+
+@pytest.mark.parametrize("limit", ["64 files", "4 GB of addresses", "files of 8 KB"])
+@pytest.mark.parametrize("name", COMPUTING)
+def test_a_limit_is_borne_while_computing(name, limit, heavy, made, checkpoint, clips, out):
+    is_borne(heavy, name, heavy_calls(made, checkpoint, clips)[name], out, limits=LIMITS[limit])
+
+
+@pytest.mark.parametrize("room", ["of 40 KB", "read-only"])
+@pytest.mark.parametrize("name", COMPUTING)
+def test_a_small_disk_is_borne_while_computing(name, room, heavy, made, checkpoint, clips, disk):
+    call = heavy_calls(made, checkpoint, clips)[name]
+    is_borne(heavy, name, call, disk / "out", narrow=lambda: mounted_as(disk, ROOMS[room]))
+
+
+@pytest.mark.parametrize("limit", ["ulimit -n 64", "ulimit -v 4000000"])
+@pytest.mark.parametrize("name", ["cut", "train", "classify"])
+def test_a_command_starts_there(name, limit, made, checkpoint, clips, tmp_path):
+    """The others begin with all libraries imported; here those come under the limit too."""
+    call = (light_calls(made) | heavy_calls(made, checkpoint, clips))[name]
+    status, said = finish(*call.into(tmp_path / "out"), before=limit)
+    assert (status, said.count("Traceback")) == (0, 0), said
