@@ -24,7 +24,7 @@ from pipeline.inference.outputs.prediction_table import PredictionTable
 from pipeline.inference.stored_features import StoredFeatures
 from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.parallel.machine import processors
-from pipeline.parallel.workers import TIMEOUT
+from pipeline.parallel.workers import TIMEOUT, OneWorker
 from pipeline.training.checkpoint import CHECKPOINT_FILE, MODEL_FILE
 from pipeline.videos.catalog.catalog import Catalog, Video
 from pipeline.videos.catalog.failures import FAILURES_FILE, FailureLog
@@ -144,13 +144,13 @@ class FolderRun:
         found = self._classifier.classify_many(
             videos, self._spec, known=known, workers=self._workers, timeout=self._timeout
         )
-        with contextlib.closing(found):
+        with contextlib.closing(found), OneWorker(self._timeout) as worker:
             for (video, state), result in found:
                 try:
                     if isinstance(result, VideoError):
                         raise result
                     prediction = self._answer(video, entries.get((video, state)), result)
-                    self._write_files(video, prediction)
+                    self._write_files(video, prediction, worker)
                 except VideoError as error:
                     fail(video, error, state)
                 else:
@@ -185,11 +185,11 @@ class FolderRun:
         self.progress.from_store += 1
         return prediction
 
-    def _write_files(self, video: Video, prediction: VideoPrediction) -> None:
+    def _write_files(self, video: Video, prediction: VideoPrediction, worker: OneWorker) -> None:
         outputs = self._outputs.within(place_in(self._out, video.name))
         if outputs.paths:
             outputs.check(video.path, prediction.info.codec, overwrite=True)  # in a folder of this run
-            outputs.write(prediction, self._classifier.checkpoint.folder)
+            outputs.write(prediction, self._classifier.checkpoint.folder, worker=worker)
 
     @property
     def classes(self) -> tuple[str, ...]:

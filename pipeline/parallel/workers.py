@@ -187,6 +187,48 @@ class WorkerPool(Generic[Key]):
                 worker.kill_if_silent(self._timeout)
 
 
+class OneWorker:
+    """One worker for tasks that come one at a time; its process is kept between them. Use it in a ``with`` block.
+
+    Args:
+        timeout: seconds of silence after which a task is taken for hanging and its process is killed.
+    """
+
+    def __init__(self, timeout: float = TIMEOUT) -> None:
+        self._worker, self._timeout, self._stopped = _Worker(), timeout, threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True, name="watch")
+
+    def __enter__(self) -> OneWorker:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+        self._worker.close()
+
+    def end(self) -> None:
+        """End the process, also in the middle of a task; the next task starts another one."""
+        self._worker.close()
+
+    def run(self, task: Task, *arguments: Any) -> Iterator[Any]:
+        """Yield what a task yields.
+
+        Raises:
+            VideoError: the task raised it, or it crashed or was silent for too long.
+            UserError: the task raised it.
+        """
+        for value, _ in self._worker.work(task, arguments):
+            if not isinstance(value, Ended):
+                yield value
+            elif value.error is not None:
+                raise value.error
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(min(1.0, self._timeout / 4)):
+            self._worker.kill_if_silent(self._timeout)
+
+
 def threads_of_each(jobs: int, workers: int) -> int:
     """Threads that a decoder in each worker may use: one where several work side by side, else 0 for all processors."""
     return 1 if min(jobs, workers) > 1 else 0
@@ -304,8 +346,9 @@ class _Worker:
 
     def kill(self) -> None:
         """End the process at once; whoever waits for it gets an end of file."""
-        if self._process is not None:
-            self._process.kill()
+        process = self._process  # another thread may be closing it
+        if process is not None:
+            process.kill()
 
     def close(self) -> None:
         """End the process and close its pipes."""

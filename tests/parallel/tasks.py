@@ -18,6 +18,10 @@ def count(heartbeat, numbers: int) -> Iterator[int]:
     yield from range(numbers)
 
 
+def process_number(heartbeat) -> Iterator[int]:
+    yield os.getpid()
+
+
 def squares(heartbeat, number: int) -> Iterator[int]:
     yield number * number
 

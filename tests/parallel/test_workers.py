@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.errors import UserError, VideoError
 from pipeline.parallel import worker_process
-from pipeline.parallel.workers import Ended, WorkerPool, crash_name, run_each
+from pipeline.parallel.workers import Ended, OneWorker, WorkerPool, crash_name, run_each
 from tests.parallel import tasks
 
 pytestmark = pytest.mark.posix
@@ -221,3 +221,24 @@ def test_nothing_of_the_working_folder_is_imported(tmp_path, monkeypatch):
     assert told[2] == Ended()
     assert not {"keras", "tensorflow", "h5py", "pandas", "multiprocessing"} & set(modules)
     assert not {"", ".", str(tmp_path)} & set(places)
+
+
+def test_one_worker_is_kept_from_task_to_task_and_replaced_where_it_died():
+    with OneWorker(timeout=2.0) as worker:
+        (first,) = worker.run(tasks.process_number)
+        assert list(worker.run(tasks.count, 3)) == [0, 1, 2]
+        assert list(worker.run(tasks.process_number)) == [first]
+        with pytest.raises(VideoError, match=r"the decoder crashed \(SIGSEGV\)"):
+            list(worker.run(tasks.trouble, "segfault"))
+        assert gone(first)
+        with pytest.raises(VideoError, match="no sign of life for 2 s"):
+            list(worker.run(tasks.slowly, 30.0, 1))
+        assert list(worker.run(tasks.slowly, 1.5, 2)) == ["done"], "it gave signs of life"
+        with pytest.raises(UserError):
+            list(worker.run(tasks.trouble, "user"))
+        (last,) = worker.run(tasks.process_number)
+        worker.end()
+        assert gone(last)
+        assert list(worker.run(tasks.count, 1)) == [0]
+        (last,) = worker.run(tasks.process_number)
+    assert gone(last)

@@ -34,7 +34,7 @@ from pipeline.files.text import format_time, plural
 from pipeline.inference.classify_spec import ClassifySpec
 from pipeline.inference.outputs.outputs import Outputs
 from pipeline.parallel.limits import Limits
-from pipeline.parallel.workers import TIMEOUT
+from pipeline.parallel.workers import TIMEOUT, OneWorker
 
 if TYPE_CHECKING:  # and imported where they are used: --help and mistakes must not wait for h5py, OpenCV and PyAV
     from pipeline.inference.classifier import Classifier
@@ -129,9 +129,17 @@ def _one_file(args: argparse.Namespace, spec: ClassifySpec, watch: Callable[[np.
     if args.probabilities:
         for place in np.argsort(-prediction.mean, kind="stable"):
             say(f"  {classifier.classes[place]}: {prediction.mean[place]:.2%}")
-    with command.progress(len(prediction.times), "frame", args.quiet, desc="draw") as bar:
+    with (
+        _naming(source),
+        OneWorker(args.timeout) as worker,
+        command.progress(len(prediction.times), "frame", args.quiet, desc="draw") as bar,
+    ):
         written, notes = outputs.write(
-            prediction, classifier.checkpoint.folder, lambda done, total: bar.update(done - bar.n) and None, watch
+            prediction,
+            classifier.checkpoint.folder,
+            lambda done, total: bar.update(done - bar.n) and None,
+            watch,
+            worker=worker,
         )
     failed = cut(say, args, prediction, highlights)
     for note in notes:

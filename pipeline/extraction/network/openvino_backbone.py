@@ -16,7 +16,7 @@ from pipeline.extraction.network.engines.openvino import (
     check_openvino,
     compile_anew,
     compile_network,
-    read,
+    read_foreign,
 )
 from pipeline.extraction.network.int8_model import QuantisedNetwork
 
@@ -98,7 +98,7 @@ class OpenVinoBackbone(FixedBatch):
         about = quantised.about
         return cls(
             about.backbone,
-            functools.partial(read, quantised.model),
+            functools.partial(read_foreign, quantised.model),
             size=(about.height, about.width),
             dimensions=about.dimensions,
             digest=about.weights_digest,

@@ -6,9 +6,11 @@ all of them would have to be kept, 1.4 MB each at 720p.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,7 +36,7 @@ def render_video(
     codec: str = "xvid",
     show: Callable[[int, int], None] = lambda done, total: None,
     watch: Callable[[np.ndarray], bool] | None = None,
-) -> tuple[int, list[str]]:
+) -> Rendered:
     """Write the classified video with its labels drawn on it.
 
     The output has the frames of the input, its size as shown and its frame rate; formats that can keep the time of
@@ -50,12 +52,41 @@ def render_video(
         show: called with frames done and frames in all.
         watch: given each frame as it is written, ``(height, width, 3)`` uint8 RGB; the video ends where it says False.
 
-    Returns:
-        The number of frames written, and lines for the user.
-
     Raises:
         UserError: the output cannot be written.
         VideoError: the video can no longer be read.
+    """
+    with contextlib.closing(rendering(prediction, output, style=style, fps=fps, codec=codec, watch=watch)) as steps:
+        for done in steps:
+            if isinstance(done, Rendered):
+                return done
+            show(done, len(prediction.times))
+    raise AssertionError("the last step is what was rendered")
+
+
+class Rendered(NamedTuple):
+    """What became of a video."""
+
+    frames: int
+    notes: list[str]
+    """Lines for the user."""
+
+
+def rendering(
+    prediction: VideoPrediction,
+    output: Path,
+    *,
+    style: Style = "bars",
+    fps: float | None = None,
+    codec: str = "xvid",
+    watch: Callable[[np.ndarray], bool] | None = None,
+    finishing: Callable[[], None] = lambda: None,
+) -> Generator[int | Rendered]:
+    """`render_video` step by step: yields how many frames are written, and at last what became of it.
+
+    Args:
+        prediction, output, style, fps, codec, watch: as there.
+        finishing: called when all frames are written and the sound is still to come, which tells nothing of itself.
     """
     info = prediction.info
     size = (info.width, info.height)
@@ -87,16 +118,17 @@ def render_video(
         with prefetch(drawn(), _AHEAD) as canvases:
             for canvas, moment in canvases:
                 writer.write_canvas(canvas, None if fps else moment)
-                show(writer.frames, len(prediction.times))
+                yield writer.frames
                 if watch is not None and not watch(canvas.frame.to_ndarray(format="rgb24")):
                     writer.leave_out_sound()
                     notes.append(f"{output.name} ends after {writer.frames:,} frames, where the window was closed")
                     break
         if not writer.frames:
             raise UserError(f"{prediction.video} changed while it was read: no frame of it can be decoded any more")
+        finishing()
     if writer.note:
         notes.append(writer.note)
-    return writer.frames, notes
+    yield Rendered(writer.frames, notes)
 
 
 def play_video(prediction: VideoPrediction, watch: Callable[[np.ndarray], bool], *, style: Style = "bars") -> None:

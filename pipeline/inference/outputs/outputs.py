@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pipeline.inference.timeline.prediction import VideoPrediction
+    from pipeline.parallel.workers import OneWorker
 
 FILES = ("video", "seen", "json", "csv", "segments", "srt", "html")
 
@@ -106,15 +108,19 @@ class Outputs:
         checkpoint: Path,
         show: Callable[[int, int], None] = lambda done, total: None,
         watch: Callable[[np.ndarray], bool] | None = None,
+        *,
+        worker: OneWorker,
     ) -> tuple[list[Path], list[str]]:
         """Write all files; for ``show`` and ``watch`` see `render_video`. Where none is a video, ``watch`` sees it too.
+
+        Videos are read and drawn in ``worker``, but for one that is watched meanwhile.
 
         Returns:
             The files, and lines for the user.
         """
         # Drawing takes OpenCV and Pillow, which who only chooses files must not wait for.
+        from pipeline.inference.drawing.in_worker import render_in, write_seen_in
         from pipeline.inference.drawing.render import play_video, render_video
-        from pipeline.inference.drawing.seen import write_seen
         from pipeline.inference.outputs.data_files import write_frame_table, write_json, write_segments, write_srt
         from pipeline.inference.outputs.player import choose_video, write_player
         from pipeline.training.checkpoint import Checkpoint
@@ -122,7 +128,7 @@ class Outputs:
         written: list[Path] = []
         notes: list[str] = []
         if self.seen is not None:
-            write_seen(prediction, Checkpoint.load(checkpoint).recipe, self.seen, codec=self.codec)
+            write_seen_in(worker, prediction, Checkpoint.load(checkpoint).recipe, self.seen, codec=self.codec)
             written.append(self.seen)
         if self.json is not None:
             write_json(prediction, checkpoint, self.json)
@@ -137,9 +143,8 @@ class Outputs:
             write_srt(prediction.segments, self.srt)
             written.append(self.srt)
         if self.video is not None:
-            _, notes = render_video(
-                prediction, self.video, style=self.style, fps=self.fps, codec=self.codec, show=show, watch=watch
-            )
+            draw = partial(render_in, worker) if watch is None else partial(render_video, watch=watch)
+            notes = draw(prediction, self.video, style=self.style, fps=self.fps, codec=self.codec, show=show).notes
             written.append(self.video)
         elif watch is not None:
             play_video(prediction, watch, style=self.style)

@@ -24,7 +24,7 @@ from pipeline.extraction.network.engines.openvino import (
     compile_anew,
     compile_model,
     compile_once,
-    read,
+    read_foreign,
     save_network,
     why_not,
 )
@@ -103,7 +103,7 @@ def stored_head(checkpoint: Path, model_file: Path, shape: tuple[int, ...], clas
         if about["files"] != _digests(folder) or about["model"] != _digest(model_file):
             return None
         compile_ = compile_once(UserCache(), {"head": about["files"], "shape": shape})
-        function = _compile(functools.partial(read, folder / _NETWORK), shape, compile_)
+        function = _compile(functools.partial(read_foreign, folder / _NETWORK), shape, compile_)
         told = function(np.zeros(shape, np.float32), np.ones(shape[:2], bool)).shape
         return function if told == (shape[0], classes) else None
     except (OSError, UserError, RuntimeError):

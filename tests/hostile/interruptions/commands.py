@@ -32,8 +32,9 @@ class Call:
     """Patterns of files that are written again and again; others have their last content, or are not there yet."""
     kept: tuple[str, ...] = ()
     """Patterns of files that the next run leaves as they are: what was finished is not done anew."""
-    varies: tuple[str, ...] = ()
-    """Patterns of videos that no two runs write alike: what a decoder makes of damage, an encoder with threads."""
+    varies: dict[str, bool] | None = None
+    """Patterns of videos that no two runs write alike, and whether frames carry numbers: an encoder has as many threads
+    as there is work for, and what a decoder makes of damage is chance."""
     refused: str = ""
     """What the next run says, with exit status 2, where all was finished before the kill."""
     status: int = 0
@@ -44,7 +45,7 @@ class Call:
         return [str(word).replace("OUT", str(out)) for word in self.words]
 
     def contents(self, out: Path, *, hidden: bool = True) -> dict[str, object]:
-        """What it wrote, see `contents`; of videos that vary, the number of frames."""
+        """What it wrote, see `contents`; of videos that vary, their frames."""
         return contents(out, hidden=hidden, videos=self.varies)
 
 
@@ -59,7 +60,7 @@ def make_inputs(folder: Path) -> Path:
         arrays.append(f"{number}.npy,{'ab'[number % 2]}")
     (folder / "labels.csv").write_text("\n".join(labels) + "\n")
     (folder / "arrays.csv").write_text("\n".join(arrays) + "\n")
-    (folder / "grid.yaml").write_text("head: [mean, gru]\nunits: [4, 8]\n")
+    (folder / "grid.yaml").write_text("head: [mean]\ndropout: [0.1, 0.3, 0.5]\n")
     (folder / "damaged").mkdir()
     for number in range(6):
         movie = write_video(folder / f"movies/{'ab'[number % 2]}/{number}.mp4", frames=40, first=100 * number)
@@ -73,12 +74,13 @@ def light_calls(made: Path) -> dict[str, Call]:
     movies, drawn = made / "movies", made / "store"
     damaged = ("check", made / "damaged", "--out", "OUT/problems.csv", "--fix", "OUT/fixed")
     imported = ("import-features", made / "arrays", "--labels", made / "arrays.csv", "--out", "OUT/store")
+    cut = Call(("cut", movies, "--every", 0.4, "--out", "OUT/clips"), grows=("*.csv",), kept=("clips/*/*.mp4",))
     return {
         "list": Call(("list", movies, "--out", "OUT/list.csv", "--overwrite")),
         "explore": Call(("explore", movies, "--out", "OUT/page.html", "--overwrite")),
-        "cut": Call(("cut", movies, "--every", 0.4, "--out", "OUT/clips"), grows=("*.csv",), kept=("clips/*/*.mp4",)),
+        "cut": replace(cut, varies={"*.mp4": True}),
         "frames": Call(("frames", movies, "--out", "OUT/frames", "--overwrite")),
-        "check": Call(damaged, kept=("fixed/*.mp4",), varies=("fixed/*.mp4",), status=1),
+        "check": Call(damaged, kept=("fixed/*.mp4",), varies={"fixed/*.mp4": False}, status=1),
         "export": Call(("export-features", drawn, "--out", "OUT/arrays", "--overwrite")),
         "export one file": Call(("export-features", drawn, "--out", "OUT/all.h5", "--overwrite")),
         "import": Call(imported, grows=("*.csv", "*/shards")),
@@ -86,7 +88,7 @@ def light_calls(made: Path) -> dict[str, Call]:
 
 
 def heavy_calls(made: Path, colours: Path, videos: Path) -> dict[str, Call]:
-    train, labels = ("train", made / "store", "--units", 4), ("--labels", made / "labels.csv")
+    train, labels = ("train", made / "store", "--head", "mean"), ("--labels", made / "labels.csv")
     many, one = ("--members", 3), ("--members", 1)
     state = ("run.state*.npz",)  # from which --resume goes on
     resumed = Call((*train, "--epochs", 12, "--out", "OUT/run", *one), again=("--resume",), grows=state)
@@ -111,7 +113,7 @@ def heavy_calls(made: Path, colours: Path, videos: Path) -> dict[str, Call]:
         "compare": Call(("compare", *trials, "--out", "OUT/page.html", "--overwrite")),
         "report": Call(reported),
         "classify": Call(("classify", colours, video, *files, "--overwrite")),
-        "classify a folder": Call(folder, grows=("folder/*.csv",), varies=("folder/*/*/a.mp4",)),
+        "classify a folder": Call(folder, grows=("folder/*.csv",), varies={"folder/*/*/a.mp4": False}),
         "export a model": Call(("classify", colours, "--export", "OUT/model"), refused="it exists"),
         "calibration": Call(calibrated, grows=("*.csv", "*.json", "*/shards")),
     }

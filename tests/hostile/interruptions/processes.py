@@ -24,6 +24,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from tests.media import read_number
+
 ROOT = Path(__file__).parents[3]
 DOOR = "import sys; from pipeline.commands import main; sys.exit(main())"
 _LIGHT = ("h5py", "pandas", "av", "cv2", "yaml", "jinja2")
@@ -109,7 +111,7 @@ class Forge:
         self._process.communicate("")
 
 
-def contents(folder: Path, *, hidden: bool = True, videos: Sequence[str] = ()) -> dict[str, object]:
+def contents(folder: Path, *, hidden: bool = True, videos: Mapping[str, bool] | None = None) -> dict[str, object]:
     """By name, what each file below a folder holds, without clocks; folders hold nothing.
 
     How sequences are shared out to shards depends on when they came, so those of a store count together.
@@ -117,7 +119,8 @@ def contents(folder: Path, *, hidden: bool = True, videos: Sequence[str] = ()) -
     Args:
         folder: which.
         hidden: whether files that begin with a dot, and what is in such folders, count too.
-        videos: patterns of videos of which only the number of frames counts.
+        videos: patterns of videos of which only the frames count: which numbers they carry, or, where that is False,
+            how many there are.
 
     Raises:
         Exception: one cannot be read.
@@ -130,18 +133,18 @@ def contents(folder: Path, *, hidden: bool = True, videos: Sequence[str] = ()) -
         if fnmatch(path.name, "shard-*.h5"):
             with_sequences = (name.parent / "shards").as_posix()
             found[with_sequences] = found.get(with_sequences) or _sequences(path.parent)
-        elif any(fnmatch(name.as_posix(), pattern) for pattern in videos):
-            found[name.as_posix()] = _frames(path)
+        elif kinds := [numbered for pattern, numbered in (videos or {}).items() if fnmatch(name.as_posix(), pattern)]:
+            found[name.as_posix()] = _frames(path, numbered=kinds[0])
         else:
             found[name.as_posix()] = None if path.is_dir() else _content(path)
     return found
 
 
-def _frames(path: Path) -> int:
+def _frames(path: Path, *, numbered: bool) -> object:
     from pipeline.videos.media import open_video
 
     with open_video(path) as reader:
-        return reader.scan()
+        return [read_number(frame.image) for frame in reader] if numbered else reader.scan()
 
 
 def _sequences(store: Path) -> dict[str, str]:

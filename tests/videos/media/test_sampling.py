@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UserError
-from pipeline.videos.media.sampling import Sampling
+from pipeline.videos.media.sampling import Sampling, _ticks_before
 
 RULES = st.one_of(
     st.integers(1, 60).map(lambda n: f"uniform:{n}"),
@@ -42,6 +42,23 @@ def test_uniform_covers_first_and_last_evenly(frames, count):
         assert np.ptp(np.diff(indices)) <= 1
     elif frames <= count:
         assert indices.tolist() == list(range(frames))
+
+
+@pytest.mark.parametrize(
+    ("rule", "frames", "indices"),
+    [
+        ("uniform:5", 9, [0, 2, 4, 6, 8]),
+        ("uniform:1", 9, [4]),
+        ("uniform:1", 10, [4]),
+        ("uniform:1", 2, [0]),
+        ("inner:3", 9, [2, 4, 6]),
+        ("inner:1", 9, [4]),
+        ("inner:3", 4, [1, 2, 3]),
+        ("inner:3", 3, [0, 1, 2]),
+    ],
+)
+def test_these_are_the_frames(rule, frames, indices):
+    assert Sampling.parse(rule).indices(np.arange(frames) / 25).tolist() == indices
 
 
 @given(st.integers(0, 500), st.integers(1, 60))
@@ -88,6 +105,16 @@ def test_rate_takes_the_frame_on_screen_at_each_tick(rate, times, shift):
     # A tick that falls on the border of a rounding error may go either way.
     assert len(set(indices.tolist()) ^ on_screen) <= 2
     assert indices[0] == 0
+
+
+@given(st.floats(0.2, 240), st.lists(st.integers(0, 100_000), min_size=1, max_size=20))
+def test_ticks_are_counted_as_they_would_be_compared_one_by_one(rate, ticks):
+    """Also where a time lies on a tick, or beside it by the least that a number can differ."""
+    slack = min(1e-3, 0.1 / rate)
+    on = np.array(sorted(ticks)) / rate + slack
+    beside = np.concatenate([np.nextafter(on, -np.inf), on, np.nextafter(on, np.inf)])
+    made = np.arange(100_010) / rate + slack
+    assert _ticks_before(beside, rate, slack).tolist() == np.searchsorted(made, beside, side="left").tolist()
 
 
 def test_rates_on_steady_videos():
@@ -139,3 +166,16 @@ def test_thinning_picks_what_the_sparser_rule_would_have_picked(dense, sparse, t
 )
 def test_which_samplings_contain_which(dense, sparse, contained):
     assert Sampling.parse(dense).contains(Sampling.parse(sparse)) is contained
+
+
+@pytest.mark.parametrize(
+    ("rule", "by_count"),
+    [("uniform:3", True), ("inner:3", True), ("stepped:3", True), ("first:3", False), ("every:3", False)]
+    + [("fps:3", False), ("all", False)],
+)
+def test_by_count_the_time_between_frames_depends_on_the_length(rule, by_count):
+    """A video twice as long has its first frames further apart."""
+    sampling = Sampling.parse(rule)
+    assert sampling.by_count is by_count
+    short, long = (sampling.indices(np.arange(frames) / 25)[:2] for frames in (100, 200))
+    assert (np.diff(short) < np.diff(long)).all() == by_count

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import math
 import queue
 import tempfile
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.extraction.network.engines.fixed_batch import fill_up
+from pipeline.files.guard.regular_file import check_regular
 from pipeline.files.user_cache import UserCache
 from pipeline.parallel.machine import processor_flags, processor_model, processors
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 _PIECE = 2  # images in one request; more are slower (8: by 4 %), and the last ones of a batch leave cores idle
 CONCURRENT_CALLS = 2
 """Calls of a compiled network that may go on at the same time."""
+_MOST_NUMBERS = 1 << 30  # in a tensor of a network
 _COMPILED = "compiled"  # the kind of entry in the cache, and the file in it
 _TYPES = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}  # what is not quantised in int8 stays float32
 
@@ -135,6 +138,29 @@ def read(path: Path) -> Any:
     import openvino
 
     return openvino.Core().read_model(path)
+
+
+def read_foreign(path: Path) -> Any:
+    """The ``openvino.Model`` in a file of a store or checkpoint, which may be anybody's.
+
+    Raises:
+        UserError: it cannot be read, or has larger tensors than any network needs: a few numbers in a file can ask for
+            more than any memory holds.
+    """
+    for part in (path, path.with_suffix(".bin")):
+        check_regular(part)
+    try:
+        network = read(path)
+    except RuntimeError as error:
+        raise UserError(f"{path} cannot be read ({' '.join(str(error).split())[-120:]})") from None
+    for node in network.get_ops():
+        for output in node.outputs():
+            shape = output.get_partial_shape()
+            sides = [side.get_length() for side in shape if side.is_static] if shape.rank.is_static else []
+            if math.prod(sides) > _MOST_NUMBERS:
+                named = "x".join(map(str, sides))
+                raise UserError(f"{path} cannot be read ({node.get_type_name()} has a tensor of {named} numbers)")
+    return network
 
 
 def save_network(network: Any, path: Path) -> None:
