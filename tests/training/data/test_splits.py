@@ -124,3 +124,57 @@ def test_few_groups_a_class_still_leave_every_class_in_every_part(make_store, se
     split = make_split(data, groups, seed=seed)
     assert not [note for note in split.notes if note.startswith("no videos of")]
     assert all(len(data.classes_in(rows)) == 5 for rows in split.parts().values())
+
+
+def with_splits(make_store, **changed: str):
+    """A store whose catalog says something else in the place of train, val or test."""
+    store = make_store(splits=True)
+    lines = (store / "catalog.csv").read_text().splitlines()
+    first, rows = lines[0], [line.split(",", 1) for line in lines[1:]]
+    assert first.startswith("split,")
+    text = "\n".join([first, *(f"{changed.get(part, part)},{rest}" for part, rest in rows)])
+    (store / "catalog.csv").write_text(text + "\n")
+    return open_dataset(store)
+
+
+def test_what_the_catalog_lacks_is_said_or_refused(make_store):
+    data = with_splits(make_store, test="")
+    split = make_split(data, data.names)
+    assert len(split.test) == 0
+    assert split.notes == (
+        "9 videos without a split are not used",
+        "the catalog has no test videos, so nothing is tested",
+    )
+    data = with_splits(make_store)
+    assert make_split(data, data.names).notes == ()
+    data = with_splits(make_store, train="val")
+    with pytest.raises(UserError, match="the catalog has splits but no training videos"):
+        make_split(data, data.names)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1, float("nan")])
+def test_impossible_shares_are_refused(data, share):
+    for shares in ({"val": share}, {"test": share}):
+        with pytest.raises(UserError, match="for validation or test is impossible"):
+            make_split(data, data.names, **shares)
+    with pytest.raises(UserError, match="for validation or test is impossible"):
+        make_folds(data, data.names, 3, val=share)
+
+
+def test_shares_are_those_asked_for(data):
+    split = make_split(data, data.names, val=0.25, test=1 / 3)
+    assert [len(part) for part in split.parts().values()] == [18, 6, 12]
+    assert make_split(data, data.names).drawn_val == ()
+
+
+def test_what_is_said_of_drawn_validation_videos_stands_apart(make_store):
+    """They are not drawn where members validate in turn, and then it is not said."""
+    data = with_splits(make_store, val="train")
+    of_jump = [row for row, video in enumerate(data.videos) if video.label == "jump"]
+    groups = ["one" if row in of_jump else name for row, name in enumerate(data.names)]
+    split = make_split(data, groups)
+    lacks = "no videos of 'jump' in val"
+    assert split.drawn_val is not None
+    assert split.drawn_val[0].endswith(" validation videos taken from train")
+    assert lacks in split.drawn_val
+    assert split.notes[-2:] == split.drawn_val
