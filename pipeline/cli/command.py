@@ -18,7 +18,7 @@ from typing import Any
 
 from pipeline.cli.parser import Parser
 from pipeline.cli.progress import PlainLines
-from pipeline.cli.silence import ignore_local_settings, quieten
+from pipeline.cli.silence import ignore_local_settings, quieten, quieten_leftovers
 from pipeline.errors import UserError, VideoError
 
 OK, SOME_FAILED, CALLED_WRONGLY, INTERRUPTED = 0, 1, 2, 130
@@ -70,6 +70,7 @@ def run(
     """
     if "--verbose" not in (sys.argv[1:] if argv is None else argv):
         quieten()
+        quieten_leftovers()
     ignore_local_settings()
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)

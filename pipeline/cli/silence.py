@@ -30,6 +30,17 @@ def quieten() -> None:
     _import_within("tensorflow", muted)
 
 
+def quieten_leftovers() -> None:
+    """Say nothing of files that HDF5 cannot close because the disk is full: the error itself is told already."""
+    real = sys.unraisablehook
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        if "decrement id ref count" not in str(unraisable.exc_value):
+            real(unraisable)
+
+    sys.unraisablehook = hook
+
+
 def ignore_local_settings() -> None:
     """Have matplotlib, once it is imported, pass over a ``matplotlibrc`` of the working folder."""
     _import_within("matplotlib", _no_matplotlibrc)

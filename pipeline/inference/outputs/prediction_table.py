@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import UserError
+from pipeline.files.appending import append_rows
 from pipeline.files.guard.regular_file import check_regular
 from pipeline.files.system import seen_from
-from pipeline.files.tables import covered_row, read_as_written, write_table
+from pipeline.files.tables import read_as_written, write_table
 from pipeline.files.text import plural
 from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.videos.catalog.catalog import Video
@@ -113,8 +113,7 @@ class PredictionTable:
         }
         row |= {f"p({name})": f"{value:.6f}" for name, value in zip(prediction.classes, mean, strict=True)}
         self._rows[video.name] = row = self._rows.get(video.name, {}) | row | self._path_cell(video.name)
-        with self.path.open("a", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            csv.DictWriter(file, self._columns, lineterminator="\n").writerow(covered_row(row))
+        append_rows(self.path, self._columns, [row])
 
     def _path_cell(self, name: str) -> dict[str, str]:
         place = self._places.get(name)

@@ -6,18 +6,16 @@ written. So a clip that exists was made as its last row says, whenever a run was
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import hashlib
-import io
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from pipeline.errors import UserError, VideoError
+from pipeline.files.appending import append_rows, ends_with_a_line
 from pipeline.files.guard.regular_file import stat_regular
-from pipeline.files.tables import covered_row, quoting, read_as_written
+from pipeline.files.tables import read_as_written
 
 TABLE = "clips.csv"
 _SAMPLE = 65536
@@ -85,6 +83,8 @@ def read_origins(folder: Path) -> dict[str, ClipOrigin]:
     names = [item.name for item in fields(ClipOrigin)]
     _, found = read_as_written(path)
     rows = [ClipOrigin(**{name: row.get(name, "") for name in names}) for row in found]
+    if rows and not rows[-1].settings and not ends_with_a_line(path):
+        rows.pop()  # half of it, which a power cut left
     return {origin.clip: origin for origin in rows if origin.clip}
 
 
@@ -102,7 +102,7 @@ def groups_in(folder: Path) -> dict[str, str]:
 def record_origins(folder: Path, origins: Iterable[ClipOrigin]) -> None:
     """Add rows to ``folder/clips.csv``, each row once.
 
-    Several runs may write into one folder: the table is only ever appended to, by one write each.
+    Several runs may write into one folder: the table is only ever appended to.
 
     Raises:
         UserError: the folder cannot be written.
@@ -111,28 +111,9 @@ def record_origins(folder: Path, origins: Iterable[ClipOrigin]) -> None:
     news = [origin for origin in origins if known.get(origin.clip) != origin]
     if not news:
         return
-    rows = [asdict(origin) for origin in news]
-    text = io.StringIO(newline="")
-    names = [item.name for item in fields(ClipOrigin)]
-    writer = csv.DictWriter(text, names, lineterminator="\n", quoting=quoting(rows))
     path = folder / TABLE
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            header = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-            os.write(header, (",".join(names) + "\n").encode())
-            os.close(header)
-        writer.writerows(map(covered_row, rows))
-        with open(path, "ab+") as table:
-            size = table.seek(0, os.SEEK_END)
-            if size:
-                # A run that was cut off while it wrote may have left a line without its end.
-                table.seek(size - 1)
-                if table.read(1) != b"\n":
-                    text.seek(0)
-                    text = io.StringIO("\n" + text.read(), newline="")
-            table.write(text.getvalue().encode("utf-8", errors="surrogateescape"))
-            table.flush()
-            os.fsync(table.fileno())
+        append_rows(path, [item.name for item in fields(ClipOrigin)], [asdict(origin) for origin in news])
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.errors import VideoError
-from pipeline.files.tables import covered_row, read_table, refuse_foreign_table, write_table
+from pipeline.files.appending import append_rows
+from pipeline.files.tables import read_table, refuse_foreign_table, write_table
 from pipeline.videos.catalog.source_file import SourceFile
 
 FAILURES_FILE = "failures.csv"
@@ -52,12 +52,7 @@ class FailureLog:
         row = dict(zip(_COLUMNS, (video, error.stage, error.reason, now, *state), strict=True))
         self._rows[video] = row
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = not self.path.exists()
-        with self.path.open("a", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
-            if fresh:
-                writer.writeheader()
-            writer.writerow(covered_row(row))
+        append_rows(self.path, _COLUMNS, [row])
 
     def keep_only(self, videos: Iterable[str]) -> None:
         """Drop the rows of all other videos; without rows there is no file."""

@@ -177,8 +177,16 @@ def test_a_torn_last_line_costs_one_row(tmp_path):
     record_origins(tmp_path, [origin("a.mp4"), origin("b.mp4")])
     table = tmp_path / "clips.csv"
     table.write_bytes(table.read_bytes()[:-12])
+    assert set(read_origins(tmp_path)) == {"a.mp4"}, "half a row is not of another recording"
     record_origins(tmp_path, [origin("c.mp4")])
-    assert set(groups_in(tmp_path)) >= {"a.mp4", "c.mp4"}
+    assert set(groups_in(tmp_path)) == {"a.mp4", "c.mp4"}
+    assert len(table.read_text().splitlines()) == 3
+
+
+def test_a_table_that_was_begun_only_gets_its_header(tmp_path):
+    (tmp_path / "clips.csv").touch()
+    record_origins(tmp_path, [origin("a.mp4")])
+    assert groups_in(tmp_path) == {"a.mp4": "g"}
 
 
 def test_a_foreign_table_says_nothing(tmp_path):
