@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from types import ModuleType
+from types import ModuleType, TracebackType
 
 ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -18,6 +18,7 @@ ENVIRONMENT = {
     "GRPC_VERBOSITY": "ERROR",
     "OPENCV_LOG_LEVEL": "SILENT",
 }
+_LEFT = "Can't decrement id ref count"
 
 
 def quieten() -> None:
@@ -31,14 +32,21 @@ def quieten() -> None:
 
 
 def quieten_leftovers() -> None:
-    """Say nothing of files that HDF5 cannot close because the disk is full: the error itself is told already."""
-    real = sys.unraisablehook
+    """Say nothing of files that HDF5 cannot close because the disk is full: the error itself is told already.
 
-    def hook(unraisable: sys.UnraisableHookArgs) -> None:
-        if "decrement id ref count" not in str(unraisable.exc_value):
-            real(unraisable)
+    h5py prints them as a traceback and as an exception that nobody can catch.
+    """
+    raised, unraisable = sys.excepthook, sys.unraisablehook
 
-    sys.unraisablehook = hook
+    def on_raised(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if _LEFT not in str(error):
+            raised(kind, error, trace)
+
+    def on_unraisable(found: sys.UnraisableHookArgs) -> None:
+        if _LEFT not in str(found.exc_value):
+            unraisable(found)
+
+    sys.excepthook, sys.unraisablehook = on_raised, on_unraisable
 
 
 def ignore_local_settings() -> None:
