@@ -34,7 +34,9 @@ def append_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, 
         if half and not whole:
             table.truncate(table.seek(0, os.SEEK_END) - len(half))
         size = table.seek(0, os.SEEK_END)
-        lines = [*([] if size else [dict(zip(columns, columns, strict=True))]), *map(covered_row, rows)]
+        lines = [covered_row(row) for row in rows]
+        if not size:
+            lines.insert(0, {name: name for name in columns})
         # An editor may have left out the end of the last line.
         data = b"\n" * bool(half and whole) + _text(lines, columns).encode("utf-8", errors="surrogateescape")
         written = 0
