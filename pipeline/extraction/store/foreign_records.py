@@ -93,7 +93,7 @@ class RecordsOfArrays:
             found = context.get(name)
             if isinstance(found, np.ndarray) and found.dtype == np.float32 and len(found):
                 return found[None]
-        known = ", ".join([*lists, *(name for name, value in context.items() if isinstance(value, np.ndarray))])
+        known = ", ".join(sorted([*lists, *(name for name, value in context.items() if isinstance(value, np.ndarray))]))
         raise ValueError(f"it has no {key!r}; there is {known[:200] or 'nothing'}")
 
 

@@ -30,13 +30,22 @@ def open_shard(path: Path) -> Iterator[h5py.File]:
         UserError: it is damaged, leads to another file, or declares what it cannot hold; also where that shows while
             it is read in the ``with`` block.
     """
-    with open_hdf5(path, _THEN) as shard:
-        status = path.stat()
-        state = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        if _looked_at.get(path) != state:
-            _check(shard, path, status.st_size)
+    if _looked_at.get(path) != _state(path):
+        with open_hdf5(path, _THEN) as shard:
+            state = _state(path)
+            _check(shard, path, path.stat().st_size)
             _looked_at[path] = state
+    with open_hdf5(path, _THEN, known=True) as shard:
         yield shard
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """By which a file is known again; empty where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _check(shard: h5py.File, path: Path, size: int) -> None:

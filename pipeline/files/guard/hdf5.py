@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import struct
 from collections.abc import Iterator
 from io import SEEK_END, FileIO
 from pathlib import Path
@@ -25,7 +24,7 @@ _MOST_OF_A_BYTE = 1032
 # Numbers of filters of HDF5: deflate and LZF pack, the others do not change the size.
 _PACKED = frozenset((1, 32000))
 _FILTERS = _PACKED | {2, 3}  # shuffle, Fletcher's checksum
-_HEAP, _OBJECT = b"GCOL", struct.Struct("<H6xQ")  # how a heap begins, and of each text in it number and length
+_HEAP = b"GCOL"  # how a heap of texts begins; of each text in it stand number and length, 8 bytes each
 _SMALL = 1 << 20  # bytes that anybody may declare
 _MOST_OBJECTS, _DEEPEST = 100_000, 32
 _TEXT = np.dtype([("length", "<u4"), ("address", "<u8"), ("index", "<u4")])  # a text of any length, as it is stored
@@ -60,19 +59,7 @@ class _Watched(FileIO):
             return
         self._walked.add(where)
         self.seek(where)
-        head = self.read(16)
-        if len(head) < 16 or head[4] != 1:  # HDF5 does not take it for a heap
-            return
-        size = int.from_bytes(head[8:], "little")
-        if where + size > self._size:
-            return
-        content, place = head + self.read(max(0, size - 16)), 16
-        while place + 16 <= size:
-            number, length = _OBJECT.unpack_from(content, place)
-            needed = 16 + (length + 7) // 8 * 8 if number else length
-            if needed < 16:
-                raise NotPlain("a heap of texts leads in a circle")
-            place += needed
+        _check_heap(self.read(16), self, self._size - where)
 
 
 class NotPlain(ValueError):
@@ -80,18 +67,23 @@ class NotPlain(ValueError):
 
 
 @contextlib.contextmanager
-def open_hdf5(path: Path, then: str) -> Iterator[h5py.File]:
+def open_hdf5(path: Path, then: str, *, known: bool = False) -> Iterator[h5py.File]:
     """Open a regular file for reading; what goes wrong with it in the ``with`` block is told in one line.
 
     Args:
         path: the file.
         then: what the user may do about a damaged one.
+        known: whether its heaps of texts were looked at before, so that HDF5 may read it by itself, which is faster.
 
     Raises:
         UserError: it is no regular file, no HDF5, or damaged.
     """
     check_regular(path)
     try:
+        if known:
+            with h5py.File(path, "r", locking=False) as file:
+                yield file
+            return
         with _Watched(path) as raw, h5py.File(raw, "r") as file:
             yield file
     except UserError:
@@ -210,6 +202,53 @@ def check_texts(found: h5py.Dataset, raw: BinaryIO, size: int) -> None:
     table = np.frombuffer(raw.read(count * _TEXT.itemsize), _TEXT)
     if len(table) < count or int(table["length"].astype(np.int64).sum()) > size:
         raise NotPlain(f"{found.name} declares more than the file holds")
+    _walk_heaps(raw, np.unique(table["address"][table["length"] > 0]), size)
+
+
+def _walk_heaps(raw: BinaryIO, addresses: np.ndarray, size: int) -> None:
+    """Walk through heaps of texts as `_Watched` does when HDF5 reads them.
+
+    Args:
+        raw: the file.
+        addresses: where they begin.
+        size: bytes of the file.
+
+    Raises:
+        NotPlain: one of them leads in a circle.
+    """
+    for where in addresses.tolist():
+        if where + 16 > size:
+            continue  # HDF5 says that it is damaged
+        raw.seek(where)
+        _check_heap(raw.read(4096), raw, size - where)  # as large as most of them are
+
+
+def _check_heap(content: bytes, raw: BinaryIO | FileIO, most: int) -> None:
+    """Whether one text of a heap follows another until its end.
+
+    Args:
+        content: how the heap begins, 16 bytes or more.
+        raw: where the rest follows.
+        most: bytes of the file from the heap on.
+
+    Raises:
+        NotPlain: it leads in a circle.
+    """
+    if len(content) < 16 or content[:4] != _HEAP or content[4] != 1:  # HDF5 does not take it for a heap
+        return
+    size = int.from_bytes(content[8:16], "little")
+    if size > most:
+        return
+    if size > len(content):
+        content += raw.read(size - len(content))
+    words = np.frombuffer(content, "<u8", len(content) // 8).tolist()
+    place, end = 2, min(size // 8, len(words)) - 1
+    while place < end:
+        number, length = words[place] & 0xFFFF, words[place + 1]
+        step = 2 + (length + 7) // 8 if number else length // 8
+        if step < 2 or (not number and length % 8):
+            raise NotPlain("a heap of texts leads in a circle")
+        place += step
 
 
 def attribute(file: h5py.File, name: str, kind: type) -> str | int | None:

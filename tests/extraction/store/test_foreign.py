@@ -218,7 +218,7 @@ def test_damaged_records_are_one_line(tmp_path):
         with pytest.raises(UserError, match=r"TFRecord|record"):
             import_features(path, None, tmp_path / "store")
     path.write_bytes(whole)
-    with pytest.raises(UserError, match="it has no 'depth'; there is rgb, audio"):
+    with pytest.raises(UserError, match="it has no 'depth'; there is audio, labels, rgb"):
         import_features(path, None, tmp_path / "store", spec=ImportSpec(key="depth"))
 
 
