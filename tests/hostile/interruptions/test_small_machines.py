@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostile.interruptions.commands import Call, light_calls
+from tests.hostile.interruptions.commands import Call, heavy_calls, light_calls
 from tests.hostile.interruptions.processes import Forge
 from tests.hostile.interruptions.test_kills import damaged_files, undisturbed
 
@@ -102,3 +102,11 @@ def test_a_limit_is_borne(name, limit, light, made, out):
 @pytest.mark.parametrize("name", WRITING)
 def test_a_small_disk_is_borne(name, room, light, made, disk):
     is_borne(light, name, light_calls(made)[name], disk / "out", narrow=lambda: mounted_as(disk, ROOMS[room]))
+
+
+@pytest.mark.parametrize("name", ["train", "search", "classify", "classify a folder"])
+def test_a_full_disk_is_no_traceback_while_computing(name, heavy, made, checkpoint, clips, disk):
+    with mounted_as(disk, "size=100k"):
+        status, said, _ = heavy.run(heavy_calls(made, checkpoint, clips)[name].into(disk / "out"))
+    assert status in (0, 1, 2), said
+    assert "Traceback" not in said
