@@ -27,6 +27,7 @@ from pipeline.extraction.store.foreign_records import RecordsOfArrays
 from pipeline.extraction.store.shard_writer import StoreWriter, chunking
 from pipeline.extraction.store.store import CATALOG_FILE, FeatureStore
 from pipeline.files.atomic import atomic_write
+from pipeline.files.new_hdf5 import new_hdf5
 from pipeline.files.replacing import place_in
 from pipeline.files.tables import read_numbered
 from pipeline.files.text import natural_key
@@ -207,7 +208,7 @@ def export_hdf5(store: FeatureStore, path: Path) -> Iterator[str]:
     videos = [video for video in store.catalog if video.name in store.entries]
     longest = max((store.entries[video.name].steps for video in videos), default=0)
     row = {video.name: number for number, video in enumerate(videos)}
-    with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_write(path) as temporary, new_hdf5(temporary) as (file, check):
         text = h5py.string_dtype("utf-8")
         for name, attribute in (("names", "name"), ("labels", "label"), ("splits", "split"), ("groups", "group")):
             values = [getattr(video, attribute).encode("utf-8", "surrogateescape") for video in videos]
@@ -224,6 +225,7 @@ def export_hdf5(store: FeatureStore, path: Path) -> Iterator[str]:
                 file.attrs["recipe"] = store.recipe.canonical
             here = np.s_[row[sequence.video], : len(sequence.times)]
             features[here], mask[here], times[here] = sequence.features, True, sequence.times
+            check()
             yield sequence.video
 
 
