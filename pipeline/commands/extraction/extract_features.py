@@ -67,12 +67,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if weights is None and network.name != FRAME_CACHE:
         weights = _weights(args)
     layer = choose_layer(network, args.layer, args.pooling)
-    catalog = from_args(CatalogOptions, args).open(args.source)
-    _check_labels(catalog, args)
-    say(f"{args.source}: {catalog.summary()}")
-    if network.licence:
-        say(f"{network.name}: licence of the weights: {network.licence}")
-
     size = network.check_size(parse_size(args.size) if args.size else None)
     recipe = from_args(
         Recipe,
@@ -86,13 +80,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         layer=layer,
         input=seen,
     )
+    # Another recipe is told before any video is looked at.
+    if args.precision != INT8 and weights is not None and not args.overwrite and (args.out / RECIPE_FILE).exists():
+        _check_float(args.out)
+        refuse_other_recipe(args.out, recipe)
+    catalog = from_args(CatalogOptions, args).open(args.source)
+    _check_labels(catalog, args)
+    say(f"{args.source}: {catalog.summary()}")
+    if network.licence:
+        say(f"{network.name}: licence of the weights: {network.licence}")
+
     loader = _Loader(weights, args, say)
     if args.precision == INT8:
         recipe = _quantised(recipe, weights, catalog, spec, args, say)
     elif weights is not None:
-        if not args.overwrite and (args.out / RECIPE_FILE).exists():
-            _check_float(args.out)
-            refuse_other_recipe(args.out, recipe)
         recipe = replace(recipe, weights_digest=known_digest(args.out, weights) or loader.backbone(recipe).digest)
     if args.overwrite and args.precision != INT8:
         remove_store(args.out)  # not before the weights could be read
