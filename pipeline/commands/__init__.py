@@ -27,7 +27,7 @@ VERBS = {
     "describe": ("extraction.describe", "a first description of a network that is a file"),
     "extract": ("extraction.extract_features", "stage one: videos to a store of features"),
     "check-features": ("extraction.check_features", "read every value of a store"),
-    "export-features": ("extraction.export_features", "a store as .npy files"),
+    "export-features": ("extraction.export_features", "a store as .npy files, or one HDF5 or Parquet file"),
     "import-features": ("extraction.import_features", "features of another program as a store"),
     "train": ("training.train", "stage two: train a head on a store"),
     "evaluate": ("training.evaluate", "a checkpoint on a store"),

@@ -7,7 +7,6 @@ and the build for macOS, which has CoreML, are further packages of the same name
 from __future__ import annotations
 
 import functools
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.extraction.network.engines.usable import check_usable, why_unusable
 from pipeline.parallel.machine import processors
 
 # The names that ONNX Runtime gives them, and what people call them; the first one that is there computes.
@@ -29,13 +29,7 @@ _PROCESSORS = "CPUExecutionProvider"
 
 def why_no_onnxruntime() -> str:
     """Why ONNX Runtime cannot be used, in a few words; empty where it can."""
-    if importlib.util.find_spec("onnxruntime") is None:
-        return "is not installed: pip install video-pipeline[onnx]"
-    try:
-        importlib.import_module("onnxruntime")
-    except (ImportError, OSError, RuntimeError) as error:
-        return f"cannot be loaded ({' '.join(str(error).split())[:200]})"
-    return ""
+    return why_unusable("onnxruntime", "video-pipeline[onnx]")
 
 
 def check_onnxruntime(what: str) -> None:
@@ -44,8 +38,7 @@ def check_onnxruntime(what: str) -> None:
     Raises:
         UserError: it cannot.
     """
-    if reason := why_no_onnxruntime():
-        raise UserError(f"{what} needs ONNX Runtime, which {reason}")
+    check_usable(what, "ONNX Runtime", why_no_onnxruntime())
 
 
 @functools.cache

@@ -5,8 +5,6 @@ OpenVINO has no wheels for some systems; where it cannot be imported, Keras comp
 
 from __future__ import annotations
 
-import functools
-import importlib.util
 import math
 import queue
 import tempfile
@@ -18,6 +16,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.extraction.network.engines.fixed_batch import fill_up
+from pipeline.extraction.network.engines.usable import check_usable, why_broken, why_unusable
 from pipeline.files.guard.regular_file import check_regular
 from pipeline.files.user_cache import UserCache
 from pipeline.parallel.machine import processor_flags, processor_model, processors
@@ -37,21 +36,12 @@ _TYPES = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}  # what is not qu
 
 def why_not() -> str:
     """Why OpenVINO cannot be used, in a few words; empty where it can."""
-    if importlib.util.find_spec("openvino") is None:
-        return "is not installed: pip install openvino"
-    return broken()
+    return why_unusable("openvino", "openvino")
 
 
-@functools.cache
 def broken() -> str:
     """Why OpenVINO cannot be loaded although it is installed; empty where it can, or is not there."""
-    if importlib.util.find_spec("openvino") is None:
-        return ""
-    try:
-        importlib.import_module("openvino")
-    except (ImportError, OSError, RuntimeError) as error:
-        return f"cannot be loaded ({' '.join(str(error).split())[:200]})"
-    return ""
+    return why_broken("openvino")
 
 
 def check_openvino(what: str) -> None:
@@ -60,8 +50,7 @@ def check_openvino(what: str) -> None:
     Raises:
         UserError: it cannot.
     """
-    if reason := why_not():
-        raise UserError(f"{what} needs OpenVINO, which {reason}")
+    check_usable(what, "OpenVINO", why_not())
 
 
 def convert(model: keras.Model) -> Any:

@@ -12,6 +12,7 @@ from pipeline.extraction.network.engines import choose
 from pipeline.extraction.network.engines import keras as keras_engine
 from pipeline.extraction.network.engines.choose import Choice, allowed, check_measure, fastest, idle_gpu, machine_line
 from pipeline.extraction.network.engines.openvino import broken, check_openvino
+from pipeline.extraction.network.engines.usable import why_broken
 
 OV32, OV16 = Choice("openvino", "float32"), Choice("openvino", "bfloat16")
 K32, K16 = Choice("keras", "float32"), Choice("keras", "bfloat16")
@@ -166,10 +167,10 @@ def test_openvino_that_does_not_load_is_one_line(tmp_path, monkeypatch):
     (tmp_path / "openvino.py").write_text("raise ImportError('libopenvino.so.2026:\\n cannot open shared object file')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "openvino", raising=False)
-    broken.cache_clear()
+    why_broken.cache_clear()
     try:
         assert broken() == "cannot be loaded (libopenvino.so.2026: cannot open shared object file)"
         with pytest.raises(UserError, match="`engine=openvino` needs OpenVINO, which cannot be loaded"):
             check_openvino("`engine=openvino`")
     finally:
-        broken.cache_clear()
+        why_broken.cache_clear()
