@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import pipeline
-from pipeline.extraction.jobs.extract import ExtractionSpec
+from pipeline.extraction.jobs.spec import ExtractionSpec
 from pipeline.videos.synthetic import draw_recordings
 
 HEAVY = ("keras", "tensorflow", "numpy", "cv2", "av", "pandas", "h5py", "sklearn", "matplotlib")

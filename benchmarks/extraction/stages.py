@@ -11,7 +11,8 @@ import numpy as np
 
 from benchmarks.measure import random_images
 from pipeline.extraction.features.decode_task import Images
-from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
+from pipeline.extraction.jobs.extract import Extraction
+from pipeline.extraction.jobs.spec import ExtractionSpec
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.videos.catalog.catalog import Catalog

@@ -31,7 +31,7 @@ from benchmarks.extraction.plain_program import predict_loop
 from benchmarks.extraction.stages import all_together, decoding_alone, network_alone
 from pipeline.cli import command
 from pipeline.cli.parser import Parser
-from pipeline.extraction.jobs.extract import ExtractionSpec
+from pipeline.extraction.jobs.spec import ExtractionSpec
 from pipeline.extraction.network.load import load_backbone
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe

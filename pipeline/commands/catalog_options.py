@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.errors import UserError
-from pipeline.videos.catalog.catalog import Catalog, open_catalog
-from pipeline.videos.catalog.chosen import choose_classes
+
+if TYPE_CHECKING:  # and imported where videos are listed: --help must not wait for NumPy
+    from pipeline.videos.catalog.catalog import Catalog
 
 
 def parse_classes(text: str) -> tuple[str, ...]:
@@ -33,5 +35,8 @@ class CatalogOptions:
 
     def open(self, source: str | Path, *, use_table: bool = True) -> Catalog:
         """See `open_catalog` and `choose_classes`."""
+        from pipeline.videos.catalog.catalog import open_catalog
+        from pipeline.videos.catalog.chosen import choose_classes
+
         catalog = open_catalog(source, use_table=use_table, class_level=self.class_level)
         return catalog if self.classes is None else choose_classes(catalog, self.classes)

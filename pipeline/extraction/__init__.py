@@ -10,8 +10,8 @@ from pipeline.lazy import lazy_names
 if TYPE_CHECKING:
     from pipeline.extraction.features.decode_task import decode_videos
     from pipeline.extraction.features.stream import feature_stream
-    from pipeline.extraction.jobs.extract import ExtractionSpec
     from pipeline.extraction.jobs.one_call import extract
+    from pipeline.extraction.jobs.spec import ExtractionSpec
     from pipeline.extraction.recipe import Recipe
     from pipeline.extraction.store.store import FeatureStore
 
@@ -31,7 +31,7 @@ __getattr__, __dir__ = lazy_names(
         "features.stream": ("feature_stream",),
         "features.decode_task": ("decode_videos",),
         "store.store": ("FeatureStore",),
-        "jobs.extract": ("ExtractionSpec",),
+        "jobs.spec": ("ExtractionSpec",),
         "jobs.one_call": ("extract",),
     },
 )

@@ -109,7 +109,7 @@ class FolderRun:
         """By the names that they have in the tables and as folders."""
         self._log = FailureLog(out / FAILURES_FILE)
         if retry_failed:
-            self._log.keep_only(())
+            self._log.clear()
         self.progress = FolderProgress(videos=len(catalog))
 
     def run(self, show: Callable[[FolderProgress], None] = lambda progress: None) -> FolderProgress:
@@ -158,7 +158,8 @@ class FolderRun:
                     self.progress.done += 1
                 show(self.progress)
         self._table.write(self.videos)
-        self._log.keep_only(failing)  # what failed once and works now is not a failure
+        # What failed once and works now is no failure.
+        self._log.settle((video.name for video in self.videos), failing)
         return self.progress
 
     def _in_store(self, todo: Sequence[Job]) -> dict[Job, Entry]:
@@ -188,7 +189,8 @@ class FolderRun:
     def _write_files(self, video: Video, prediction: VideoPrediction, worker: OneWorker) -> None:
         outputs = self._outputs.within(place_in(self._out, video.name))
         if outputs.paths:
-            outputs.check(video.path, prediction.info.codec, overwrite=True)  # in a folder of this run
+            outputs.check(video.path, overwrite=True)  # in a folder of this run
+            outputs.check_formats(video.path, prediction.info.codec)
             outputs.write(prediction, self._classifier.checkpoint.folder, worker=worker)
 
     @property

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
+from pipeline.extraction.jobs.extract import Extraction
 from pipeline.extraction.jobs.progress import ExtractionProgress
+from pipeline.extraction.jobs.spec import ExtractionSpec
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.videos.catalog.catalog import open_catalog

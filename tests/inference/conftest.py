@@ -74,7 +74,8 @@ def store(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _extract(clips: Path, folder: Path) -> None:
-    from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
+    from pipeline.extraction.jobs.extract import Extraction
+    from pipeline.extraction.jobs.spec import ExtractionSpec
     from pipeline.extraction.network.backbone import Backbone
     from pipeline.extraction.network.weights import WeightsSource
     from pipeline.videos.catalog.catalog import open_catalog

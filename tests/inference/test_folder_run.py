@@ -162,6 +162,9 @@ def test_failures_do_not_stop_the_run(classifier, videos, tmp_path):
     (videos / "Blue" / "empty.mp4").unlink()
     progress = run(classifier, videos, out)
     assert (progress.done, progress.before, progress.failed) == (1, 4, 0)
+    with (out / "failures.csv").open() as file:  # of a video that was not looked at, and may be of another folder
+        assert [row["video"] for row in csv.DictReader(file)] == ["Blue/empty.mp4"]
+    run(classifier, videos, out, retry_failed=True)
     assert not (out / "failures.csv").exists()
 
 

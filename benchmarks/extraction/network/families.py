@@ -24,7 +24,8 @@ from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.errors import UserError
 from pipeline.extraction.jobs.calibrate_int8 import quantise
-from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
+from pipeline.extraction.jobs.extract import Extraction
+from pipeline.extraction.jobs.spec import ExtractionSpec
 from pipeline.extraction.network.chosen import choose_layer, choose_network
 from pipeline.extraction.network.load import load_backbone
 from pipeline.extraction.network.weights import WeightsSource

@@ -20,26 +20,21 @@ from pipeline.commands.catalog_options import CatalogOptions
 from pipeline.commands.worker_options import add_limits, put_limits
 from pipeline.errors import UserError
 from pipeline.extraction.inputs.augmentation import DEFAULT, check_varies
-from pipeline.extraction.jobs import gpus
-from pipeline.extraction.jobs.augmented_copies import AugmentedCopyJob, AugmentedCopySpec
-from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
-from pipeline.extraction.jobs.progress import ProgressLine
-from pipeline.extraction.network.chosen import choose_layer, choose_network
+from pipeline.extraction.jobs.spec import ExtractionSpec
 from pipeline.extraction.network.engines.choose import ENGINES, INT8, MEASURE, PRECISIONS, allowed, check_measure
-from pipeline.extraction.network.int8_model import QuantisedNetwork, expected_digest, network_for
-from pipeline.extraction.network.load import load_backbone
-from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import FRAME_CACHE, POOLINGS, TOKEN_LAYERS, Input, Recipe
-from pipeline.extraction.store.folder import check_place, refuse_other_recipe, remove_store
-from pipeline.extraction.store.store import CATALOG_FILE, RECIPE_FILE, known_digest, remembered_weights
 from pipeline.files.text import parse_size, plural
 from pipeline.parallel.child import COMMAND, python
-from pipeline.videos.catalog.catalog import LABELS, Catalog
 
 _RAY_HERE = "local"
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # and imported where they are used: --help and mistakes must not wait for decoders and networks
+    from pipeline.extraction.jobs.augmented_copies import AugmentedCopySpec
+    from pipeline.extraction.jobs.extract import Extraction
+    from pipeline.extraction.network.int8_model import QuantisedNetwork
     from pipeline.extraction.network.load import AnyBackbone
+    from pipeline.extraction.network.weights import WeightsSource
+    from pipeline.videos.catalog.catalog import Catalog
 
 
 @command.if_stopped(command.GOES_ON)
@@ -49,46 +44,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     put_limits(args)
     spec = from_args(ExtractionSpec, args)
     name, seen = _stream(args.backbone, args.input)
-    copies = AugmentedCopySpec.parse(args.augment) if args.augment else None
-    if copies:
-        check_varies(seen)
+    copies = _copies(args.augment, seen) if args.augment else None
     if args.devices:
         return _run_on_devices(args, spec, sys.argv[1:] if argv is None else argv)
-    network, weights = choose_network(name, args.weights)
-    if network.name == FRAME_CACHE:
-        _check_no_network(args)
-    if args.int8_from and args.precision != INT8:
-        raise UserError("--int8-from names an int8 network; add --precision int8")
-    if args.measure:
-        check_measure(args.engine, args.precision)
-    if args.engine != "ray" and (args.ray_workers or args.ray_address != _RAY_HERE):
-        raise UserError("--ray-address and --ray-workers say where Ray computes; add --engine ray, or leave them out")
-    check_place(args.out, Path(args.source), overwrite=args.overwrite)
-    if weights is None and network.name != FRAME_CACHE:
-        weights = _weights(args)
-    layer = choose_layer(network, args.layer, args.pooling)
-    size = network.check_size(parse_size(args.size) if args.size else None)
-    recipe = from_args(
-        Recipe,
-        args,
-        backbone=network.name,
-        weights_digest="",
-        height=size[0],
-        width=size[1],
-        crop=args.crop or network.crop,
-        interpolation=args.interpolation or network.interpolation,
-        layer=layer,
-        input=seen,
-    )
-    # Another recipe is told before any video is looked at.
-    if args.precision != INT8 and weights is not None and not args.overwrite and (args.out / RECIPE_FILE).exists():
-        _check_float(args.out)
-        refuse_other_recipe(args.out, recipe)
+    recipe, weights, licence = _chosen(args, name, seen)
+
+    from pipeline.extraction.jobs.extract import Extraction
+    from pipeline.extraction.jobs.progress import ProgressLine
+    from pipeline.extraction.store.folder import remove_store
+    from pipeline.extraction.store.store import CATALOG_FILE, known_digest
+
     catalog = from_args(CatalogOptions, args).open(args.source)
     _check_labels(catalog, args)
     say(f"{args.source}: {catalog.summary()}")
-    if network.licence:
-        say(f"{network.name}: licence of the weights: {network.licence}")
+    if licence:
+        say(f"{recipe.backbone}: licence of the weights: {licence}")
 
     loader = _Loader(weights, args, say)
     if args.precision == INT8:
@@ -116,8 +86,59 @@ def main(argv: Sequence[str] | None = None) -> int:
     return command.SOME_FAILED if extraction.failures() else command.OK
 
 
+def _copies(text: str, seen: Input) -> AugmentedCopySpec:
+    from pipeline.extraction.jobs.augmented_copies import AugmentedCopySpec
+
+    copies = AugmentedCopySpec.parse(text)
+    check_varies(seen)
+    return copies
+
+
+def _chosen(args: argparse.Namespace, name: str, seen: Input) -> tuple[Recipe, WeightsSource | None, str]:
+    """The recipe but for the digest of the weights, the weights, and their licence.
+
+    What is wrong is told before any video is looked at, also where the store has another recipe.
+    """
+    from pipeline.extraction.network.chosen import choose_layer, choose_network
+    from pipeline.extraction.store.folder import check_place, refuse_other_recipe
+    from pipeline.extraction.store.store import RECIPE_FILE
+
+    network, weights = choose_network(name, args.weights)
+    if network.name == FRAME_CACHE:
+        _check_no_network(args)
+    if args.int8_from and args.precision != INT8:
+        raise UserError("--int8-from names an int8 network; add --precision int8")
+    if args.measure:
+        check_measure(args.engine, args.precision)
+    if args.engine != "ray" and (args.ray_workers or args.ray_address != _RAY_HERE):
+        raise UserError("--ray-address and --ray-workers say where Ray computes; add --engine ray, or leave them out")
+    check_place(args.out, Path(args.source), overwrite=args.overwrite)
+    if weights is None and network.name != FRAME_CACHE:
+        weights = _weights(args)
+    size = network.check_size(parse_size(args.size) if args.size else None)
+    recipe = from_args(
+        Recipe,
+        args,
+        backbone=network.name,
+        weights_digest="",
+        height=size[0],
+        width=size[1],
+        crop=args.crop or network.crop,
+        interpolation=args.interpolation or network.interpolation,
+        layer=choose_layer(network, args.layer, args.pooling),
+        input=seen,
+    )
+    if args.precision != INT8 and weights is not None and not args.overwrite and (args.out / RECIPE_FILE).exists():
+        _check_float(args.out)
+        refuse_other_recipe(args.out, recipe)
+    return recipe, weights, network.licence
+
+
 def _weights(args: argparse.Namespace) -> WeightsSource:
     """Those that are named, else those that the store was made with, else those of ImageNet."""
+    from pipeline.extraction.network.weights import WeightsSource
+    from pipeline.extraction.store.store import remembered_weights
+
     remembered = None if args.weights else remembered_weights(args.out)
     if remembered is None or remembered.is_network:
         return WeightsSource(args.weights or "imagenet")
@@ -126,6 +147,8 @@ def _weights(args: argparse.Namespace) -> WeightsSource:
 
 def _check_labels(catalog: Catalog, args: argparse.Namespace) -> None:
     """Videos without a class cost minutes of extraction before training refuses them."""
+    from pipeline.videos.catalog.catalog import LABELS
+
     source = Path(args.source)
     named = any(video.label for video in catalog) or (source / LABELS).is_file()
     if not named and not args.unlabelled and (source.is_dir() or catalog.table):
@@ -241,6 +264,10 @@ def _stream(backbone: str, given: Input | None) -> tuple[str, Input]:
 def _run_on_devices(args: argparse.Namespace, spec: ExtractionSpec, argv: Sequence[str]) -> int:
     if args.engine == "ray":
         raise UserError("--devices is for one machine; Ray gives each GPU an actor by itself")
+
+    from pipeline.extraction.jobs import gpus
+    from pipeline.extraction.store.folder import check_place, remove_store
+
     words, each = python(COMMAND, "extract"), gpus.parse_devices(args.devices)
     jobs = gpus.calls(words, argv, each, spec.worker, args.workers)
     if args.overwrite:
@@ -252,6 +279,9 @@ def _run_on_devices(args: argparse.Namespace, spec: ExtractionSpec, argv: Sequen
 def _make_copies(
     extraction: Extraction, spec: AugmentedCopySpec, loader: _Loader, args: argparse.Namespace, say
 ) -> None:
+    from pipeline.extraction.jobs.augmented_copies import AugmentedCopyJob
+    from pipeline.extraction.jobs.progress import ProgressLine
+
     run = AugmentedCopyJob(extraction, spec)
     if not run:
         say(f"{args.out}: {plural(spec.count, 'augmented copy', 'augmented copies')} of each video: all were there")
@@ -264,6 +294,7 @@ def _make_copies(
 
 
 def _run_on_ray(extraction: Extraction, weights: WeightsSource | None, args: argparse.Namespace, say) -> None:
+    from pipeline.extraction.jobs.progress import ProgressLine
     from pipeline.extraction.jobs.ray_cluster import RaySpec, run_on_ray
 
     where = RaySpec(args.ray_address, args.ray_workers)
@@ -279,6 +310,8 @@ def _run_on_ray(extraction: Extraction, weights: WeightsSource | None, args: arg
 
 
 def _check_float(out: Path) -> None:
+    from pipeline.extraction.network.int8_model import expected_digest
+
     if expected_digest(out):
         raise UserError(f"{out} holds int8 features; add --precision int8, or use another --out")
 
@@ -292,6 +325,9 @@ def _quantised(
     say: Callable[[str], None],
 ) -> Recipe:
     """The recipe with the int8 network of the store, which is calibrated where there is none yet."""
+    from pipeline.extraction.network.int8_model import network_for
+    from pipeline.extraction.store.folder import remove_store
+
     if weights is None:
         raise UserError("--precision int8: frames are kept as raw frames, and no network computes")
     if recipe.pooling != "avg":
@@ -322,6 +358,8 @@ class _Loader:
 
     def backbone(self, recipe: Recipe) -> AnyBackbone:
         if self._backbone is None:
+            from pipeline.extraction.network.load import load_backbone
+
             self._backbone = load_backbone(
                 recipe,
                 self._args.out,

@@ -85,30 +85,34 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @command.if_stopped("files that were finished are kept, and there are no others")
 def _single(args: argparse.Namespace, spec: ClassifySpec) -> int:
+    _refuse(args, "a file", (*_MANY, *_LIVE))
+    if not (args.cut or args.cut_out):
+        _refuse(args, "a file without --cut or --cut-out", ("clips",))
+    video = args.output or (_beside_page(args) if args.html else None)
+    outputs = from_args(Outputs, args, video=drawn(args, video))
+    outputs.check(Path(args.video), overwrite=args.overwrite)
+
     from pipeline.commands.inference.watch import screen_of
 
-    _refuse(args, "a file", (*_MANY, *_LIVE))
     with screen_of(args) as watch:  # where there is no screen, that is said before the work
-        return _one_file(args, spec, watch)
+        return _one_file(args, spec, outputs, watch)
 
 
-def _one_file(args: argparse.Namespace, spec: ClassifySpec, watch: Callable[[np.ndarray], bool] | None) -> int:
+def _one_file(
+    args: argparse.Namespace, spec: ClassifySpec, outputs: Outputs, watch: Callable[[np.ndarray], bool] | None
+) -> int:
     from pipeline.extraction.features.decode_task import FirstTold
     from pipeline.inference.classifier import decode_for
     from pipeline.inference.timeline.prediction import VideoPrediction
     from pipeline.training.checkpoint import Checkpoint
 
     say = command.say(args.quiet)
-    if not (args.cut or args.cut_out):
-        _refuse(args, "a file without --cut or --cut-out", ("clips",))
-    video = args.output or (_beside_page(args) if args.html else None)
-    outputs = from_args(Outputs, args, video=drawn(args, video))
     source = Path(args.video)
     checkpoint = Checkpoint.load(args.checkpoint)
     # The file is decoded while the network is loaded, and what cannot be read or written is told of before.
     with _naming(source), decode_for(checkpoint, [(source, source)], spec, workers=1, timeout=args.timeout) as pool:
         decoded = FirstTold(pool)
-        outputs.check(source, decoded.opened.info.codec, overwrite=args.overwrite)
+        outputs.check_formats(source, decoded.opened.info.codec)
         highlights = highlights_of(args, checkpoint)
         classifier = _load(args, say)
         with command.progress(None, "frame", args.quiet, desc="classify") as bar:

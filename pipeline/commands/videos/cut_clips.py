@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     by_video: dict[Path, list[Segment]] = {}
     for segment in wanted:
         by_video.setdefault(segment.video, []).append(segment)
-    failures.keep_only(())  # those of an earlier run
+    failures.clear()  # those of an earlier run
     with command.progress(len(by_video), "video", args.quiet, desc="reading") as bar:
         for video, recording in open_recordings(list(by_video), workers=args.workers, timeout=args.timeout):
             bar.update()

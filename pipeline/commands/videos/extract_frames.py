@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     jobs = [(video.path, folder) for video, folder in zip(catalog.videos, folders, strict=True)]
     with command.progress(len(catalog), "video", args.quiet) as bar:
         done = export_frames(jobs, spec, overwrite=args.overwrite, workers=args.workers, timeout=args.timeout)
-        failures.keep_only(())  # those of an earlier run
+        failures.clear()  # those of an earlier run
         for video, count in zip(catalog.videos, done, strict=True):
             bar.update()
             if isinstance(count, VideoError):

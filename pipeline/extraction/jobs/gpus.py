@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from pipeline.cli import command
 from pipeline.errors import UserError
-from pipeline.extraction.jobs.extract import processors
+from pipeline.parallel.machine import processors
 
 
 def parse_devices(text: str) -> list[str]:

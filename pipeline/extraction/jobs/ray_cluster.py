@@ -17,8 +17,9 @@ from typing import Any
 
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.features.static_frames import Reuse
-from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
+from pipeline.extraction.jobs.extract import Extraction
 from pipeline.extraction.jobs.progress import ExtractionProgress
+from pipeline.extraction.jobs.spec import ExtractionSpec
 from pipeline.extraction.network.load import load_backbone
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe

@@ -19,6 +19,7 @@ import numpy as np
 from pipeline.errors import VideoError
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.store import SHARD_SECONDS
 from pipeline.extraction.store.folder import prepare_store
 from pipeline.extraction.store.store import FORMAT
 from pipeline.files.atomic import atomic_write
@@ -27,7 +28,6 @@ from pipeline.parallel.machine import versions
 from pipeline.parallel.opencv_build import BUILDS
 from pipeline.videos.catalog.source_file import SourceFile
 
-SHARD_SECONDS = 30.0  # the most work that a power cut can cost
 SHARD_BYTES = 256 << 20
 SPILL_BYTES = 32 << 20
 SHARD_CELLS = 4_000_000  # rows x longest row: times and frame numbers of a shard are padded, 17 bytes each

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from types import TracebackType
 
-import cv2
 import numpy as np
 
+from pipeline.lazy import cv2
 from pipeline.videos.media.writer import VideoWriter
 
 FPS = 30.0  # of a file with one rate

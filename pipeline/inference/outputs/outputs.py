@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from pipeline.errors import UserError
-from pipeline.files.replacing import check_writable, refuse_existing
+from pipeline.files.replacing import refuse_existing
 from pipeline.inference.drawing import Style
 from pipeline.videos.media import AviCodec
 
@@ -72,22 +72,17 @@ class Outputs:
         """The same files, by their names, in ``folder``."""
         return replace(self, **{name: folder / path.name for name, path in self.paths.items()})  # type: ignore[arg-type]
 
-    def check(self, source: Path, codec: str, *, overwrite: bool = False) -> None:
-        """Find out whether all files can be written, before anything is computed.
+    def check(self, source: Path, *, overwrite: bool = False) -> None:
+        """Find out whether all files may be written, before anything is imported or opened that takes time.
 
         Args:
             source: the video.
-            codec: of the video.
             overwrite: replace files that are there.
 
         Raises:
-            UserError: a file is there and ``overwrite`` is False, an unknown extension, a folder that cannot be written
-                to, two outputs of one name, one that would replace the video itself, or a page whose video no browser
-                plays.
+            UserError: a file is there and ``overwrite`` is False, a folder that cannot be written to, two outputs of
+                one name, or one that would replace the video itself.
         """
-        from pipeline.inference.outputs.player import choose_video
-        from pipeline.videos.media.writer import check_output
-
         paths = list(self.paths.values())
         for path in paths:
             if source.exists() and path.exists() and os.path.samefile(source, path):
@@ -95,10 +90,23 @@ class Outputs:
             if sum(path.absolute() == other.absolute() for other in paths) > 1:
                 raise UserError(f"{path} is named for two outputs; choose different names")
             refuse_existing(path, overwrite=overwrite)
-            if path in (self.video, self.seen):
+
+    def check_formats(self, source: Path, codec: str) -> None:
+        """Find out whether videos of these names can be encoded, and the one of a page be played, before the work.
+
+        Args:
+            source: the video.
+            codec: of the video.
+
+        Raises:
+            UserError: an unknown extension, or a page whose video no browser plays.
+        """
+        from pipeline.inference.outputs.player import choose_video
+        from pipeline.videos.media.writer import check_output
+
+        for path in (self.video, self.seen):
+            if path is not None:
                 check_output(path, codec=self.codec)
-            else:
-                check_writable(path)
         if self.html is not None:
             choose_video(source, codec, self.video)
 

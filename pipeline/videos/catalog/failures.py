@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from pipeline.errors import VideoError
@@ -54,12 +54,22 @@ class FailureLog:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         append_rows(self.path, _COLUMNS, [row])
 
-    def keep_only(self, videos: Iterable[str]) -> None:
-        """Drop the rows of all other videos; without rows there is no file."""
-        kept = set(videos) & set(self._rows)
-        if self._rows and kept == set(self._rows):
+    def settle(self, videos: Iterable[str], failing: Collection[str] = ()) -> None:
+        """Drop the rows of ``videos`` but for those that are still ``failing``; without rows there is no file.
+
+        Rows of videos that a run did not look at stay: they are of another folder, or the file is gone.
+        """
+        settled = set(videos) - set(failing)
+        self._keep({video: row for video, row in self._rows.items() if video not in settled})
+
+    def clear(self) -> None:
+        """Drop all rows, and the file."""
+        self._keep({})
+
+    def _keep(self, rows: dict[str, dict[str, str]]) -> None:
+        if rows and len(rows) == len(self._rows):
             return
-        self._rows = {video: row for video, row in self._rows.items() if video in kept}
+        self._rows = rows
         if self._rows:
             write_table(self._rows.values(), _COLUMNS, self.path)
         else:

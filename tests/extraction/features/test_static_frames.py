@@ -20,7 +20,8 @@ from pipeline.extraction.features.static_frames import (
     StaticFrames,
     reusing,
 )
-from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
+from pipeline.extraction.jobs.extract import Extraction
+from pipeline.extraction.jobs.spec import ExtractionSpec
 from pipeline.extraction.recipe import FRAME_CACHE, PIXELS, Recipe
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.videos.catalog.catalog import open_catalog

@@ -11,8 +11,9 @@ import pytest
 
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.features.decode_task import CHANGED, DecodeSpec, Images, VideoOpened, decode
-from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
+from pipeline.extraction.jobs.extract import Extraction
 from pipeline.extraction.jobs.ray_cluster import _connect
+from pipeline.extraction.jobs.spec import ExtractionSpec
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.videos.catalog.catalog import open_catalog

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.cli import command
-from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
+from pipeline.extraction.jobs.extract import Extraction
+from pipeline.extraction.jobs.spec import ExtractionSpec
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.videos.catalog.catalog import open_catalog
 from tests.extraction.conftest import RECIPE, column_means

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.extraction.inputs.preprocess import Preprocessor
-from pipeline.extraction.jobs.extract import ExtractionSpec
+from pipeline.extraction.jobs.spec import ExtractionSpec
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.extraction.store.verify import check_shards
@@ -129,7 +129,23 @@ def test_bad_videos_are_listed_and_retried_on_request(videos, extract, tmp_path)
     assert (extract(videos).failed, extract(videos, retry_failed=True).failed) == (2, 2)
     write_video(videos / "left/empty.mp4", frames=5)  # mended: tried again by itself
     (videos / "left/text.mp4").unlink()
-    assert (extract(videos).done, (tmp_path / "store/failures.csv").exists()) == (1, False)
+    assert extract(videos).done == 1
+    rows = (tmp_path / "store/failures.csv").read_text()
+    assert "left/text.mp4" in rows  # it was not looked at, and may be elsewhere
+    assert "left/empty.mp4" not in rows
+    extract(videos, retry_failed=True)
+    assert not (tmp_path / "store/failures.csv").exists()
+
+
+def test_failures_of_other_folders_stay(videos, extract, tmp_path):
+    (videos / "left/empty.mp4").touch()
+    (tmp_path / "more/left").mkdir(parents=True)
+    (tmp_path / "more/left/other.mp4").touch()
+    extract(videos)
+    assert extract(tmp_path / "more").failed == 1
+    rows = (tmp_path / "store/failures.csv").read_text()
+    assert "left/empty.mp4" in rows
+    assert "left/other.mp4" in rows
 
 
 def test_features_that_are_not_finite_cost_that_video_only(videos, extract, tmp_path):

@@ -7,9 +7,9 @@ import pytest
 from pipeline.cli import command
 from pipeline.commands.extraction import extract_features
 from pipeline.errors import UserError
-from pipeline.extraction.jobs.extract import processors
 from pipeline.extraction.jobs.gpus import calls, parse_devices, run_all
 from pipeline.extraction.store.verify import check_shards
+from pipeline.parallel.machine import processors
 from tests.media import write_video
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
+from pipeline.extraction.jobs.extract import Extraction
 from pipeline.extraction.jobs.ray_cluster import RaySpec, _check_address, run_on_ray
+from pipeline.extraction.jobs.spec import ExtractionSpec
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.extraction.store.verify import check_shards
