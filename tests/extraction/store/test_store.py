@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +13,12 @@ import pytest
 
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.store import shard_writer
+from pipeline.extraction.store import store as store_module
 from pipeline.extraction.store.import_export import export_arrays, export_hdf5, import_features
 from pipeline.extraction.store.shard_writer import SequenceBuffer, StoreWriter
 from pipeline.extraction.store.store import FeatureStore
-from pipeline.extraction.store.verify import check_shards, set_aside
+from pipeline.extraction.store.verify import check_shards, missing_videos, set_aside
+from pipeline.videos.catalog.catalog import Catalog, Video
 from pipeline.videos.catalog.source_file import SourceFile
 from tests.extraction.conftest import RECIPE
 
@@ -53,15 +56,15 @@ def test_what_goes_in_comes_out(tmp_path):
 
 
 def test_a_long_video_does_not_pad_all_short_ones_of_its_shard(tmp_path, monkeypatch):
-    monkeypatch.setattr(shard_writer, "SHARD_CELLS", 400)
+    monkeypatch.setattr(shard_writer, "SHARD_CELLS", 360)
     lengths = {f"{number}.mp4": 5 for number in range(10)} | {"long.mp4": 90} | {f"z{n}.mp4": 5 for n in range(5)}
     written = write(tmp_path, lengths, dtype="float32")
     padded = {}
     for path in tmp_path.glob("shard-*.h5"):
         with h5py.File(path) as shard:
             padded[path.name] = shard["mask"].size
-    assert max(padded.values()) <= 400
-    assert len(padded) > 1
+    # The first ten by themselves, the long one with three more, which fill 360 cells, and the last two.
+    assert sorted(padded.values()) == [10, 50, 360]
     store = FeatureStore(tmp_path)
     for video, features in written.items():
         np.testing.assert_array_equal(store.read(video).features, features)
@@ -90,10 +93,88 @@ def test_the_newest_sequence_of_a_video_counts(tmp_path):
     np.testing.assert_array_equal(FeatureStore(tmp_path).read("a.mp4").features, second["a.mp4"])
 
 
+def test_a_sequence_that_is_older_does_not_count_whatever_its_shard_is_called(tmp_path):
+    second = write(tmp_path, {"a.mp4": 6}, dtype="float32")
+    (newer,) = tmp_path.glob("shard-*.h5")
+    newer = newer.rename(tmp_path / "shard-0.h5")
+    write(tmp_path, {"a.mp4": 2})
+    (older,) = set(tmp_path.glob("shard-*.h5")) - {newer}
+    with h5py.File(older, "r+") as shard, h5py.File(newer) as other:
+        shard.attrs["created"] = other.attrs["created"] - 1
+    np.testing.assert_array_equal(FeatureStore(tmp_path).read("a.mp4").features, second["a.mp4"])
+
+
 def test_a_long_sequence_is_spilled_and_comes_back(tmp_path, monkeypatch):
     monkeypatch.setattr(shard_writer, "SPILL_BYTES", 200)
     written = write(tmp_path, {"a.mp4": 500, "b.mp4": 3}, dtype="float32")
     np.testing.assert_array_equal(FeatureStore(tmp_path).read("a.mp4").features, written["a.mp4"])
+
+
+def test_no_more_of_a_sequence_is_held_than_allowed(tmp_path, monkeypatch):
+    monkeypatch.setattr(shard_writer, "SPILL_BYTES", 20_000)
+    buffer = SequenceBuffer(np.dtype("float32"), tmp_path)
+    tracemalloc.start()
+    for _ in range(100):
+        buffer.append(np.ones((1, 2_500), np.float32), [0.0], [0])
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held < 60_000  # of a million bytes
+    assert sum(block.sum() for block in buffer.blocks()) == 250_000
+    buffer.close()
+
+
+def test_a_long_sequence_comes_in_pieces(tmp_path, monkeypatch):
+    written = write(tmp_path, {"a.mp4": 50}, dtype="float32")
+    monkeypatch.setattr(store_module, "_PIECE_BYTES", 20 * 8 * 4)
+    pieces = list(FeatureStore(tmp_path).pieces("a.mp4"))
+    assert [len(piece.features) for piece in pieces] == [20, 20, 10]
+    np.testing.assert_array_equal(np.concatenate([piece.features for piece in pieces]), written["a.mp4"])
+    assert pieces[2].frames.tolist() == list(range(40, 50))
+
+
+def test_what_fails_in_the_middle_of_a_row_leaves_the_rows_before(tmp_path, monkeypatch):
+    with StoreWriter(tmp_path, RECIPE, dtype="float32") as writer:
+        first = writer.buffer()
+        features = fill(first, 4)
+        writer.add("a.mp4", first, SOURCE)
+        second = writer.buffer()
+        fill(second, 90, 1)
+        with monkeypatch.context() as patched, pytest.raises(OSError, match="the disk is full"):
+            patched.setattr(shard_writer._Shard, "_need", _full_after(5))
+            writer.add("b.mp4", second, SOURCE)
+    store = FeatureStore(tmp_path)
+    assert list(store.entries) == ["a.mp4"]
+    np.testing.assert_array_equal(store.read("a.mp4").features, features)
+    assert [report.problems for report in check_shards(tmp_path)] == [[]]
+
+
+def _full_after(calls: int):
+    left = iter(range(calls))
+
+    def need(self, size: int) -> None:
+        if next(left, None) is None:
+            raise OSError(28, "the disk is full")
+
+    return need
+
+
+def test_copies_are_found_up_to_the_last_one(tmp_path):
+    write(tmp_path, {"a.mp4": 2, "a.mp4#1": 2, "a.mp4#3": 2, "a.mp4#101": 2})
+    store = FeatureStore(tmp_path)
+    assert store.copies_of("a.mp4") == ["a.mp4#1", "a.mp4#3"]
+    assert store.copies_of("a.mp4", most=1) == ["a.mp4#1"]
+    write(tmp_path, {"a.mp4#100": 2})
+    assert FeatureStore(tmp_path).copies_of("a.mp4") == ["a.mp4#1", "a.mp4#3", "a.mp4#100"]
+
+
+def test_a_store_says_what_it_is(tmp_path):
+    write(tmp_path, {"a.mp4": 2, "b.mp4": 2})
+    assert repr(FeatureStore(tmp_path)) == f"FeatureStore({str(tmp_path)!r}, 2 videos, {RECIPE.sampling})"
+
+
+def test_videos_that_no_shard_holds_are_named(tmp_path):
+    catalog = Catalog(tmp_path, (Video("a", Path("a")), Video("b", Path("b")), Video("c", Path("c"))))
+    assert missing_videos(catalog, {"b"}) == ["a", "c"]
 
 
 def test_shards_are_committed_by_time(tmp_path):

@@ -14,6 +14,7 @@ from pipeline.inference.timeline.smoothing import (
     choose_labels,
     drop_short,
     rolling_mean,
+    rolling_median,
     runs,
 )
 
@@ -66,6 +67,16 @@ def test_the_rolling_mean_of_a_long_video_is_exact():
     np.testing.assert_allclose(rolling_mean(values, 128)[-1], expected, atol=1e-6)
 
 
+def test_the_rolling_median_of_a_long_video_is_exact():
+    """So long that the windows are looked at in several blocks."""
+    values = vectors(5_000, 2, 1)
+    count = 2_000  # 8 million values of a window and class are one block, so 2,097 windows
+    found = rolling_median(values, count)
+    for row in (count - 1, count + 2_095, count + 2_096, count + 2_097, 4_999):
+        median = np.median(values[row - count + 1 : row + 1], axis=0)
+        np.testing.assert_allclose(found[row], median / median.sum(), atol=1e-6)
+
+
 @pytest.mark.parametrize("text", ["mean", "mean:0", "mean:2.5", "mean:x", "exponential:0", "exponential:1.5", "box:3"])
 def test_what_is_no_smoothing(text):
     with pytest.raises(UserError, match="smoothing"):
@@ -116,3 +127,10 @@ def test_a_short_run_goes_to_the_more_probable_neighbour():
     assert drop_short(labels, values, np.arange(7.0), 7.0, 2).tolist() == [0, 0, 0, 1, 1, 1, 1]
     values[3] = (0.3, 0.1, 0.6)
     assert drop_short(labels, values, np.arange(7.0), 7.0, 2).tolist() == [0, 0, 0, 0, 1, 1, 1]
+
+
+def test_a_run_that_is_just_long_enough_stays():
+    times = np.arange(6) * 0.1
+    labels, probabilities = np.array([0, 0, 1, 1, 1, 0]), np.tile([0.5, 0.5], (6, 1))
+    assert drop_short(labels, probabilities, times, 0.9, 0.2).tolist() == labels.tolist()  # 0.2, 0.3 and 0.4 s
+    assert drop_short(labels, probabilities, times, 0.9, 0.21).tolist() == [1, 1, 1, 1, 1, 0]
