@@ -27,7 +27,9 @@ def curves(members: Sequence[Curve]) -> Figure:
     """Loss and accuracy of training and validation over the epochs, of each member; the kept epochs are marked."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    figure = Figure(figsize=(9, 3.4))
+    # Fixed, since finding out how much room labels take is slower than drawing the plot.
+    figure.subplots_adjust(left=0.08, right=0.98, bottom=0.15, top=0.96, wspace=0.22)
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         draw_curve(axes, members, name)
         axes.set(xlabel="epoch", ylabel=name)
