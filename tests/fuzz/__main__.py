@@ -12,6 +12,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -35,7 +36,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--keep", type=Path, default=Path("fuzz-findings"))
     parser.add_argument("--only", choices=KINDS)
+    parser.add_argument("--use", type=Path, help="use this file of a folder as it is, and damage nothing")
     args = parser.parse_args()
+    if args.use:
+        outcome = in_child(lambda: getattr(targets, args.only)(args.use), SECONDS)
+        print(outcome)
+        return int(outcome not in ("fine", "one line"))
     dice, counts = random.Random(args.seed), Counter[str]()
     end = time.monotonic() + 60 * args.minutes
     print(f"seed {args.seed}", flush=True)
@@ -85,7 +91,12 @@ def fuzz_one(work: Path, kind: str, dice: random.Random) -> tuple[Path, str]:
         path.write_bytes(mutated_json(content, dice))
     else:
         path.write_bytes(mutated(content, dice, text=path.suffix not in (".h5", ".keras")))
-    return path, in_child(lambda: getattr(targets, kind)(path), SECONDS)
+    outcome = in_child(lambda: getattr(targets, kind)(path), SECONDS)
+    if kind == "checkpoint" and outcome.startswith("hang"):
+        # TensorFlow's threads do not survive the fork of a process that has imported it, so a fresh one decides.
+        again = [sys.executable, "-m", "tests.fuzz", "--only", kind, "--use", str(path)]
+        outcome = subprocess.run(again, capture_output=True, text=True).stdout.strip() or outcome
+    return path, outcome
 
 
 def fuzz_videos(work: Path, dice: random.Random) -> list[tuple[Path, str]]:

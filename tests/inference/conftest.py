@@ -108,7 +108,7 @@ def _train(store: Path, folder: Path) -> None:
     test = {"Blue/clip0.mp4", "Blue/clip1.mp4", "Green/clip6.mp4", "Red/clip1.mp4", "Red/clip2.mp4"}
     part = np.array([2 if name in test else 1 if name in val else 0 for name in data.names])
     split = Split(*(np.flatnonzero(part == number) for number in range(3)))
-    run = train(data, split, head=head_spec("gru", units=16), spec=TrainSpec(epochs=40))
+    run = train(data, split, head=head_spec("gru", units=16), spec=TrainSpec(epochs=40, members=2))
     save_run(run, folder)
 
 

@@ -1,25 +1,29 @@
 """Opening a shard: whoever wrote it, what it declares is checked before anything of it is believed.
 
-Shards never change, so each is looked at once by a process.
+Shards never change, so each is looked at once on a machine.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
+from pipeline.files.guard import hdf5
 from pipeline.files.guard.hdf5 import NotPlain, attribute, check_texts, check_whole, dataset, holds, member, open_hdf5
+from pipeline.files.looked_at import LookedAt, state_of
 from pipeline.lazy import h5py
+from pipeline.version import VERSION
 from pipeline.videos.catalog.source_file import SourceFile
 
 _THEN = "move it away and extract again"
 _KINDS = {"int": "iu", "float": "f", "str": "O"}  # of the facts of a video file, by their type
-_looked_at: dict[Path, tuple[int, ...]] = {}
 
 
 @contextlib.contextmanager
@@ -30,22 +34,28 @@ def open_shard(path: Path) -> Iterator[h5py.File]:
         UserError: it is damaged, leads to another file, or declares what it cannot hold; also where that shows while
             it is read in the ``with`` block.
     """
-    if _looked_at.get(path) != _state(path):
+    looked_at = _looked_at(path.parent)
+    if not looked_at.knows(path):
         with open_hdf5(path, _THEN) as shard:
-            state = _state(path)
+            state = state_of(path)
             _check(shard, path, path.stat().st_size)
-            _looked_at[path] = state
+            looked_at.add(path, state)
     with open_hdf5(path, _THEN, known=True) as shard:
         yield shard
 
 
-def _state(path: Path) -> tuple[int, ...]:
-    """By which a file is known again; empty where there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return ()
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+def keep_looked_at(folder: Path, shards: Iterable[Path]) -> None:
+    """Note for the next process which shards of a folder were looked at by this one."""
+    _looked_at(folder).keep({path.name for path in shards})
+
+
+@functools.cache
+def _looked_at(folder: Path) -> LookedAt:
+    checks = hashlib.sha256(VERSION.encode())
+    for module in (__file__, hdf5.__file__):  # whoever changes what is looked for makes all notes void
+        with contextlib.suppress(OSError):
+            checks.update(Path(module).read_bytes())
+    return LookedAt(folder, checks.hexdigest())
 
 
 def _check(shard: h5py.File, path: Path, size: int) -> None:

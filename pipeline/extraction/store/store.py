@@ -29,7 +29,7 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.store.shard_file import open_shard
+from pipeline.extraction.store.shard_file import keep_looked_at, open_shard
 from pipeline.files.guard.hdf5 import NotPlain, attribute
 from pipeline.files.guard.reading import read_object, shown, value_of
 from pipeline.files.guard.regular_file import Missing
@@ -104,10 +104,12 @@ class FeatureStore:
     def entries(self) -> dict[str, Entry]:
         """The newest sequence of every video, by name."""
         newest: dict[str, tuple[int, Entry]] = {}
-        for path in sorted(self.folder.glob(SHARDS)):
+        shards = sorted(self.folder.glob(SHARDS))
+        for path in shards:
             for created, entry in self._entries_of(path):
                 if entry.video not in newest or newest[entry.video][0] <= created:
                     newest[entry.video] = (created, entry)
+        keep_looked_at(self.folder, shards)
         return {video: entry for video, (_, entry) in newest.items()}
 
     def _entries_of(self, path: Path) -> Iterator[tuple[int, Entry]]:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError, VideoError
-from pipeline.extraction.store import shard_writer
+from pipeline.extraction.store import shard_file, shard_writer
 from pipeline.extraction.store import store as store_module
 from pipeline.extraction.store.import_export import export_arrays, export_hdf5, import_features
 from pipeline.extraction.store.shard_writer import SequenceBuffer, StoreWriter
@@ -317,3 +317,28 @@ def test_an_import_never_mixes_with_extracted_features(tmp_path):
     (tmp_path / "list.csv").write_text("file,label\na.npy,x\n")
     with pytest.raises(UserError, match="another recipe"):
         import_features(tmp_path / "arrays", tmp_path / "list.csv", tmp_path / "store")
+
+
+def test_a_shard_is_looked_at_once_on_a_machine(tmp_path, monkeypatch):
+    write(tmp_path, {"a.mp4": 2})
+    looks: list[Path] = []
+    check = shard_file._check
+    monkeypatch.setattr(shard_file, "_check", lambda shard, path, size: (looks.append(path), check(shard, path, size)))
+
+    def opened() -> list[str]:
+        shard_file._looked_at.cache_clear()  # as in a process of its own
+        looks.clear()
+        store = FeatureStore(tmp_path)
+        assert store.read("a.mp4").features.shape == (2, 8)
+        return [path.name for path in looks]
+
+    (first,) = tmp_path.glob("shard-*.h5")
+    assert opened() == [first.name]
+    assert opened() == []
+    write(tmp_path, {"b.mp4": 3})
+    (second,) = set(tmp_path.glob("shard-*.h5")) - {first}
+    assert opened() == [second.name]
+    with h5py.File(first, "r+") as shard:
+        del shard["steps"]
+    with pytest.raises(UserError, match="steps is missing"):
+        opened()
