@@ -21,6 +21,11 @@ settings.load_profile("here")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Processes of tests side by side have a processor each: more threads would wait for each other, an eighth of the time.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for threads in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(threads, "1")
+
 TOO_MANY_SKIPS = 7  # a status of its own: running what failed again does not help
 
 

@@ -66,7 +66,7 @@ def test_from_videos_to_an_evaluated_checkpoint(tmp_path):
     with pytest.raises(pipeline.UserError, match="another recipe"):
         pipeline.extract(videos, tmp_path / "store", backbone="tiny", weights="random", spec=spec)
 
-    run = pipeline.train(pipeline.open_dataset(store.folder), spec=pipeline.TrainSpec(epochs=2))
+    run = pipeline.train(pipeline.open_dataset(store.folder), spec=pipeline.TrainSpec(epochs=2, members=2))
     assert run.report().startswith(" ")
     checkpoint = pipeline.save_run(run, tmp_path / "checkpoint")
     predictions = pipeline.evaluate(checkpoint.folder, store.folder, split="test")

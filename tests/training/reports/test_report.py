@@ -32,7 +32,7 @@ def run(data):
         make_split(data, groups),
         head=head_spec("mean"),
         groups=groups,
-        spec=TrainSpec(epochs=2),
+        spec=TrainSpec(epochs=2, members=2),
         command="python scripts/train.py features/drawn --out checkpoints/drawn",
     )
 
