@@ -8,8 +8,8 @@ SIDE_BY_SIDE := -n 2 --dist loadfile
 # Side by side, tests that measure time may be held up by others: what fails is run again by itself, and must pass then.
 AGAIN = || { [ $$? = 1 ] && echo "what failed is run again by itself" && \
 	$(PY) -m pytest --last-failed --last-failed-no-failures none; }
-# How many tests `make test-all` may skip; some look at real videos in ../shared and are skipped where it is missing.
-SKIPS ?= 0
+# SKIPS=0 fails where a test was skipped: something is missing, such as the real videos in ../shared.
+MOST_SKIPS := $(if $(SKIPS),--skips $(SKIPS))
 
 .PHONY: setup setup-dev setup-all demo test test-slow test-all fuzz kills bench lint format clean
 
@@ -40,14 +40,13 @@ demo: setup
 	@$(PY) scripts/demo.py $(if $(VIDEOS),--videos "$(VIDEOS)")
 
 test: setup-dev
-	@$(PY) -m pytest -m "not slow" $(SIDE_BY_SIDE) $(AGAIN)
+	@$(PY) -m pytest -m "not slow" $(SIDE_BY_SIDE) $(MOST_SKIPS) $(AGAIN)
 
+# Minutes each. KILLS and MOMENTS in the environment say how often extractions, and every command that writes, are killed.
 test-slow: setup-all
-	@$(PY) -m pytest -m slow
+	@$(PY) -m pytest -m slow $(SIDE_BY_SIDE) --durations 25 $(MOST_SKIPS) $(AGAIN)
 
-# All of them, and a failure where too many were skipped: something is missing here.
-test-all: setup-all
-	@$(PY) -m pytest $(SIDE_BY_SIDE) --durations 25 --skips $(SKIPS) $(AGAIN)
+test-all: test test-slow
 
 bench: setup-dev
 	@$(PY) -m benchmarks

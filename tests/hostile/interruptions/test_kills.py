@@ -15,7 +15,7 @@ from tests.hostile.interruptions.commands import HEAVY, LIGHT, Call, heavy_calls
 from tests.hostile.interruptions.processes import Forge
 
 pytestmark = pytest.mark.posix
-KILLS = int(os.environ.get("KILLS", 20))
+MOMENTS = int(os.environ.get("MOMENTS", 20))
 CHEAP = ("list", "cut", "frames", "export", "export one file", "import")
 
 
@@ -28,7 +28,7 @@ def test_a_killed_command_is_finished_by_the_next_run(name, light, made, tmp_pat
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("name", LIGHT)
 def test_killed_at_many_moments(name, light, made, tmp_path):
-    kill_again_and_again(light, name, light_calls(made)[name], tmp_path / "out", KILLS)
+    kill_again_and_again(light, name, light_calls(made)[name], tmp_path / "out", MOMENTS)
 
 
 @pytest.mark.slow
@@ -37,7 +37,7 @@ def test_killed_at_many_moments(name, light, made, tmp_path):
 def test_killed_at_many_moments_while_computing(name, heavy, made, checkpoint, clips, tmp_path):
     if name == "calibration":
         pytest.importorskip("nncf")
-    kill_again_and_again(heavy, name, heavy_calls(made, checkpoint, clips)[name], tmp_path / "out", KILLS)
+    kill_again_and_again(heavy, name, heavy_calls(made, checkpoint, clips)[name], tmp_path / "out", MOMENTS)
 
 
 def kill_again_and_again(forge: Forge, name: str, call: Call, out: Path, kills: int) -> None:
