@@ -165,6 +165,15 @@ def test_shares_are_those_asked_for(data):
     split = make_split(data, data.names, val=0.25, test=1 / 3)
     assert [len(part) for part in split.parts().values()] == [18, 6, 12]
     assert make_split(data, data.names).drawn_val == ()
+    for share, held in ((None, 4.8), (0.5, 12)):  # of 24 videos that each fold learns from
+        given = {} if share is None else {"val": share}
+        assert [abs(len(fold.val) - held) < 1 for fold in make_folds(data, data.names, 3, **given)] == [True] * 3
+
+
+def test_without_a_seed_folds_are_the_first(data):
+    for fold, first in zip(make_folds(data, data.names, 3), make_folds(data, data.names, 3, seed=0), strict=True):
+        assert fold.test.tolist() == first.test.tolist()
+        assert fold.val.tolist() == first.val.tolist()
 
 
 def test_what_is_said_of_drawn_validation_videos_stands_apart(make_store):

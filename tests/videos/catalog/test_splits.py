@@ -94,6 +94,25 @@ def test_a_class_in_one_group_is_in_train_whatever_else_is_in_the_group():
         assert assign_splits(videos, Shares(0.2, 0.4, 0.4), seed=seed)[-1].split == "train"
 
 
+def test_a_class_in_one_group_is_in_no_fold_where_it_is_kept():
+    videos = [video(f"{n}.mp4", "a", f"g{n % 8}") for n in range(40)] + [video("x.mp4", "b", "lone")]
+    of = assign_folds(videos, 4, keep_lone=True)
+    assert of[-1] == -1
+    assert set(of[:-1]) == {0, 1, 2, 3}
+    assert set(assign_folds(videos, 4)) == {0, 1, 2, 3}
+
+
+def test_shares_are_fractions_of_their_sum_and_by_default_seven_tenths_and_what_is_left_in_halves():
+    assert Shares(7, 2, 1).by_split == {"train": 0.7, "val": 0.2, "test": 0.1}
+    assert Shares().by_split == pytest.approx({"train": 0.7, "val": 0.15, "test": 0.15})
+
+
+def test_without_a_seed_it_is_the_first():
+    videos = [video(f"{n}.mp4") for n in range(40)]
+    assert assign_splits(videos, Shares()) == assign_splits(videos, Shares(), seed=0)
+    assert assign_folds(videos, 3) == assign_folds(videos, 3, seed=0)
+
+
 # -- groups ----------------------------------------------------------------------------------------
 
 
