@@ -14,6 +14,7 @@ from pipeline.commands.inference import classify
 from pipeline.commands.training import train
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.inference.classifier import Classifier
+from pipeline.inference.classify_spec import ClassifySpec
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.videos.media import open_video
 from tests.extraction.network.by_file.networks import write_onnx
@@ -212,3 +213,43 @@ def test_a_preset_of_keras_hub_goes_the_same_way(data, tmp_path, capsys):
         data / "Red/1.mp4",
         "--no-video",
     )
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of keras-hub 0.32
+def test_a_preset_is_fused_quantised_and_classifies_live(data, tmp_path, capsys):
+    pytest.importorskip("keras_hub")
+    pytest.importorskip("nncf")
+    from tests.extraction.network.by_hub.presets import write_preset
+
+    preset = write_preset(tmp_path / "net", "dinov2")
+    same, hub = ("--sampling", "every:4"), ("--backbone", f"hub:{preset}")
+    one, other, int8 = tmp_path / "one", tmp_path / "other", tmp_path / "int8"
+    assert run(extract_features, data, "--out", one, *hub, *same) == 0
+    assert run(extract_features, data, "--out", other, "--backbone", "tiny", "--weights", "random", *same) == 0
+    window = ("--window", 4, *TRAIN)
+    assert run(train, one, "--fuse", other, "--out", tmp_path / "fused", *window) == 0
+    assert run(train, one, "--out", tmp_path / "head", *window) == 0
+    movie = data / "Red/1.mp4"
+    assert run(classify, tmp_path / "fused", movie, "--no-video", "--json", tmp_path / "fused.json") == 0
+
+    # Live it says of full windows what it says of those of the file: a step of each fourth frame, and four in a window.
+    classifier, spec = Classifier.load(tmp_path / "head", batch=1), ClassifySpec(stride=1)
+    with open_video(movie) as reader:
+        said = [one for one in classifier.stream(reader.frames(range(24)), spec) if one.fresh and one.steps == 4]
+    assert [one.frame.index for one in said] == [12, 16, 20]
+    whole = classifier.classify(movie, spec)
+    np.testing.assert_allclose([one.probabilities for one in said], whole.windows, atol=1e-4)
+
+    assert run(extract_features, data, "--out", int8, *hub, *same, "--precision", "int8") == 0
+    assert run(extract_features, data, "--out", int8, *hub, *same, "--precision", "int8", quiet=False) == 0
+    said = capsys.readouterr().out
+    assert "8 were there" in said
+    assert "calibrating" not in said
+    cosines = []
+    for name in FeatureStore(one).entries:
+        exact, coarse = (FeatureStore(store).read(name).features.astype(np.float32) for store in (one, int8))
+        norms = np.linalg.norm(exact, axis=1) * np.linalg.norm(coarse, axis=1)
+        cosines += ((exact * coarse).sum(axis=1) / norms).tolist()
+    assert min(cosines) > 0.98
+    assert run(train, int8, "--out", tmp_path / "coarse", *window) == 0
+    assert run(classify, tmp_path / "coarse", movie, "--no-video", "--json", tmp_path / "coarse.json") == 0
