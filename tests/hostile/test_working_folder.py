@@ -30,7 +30,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "extract": ("videos", "--out", "out/store", *TINY),
     "check-features": ("out/store",),
     "export-features": ("out/store", "--out", "out/arrays"),
-    "train": ("out/store", "--out", "out/run", "--units", "4", "--epochs", "1"),
+    "train": ("out/store", "--out", "out/run", "--head", "mlp", "--members", "1", "--units", "4", "--epochs", "1"),
     "evaluate": ("out/run", "out/store", "--split", "all"),
     "compare": ("out/run", "--out", "out/compare.html"),
     "search": ("out/store", "--grid", "grid.yaml", "--out", "out/search"),

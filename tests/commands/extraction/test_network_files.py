@@ -29,7 +29,7 @@ def run(module, *arguments, quiet: bool = True) -> int:
     return command.run(module.main, words, parser=module.parser)
 
 
-TRAIN = ("--epochs", 2, "--val", 0.25, "--test", 0.25, "--group", "none")
+TRAIN = ("--head", "mean", "--members", 1, "--epochs", 2, "--val", 0.25, "--test", 0.25, "--group", "none")
 
 
 def fails(capsys, said: str, module, *arguments) -> None:
@@ -78,10 +78,7 @@ def test_everything_works_with_it(data, network, tmp_path, capsys):
     assert FeatureStore(store).shape == (6,)
     assert run(*extract, "float32", quiet=False) == 0
     assert "0 videos extracted; 8 were there" in capsys.readouterr().out  # never twice, and no network is loaded
-    assert (
-        run(train, store, "--out", head, "--epochs", 2, "--val", 0.25, "--test", 0.25, "--group", "none", "--window", 4)
-        == 0
-    )
+    assert run(train, store, "--out", head, "--window", 4, *TRAIN) == 0
     assert Checkpoint.load(head).sources[0].licence == "unknown"
     assert run(classify, head, data / "Red/1.mp4", "--no-video", "--csv", tmp_path / "said.csv") == 0
 
@@ -132,8 +129,7 @@ def test_it_is_fused_with_another_network(data, network, tmp_path):
     assert run(extract_features, data, "--out", both[0], "--backbone", network, "--layer", "cls+mean", *same) == 0
     assert run(extract_features, data, "--out", both[1], "--backbone", "tiny", "--weights", "random", *same) == 0
     assert FeatureStore(both[0]).shape == (12,)
-    fused = ("--fuse", both[1], "--out", tmp_path / "head", "--epochs", 2, "--window", 4)
-    assert run(train, both[0], *fused, "--val", 0.25, "--test", 0.25, "--group", "none") == 0
+    assert run(train, both[0], "--fuse", both[1], "--out", tmp_path / "head", "--window", 4, *TRAIN) == 0
     assert Checkpoint.load(tmp_path / "head").shape == (76,)
     assert run(classify, tmp_path / "head", data / "Red/1.mp4", "--no-video", "--json", tmp_path / "said.json") == 0
 
@@ -145,7 +141,7 @@ def test_int8_is_calibrated_once_and_carried_along(data, network, tmp_path, caps
     assert run(*extract) == 0
     assert run(*extract, quiet=False) == 0
     assert "calibrating" not in capsys.readouterr().out
-    assert run(train, store, "--out", head, "--epochs", 2, "--val", 0.25, "--test", 0.25, "--group", "none") == 0
+    assert run(train, store, "--out", head, *TRAIN) == 0
     network.unlink()  # the int8 network is in the checkpoint
     assert run(classify, head, data / "Red/1.mp4", "--no-video", "--json", tmp_path / "said.json") == 0
 
@@ -181,7 +177,7 @@ def test_a_layer_is_not_for_networks_that_make_maps(data, tmp_path, capsys):
 def test_it_is_not_exported(data, network, tmp_path, capsys):
     store, head = tmp_path / "features", tmp_path / "head"
     assert run(extract_features, data, "--out", store, "--backbone", network) == 0
-    assert run(train, store, "--out", head, "--epochs", 1, "--val", 0.25, "--test", 0.25, "--group", "none") == 0
+    assert run(train, store, "--out", head, *TRAIN) == 0
     fails(capsys, "a network from a file", classify, head, "--export", tmp_path / "whole")
 
 

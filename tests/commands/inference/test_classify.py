@@ -69,7 +69,8 @@ def test_the_mean_of_the_last_128_predictions_makes_the_difference(clips, tmp_pa
     features, head = tmp_path / "features", tmp_path / "head"
     recipe = ["--sampling", "all", "--backbone", "tiny", "--weights", "random", "--size", "32", "--workers", "1"]
     assert extract_features.main([str(clips), "--out", str(features), *recipe, "--quiet"]) == 0
-    settings = ["--head", "mlp", "--window", "1", "--units", "16", "--epochs", "30", "--learning-rate", "0.01"]
+    settings = ["--head", "mlp", "--members", "1", "--window", "1", "--units", "16", "--epochs", "30"]
+    settings += ["--learning-rate", "0.01"]
     assert train.main([str(features), "--out", str(head), *settings, "--quiet"]) == 0
     pieces = [(0, 6), (2, 2)] * 10
     movie = write_pieces(tmp_path / "movie.mp4", pieces)

@@ -70,7 +70,7 @@ def test_stores_that_cannot_be_joined(store, data, tmp_path):
 def test_a_checkpoint_of_two_stores_wants_both(store, tmp_path, capsys):
     second = write_second(store, tmp_path / "second")
     out = tmp_path / "both"
-    arguments = [str(store), "--out", str(out), "--units", "8", "--epochs", "2"]
+    arguments = [str(store), "--out", str(out), "--head", "mlp", "--units", "8", "--epochs", "2", "--members", "1"]
 
     def call(module, *arguments):
         status = command.run(module.main, [str(argument) for argument in arguments], parser=module.parser)
