@@ -24,7 +24,7 @@ from pipeline.extraction.jobs import gpus
 from pipeline.extraction.jobs.augmented_copies import AugmentedCopyJob, AugmentedCopySpec
 from pipeline.extraction.jobs.extract import Extraction, ExtractionSpec
 from pipeline.extraction.jobs.progress import ProgressLine
-from pipeline.extraction.network.chosen import choose_layer, choose_network
+from pipeline.extraction.network.chosen import check_frames, choose_layer, choose_network
 from pipeline.extraction.network.engines.choose import ENGINES, INT8, MEASURE, PRECISIONS, allowed, check_measure
 from pipeline.extraction.network.int8_model import QuantisedNetwork, expected_digest, network_for
 from pipeline.extraction.network.load import load_backbone
@@ -80,6 +80,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         layer=layer,
         input=seen,
     )
+    check_frames(network, recipe)
+    if recipe.clip and args.precision == INT8:
+        raise UserError(f"--precision int8 is for networks of single images; leave it out with {recipe.sampling}")
     # Another recipe is told before any video is looked at.
     if args.precision != INT8 and weights is not None and not args.overwrite and (args.out / RECIPE_FILE).exists():
         _check_float(args.out)

@@ -221,7 +221,7 @@ class Extraction:
             for video, entry, source in copies:
                 buffer = writer.buffer()
                 for piece in store.pieces(entry.video):
-                    buffer.append(piece.features, piece.times.tolist(), piece.frames.tolist())
+                    buffer.append(piece.features, piece.times.tolist(), piece.frames.tolist(), piece.ends)
                 writer.add(video.name, buffer, source)
                 self.progress.copied += 1
                 show(self.progress)

@@ -252,11 +252,6 @@ class Sampling:
         return int(self.amount) if self.kind == "clips" else 0
 
     @property
-    def clip_times(self) -> tuple[np.ndarray, Fraction, float]:
-        """Of clips: seconds after a start of its frames ``(T,)``, seconds from start to start, and the slack of both."""
-        return clip_ticks(self.clip, self._rate), self._apart, clip_slack(self.rate, self.apart)
-
-    @property
     def by_count(self) -> bool:
         """Whether the time between two picked frames depends on the length of the video."""
         return self.kind in ("uniform", "inner", "stepped")

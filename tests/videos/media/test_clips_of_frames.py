@@ -1,4 +1,4 @@
-"""Clips of frames by property: against a search frame by frame, at jumps in time, and bounded by the frames there are."""
+"""Clips of frames by property: against a search frame by frame, at jumps in time, and bounded by the video's frames."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def test_other_samplings_have_no_clips():
     + ["clips:256@1/0.001"],
 )
 def test_what_is_no_rule_is_one_line(text):
-    with pytest.raises(UserError, match="sampling .*clips") as refused:
+    with pytest.raises(UserError, match=r"sampling .*clips") as refused:
         Sampling.parse(text)
     assert "\n" not in str(refused.value)
 
