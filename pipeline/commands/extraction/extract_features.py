@@ -263,7 +263,8 @@ def _make_copies(
         backbone = loader.backbone(extraction.recipe)
         progress = run.run(backbone, backbone.provenance, line.show)
     copies = plural(progress.done, "augmented copy", "augmented copies")
-    say(f"{args.out}: {copies} ({spec.augmentation}), {progress.frames:,} frames in {progress.seconds:.1f} s")
+    steps = plural(progress.frames, progress.unit)
+    say(f"{args.out}: {copies} ({spec.augmentation}), {steps} in {progress.seconds:.1f} s")
 
 
 def _run_on_ray(extraction: Extraction, weights: WeightsSource | None, args: argparse.Namespace, say) -> None:
@@ -350,10 +351,10 @@ def _report(extraction: Extraction, out: Path, say) -> None:
         print(f"failed: {video}: {reason}", file=sys.stderr)
     parts = [f"{out}: {plural(progress.done, 'video')} extracted"]
     if progress.frames:
-        how = f"{progress.rate:.1f} frames/s" + (
+        how = f"{progress.rate:.1f} {progress.unit}s/s" + (
             f", batch size {progress.batch}" if progress.batch and computes else ""
         )
-        parts.append(f"{progress.frames:,} frames in {progress.seconds:.1f} s ({how})")
+        parts.append(f"{plural(progress.frames, progress.unit)} in {progress.seconds:.1f} s ({how})")
         parts += [progress.waits] if progress.waited_for_decoding + progress.waited_for_network else []
     parts += [str(progress.reuse)] if progress.reuse else []
     parts += [f"{len(plan.done):,} were there"] if plan.done else []

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.videos.media.frame import Frame, Steps
+from pipeline.videos.media.frame import Frame, FramesMissing, Steps
 
 
 def clips_of(frames: Iterator[tuple[Frame, ...]], steps: Steps) -> Iterator[tuple[Frame, ...]]:
@@ -22,6 +22,9 @@ def clips_of(frames: Iterator[tuple[Frame, ...]], steps: Steps) -> Iterator[tupl
     Yields:
         For each step and network its first frame's number, the time of its start in seconds, and the images of all
         its frames ``(T, height, width, 3)`` uint8.
+
+    Raises:
+        FramesMissing: a frame that is needed does not come.
     """
     held: deque[tuple[Frame, ...]] = deque()
     for time, numbers in zip(steps.times.tolist(), steps.members(), strict=True):
@@ -29,7 +32,10 @@ def clips_of(frames: Iterator[tuple[Frame, ...]], steps: Steps) -> Iterator[tupl
         while held and held[0][0].index < first:
             held.popleft()
         while not held or held[-1][0].index < last:
-            held.append(next(frames))
+            frame = next(frames, None)
+            if frame is None:
+                raise FramesMissing("decode", f"frame {last} cannot be decoded")
+            held.append(frame)
         places = np.searchsorted([frame[0].index for frame in held], numbers)
         inside = [held[place] for place in places.tolist()]
         yield tuple(

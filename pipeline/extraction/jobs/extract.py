@@ -61,7 +61,7 @@ class ExtractionSpec:
     """Choices of a run that do not change the features."""
 
     batch: int = 0
-    """Images in one call of the network; 0 for as many as fit into the free memory."""
+    """Images, or clips of frames, in one call of the network; 0 for as many as fit into the free memory."""
     dtype: Dtype = "float16"
     """Of the stored features; images are uint8 in any case."""
     workers: int = 0
@@ -123,6 +123,11 @@ class ExtractionSpec:
         return StoreWriter(folder, recipe, dtype=self.dtype, provenance=provenance, commit_every=self.commit_every)
 
 
+def unit_of(recipe: Recipe) -> str:
+    """What an extraction counts, for its user."""
+    return "step" if recipe.clip else "frame"
+
+
 class Extraction:
     """A run of stage one over a catalog, into one store.
 
@@ -165,6 +170,7 @@ class Extraction:
             self._log.add(video.name, error)
         self.progress.videos = len(self.plan.extract) + len(self.plan.copies) + len(self.plan.twins)
         self.progress.failed = len(self._log)
+        self.progress.unit = unit_of(self.recipe)
         self.progress.expectation = FrameCountEstimate(self.plan.extract, Sampling.parse(self.recipe.sampling))
         self.table_changes = self.write_catalog(entries)
         return self.plan

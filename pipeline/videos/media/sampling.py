@@ -23,7 +23,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -108,51 +108,60 @@ def _ticks_before(elapsed: np.ndarray, rate: float, slack: float, by: float = 1.
     return found
 
 
-def clip_slack(rate: float, apart: float) -> float:
-    """Seconds by which a frame may be later than the tick of a clip that takes it; see `at_rate`."""
-    return min(1e-3, 0.1 / rate, 0.1 * apart)
-
-
-def clip_ticks(count: int, rate: Fraction) -> np.ndarray:
-    """``(count,)`` float64: seconds after the start of a clip at which its frames are taken: 0, 1/rate, 2/rate, ..."""
-    return np.arange(count) * rate.denominator / rate.numerator
-
-
-def clips(times: np.ndarray, count: int, rate: Fraction, apart: Fraction) -> Steps:
-    """Clips of ``count`` frames at ``rate`` frames a second, one every ``apart`` seconds: at 0, apart, 2 apart, ...
-
-        4 frames at 5 a second, every 0.4 s, of 14 frames at 10 a second: 0 2 4 6, 4 6 8 10
-
-    A clip takes the frames on screen at its ticks, and counts only if the last frame of the video is still on screen at
-    its last tick; a video without any such clip gives the one at 0, in which the last frame is repeated. A clip that
-    begins when its first frame has been on screen for as long as a clip lasts is left out, so that a jump in time
-    gives no more than a few clips of one image.
+class ClipRule:
+    """Clips of frames: where they lie in time, and which they are of a video.
 
     Args:
-        times: ``(n,)`` seconds of every frame; they need not be evenly spaced.
         count: frames in a clip.
         rate: frames a second.
-        apart: seconds.
+        apart: seconds from the start of a clip to that of the next one.
+
+    Attributes:
+        ticks: ``(count,)`` float64: seconds after the start of a clip at which its frames are taken.
+        lasts: seconds of a clip, the showing of its last frame included.
+        slack: seconds by which a frame may be later than the tick that takes it; see `at_rate`.
     """
-    if len(times) == 0:
-        return Steps(np.zeros(0, np.int64), np.zeros(0), StepEnds(np.zeros(0), np.zeros(0, np.int64)))
-    elapsed = np.asarray(times, np.float64) - times[0]
-    slack, ticks = clip_slack(float(rate), float(apart)), clip_ticks(count, rate)
-    lasts = count * rate.denominator / rate.numerator
-    begin = _ticks_before(elapsed, apart.denominator, slack, apart.numerator)
-    # A start is judged by its own time alone, whatever the distance of starts, so that clips can be thinned.
-    end = _ticks_before(elapsed + lasts, apart.denominator, slack, apart.numerator)
-    end[:-1] = np.minimum(end[:-1], begin[1:])
-    counts = np.maximum(end - begin, 0)
-    # Ticks are counted and never made where no clip begins: 128 for each frame at most, mostly one for many frames.
-    numbers = np.repeat(begin - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
-    starts = numbers * float(apart.numerator) / apart.denominator
-    period = float(np.median(np.diff(elapsed))) if len(elapsed) > 1 else 0.0
-    whole = starts + ticks[-1] <= elapsed[-1] + max(slack, period - slack)
-    starts = starts[whole] if whole.any() else starts[:1]
-    later = elapsed - slack
-    ends = StepEnds(starts + lasts, frames_at(later, starts + ticks[-1]))
-    return Steps(frames_at(later, starts + ticks[0]), starts, ends, ticks, later)
+
+    def __init__(self, count: int, rate: Fraction, apart: Fraction) -> None:
+        self._apart = float(apart.numerator), float(apart.denominator)
+        self.ticks = np.arange(count) * rate.denominator / rate.numerator
+        self.lasts = count * rate.denominator / rate.numerator
+        self.slack = min(1e-3, 0.1 / float(rate))
+
+    def start(self, number: Any) -> Any:
+        """Seconds of the start of a clip, or of ``(k,)`` clips, from their numbers."""
+        return number * self._apart[0] / self._apart[1]
+
+    def starts_before(self, seconds: np.ndarray) -> np.ndarray:
+        """``(n,)`` int64: how many clips begin, by more than the slack, before each of ``seconds``."""
+        return _ticks_before(seconds, self._apart[1], self.slack, self._apart[0])
+
+    def steps(self, times: np.ndarray) -> Steps:
+        """The clips of a video, from the seconds ``(n,)`` of its frames, which need not be evenly spaced.
+
+            4 frames at 5 a second, every 0.4 s, of 14 frames at 10 a second: 0 2 4 6, 4 6 8 10
+
+        A clip takes the frames on screen at its ticks, and counts only if the last frame of the video is still on
+        screen at its last tick; a video without any such clip gives the one at 0, in which the last frame is repeated.
+        No clip begins when its first frame has been on screen for as long as a clip lasts, so that a jump in time gives
+        no more than a few clips of one image.
+        """
+        if len(times) == 0:
+            return Steps(np.zeros(0, np.int64), np.zeros(0), StepEnds(np.zeros(0), np.zeros(0, np.int64)))
+        elapsed = np.asarray(times, np.float64) - times[0]
+        begin = self.starts_before(elapsed)
+        # A start is judged by its own time alone, whatever the distance of starts, so that clips can be thinned.
+        end = self.starts_before(elapsed + self.lasts)
+        end[:-1] = np.minimum(end[:-1], begin[1:])
+        counts = np.maximum(end - begin, 0)
+        # Starts are counted and not made where no clip begins: 128 for a frame at most, mostly one for many frames.
+        starts = self.start(np.repeat(begin - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum()))
+        period = float(np.median(np.diff(elapsed))) if len(elapsed) > 1 else 0.0
+        whole = starts + self.ticks[-1] <= elapsed[-1] + max(self.slack, period - self.slack)
+        starts = starts[whole] if whole.any() else starts[:1]
+        later = elapsed - self.slack
+        ends = StepEnds(starts + self.lasts, frames_at(later, starts + self.ticks[-1]))
+        return Steps(frames_at(later, starts + self.ticks[0]), starts, ends, self.ticks, later)
 
 
 _PICK: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
@@ -251,6 +260,11 @@ class Sampling:
         """How many frames a network takes at once for a step, T; 0 where it takes a single image."""
         return int(self.amount) if self.kind == "clips" else 0
 
+    @functools.cached_property
+    def clip_rule(self) -> ClipRule:
+        """Where clips of frames lie in time."""
+        return ClipRule(self.clip, self._rate, self._apart)
+
     @property
     def by_count(self) -> bool:
         """Whether the time between two picked frames depends on the length of the video."""
@@ -315,7 +329,7 @@ class Sampling:
         """
         times = np.asarray(times)
         if self.kind == "clips":
-            return clips(times, self.clip, self._rate, self._apart)
+            return self.clip_rule.steps(times)
         return Steps.of_frames(_PICK[self.kind](times, self.amount), times)
 
     def indices(self, times: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ def members(steps: Steps) -> list[list[int]]:
 
 def searched(times: np.ndarray, count: int, rate: float, apart: float) -> tuple[list[float], list[list[int]]]:
     """What the rule says, tick by tick and frame by frame, and whether some comparison was as good as equal."""
-    slack = min(1e-3, 0.1 / rate, 0.1 * apart)
+    slack = min(1e-3, 0.1 / rate)
     shown = times - times[0]
     period = float(np.median(np.diff(shown))) if len(shown) > 1 else 0.0
     end = shown[-1] + max(slack, period - slack)
