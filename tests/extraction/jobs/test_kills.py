@@ -33,9 +33,9 @@ def start(
     return subprocess.Popen(command, cwd=ROOT, start_new_session=True, text=True, **options)
 
 
-def many_clips(folder: Path, count: int) -> Path:
+def many_clips(folder: Path, count: int, frames: int = 10) -> Path:
     for number in range(count):
-        write_video(folder / f"{'ab'[number % 2]}/clip{number}", "mjpeg_avi", frames=10, first=10 * number)
+        write_video(folder / f"{'ab'[number % 2]}/clip{number}", "mjpeg_avi", frames=frames, first=10 * number)
     return folder
 
 
@@ -125,7 +125,8 @@ OF_CLIPS = {"recipe": CLIPS_RECIPE, "network": first_and_last}
 def test_kills_at_random_moments_damage_and_lose_nothing(kills, steps, tmp_path, extract):
     """kill -9 again and again, also of all decoders and with a second writer on the same store: no damaged shard,
     nothing committed is lost, and the end is as if nothing had been."""
-    data = many_clips(tmp_path / "data", 40 + 2 * kills)
+    # Six steps of each.
+    data = many_clips(tmp_path / "data", 40 + 2 * kills, 30 if steps == "clips" else 10)
     made_by = OF_CLIPS if steps == "clips" else {}
     extract(data, tmp_path / "undisturbed", **made_by)
     store = tmp_path / "store"
