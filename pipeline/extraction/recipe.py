@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 from pipeline.errors import UserError
 from pipeline.files.guard.reading import parse_json, record
-from pipeline.videos.media.sampling import MOST_IN_CLIP as MOST_IN_CLIP
+from pipeline.videos.media.sampling import MOST_IN_CLIP as MOST_IN_CLIP  # networks know recipes, and nothing of videos
 from pipeline.videos.media.sampling import Sampling
 
 Crop = Literal["center", "none"]

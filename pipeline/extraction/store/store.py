@@ -98,9 +98,10 @@ class FeatureStore:
         self._dense = Sampling.parse(self._stored.sampling)
         self._sampling = sampling or self._dense
         if not self._dense.contains(self._sampling):
+            clips = self._dense.clip or self._sampling.clip
             raise UserError(
                 f"{folder} was sampled by {self._dense}, which need not hold the frames of {self._sampling}; "
-                "extract it by that sampling, or by 'all' to be thinned to any"
+                "extract it by that sampling" + ("" if clips else ", or by 'all' to be thinned to any")
             )
         self.recipe = replace(self._stored, sampling=str(self._sampling))
 

@@ -239,6 +239,32 @@ def test_a_store_is_resumed_thinned_evaluated_checked_and_exported(work, tmp_pat
     fails(capsys, "sampling clips:4@8/1, not clips:4@8/0.5", extract_features, work / "data", *other)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of keras-hub 0.32
+def test_a_preset_of_keras_hub_goes_the_same_way(work, tmp_path, capsys):
+    pytest.importorskip("keras_hub")
+    from tests.extraction.network.by_hub.presets import write_preset
+
+    preset = write_preset(tmp_path / "net", "videoprism", licence="apache-2.0")
+    words = (extract_features, work / "data", "--out", tmp_path / "store", "--backbone", f"hub:{preset}", "--sampling")
+    fails(capsys, "hub:net takes clips of 4 frames; choose for example --sampling clips:4@8/1", *words, "fps:2")
+    assert run(*words, SAMPLING, quiet=False) == 0
+    assert "hub:net: licence of the weights: apache-2.0" in capsys.readouterr().out
+    assert run(*words, SAMPLING, quiet=False) == 0
+    assert "24 were there" in capsys.readouterr().out
+    assert FeatureStore(tmp_path / "store").shape == (8,)
+    assert run(train, tmp_path / "store", "--out", tmp_path / "head", "--epochs", 2, *TRAIN[4:]) == 0
+    video = work / "data/Right/3.mkv"
+    assert run(classify, tmp_path / "head", video, "--no-video", "--json", tmp_path / "said.json") == 0
+    fails(
+        capsys,
+        "only networks of single images can be exported",
+        classify,
+        tmp_path / "head",
+        "--export",
+        tmp_path / "x",
+    )
+
+
 def test_it_says_what_it_counts(work, tmp_path, capsys):
     words = ("--out", tmp_path / "store", "--backbone", work / "net.onnx", "--sampling", "clips:4@8/2")
     assert run(extract_features, work / "data", *words, quiet=False) == 0

@@ -15,7 +15,7 @@ from pipeline.extraction.network.load import load_backbone
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from tests.extraction.network.by_file.clip_networks import FRAMES, LAYOUTS, SIDE, WIDTH, own_output, write_clip_onnx
-from tests.extraction.network.by_file.networks import write_onnx
+from tests.extraction.network.by_file.networks import write_onnx, write_xml
 
 pytest.importorskip("openvino")
 onnx = pytest.importorskip("onnx")
@@ -58,6 +58,37 @@ def test_order_of_channels_and_one_clip_a_call(layout, engine, tmp_path):
     any_number = write_clip_onnx(tmp_path / "any.onnx", layout=layout)
     expected = own_output(any_number, CLIPS, layout=layout, bgr=True, **scaling)
     np.testing.assert_allclose(loaded(path, engine=engine)(CLIPS), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_openvino_s_own_files_and_saved_models_are_read(tmp_path):
+    import tensorflow as tf
+
+    plain = write_clip_onnx(tmp_path / "net.onnx", "tokens", layout="channels-first")
+    found = loaded(write_xml(tmp_path / "other.xml", plain), "mean")(CLIPS)
+    np.testing.assert_allclose(found, loaded(plain, "mean")(CLIPS), atol=1e-5)
+
+    kernel = np.random.default_rng(1).standard_normal((2, 4, 4, 3, WIDTH)).astype(np.float32)
+
+    class Network(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((None, FRAMES, SIDE, SIDE, 3), tf.float32)])
+        def __call__(self, clips):
+            return tf.reduce_mean(tf.nn.conv3d(clips, kernel, (1, 2, 4, 4, 1), "VALID"), (2, 3))  # a token a moment
+
+    network = Network()
+    tf.saved_model.save(network, str(tmp_path / "saved"))
+    about = f"size: [{SIDE}, {SIDE}]\nscaling: bytes\nlayout: channels-last\nframes: {FRAMES}\n"
+    (tmp_path / "saved.yaml").write_text(about + "layer: mean\nprefix_tokens: 0\n")
+    expected = network(tf.constant(CLIPS.astype(np.float32))).numpy().mean(axis=1)
+    np.testing.assert_allclose(loaded(tmp_path / "saved", "mean")(CLIPS), expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_a_file_of_any_number_of_frames_takes_that_of_its_description(engine, tmp_path):
+    path = write_clip_onnx(tmp_path / "net.onnx", frames="t", said=FRAMES)
+    whole = write_clip_onnx(tmp_path / "whole.onnx")
+    np.testing.assert_allclose(loaded(path, engine=engine)(CLIPS), loaded(whole)(CLIPS), rtol=1e-4, atol=1e-5)
+    path = write_clip_onnx(tmp_path / "net.onnx", frames="t", said=2)
+    assert loaded(path, engine=engine, sampling="clips:2@8/1")(CLIPS[:, :2]).shape == (5, WIDTH)
 
 
 def test_fewer_clips_than_images_go_into_a_call(tmp_path):
