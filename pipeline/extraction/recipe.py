@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from pipeline.errors import UserError
 from pipeline.files.guard.reading import parse_json, record
+from pipeline.videos.media.sampling import MOST_IN_CLIP as MOST_IN_CLIP  # networks know recipes, and nothing of videos
 from pipeline.videos.media.sampling import Sampling
 
 Crop = Literal["center", "none"]
@@ -39,7 +40,8 @@ class Recipe:
     """How a video becomes a sequence."""
 
     sampling: str = field(metadata={"metavar": "RULE"})
-    """Which frames of a video: uniform:N, inner:N, stepped:N, first:N, every:N, fps:F or all.
+    """Which frames of a video: uniform:N, inner:N, stepped:N, first:N, every:N, fps:F or all; for networks that take
+    several frames at once clips:T@F/S, T frames at F a second, every S seconds.
 
     In the canonical spelling of `Sampling`."""
     backbone: str
@@ -91,6 +93,8 @@ class Recipe:
             raise UserError("`reuse_static`: frames are kept as raw frames, so there is no feature to reuse")
         if min(self.height, self.width) < 1 or max(self.height, self.width) > LARGEST:
             raise UserError(f"size {self.height}x{self.width} is not an image size")
+        if self.clip:
+            self._check_clips()
         if self.input == "grey" and not self.keeps_pictures:
             raise UserError(f"input grey has one channel, and {self.backbone} takes three; it is for raw frames")
         if self.input in ("farneback", "dis") and min(self.height, self.width) < FLOW_SMALLEST:
@@ -98,6 +102,39 @@ class Recipe:
                 f"size {self.height}x{self.width} is too small for input {self.input}: each side needs at least "
                 f"{FLOW_SMALLEST} pixels"
             )
+
+    def _check_clips(self) -> None:
+        if self.quantised:
+            raise UserError(
+                f"`precision=int8` is for networks of single images; leave it out with `sampling={self.sampling}`"
+            )
+        if self.keeps_pictures:
+            raise UserError(
+                f"`sampling={self.sampling}`: clips of frames go through a network, and a frame cache keeps single "
+                "frames; take `sampling=fps:F`"
+            )
+        if self.input != "rgb":
+            raise UserError(
+                f"`input={self.input}` shows a network the motion at single frames, and a network of clips of frames "
+                f"sees motion by itself; leave it out with `sampling={self.sampling}`"
+            )
+        if self.reuse_static:
+            raise UserError(
+                f"`reuse_static` compares single frames; leave it out with `sampling={self.sampling}`, whose steps are "
+                "clips of frames"
+            )
+
+    @property
+    def clip(self) -> int:
+        """How many frames the network takes at once for a step; 0 where it takes a single image."""
+        return Sampling.parse(self.sampling).clip
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of what the network takes for a step: ``(height, width, channels)``, of a clip of frames
+        ``(T, height, width, 3)``."""
+        image = (self.height, self.width, self.channels)
+        return (self.clip, *image) if self.clip else image
 
     @property
     def pooling(self) -> str:

@@ -26,7 +26,8 @@ from pipeline.extraction.network.weights import EXPECTED, WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.import_export import IMPORTED
 from pipeline.inference.classify_spec import ClassifySpec
-from pipeline.inference.live.live_classify import LivePrediction, StepPicker, stream
+from pipeline.inference.live.live_classify import LivePrediction, stream
+from pipeline.inference.live.live_steps import live_steps
 from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.inference.timeline.segments import find_segments
 from pipeline.inference.timeline.smoothing import choose_labels, drop_short
@@ -136,9 +137,7 @@ class Classifier:
 
     def warm_up(self) -> None:
         """Compile network and head now, so that the first frame of a stream does not wait for it."""
-        self._features()(
-            tuple(np.zeros((1, recipe.height, recipe.width, recipe.channels), np.uint8) for recipe in self.recipes)
-        )
+        self._features()(tuple(np.zeros((1, *recipe.input_shape), np.uint8) for recipe in self.recipes))
         length, shape, dtype = self.checkpoint.window.length, self.checkpoint.shape, self.checkpoint.dtype
         self.checkpoint.predict(np.zeros((1, length, *shape), dtype), np.ones((1, length), bool))
 
@@ -264,10 +263,9 @@ class Classifier:
         spec = spec or ClassifySpec()
         return stream(
             frames,
+            steps=live_steps(self.sampling, self.checkpoint.time_scale, InputMakers(self.recipes)),
             network=self._features(),
-            inputs=InputMakers(self.recipes),
             head=self.checkpoint,
-            picker=StepPicker(self.sampling, self.checkpoint.time_scale),
             stride=spec.stride,
             smoothing=spec.smoothing,
             abstain_below=self.checkpoint.abstain_below if spec.abstain_below is None else spec.abstain_below,
@@ -317,7 +315,7 @@ def decode_for(
 
 def _same_network(recipe: Recipe, source: WeightsSource | None) -> tuple:
     """What is equal for streams that one network can serve."""
-    return recipe.backbone, recipe.layer, source, (recipe.height, recipe.width, recipe.channels)
+    return recipe.backbone, recipe.layer, source, recipe.input_shape
 
 
 def recipes_of(checkpoint: Checkpoint) -> list[Recipe]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,14 @@ RECIPE = Recipe("uniform:6", "tiny", "0" * 64, 24, 48, crop="none")
 def column_means(images: np.ndarray) -> np.ndarray:
     """A network for tests: ``(n, h, w, 3)`` to ``(n, w)``, the brightness of each column of the upper half."""
     return images[:, : images.shape[1] // 2].mean(axis=(1, 3)).astype(np.float32)
+
+
+CLIPS_RECIPE = replace(RECIPE, sampling="clips:4@12.5/0.16")  # each moment lies in two clips
+
+
+def first_and_last(clips: np.ndarray) -> np.ndarray:
+    """As `column_means` for clips of frames: ``(n, T, h, w, 3)`` to ``(n, 2w)``, of the first and the last frame."""
+    return np.concatenate([column_means(clips[:, 0]), column_means(clips[:, -1])], axis=1)
 
 
 @pytest.fixture

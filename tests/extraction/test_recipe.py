@@ -56,6 +56,14 @@ def test_what_is_float_arithmetic_is_not_written_so_that_older_versions_read_it(
     assert quantised.differences(BASE) == "quantised cdcdcdcdcdcd…, not none"
 
 
+def test_clips_of_frames_are_a_sampling_like_the_others():
+    clips = replace(BASE, sampling="Clips:16.0@12.50/0.640")
+    assert clips.sampling == "clips:16@12.5/0.64"
+    assert clips.canonical == BASE.canonical.replace("uniform:20", "clips:16@12.5/0.64")
+    assert (clips.clip, clips.input_shape) == (16, (16, 299, 299, 3))
+    assert (BASE.clip, BASE.input_shape) == (0, (299, 299, 3))
+
+
 def test_spelling_of_the_sampling_does_not_matter():
     assert replace(BASE, sampling=" Uniform:20.0 ") == BASE
 

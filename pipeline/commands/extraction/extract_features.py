@@ -99,7 +99,7 @@ def _chosen(args: argparse.Namespace, name: str, seen: Input) -> tuple[Recipe, W
 
     What is wrong is told before any video is looked at, also where the store has another recipe.
     """
-    from pipeline.extraction.network.chosen import choose_layer, choose_network
+    from pipeline.extraction.network.chosen import check_frames, choose_layer, choose_network
     from pipeline.extraction.store.folder import check_place, refuse_other_recipe
     from pipeline.extraction.store.store import RECIPE_FILE
 
@@ -128,6 +128,9 @@ def _chosen(args: argparse.Namespace, name: str, seen: Input) -> tuple[Recipe, W
         layer=choose_layer(network, args.layer, args.pooling),
         input=seen,
     )
+    check_frames(network, recipe)
+    if recipe.clip and args.precision == INT8:
+        raise UserError(f"--precision int8 is for networks of single images; leave it out with {recipe.sampling}")
     if args.precision != INT8 and weights is not None and not args.overwrite and (args.out / RECIPE_FILE).exists():
         _check_float(args.out)
         refuse_other_recipe(args.out, recipe)
@@ -290,7 +293,8 @@ def _make_copies(
         backbone = loader.backbone(extraction.recipe)
         progress = run.run(backbone, backbone.provenance, line.show)
     copies = plural(progress.done, "augmented copy", "augmented copies")
-    say(f"{args.out}: {copies} ({spec.augmentation}), {progress.frames:,} frames in {progress.seconds:.1f} s")
+    steps = plural(progress.frames, progress.unit)
+    say(f"{args.out}: {copies} ({spec.augmentation}), {steps} in {progress.seconds:.1f} s")
 
 
 def _run_on_ray(extraction: Extraction, weights: WeightsSource | None, args: argparse.Namespace, say) -> None:
@@ -385,10 +389,10 @@ def _report(extraction: Extraction, out: Path, say) -> None:
         print(f"failed: {video}: {reason}", file=sys.stderr)
     parts = [f"{out}: {plural(progress.done, 'video')} extracted"]
     if progress.frames:
-        how = f"{progress.rate:.1f} frames/s" + (
+        how = f"{progress.rate:.1f} {progress.unit}s/s" + (
             f", batch size {progress.batch}" if progress.batch and computes else ""
         )
-        parts.append(f"{progress.frames:,} frames in {progress.seconds:.1f} s ({how})")
+        parts.append(f"{plural(progress.frames, progress.unit)} in {progress.seconds:.1f} s ({how})")
         parts += [progress.waits] if progress.waited_for_decoding + progress.waited_for_network else []
     parts += [str(progress.reuse)] if progress.reuse else []
     parts += [f"{len(plan.done):,} were there"] if plan.done else []

@@ -14,6 +14,7 @@ import numpy as np
 
 from pipeline.errors import VideoError
 from pipeline.extraction.features.static_frames import REUSED, StaticFrames
+from pipeline.extraction.inputs.clip_frames import clips_of
 from pipeline.extraction.inputs.two_stream import InputMakers
 from pipeline.extraction.recipe import Recipe
 from pipeline.files.text import plural
@@ -21,7 +22,7 @@ from pipeline.parallel.worker_process import Heartbeat
 from pipeline.parallel.workers import TIMEOUT, Ended, WorkerPool, threads_of_each
 from pipeline.videos.catalog.source_file import SourceFile, sha256
 from pipeline.videos.media import open_video
-from pipeline.videos.media.frame import Frame, FramesMissing, Reader, VideoInfo
+from pipeline.videos.media.frame import Frame, FramesMissing, Reader, StepEnds, Steps, VideoInfo
 from pipeline.videos.media.sampling import Sampling
 
 CHUNK_BYTES = 4 << 20  # images in one message
@@ -29,8 +30,8 @@ CHANGED = "the file changed while it was read"
 _MOST_STEPS = 4096  # in one message; a camera that shows nothing new sends few images
 
 Key = TypeVar("Key")
-Select = Callable[[np.ndarray, float], np.ndarray]
-"""Which frames are used: from the seconds of all frames ``(n,)`` and the duration to rising frame numbers ``(k,)``.
+Select = Callable[[np.ndarray, float], Steps]
+"""Which frames are used: from the seconds of all frames ``(n,)`` and the duration to the steps that they make.
 
 A pure function that can be pickled, such as a `Sampling`; it runs in the worker.
 """
@@ -57,21 +58,24 @@ class VideoOpened:
     times: np.ndarray
     """``(n,)`` float64: seconds of every frame after the first one."""
     frames: np.ndarray
-    """``(k,)`` int64: the frame numbers that were chosen."""
+    """``(k,)`` int64: the frame numbers that were chosen; of clips of frames that of the first one in each."""
+    ends: StepEnds | None = None
+    """Where the steps end; None where each is one frame."""
 
 
 @dataclass(frozen=True)
 class Images:
-    """Some frames of a video as the networks take them."""
+    """Some steps of a video as the networks take them."""
 
     images: tuple[np.ndarray, ...]
-    """For each network ``(m, height, width, 3)`` uint8, ``m`` of them with an image of their own."""
+    """For each network ``(m, height, width, 3)`` uint8, ``m`` of them with an image of their own; of clips of frames
+    ``(m, T, height, width, 3)``."""
     uses: tuple[np.ndarray | None, ...]
     """For each network ``(k,)`` uint8: `FRESH`, `REUSED` or `CHECKED`; None where every frame is fresh."""
     times: np.ndarray
     """``(k,)`` float64: seconds after the first frame of the video."""
     frames: np.ndarray
-    """``(k,)`` int64: frame numbers."""
+    """``(k,)`` int64: frame numbers; of clips of frames that of the first one in each."""
 
 
 def decode_videos(
@@ -141,12 +145,13 @@ def _read(reader: Reader, select: Select, spec: DecodeSpec) -> Iterator[VideoOpe
     if not len(times):
         raise VideoError("decode", "no frame can be decoded")
     info = reader.info()
-    wanted = select(times, info.duration)
-    if isinstance(select, Sampling) and not len(wanted):
+    steps = select(times, info.duration)
+    if isinstance(select, Sampling) and not len(steps):
         raise VideoError("sample", f"{plural(len(times), 'frame')}, fewer than {select} needs")
-    yield VideoOpened(info, times, wanted)
+    yield VideoOpened(info, times, steps.frames, steps.ends)
     chunk = _Chunk(spec)
-    for step in InputMakers(spec.recipes).steps(reader, wanted):
+    frames = InputMakers(spec.recipes).steps(reader, steps.needed)
+    for step in frames if steps.ends is None else clips_of(frames, steps):
         chunk.add(step)
         if chunk.full:
             yield chunk.take()
@@ -158,7 +163,7 @@ class _Chunk:
     """Collects the images of one message."""
 
     def __init__(self, spec: DecodeSpec) -> None:
-        self._shapes = [(recipe.height, recipe.width, recipe.channels) for recipe in spec.recipes]
+        self._shapes = [recipe.input_shape for recipe in spec.recipes]
         self._room = max(1, CHUNK_BYTES // sum(int(np.prod(shape)) for shape in self._shapes))
         self._static = [
             StaticFrames(recipe.reuse_static, check=spec.check_reuse) if recipe.reuse_static else None
@@ -182,7 +187,7 @@ class _Chunk:
         return max(self._counts) == self._room or len(self._frames) == _MOST_STEPS
 
     def add(self, step: Sequence[Frame]) -> None:
-        """Add a frame: its image for each network."""
+        """Add a frame, or a clip of frames: its images for each network."""
         for number, (frame, static) in enumerate(zip(step, self._static, strict=True)):
             if static is not None:
                 use = static.use_of(frame.image)

@@ -29,10 +29,11 @@ from pipeline.extraction.features.static_frames import CHECKED, REUSED, Reuse, S
 from pipeline.parallel.pipelined import PipelinedCalls, concurrent_calls_of
 from pipeline.parallel.workers import Ended
 from pipeline.videos.catalog.source_file import SourceFile
-from pipeline.videos.media.frame import VideoInfo
+from pipeline.videos.media.frame import StepEnds, VideoInfo
 
 NetworkCall = Callable[[np.ndarray], np.ndarray]
-"""A function from ``(batch, height, width, 3)`` uint8 to ``(batch, D)`` float32."""
+"""A function from ``(batch, height, width, 3)`` uint8, or clips of frames ``(batch, T, height, width, 3)``, to
+``(batch, D)`` float32."""
 
 Call = tuple[NetworkCall, np.ndarray]
 Key = TypeVar("Key")
@@ -58,7 +59,9 @@ class Opened(Generic[Key]):
     times: np.ndarray
     """``(n,)`` float64: seconds of every frame of the video after the first one."""
     frames: np.ndarray
-    """``(k,)`` int64: numbers of the frames whose features will come."""
+    """``(k,)`` int64: numbers of the frames whose features will come; of clips of frames that of the first in each."""
+    ends: StepEnds | None = None
+    """Where the steps end; None where each is one frame."""
 
 
 @dataclass(frozen=True)
@@ -258,7 +261,7 @@ class _Engine(Generic[Key]):
         if isinstance(message, VideoOpened):
             # What came before is void: its features find nobody.
             self._videos[key] = _Video(key, len(self._networks), self._meter)
-            self._events.append(Opened(key, message.info, message.times, message.frames))
+            self._events.append(Opened(key, message.info, message.times, message.frames, message.ends))
         elif isinstance(message, Images):
             message = self._without_needless_checks(message)
             video = self._videos[key]

@@ -97,5 +97,11 @@ def vary(frames: Any, numbers: Any, augmentation: FrameAugmentation) -> Any:
 
 
 def augmenter(augmentation: FrameAugmentation, numbers: np.ndarray) -> Any:
-    """A function that varies images ``(n, H, W, 3)`` uint8 of one sequence, however it is divided, in one way."""
-    return lambda images: np.asarray(vary(images[None], ops.convert_to_tensor(numbers), augmentation))[0]
+    """A function that varies images ``(n, H, W, 3)`` uint8 of one sequence, or clips of frames ``(n, T, H, W, 3)``, in
+    one way, however it is divided."""
+
+    def call(images: np.ndarray) -> np.ndarray:
+        one_by_one = images.reshape(1, -1, *images.shape[-3:])
+        return np.asarray(vary(one_by_one, ops.convert_to_tensor(numbers), augmentation)).reshape(images.shape)
+
+    return call

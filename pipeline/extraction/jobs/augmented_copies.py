@@ -19,7 +19,7 @@ from pipeline.errors import UserError
 from pipeline.extraction.features.decode_task import Images
 from pipeline.extraction.features.stream import Decoded, NetworkCall
 from pipeline.extraction.inputs.augmentation import DEFAULT, FrameAugmentation, numbers_for
-from pipeline.extraction.jobs.extract import Extraction
+from pipeline.extraction.jobs.extract import Extraction, unit_of
 from pipeline.extraction.jobs.progress import ExtractionProgress
 from pipeline.extraction.store.store import AUGMENTATION_FILE, FeatureStore, name_of_copy
 from pipeline.files.atomic import atomic_write
@@ -81,7 +81,9 @@ class AugmentedCopyJob:
             if missing:
                 self._missing[name] = missing
                 self._videos.append(video)
-        self.progress = ExtractionProgress(videos=sum(map(len, self._missing.values())))
+        self.progress = ExtractionProgress(
+            videos=sum(map(len, self._missing.values())), unit=unit_of(extraction.recipe)
+        )
 
     def __bool__(self) -> bool:
         return bool(self._videos)

@@ -26,6 +26,11 @@ from pipeline.videos.catalog.source_file import SourceFile
 from pipeline.videos.media.sampling import Sampling
 
 
+def unit_of(recipe: Recipe) -> str:
+    """What an extraction counts, for its user."""
+    return "step" if recipe.clip else "frame"
+
+
 class Extraction:
     """A run of stage one over a catalog, into one store.
 
@@ -70,6 +75,7 @@ class Extraction:
             self._log.add(video.name, error)
         self.progress.videos = len(self.plan.extract) + len(self.plan.copies) + len(self.plan.twins)
         self.progress.failed = len(self.failures())
+        self.progress.unit = unit_of(self.recipe)
         self.progress.expectation = FrameCountEstimate(self.plan.extract, Sampling.parse(self.recipe.sampling))
         self.table_changes = self.write_catalog(entries)
         return self.plan
@@ -126,7 +132,7 @@ class Extraction:
             for video, entry, source in copies:
                 buffer = writer.buffer()
                 for piece in store.pieces(entry.video):
-                    buffer.append(piece.features, piece.times.tolist(), piece.frames.tolist())
+                    buffer.append(piece.features, piece.times.tolist(), piece.frames.tolist(), piece.ends)
                 writer.add(video.name, buffer, source)
                 self.progress.copied += 1
                 show(self.progress)

@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.errors import UserError
 from pipeline.extraction.jobs.extract import Extraction
 from pipeline.extraction.jobs.spec import ExtractionSpec
-from pipeline.extraction.network.chosen import choose_layer, choose_network
+from pipeline.extraction.network.chosen import check_frames, choose_layer, choose_network
 from pipeline.extraction.network.load import load_backbone
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import FRAME_CACHE, Recipe
@@ -64,6 +64,7 @@ def extract(
         interpolation=network.interpolation,
         layer=choose_layer(network),
     )
+    check_frames(network, recipe)
     spec = spec or ExtractionSpec()
     loaded = None
     if source is not None:

@@ -84,9 +84,11 @@ class ExtractionProgress(Meter):
     copied: int = 0
     failed: int = 0
     frames: int = 0
-    """Frames whose features are known."""
+    """Frames, or clips of frames, whose features are known."""
+    unit: str = "frame"
+    """What is counted: frame, or step where a step is a clip of frames."""
     batch: int = 0
-    """Images in one call of the network; 0 where several networks may differ."""
+    """Images, or clips of frames, in one call of the network; 0 where several networks may differ."""
     expectation: FrameCountEstimate | None = None
     """Of the frames of all videos; None where nobody made one."""
     began: float = field(default_factory=time.monotonic)
@@ -128,7 +130,7 @@ class ProgressLine:
     """
 
     def __init__(self, progress: ExtractionProgress, quiet: bool) -> None:
-        self._bar = command.progress(progress.expected, "frame", quiet, smoothing=0.05)
+        self._bar = command.progress(progress.expected, progress.unit, quiet, smoothing=0.05)
 
     def __enter__(self) -> ProgressLine:
         return self

@@ -56,7 +56,7 @@ class ExtractionSpec:
     """Choices of a run that do not change the features."""
 
     batch: int = 0
-    """Images in one call of the network; 0 for as many as fit into the free memory."""
+    """Images, or clips of frames, in one call of the network; 0 for as many as fit into the free memory."""
     dtype: Dtype = "float16"
     """Of the stored features; images are uint8 in any case."""
     workers: int = 0

@@ -31,7 +31,7 @@ def write_sequences(
         fail: called with a video and the reason why it cannot be used.
         show: called with the progress whenever it changed.
     """
-    pending: dict[Video, tuple[SequenceBuffer, VideoInfo]] = {}
+    pending: dict[Video, tuple[SequenceBuffer, Opened[Video]]] = {}
     given_up: set[Video] = set()  # their features were unusable, and the rest of them is still coming
 
     def drop(video: Video) -> int:
@@ -54,13 +54,16 @@ def write_sequences(
             if event.video in given_up:
                 continue
             match event:
-                case Opened(video, info, _, frames):
+                case Opened(video):
                     drop(video)
-                    pending[video] = (writer.buffer(), info)
-                    expect(video, len(frames))
+                    pending[video] = (writer.buffer(), event)
+                    expect(video, len(event.frames))
                 case Features(video, features, times, frames):
+                    buffer, opened = pending[video]
+                    place = slice(len(buffer), len(buffer) + len(frames))
+                    ends = None if opened.ends is None else opened.ends.at(place)
                     try:
-                        pending[video][0].append(features, times.tolist(), frames.tolist())
+                        buffer.append(features, times.tolist(), frames.tolist(), ends)
                     except VideoError as error:
                         expect(video, drop(video))
                         given_up.add(video)
@@ -68,10 +71,10 @@ def write_sequences(
                     else:
                         progress.frames += len(frames)
                 case Finished(video, file):
-                    buffer, info = pending.pop(video)
+                    buffer, opened = pending.pop(video)
                     if writer.recipe.reuse_static:
                         writer.provenance["reuse_static"] = progress.reuse.to_json()
-                    writer.add(video.name, buffer, _source(file, info))
+                    writer.add(video.name, buffer, _source(file, opened.info))
                     progress.done += 1
                 case Failed(video, error):
                     expect(video, drop(video))

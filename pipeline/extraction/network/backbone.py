@@ -38,7 +38,7 @@ class Backbone(FixedBatch):
         layer: of the output; see `pipeline.extraction.recipe.LAYERS`.
 
     Attributes:
-        bytes_per_image: memory that one image takes at its worst moment.
+        bytes_per_image: memory that one image, or clip of frames, takes at its worst moment.
         model: the Keras model, from scaled images to features.
         dimensions: the length D of a feature vector.
         shape: of one step: (D,).
@@ -77,7 +77,8 @@ class Backbone(FixedBatch):
         if batch:
             self.batch = batch
         else:
-            self.batch, self.batch_reason = choose_batch(self.bytes_per_image, on_gpu=has_gpu())
+            frames = self.network.frames or 1
+            self.batch, self.batch_reason = choose_batch(self.bytes_per_image, on_gpu=has_gpu(), frames=frames)
         self.dimensions: int = self.model.output_shape[-1]
         self.shape: tuple[int, ...] = (self.dimensions,)
 
@@ -92,7 +93,8 @@ class Backbone(FixedBatch):
     @functools.cached_property
     def _function(self):  # type: ignore[override]
         """The compiled function; the first call of it compiles."""
-        return compile_model(from_pixels(self.model, self.network), (self.batch, *self.size, 3), self.precision)
+        shape = (self.batch, *self.model.input_shape[1:])
+        return compile_model(from_pixels(self.model, self.network), shape, self.precision)
 
     def converted(self) -> Any:
         """The network, from images to features, as an ``openvino.Model``."""

@@ -9,7 +9,17 @@ from pipeline.errors import UserError
 from pipeline.extraction.network.by_file.network_file import kind_of
 from pipeline.extraction.network.registry import find_network
 from pipeline.extraction.network.weights import WeightsSource
-from pipeline.extraction.recipe import BY_FILE, BY_HUB, FRAME_CACHE, MAX_POOL, PIXELS, TOKEN_LAYERS, Crop, Interpolation
+from pipeline.extraction.recipe import (
+    BY_FILE,
+    BY_HUB,
+    FRAME_CACHE,
+    MAX_POOL,
+    PIXELS,
+    TOKEN_LAYERS,
+    Crop,
+    Interpolation,
+    Recipe,
+)
 
 _SUFFIXES = (".onnx", ".xml")
 
@@ -32,6 +42,10 @@ class NamedNetwork(Protocol):
     @property
     def licence(self) -> str:
         """Of its weights; empty where nothing is known of it."""
+
+    @property
+    def frames(self) -> int:
+        """How many it takes at once for a step; 0 for a network of images."""
 
     @property
     def layer(self) -> str:
@@ -81,6 +95,24 @@ def choose_network(text: str, weights: str | None = None) -> tuple[NamedNetwork,
     if network.name == FRAME_CACHE or weights is None:
         return network, None
     return network, WeightsSource(weights)
+
+
+def check_frames(network: NamedNetwork, recipe: Recipe) -> None:
+    """Refuse a network that takes other steps than the sampling of a recipe makes: images, or clips of frames.
+
+    Raises:
+        UserError: the line names a sampling that fits.
+    """
+    if network.frames == recipe.clip:
+        return
+    asked = f"`sampling={recipe.sampling}`: {network.name} takes"
+    if not network.frames:
+        raise UserError(f"{asked} single images, not clips of frames; choose for example `sampling=uniform:20`")
+    fits = f"choose for example `sampling=clips:{network.frames}@8/1`"
+    raise UserError(
+        f"{asked} clips of {network.frames} frames"
+        + (f", not of {recipe.clip}; {fits}" if recipe.clip else f"; {fits}")
+    )
 
 
 def choose_layer(network: NamedNetwork, layer: str | None = None, pooling: str | None = None) -> str:

@@ -48,7 +48,7 @@ class KeptNetwork:
 
     def __init__(self, cache: UserCache, recipe: Recipe, weights: WeightsSource) -> None:
         self._cache = cache
-        self._name, self._size = recipe.backbone, (recipe.height, recipe.width)
+        self._name, self._size, self._frames = recipe.backbone, (recipe.height, recipe.width), recipe.clip
         network: dict[str, Any] = {"backbone": self._name, "size": self._size}
         if weights.is_network:
             network |= {"is": weights.key(), "layer": recipe.layer}
@@ -95,6 +95,7 @@ class KeptNetwork:
             self._name,
             model,
             size=self._size,
+            frames=self._frames,
             precision=precision,
             batch=batch,
             compile_=lambda shape: compile_once(self._cache, self._network | {"shape": shape}),

@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.extraction.network.by_file.graph import is_transformer, prepare
 from pipeline.extraction.network.by_file.network_file import NetworkFile
+from pipeline.extraction.network.chosen import check_frames
 from pipeline.extraction.network.engines.choose import (
     INT8,
     Choice,
@@ -30,6 +31,7 @@ from pipeline.extraction.network.int8_model import QuantisedNetwork
 from pipeline.extraction.network.kept import KeptNetwork
 from pipeline.extraction.network.load_file import FileLoader
 from pipeline.extraction.network.openvino_backbone import OpenVinoBackbone
+from pipeline.extraction.network.registry import find_network
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import BY_FILE, BY_HUB, Recipe
 from pipeline.files.user_cache import Say, UserCache
@@ -78,6 +80,8 @@ def load_backbone(
     if recipe.quantised and measure:
         raise UserError("`measure=True`: an int8 network is computed by OpenVINO in any case; leave it out")
     file = None if recipe.quantised or weights is None else _file_of(recipe, weights)
+    if weights is not None:
+        check_frames(file or weights.preset() or find_network(recipe.backbone), recipe)
     wanted = INT8 if recipe.quantised else precision
     choices = allowed_for_file(file.kind, engine, wanted) if file else allowed(engine, wanted)
     if note := idle_gpu_of_files() if file else idle_gpu():
@@ -201,7 +205,7 @@ class _Float:
         choices = allowed()
         self._build("float32")  # loading it is no part of the measurement
         count = self._build("float32").batch if gpu_computes() else min(32, max(4, 2 * processors()))
-        shape = (count, self._recipe.height, self._recipe.width, 3)
+        shape = (max(1, count // max(1, self._recipe.clip)), *self._recipe.input_shape)
         images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
         if choices[0].engine == "openvino":
             _ = self._converted_layers  # nor is that
@@ -209,7 +213,7 @@ class _Float:
         order = sorted(choices, key=lambda choice: choice.engine != choices[0].engine)
         prepare = {choice: functools.partial(self._compiled, choice, shape) for choice in order}
         found = measure(prepare, images, errors=computing_errors())
-        timings = {choice: [second / count for second in found.get(choice, ())] for choice in choices}
+        timings = {choice: [second / shape[0] for second in found.get(choice, ())] for choice in choices}
         self._kept.keep_timings(timings)
         return timings
 
@@ -235,7 +239,8 @@ class _Float:
         if policy != "float32":
             size = (recipe.height, recipe.width)
             model = build_network(network, None, size, layer=recipe.layer, policy=policy)
-        return from_pixels(first_layers(model), network)
+        # A layer in the middle of a network of clips of frames may hold their frames one by one.
+        return from_pixels(model if recipe.clip else first_layers(model), network)
 
 
 def _in_words(timings: Mapping[Choice, Sequence[float]]) -> str:

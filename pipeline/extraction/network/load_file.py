@@ -57,6 +57,7 @@ class FileLoader:
             self._file.name,
             lambda: ready.model,
             size=self._size,
+            frames=self._recipe.clip,
             dimensions=ready.dimensions,
             digest=self._file.digest,
             precision=choice.precision,
@@ -69,7 +70,7 @@ class FileLoader:
     def measure(self, choices: Sequence[Choice]) -> dict[Choice, list[float]]:
         """Time a few images on each choice, and remember it."""
         count = max(2, processors())
-        images = np.random.default_rng(0).integers(0, 256, (count, *self._size, 3), dtype=np.uint8)
+        images = np.random.default_rng(0).integers(0, 256, (count, *self._recipe.input_shape), dtype=np.uint8)
         _ = self._prepared  # reading it is no part of the measurement
         makers: dict[Choice, Callable[[], Any]] = {
             choice: functools.partial(self._compiled, choice, images.shape) for choice in choices

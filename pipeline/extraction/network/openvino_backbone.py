@@ -34,8 +34,9 @@ class OpenVinoBackbone(FixedBatch):
         dimensions: length D of a feature vector.
         digest: SHA-256 of the weights.
         precision: ``float32``, ``bfloat16`` or ``int8``.
-        batch: images in one call of the compiled function; 0: chosen by the free memory.
-        bytes_per_image: memory that one image takes.
+        batch: images, or clips of frames, in one call of the compiled function; 0: chosen by the free memory.
+        bytes_per_image: memory that one of them takes.
+        frames: how many it takes at once; 0 for a network of images.
         compile_: of the shape of a batch; by default always anew.
         largest_piece: images that the network takes at a time at most; None for as many as are fast.
 
@@ -60,6 +61,7 @@ class OpenVinoBackbone(FixedBatch):
         bytes_per_image: int = 0,
         compile_: Callable[[tuple[int, ...]], Compile] = lambda shape: compile_anew,
         largest_piece: int | None = None,
+        frames: int = 0,
     ) -> None:
         self.name = name
         self.size = size
@@ -71,7 +73,8 @@ class OpenVinoBackbone(FixedBatch):
         if batch:
             self.batch = batch
         else:
-            self.batch, self.batch_reason = choose_batch(bytes_per_image, on_gpu=False)
+            self.batch, self.batch_reason = choose_batch(bytes_per_image, on_gpu=False, frames=frames or 1)
+        self._input = (*((frames,) if frames else ()), *size, 3)
         self._lock = threading.Lock()
 
     @classmethod
@@ -81,6 +84,7 @@ class OpenVinoBackbone(FixedBatch):
             backbone.name,
             backbone.converted,
             size=backbone.size,
+            frames=backbone.network.frames,
             dimensions=backbone.dimensions,
             digest=backbone.digest,
             precision=precision,
@@ -108,7 +112,7 @@ class OpenVinoBackbone(FixedBatch):
 
     @functools.cached_property
     def _compiled(self) -> Callable[[Any], Any]:
-        shape = (self.batch, *self.size, 3)
+        shape = (self.batch, *self._input)
         return compile_network(self._model, shape, self.precision, self._compile(shape), largest=self._largest)
 
     @property

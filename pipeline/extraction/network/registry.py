@@ -30,6 +30,8 @@ class Network:
     """Of its weights; empty where they may be of different licences."""
     layer: str = "avg_pool"
     """Which part of its output is the feature where nobody says."""
+    frames: int = 0
+    """How many it takes at once for a step; all of these are networks of images."""
 
     def check_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
         """(height, width) to use: the network's own if ``size`` is None.

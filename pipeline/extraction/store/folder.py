@@ -16,9 +16,9 @@ from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.store import (
     AUGMENTATION_FILE,
     CATALOG_FILE,
-    FORMAT,
     RECIPE_FILE,
     SHARDS,
+    format_of,
     read_recipe,
     read_recipe_file,
 )
@@ -99,7 +99,7 @@ def prepare_store(folder: Path, recipe: Recipe, weights: WeightsSource | None = 
         folder.mkdir(parents=True, exist_ok=True)
         remove_abandoned(folder)
         content: dict[str, Any] = {
-            "format": FORMAT,
+            "format": format_of(recipe),
             "fingerprint": recipe.fingerprint,
             "recipe": recipe.to_dict(),
             "weights": {},

@@ -24,6 +24,7 @@ from pipeline.extraction.store.foreign_arrays import (
 )
 from pipeline.extraction.store.foreign_records import ENDINGS as RECORDS
 from pipeline.extraction.store.foreign_records import RecordsOfArrays
+from pipeline.extraction.store.shard_file import ENDS
 from pipeline.extraction.store.shard_writer import StoreWriter, chunking
 from pipeline.extraction.store.store import CATALOG_FILE, FeatureStore
 from pipeline.files.atomic import atomic_write
@@ -201,7 +202,8 @@ def export_arrays(store: FeatureStore, folder: Path) -> Iterator[Path]:
 
 
 def export_hdf5(store: FeatureStore, path: Path) -> Iterator[str]:
-    """Write one HDF5 file with ``features (N, T, ...)``, ``mask (N, T)``, ``times``, ``labels``, ``splits``, ``names``.
+    """Write one HDF5 file with ``features (N, T, ...)``, ``mask (N, T)``, ``times``, ``labels``, ``splits``, ``names``;
+    of clips of frames, whose ``times`` are those of their starts, also ``end_times``.
 
     The order is that of the catalog. Memory stays that of one sequence. Yields each name.
     """
@@ -215,6 +217,8 @@ def export_hdf5(store: FeatureStore, path: Path) -> Iterator[str]:
             file.create_dataset(name, data=np.array(values, dtype=object), dtype=text)
         mask = file.create_dataset("mask", (len(videos), longest), bool)
         times = file.create_dataset("times", (len(videos), longest), np.float64)
+        of_clips = store.recipe.clip > 0
+        end_times = file.create_dataset(ENDS[0], (len(videos), longest), np.float64) if of_clips else None
         features = None
         for sequence in store.sequences(row):
             if features is None:
@@ -225,6 +229,8 @@ def export_hdf5(store: FeatureStore, path: Path) -> Iterator[str]:
                 file.attrs["recipe"] = store.recipe.canonical
             here = np.s_[row[sequence.video], : len(sequence.times)]
             features[here], mask[here], times[here] = sequence.features, True, sequence.times
+            if end_times is not None and sequence.ends is not None:
+                end_times[here] = sequence.ends.times
             check()
             yield sequence.video
 
@@ -241,7 +247,7 @@ def check_parquet() -> None:
 
 def export_parquet(store: FeatureStore, path: Path) -> Iterator[str]:
     """Write one Parquet file with a row for each step: ``video``, ``label``, ``split``, ``group``, ``step``, ``frame``,
-    ``time`` in seconds and ``features``, a list of D numbers.
+    ``time`` in seconds, of clips of frames ``end_frame`` and ``end_time``, and ``features``, a list of D numbers.
 
     The order is that of the catalog. Memory stays that of one sequence. Yields each name.
 
@@ -257,6 +263,8 @@ def export_parquet(store: FeatureStore, path: Path) -> Iterator[str]:
     videos = {video.name: video for video in store.catalog if video.name in store.entries}
     texts = [(name, pa.string()) for name in ("video", "label", "split", "group")]
     numbers = [("step", pa.int32()), ("frame", pa.int64()), ("time", pa.float64())]
+    if store.recipe.clip:
+        numbers += [("end_frame", pa.int64()), ("end_time", pa.float64())]
     schema = pa.schema(
         [*texts, *numbers, ("features", pa.list_(pa.float32(), store.shape[0]))],
         metadata={"recipe": store.recipe.canonical},
@@ -269,6 +277,8 @@ def export_parquet(store: FeatureStore, path: Path) -> Iterator[str]:
             columns = [pa.array([text] * count, pa.string()) for text in same]
             columns += [pa.array(np.arange(count, dtype=np.int32)), pa.array(np.asarray(sequence.frames, np.int64))]
             columns += [pa.array(np.asarray(sequence.times, np.float64))]
+            if sequence.ends is not None:
+                columns += [pa.array(sequence.ends.frames), pa.array(sequence.ends.times)]
             columns += [pa.FixedSizeListArray.from_arrays(values, store.shape[0])]
             writer.write_table(pa.table(columns, schema=schema))
             yield sequence.video

@@ -23,6 +23,8 @@ from pipeline.version import VERSION
 from pipeline.videos.catalog.source_file import SourceFile
 
 _THEN = "move it away and extract again"
+ENDS = ("end_times", "end_frames")
+"""The tables of format 2 beside ``times`` and ``frames``: where clips of frames end."""
 _KINDS = {"int": "iu", "float": "f", "str": "O"}  # of the facts of a video file, by their type
 
 
@@ -69,7 +71,10 @@ def _check(shard: h5py.File, path: Path, size: int) -> None:
     if len(features.shape) not in (3, 5) or features.dtype.str[1:] not in ("f2", "f4", "u1"):
         raise NotPlain(f"features are of shape {features.shape} and type {features.dtype}")
     rows, longest = features.shape[:2]
-    for name, kinds in (("mask", "b"), ("times", "f"), ("frames", "iu")):
+    tables = [("mask", "b"), ("times", "f"), ("frames", "iu")]
+    if attribute(shard, "format", int) == 2 or any(name in shard for name in ENDS):
+        tables += zip(ENDS, ("f", "iu"), strict=True)
+    for name, kinds in tables:
         table = dataset(shard, name, size, kinds, sides=2)
         check_whole(table)
         if table.shape != (rows, longest):

@@ -9,7 +9,7 @@ import os
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import IO, Any
@@ -21,12 +21,14 @@ from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store import SHARD_SECONDS
 from pipeline.extraction.store.folder import prepare_store
-from pipeline.extraction.store.store import FORMAT
+from pipeline.extraction.store.shard_file import ENDS
+from pipeline.extraction.store.store import format_of
 from pipeline.files.atomic import atomic_write
 from pipeline.lazy import h5py
 from pipeline.parallel.machine import versions
 from pipeline.parallel.opencv_build import BUILDS
 from pipeline.videos.catalog.source_file import SourceFile
+from pipeline.videos.media.frame import StepEnds
 
 SHARD_BYTES = 256 << 20
 SPILL_BYTES = 32 << 20
@@ -53,13 +55,15 @@ class SequenceBuffer:
         self._file: IO[bytes] | None = None
         self.times: list[float] = []
         self.frames: list[int] = []
+        self.ends: tuple[list[float], list[int]] = ([], [])
+        """Seconds and frame numbers; empty where a step is one frame."""
 
     def __len__(self) -> int:
         return len(self.frames)
 
-    def append(self, features: np.ndarray, times: list[float], frames: list[int]) -> None:
+    def append(self, features: np.ndarray, times: list[float], frames: list[int], ends: StepEnds | None = None) -> None:
         """Add steps: ``(k, D)`` features, or ``(k, H, W, 3)`` images, with the times in seconds and numbers of
-        their frames.
+        their frames; of clips of frames those of the first frames, and where the clips end.
 
         Raises:
             VideoError: a feature is not finite, or too large for float16.
@@ -71,6 +75,9 @@ class SequenceBuffer:
         self._blocks.append(block)
         self.times += times
         self.frames += frames
+        if ends is not None:
+            self.ends[0].extend(ends.times.tolist())
+            self.ends[1].extend(ends.frames.tolist())
         self._held += block.nbytes
         if self._held > SPILL_BYTES:
             self._spill()
@@ -188,7 +195,8 @@ class _Shard:
         self._born = time.monotonic()
         self._bytes = 0
         self._rows: list[tuple[str, SourceFile]] = []
-        self._steps: list[tuple[list[float], list[int]]] = []
+        self._steps: list[SequenceBuffer] = []
+        self._of_clips = recipe.clip > 0
         self._longest = 0
         self._dtype = dtype
         self._provenance = provenance
@@ -203,7 +211,7 @@ class _Shard:
             raise
         self._file.attrs.update(
             {
-                "format": FORMAT,
+                "format": format_of(recipe),
                 "recipe": recipe.canonical,
                 "fingerprint": recipe.fingerprint,
                 "created": created,
@@ -235,7 +243,7 @@ class _Shard:
                 self._file["features"].resize(row, axis=0)
             raise
         self._rows.append((video, source))
-        self._steps.append((sequence.times, sequence.frames))
+        self._steps.append(sequence)  # of whose features nothing is held
         self._longest = max(self._longest, steps)
 
     def _features(self, shape: tuple[int, ...], steps: int) -> h5py.Dataset:
@@ -273,13 +281,22 @@ class _Shard:
         longest = self._file["features"].shape[1]
         count = len(self._rows)
         mask = np.zeros((count, longest), bool)
-        times = np.zeros((count, longest), np.float64)
-        frames = np.zeros((count, longest), np.int64)
-        for row, (seconds, numbers) in enumerate(self._steps):
-            mask[row, : len(seconds)] = True
-            times[row, : len(seconds)] = seconds
-            frames[row, : len(seconds)] = numbers
-        for name, values in (("mask", mask), ("times", times), ("frames", frames)):
+        for row, sequence in enumerate(self._steps):
+            mask[row, : len(sequence)] = True
+
+        def padded(dtype: type, column: Callable[[SequenceBuffer], list[Any]]) -> np.ndarray:
+            values = np.zeros((count, longest), dtype)
+            for row, sequence in enumerate(self._steps):
+                values[row, : len(sequence)] = column(sequence)
+            return values
+
+        tables = {"mask": mask}
+        tables["times"] = padded(np.float64, lambda sequence: sequence.times)
+        tables["frames"] = padded(np.int64, lambda sequence: sequence.frames)
+        if self._of_clips:
+            tables[ENDS[0]] = padded(np.float64, lambda sequence: sequence.ends[0])
+            tables[ENDS[1]] = padded(np.int64, lambda sequence: sequence.ends[1])
+        for name, values in tables.items():
             self._file.create_dataset(name, data=values, chunks=(1, max(1, longest)), compression="gzip", shuffle=True)
         self._file.create_dataset("steps", data=mask.sum(axis=1))
         text = h5py.string_dtype("utf-8")

@@ -5,11 +5,15 @@ Each shard is one HDF5 file that never changes once it has its name:
     features (n, T, D)   float16 or float32; rows padded with zeros at the end
              (n, T, H, W, 3)   uint8 images instead, in a frame cache; compressed (LZF), each by itself
     mask     (n, T)      bool, True where a step is real
-    times    (n, T)      float64, seconds after the first frame of the video
-    frames   (n, T)      int64, frame numbers
+    times    (n, T)      float64, seconds after the first frame of the video; of clips of frames those of their starts
+    frames   (n, T)      int64, frame numbers; of clips of frames that of the first one in each
+    end_times, end_frames (n, T)   in format 2 only, of clips of frames: seconds at which each ends, and the number of
+                         the last frame in it; float64 and int64
     video    (n,)        the name of each video in the catalog
     source/* (n,)        the video file as it was: size, mtime_ns, sha256, frames, header_frames, fps, ...
     attributes           format, recipe, fingerprint, created, versions, precision
+
+A store of ``clips:T@F/S`` is of format 2, every other one of format 1.
 
 There is no index beside the shards that could disagree with them: a store holds what its shards hold.
 """
@@ -29,16 +33,17 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.store.shard_file import keep_looked_at, open_shard
+from pipeline.extraction.store.shard_file import ENDS, keep_looked_at, open_shard
 from pipeline.files.guard.hdf5 import NotPlain, attribute
 from pipeline.files.guard.reading import read_object, shown, value_of
 from pipeline.files.guard.regular_file import Missing
 from pipeline.lazy import h5py
 from pipeline.videos.catalog.catalog import Catalog, read_catalog
 from pipeline.videos.catalog.source_file import SourceFile
+from pipeline.videos.media.frame import StepEnds
 from pipeline.videos.media.sampling import Sampling
 
-FORMAT = 1
+FORMAT, CLIPS_FORMAT = 1, 2
 RECIPE_FILE, CATALOG_FILE = "recipe.json", "catalog.csv"
 AUGMENTATION_FILE = "augmentation.json"
 SHARDS = "shard-*.h5"
@@ -65,9 +70,11 @@ class Sequence:
     features: np.ndarray
     """``(T, D)`` float16 or float32, or ``(T, H, W, 3)`` uint8 in a frame cache; real steps only."""
     times: np.ndarray
-    """``(T,)`` float64, seconds after the first frame of the video."""
+    """``(T,)`` float64, seconds after the first frame of the video; of clips of frames those of their starts."""
     frames: np.ndarray
-    """``(T,)`` int64, frame numbers."""
+    """``(T,)`` int64, frame numbers; of clips of frames that of the first one in each."""
+    ends: StepEnds | None = None
+    """Where the clips of frames end; None where a step is one frame."""
 
     def __repr__(self) -> str:
         return f"Sequence({self.video!r}, features{self.features.shape} {self.features.dtype})"
@@ -91,9 +98,10 @@ class FeatureStore:
         self._dense = Sampling.parse(self._stored.sampling)
         self._sampling = sampling or self._dense
         if not self._dense.contains(self._sampling):
+            clips = self._dense.clip or self._sampling.clip
             raise UserError(
                 f"{folder} was sampled by {self._dense}, which need not hold the frames of {self._sampling}; "
-                "extract it by that sampling, or by 'all' to be thinned to any"
+                "extract it by that sampling" + ("" if clips else ", or by 'all' to be thinned to any")
             )
         self.recipe = replace(self._stored, sampling=str(self._sampling))
 
@@ -236,7 +244,8 @@ class FeatureStore:
         if self._sampling != self._dense:
             steps = self._places(shard, entry.row, int(shard["steps"][entry.row]))[steps]
         features, times, frames = (shard[name][entry.row, steps] for name in ("features", "times", "frames"))
-        return Sequence(entry.video, features, times, frames)
+        ends = StepEnds(*(shard[name][entry.row, steps] for name in ENDS)) if self.recipe.clip else None
+        return Sequence(entry.video, features, times, frames, ends)
 
 
 def name_of_copy(video: str, copy: int) -> str:
@@ -250,7 +259,16 @@ def read_recipe(folder: Path) -> Recipe:
     Raises:
         UserError: there is no store, or one of a newer format.
     """
-    return Recipe.from_json(json.dumps(read_recipe_file(folder)["recipe"]))
+    content = read_recipe_file(folder)
+    recipe = Recipe.from_json(json.dumps(content["recipe"]))
+    if content["format"] != format_of(recipe):
+        raise UserError(f"{folder / RECIPE_FILE} cannot be read (format {content['format']} with {recipe.sampling})")
+    return recipe
+
+
+def format_of(recipe: Recipe) -> int:
+    """The format of a store: programs that know no clips of frames refuse those of clips, and read all others."""
+    return CLIPS_FORMAT if recipe.clip else FORMAT
 
 
 def read_recipe_file(folder: Path) -> dict:
@@ -260,9 +278,11 @@ def read_recipe_file(folder: Path) -> dict:
         content = read_object(path, needs=["format"])
     except Missing:
         raise UserError(f"{folder} is not a feature store ({RECIPE_FILE} is missing)") from None
-    if content["format"] != FORMAT:
+    if isinstance(content["format"], bool) or content["format"] not in (FORMAT, CLIPS_FORMAT):
         found = shown(content["format"])
-        raise UserError(f"{folder} has store format {found}; this version reads format {FORMAT}, so update it")
+        raise UserError(
+            f"{folder} has store format {found}; this version reads formats {FORMAT} and {CLIPS_FORMAT}, so update it"
+        )
     try:
         for key, kind in (("recipe", dict), ("weights", dict[str, dict])):
             value_of(content, key, kind)

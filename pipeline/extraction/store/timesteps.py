@@ -1,7 +1,8 @@
 """The steps of many sequences, one after the other: in memory, or in the shards of a store until they are asked for.
 
-A step is the features of one frame. Each has a *place*: steps of a sequence have consecutive places, and sequences
-follow each other as they lie in the files, so that reading places in rising order reads the disk from front to back.
+A step is the features of one frame, or of one clip of frames. Each has a *place*: steps of a sequence have consecutive
+places, and sequences follow each other as they lie in the files, so that reading places in rising order reads the disk
+from front to back.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.extraction.store.shard_file import open_shard
+from pipeline.extraction.store.shard_file import ENDS, open_shard
 from pipeline.extraction.store.store import Entry, FeatureStore
 from pipeline.lazy import h5py
 
@@ -119,7 +120,7 @@ class StoredSteps:
         self.first: dict[str, int] = {}
         """The place of the first step of each video."""
         self._files: list[_File] = []
-        times, frames, starts, files, offsets = [], [], [], [], []  # one array for each shard
+        times, frames, lasts, starts, files, offsets = [], [], [], [], [], []  # one array for each shard
         place = 0
         for path in sorted(by_shard):
             entries = sorted(by_shard[path], key=lambda entry: entry.row)
@@ -133,11 +134,12 @@ class StoredSteps:
                         "it away and extract again"
                     )
                 rows, steps = [], []
-                for entry, seconds, numbers in _times_and_frames(shard, entries):
+                for entry, seconds, numbers, ends in _times_and_frames(shard, entries, store.recipe.clip > 0):
                     picked = store.picked(seconds, numbers)
                     self.first[entry.video] = place
                     times.append(seconds[picked])
                     frames.append(numbers[picked])
+                    lasts.append(ends[picked])
                     steps.append(np.arange(len(seconds))[picked])
                     rows.append(np.full(len(steps[-1]), entry.row))
                     place += len(steps[-1])
@@ -152,7 +154,9 @@ class StoredSteps:
         self.times = np.concatenate(times)
         """``(n,)`` float64, seconds after the first frame of the video."""
         self.frames = np.concatenate(frames)
-        """``(n,)`` int64, frame numbers."""
+        """``(n,)`` int64, frame numbers; of clips of frames that of the first one in each."""
+        self.last_frames = np.concatenate(lasts) if store.recipe.clip else self.frames
+        """``(n,)`` int64, the number of the last frame in each step."""
         if not np.isfinite(self.times).all():
             raise UserError(f"{store.folder} holds times that are no numbers; check_features.py names the shard")
 
@@ -231,18 +235,19 @@ class _Reader:
             into[:] = as_stored
 
 
-def _times_and_frames(shard: h5py.File, entries: list[Entry]):
-    """Yield (entry, times, frames) of the stored steps of each entry, reading many rows at once."""
+def _times_and_frames(shard: h5py.File, entries: list[Entry], of_clips: bool):
+    """Yield (entry, times, first frames, last frames) of the stored steps of each entry, reading many rows at once."""
     stored = shard["steps"][:]
     longest = max(1, shard["times"].shape[1])
     at_once = max(1, _TABLE_BYTES // (16 * longest))
-    begin, times, frames = 0, np.empty((0, 0)), np.empty((0, 0))
+    begin, times, frames, lasts = 0, np.empty((0, 0)), np.empty((0, 0)), np.empty((0, 0))
     for entry in entries:
         if entry.row >= begin + len(times):
             begin = entry.row
             times, frames = (shard[name][begin : begin + at_once] for name in ("times", "frames"))
+            lasts = shard[ENDS[1]][begin : begin + at_once] if of_clips else frames
         row, steps = entry.row - begin, stored[entry.row]
-        yield entry, times[row, :steps], frames[row, :steps]
+        yield entry, times[row, :steps], frames[row, :steps], lasts[row, :steps]
 
 
 def _runs(

@@ -11,8 +11,8 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.store.shard_file import open_shard
-from pipeline.extraction.store.store import SHARDS, Entry, read_entries, read_recipe
+from pipeline.extraction.store.shard_file import ENDS, open_shard
+from pipeline.extraction.store.store import SHARDS, Entry, format_of, read_entries, read_recipe
 from pipeline.files.guard.hdf5 import attribute
 from pipeline.lazy import h5py
 from pipeline.videos.catalog.catalog import Catalog
@@ -44,7 +44,9 @@ def check_shards(folder: Path) -> Iterator[ShardReport]:
             report.videos = [entry.video for entry in entries]
             with open_shard(path) as shard:
                 for entry in entries:
-                    report.problems += [f"{entry.video}: {problem}" for problem in _check_entry(shard, entry)]
+                    report.problems += [
+                        f"{entry.video}: {problem}" for problem in _check_entry(shard, entry, recipe.clip > 0)
+                    ]
                 report.problems += [*_check_recipe(shard, recipe), *_check_shape(shard["features"], recipe)]
         except UserError as error:
             report.problems.append(str(error))
@@ -55,6 +57,8 @@ def _check_recipe(shard: h5py.File, recipe: Recipe) -> Iterator[str]:
     stored = Recipe.from_json(str(attribute(shard, "recipe", str)))
     if stored.fingerprint != attribute(shard, "fingerprint", str):
         yield "its recipe does not match its own fingerprint"
+    if attribute(shard, "format", int) != format_of(recipe):
+        yield f"not of format {format_of(recipe)}"
     if stored != recipe:
         yield f"made by another recipe ({stored.differences(recipe)})"
 
@@ -65,7 +69,7 @@ def _check_shape(features: h5py.Dataset, recipe: Recipe) -> Iterator[str]:
         yield f"expected images of shape {expected} in uint8, found {features.shape[2:]} in {features.dtype}"
 
 
-def _check_entry(shard: h5py.File, entry: Entry) -> Iterator[str]:
+def _check_entry(shard: h5py.File, entry: Entry, of_clips: bool) -> Iterator[str]:
     features, mask = shard["features"], shard["mask"][entry.row]
     steps = entry.steps
     if steps < 1:
@@ -75,8 +79,13 @@ def _check_entry(shard: h5py.File, entry: Entry) -> Iterator[str]:
     times = shard["times"][entry.row, :steps]
     if not np.isfinite(times).all() or np.any(np.diff(times) < 0):
         yield "the times do not rise"
-    if np.any(np.diff(shard["frames"][entry.row, :steps]) <= 0):
+    frames = shard["frames"][entry.row, :steps]
+    if np.any(np.diff(frames) < (0 if of_clips else 1)):  # clips of a slow video may begin with the same frame
         yield "the frame numbers do not rise"
+    if of_clips:
+        end_times, end_frames = (shard[name][entry.row, :steps] for name in ENDS)
+        if not (np.isfinite(end_times).all() and np.all(end_times > times) and np.all(end_frames >= frames)):
+            yield "clips of frames that end before they begin"
     at_once = max(1, _BYTES_AT_ONCE // (features.dtype.itemsize * math.prod(features.shape[2:])))
     for start in range(0, steps, at_once):
         if not np.isfinite(features[entry.row, start : min(steps, start + at_once)]).all():

@@ -62,6 +62,11 @@ def check_export(path: Path, checkpoint: Checkpoint) -> None:
             "`export`: this checkpoint has an int8 network of OpenVINO in it, which TensorFlow does not compute; "
             "train on float features for it"
         )
+    if recipe.clip:
+        raise UserError(
+            f"`export`: the steps of this checkpoint are clips of frames ({recipe.sampling}); only networks of single "
+            "images can be exported"
+        )
     if recipe.interpolation != "bilinear":
         raise UserError(
             f"`export`: this checkpoint resizes images by {recipe.interpolation}, which TensorFlow computes in "

@@ -4,11 +4,13 @@ A video is laid on a grid of steps, and windows start on that grid, so that wind
 frames and no frame goes through the network twice. The grid is the one of training:
 
     fps:F, every:N, all   the frames that the recipe picks, whatever the video's length
+    clips:T@F/S           the clips of frames that it picks, likewise
     uniform:N, inner:N,   a video no longer than the training clips is one clip, and its frames are those that the
     stepped:N, first:N    recipe picks; a longer one is read in windows as long as the median training clip,
                           at the same step, or frame by frame (first)
 
-A step owns the frames from its own one up to the next step's, so that all frames belong to some window.
+A step owns the frames from its own one, or the first one of its clip, up to the next step's, and the last step those up
+to the end of the video, so that all frames belong to some window.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.training.data.time_scale import TimeScale
+from pipeline.videos.media.frame import Steps
 from pipeline.videos.media.sampling import Sampling
 
 _SLACK = 0.02  # a video longer by this fraction than the longest training clip is still one clip
@@ -32,7 +35,7 @@ class WindowGrid:
     """The steps of a video and the windows on them."""
 
     frames: np.ndarray
-    """``(s,)`` int64: the frame number of each step, rising."""
+    """``(s,)`` int64: the frame number of each step, rising; of clips of frames that of the first, never falling."""
     starts: np.ndarray
     """``(w,)`` int64: first step of each window, rising."""
     ends: np.ndarray
@@ -150,10 +153,9 @@ def plan_windows(
         if not (math.isfinite(clip_seconds) and clip_seconds > 0):
             raise UserError(f"`clip_seconds={clip_seconds:g}`: expected more than 0 seconds")
     if not per_clip:
-        frames = sampling.indices(times)
-        return _windows(
-            frames, np.arange(len(frames)), length, stride, len(times), _rate_note(times[frames], time_scale)
-        )
+        steps = sampling.steps(times)
+        note = _rate_note(steps.times, time_scale)
+        return _windows(steps.frames, np.arange(len(steps)), length, stride, len(times), note)
     longest, median = (clip_seconds or time_scale.longest), (clip_seconds or time_scale.median)
     if median <= 0 or duration <= longest * (1 + _SLACK) or len(times) < 2:
         short = sampling.kind == "stepped" and len(times) < sampling.amount
@@ -203,22 +205,24 @@ class GridRule:
             clip_seconds=self.clip_seconds,
         )
 
-    def __call__(self, times: np.ndarray, duration: float) -> np.ndarray:
-        """The frames that are used, ``(s,)`` int64."""
-        return self.lay(times, duration).frames
+    def __call__(self, times: np.ndarray, duration: float) -> Steps:
+        """The steps that are used."""
+        if self.sampling.clip:
+            return self.sampling.steps(times)
+        return Steps.of_frames(self.lay(times, duration).frames, times)
 
 
 @dataclass(frozen=True)
 class UnlessKnown:
-    """A rule that chooses no frame where the features of all that would be chosen are known."""
+    """A rule that chooses no step where the features of all that would be chosen are known."""
 
     rule: GridRule
     known: np.ndarray
-    """``(k,)`` int64: numbers of the frames whose features somebody has."""
+    """``(k,)`` int64: numbers of the frames whose features somebody has; of clips of frames those of the first ones."""
 
-    def __call__(self, times: np.ndarray, duration: float) -> np.ndarray:
-        frames = self.rule(times, duration)
-        return frames[:0] if np.array_equal(frames, self.known) else frames
+    def __call__(self, times: np.ndarray, duration: float) -> Steps:
+        steps = self.rule(times, duration)
+        return Steps.of_frames(steps.frames[:0], times) if np.array_equal(steps.frames, self.known) else steps
 
 
 def _windows(frames: np.ndarray, positions: np.ndarray, length: int, stride: int, total: int, note: str) -> WindowGrid:

@@ -71,9 +71,10 @@ class Dataset:
     left_out: Counter[str]
     """How many videos of the catalog are not used, by reason."""
     frames: np.ndarray
-    """``(sum of steps,)`` int64, the frame number of each step."""
+    """``(sum of steps,)`` int64, the frame number of each step; of clips of frames that of the first one in each."""
     step_labels: np.ndarray | None = None
-    """``(sum of steps,)`` int64, the class of each step where single frames are labelled, -1 where none is."""
+    """``(sum of steps,)`` int64, the class of each step where single frames are labelled, -1 where none is; of clips of
+    frames see `frame_labels.FrameLabels.within`."""
     copies: AugmentedCopies | None = None
     """Augmented copies; only `with_copies` shows them."""
 
@@ -232,16 +233,22 @@ def open_dataset(
         frames=stored.frames,
         copies=copies if copied else None,
     )
-    return data if labels is None else replace(data, step_labels=_step_labels(data, copies, labels))
+    return data if labels is None else replace(data, step_labels=_step_labels(data, stored.last_frames, copies, labels))
 
 
-def _step_labels(data: Dataset, copies: AugmentedCopies, labels: dict[str, FrameLabels]) -> np.ndarray:
-    """``(sum of steps,)`` int64, the class of each step, also of the copies; -1 where none is labelled."""
+def _step_labels(
+    data: Dataset, lasts: np.ndarray, copies: AugmentedCopies, labels: dict[str, FrameLabels]
+) -> np.ndarray:
+    """``(sum of steps,)`` int64, the class of each step, also of the copies; -1 where none is labelled.
+
+    ``lasts`` are the numbers ``(sum of steps,)`` of the last frames of the steps.
+    """
     found = np.full(len(data.frames), -1, np.int64)
+    number_of = {name: number for number, name in enumerate(data.classes)}
     for row, video in enumerate(data.videos):
-        of_frame = {frame: data.classes.index(label) for frame, label in labels[video.name].of_frame.items()}
         place = data.places_of(row)
-        found[place] = [of_frame.get(frame, -1) for frame in data.frames[place].tolist()]
+        of_steps = labels[video.name].within(data.frames[place], lasts[place])
+        found[place] = [-1 if label is None else number_of[label] for label in of_steps]
     for row, first, count in zip(copies.of, copies.offsets, copies.steps, strict=True):
         found[first : first + count] = found[data.places_of(row)]
     return found

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from pipeline.errors import UserError
 from pipeline.extraction.store.store import FeatureStore
 from pipeline.videos.labels.frame_labels import names_of, one_split, read_frame_labels
@@ -18,6 +20,26 @@ class FrameLabels:
     of_frame: dict[int, str] = field(default_factory=dict)
     """The class by frame number."""
     split: str = ""
+
+    def within(self, firsts: np.ndarray, lasts: np.ndarray) -> list[str | None]:
+        """The class of each step; None where no frame of it is labelled.
+
+        A step that is one frame has that frame's. A clip of frames has that of most of its labelled frames, from the
+        first to the last one in it, and of two that are as frequent the earlier one.
+
+        Args:
+            firsts: ``(k,)`` the numbers of the first frames of the steps.
+            lasts: ``(k,)`` those of the last ones.
+        """
+        numbers = np.array(sorted(self.of_frame), np.int64)
+        names = [self.of_frame[number] for number in numbers.tolist()]
+        begins, ends = np.searchsorted(numbers, firsts), np.searchsorted(numbers, lasts, side="right")
+        return [
+            (names[begin] if end == begin + 1 else Counter(names[begin:end]).most_common(1)[0][0])
+            if begin < end
+            else None
+            for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)
+        ]
 
     def most_common(self) -> str:
         """The class of most frames, by which videos are stratified."""

@@ -69,6 +69,12 @@ def fuse_stores(data: Dataset, other: Dataset) -> Dataset:
             raise UserError(f"{one.folder} holds int8 features; only float features can be joined")
     if data.recipe == other.recipe:
         raise UserError(f"{data.folder} and {other.folder} have the same recipe, so joining them adds nothing")
+    sampled = data.recipe.sampling, other.recipe.sampling
+    if (data.recipe.clip or other.recipe.clip) and sampled[0] != sampled[1]:
+        raise UserError(
+            f"{data.folder} was sampled by {sampled[0]} and {other.folder} by {sampled[1]}; clips of frames are joined "
+            "with the same clips only, so extract both by one sampling"
+        )
     row_of = {video.name: row for row, video in enumerate(other.videos)}
     places = np.empty(len(data.features), np.int64)
     for row, video in enumerate(data.videos):

@@ -142,7 +142,7 @@ def _facts(results: dict[str, Any], data: Dataset, versions: dict[str, str]) -> 
         ("store", str(data.folder)),
         (
             "features" if len(data.shape) == 1 else "frames",
-            f"{made}, {'x'.join(map(str, data.shape))} values a frame",
+            f"{made}, {'x'.join(map(str, data.shape))} values a {'clip of frames' if recipe.clip else 'frame'}",
         ),
         ("sampling", f"{recipe.sampling}, {recipe.crop} crop, {recipe.height}x{recipe.width}, {recipe.interpolation}"),
         ("weights", " + ".join(_weights(source) for source in data.sources)),

@@ -1,4 +1,4 @@
-"""What a reader of videos is, and what it hands out: frames, and what is known of a video."""
+"""What a reader of videos is, and what it hands out: frames, and what is known of a video; and steps made of frames."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from pipeline.lazy import cv2
 
 if TYPE_CHECKING:
     import av
+
+_STEPS_AT_ONCE = 1024
 
 
 def turn_of(rotation: float) -> int | None:
@@ -115,3 +117,71 @@ class FramesMissing(VideoError):
 
     def __reduce__(self) -> tuple:
         return FramesMissing, (self.stage, self.reason)
+
+
+@dataclass(frozen=True)
+class StepEnds:
+    """Where steps end that are clips of frames."""
+
+    times: np.ndarray
+    """``(k,)`` float64: seconds after the first frame of the video; of a clip T/F after its start."""
+    frames: np.ndarray
+    """``(k,)`` int64: the number of the last frame in it."""
+
+    def at(self, places: np.ndarray | slice) -> StepEnds:
+        """Those of some steps."""
+        return StepEnds(self.times[places], self.frames[places])
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The steps of one video: where each begins, and which frames it is made of.
+
+    >>> Steps.of_frames(np.array([0, 2]), np.array([0.0, 0.1, 0.2])).needed
+    array([0, 2])
+    """
+
+    frames: np.ndarray
+    """``(k,)`` int64: the number of the first frame of each; rising, and of clips never falling."""
+    times: np.ndarray
+    """``(k,)`` float64: seconds of the start of each after the first frame of the video, rising."""
+    ends: StepEnds | None = None
+    """None where a step is one frame."""
+    ticks: np.ndarray | None = None
+    """``(T,)`` float64: seconds after the start of a clip at which its frames are taken; None likewise."""
+    elapsed: np.ndarray | None = None
+    """``(n,)`` float64: seconds of every frame of the video after the first one, later by the slack; None likewise."""
+
+    @classmethod
+    def of_frames(cls, frames: np.ndarray, times: np.ndarray) -> Steps:
+        """Steps of one frame each, from their numbers ``(k,)`` and the seconds of all frames ``(n,)``."""
+        frames = np.asarray(frames, np.int64)
+        return cls(frames, np.asarray(times, np.float64)[frames])
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def members(self) -> Iterator[np.ndarray]:
+        """Yield for each step, in order, the numbers ``(T,)`` int64 of its frames, never falling; T is 1 for frames."""
+        for start in range(0, len(self), _STEPS_AT_ONCE):
+            yield from self._members(slice(start, start + _STEPS_AT_ONCE))
+
+    def _members(self, part: slice) -> np.ndarray:
+        if self.ticks is None or self.elapsed is None:
+            return self.frames[part, None]
+        return frames_at(self.elapsed, self.times[part, None] + self.ticks)
+
+    @property
+    def needed(self) -> np.ndarray:
+        """The numbers of the frames that have to be decoded, each once, rising."""
+        if self.elapsed is None:
+            return self.frames
+        needed = np.zeros(len(self.elapsed), bool)
+        for start in range(0, len(self), _STEPS_AT_ONCE):
+            needed[self._members(slice(start, start + _STEPS_AT_ONCE))] = True
+        return np.flatnonzero(needed)
+
+
+def frames_at(elapsed: np.ndarray, ticks: np.ndarray) -> np.ndarray:
+    """int64: the last frame at or before each of ``ticks``; the first one before all."""
+    return np.maximum(np.searchsorted(elapsed, ticks, side="right") - 1, 0).astype(np.int64)

@@ -36,6 +36,11 @@ class ImageSpec:
     """Of JPEG, 1 to 100."""
 
     def __post_init__(self) -> None:
+        if self.sampling.clip:
+            raise UserError(
+                f"`sampling={self.sampling}`: clips of frames are for networks; single frames are written, such as by "
+                "`sampling=fps:8`"
+            )
         if not 1 <= self.quality <= 100:
             raise UserError(f"`quality={self.quality}` is unknown to JPEG; expected 1 to 100")
 

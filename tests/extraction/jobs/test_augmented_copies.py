@@ -64,7 +64,8 @@ def test_only_the_training_sees_them(store, tmp_path):
     for copy in wanted:
         assert any(np.array_equal(copy, row) for row in features)
     out = tmp_path / "checkpoint"
-    assert train.main([str(store), "--out", str(out), "--epochs", "1", "--head", "mlp", "--members", "1", "--units", "4", "--quiet"]) == 0
+    settings = ["--head", "mlp", "--units", "4", "--members", "1", "--epochs", "1", "--quiet"]
+    assert train.main([str(store), "--out", str(out), *settings]) == 0
     assert "#" not in (out / "predictions.csv").read_text()
     assert '"augmented_copies": 0' not in (out / "results.json").read_text()
 

@@ -25,7 +25,12 @@ def contents(store: Path) -> dict[str, tuple]:
     """What a store holds, by value."""
     opened = FeatureStore(store)
     return {
-        sequence.video: (sequence.features.tobytes(), sequence.times.tolist(), sequence.frames.tolist())
+        sequence.video: (
+            sequence.features.tobytes(),
+            sequence.times.tolist(),
+            sequence.frames.tolist(),
+            *((sequence.ends.times.tolist(), sequence.ends.frames.tolist()) if sequence.ends else ()),
+        )
         for sequence in opened.sequences(opened.entries)
     }
 

@@ -14,6 +14,7 @@ import pytest
 
 from pipeline.cli import command
 from pipeline.extraction.store.verify import check_shards
+from tests.extraction.conftest import CLIPS_RECIPE, first_and_last
 from tests.extraction.jobs.test_extract import contents
 from tests.media import write_video
 
@@ -23,16 +24,19 @@ KILLS = int(os.environ.get("KILLS", 100))
 OF_A_STORE = 100  # kills: all of a store is looked at after each one
 
 
-def start(data: Path, store: Path, *, pause: float, commit_every: float = 0.05, **options) -> subprocess.Popen:
+def start(
+    data: Path, store: Path, *, pause: float, commit_every: float = 0.05, steps: str = "frames", **options
+) -> subprocess.Popen:
     """An extraction in a process group of its own, as a terminal starts it."""
-    command = [sys.executable, "-m", "tests.extraction.jobs.killable", *map(str, (data, store, pause, commit_every))]
+    words = map(str, (data, store, pause, commit_every, steps))
+    command = [sys.executable, "-m", "tests.extraction.jobs.killable", *words]
     options = {"stderr": subprocess.DEVNULL, **options}
     return subprocess.Popen(command, cwd=ROOT, start_new_session=True, text=True, **options)
 
 
-def many_clips(folder: Path, count: int) -> Path:
+def many_clips(folder: Path, count: int, frames: int = 10) -> Path:
     for number in range(count):
-        write_video(folder / f"{'ab'[number % 2]}/clip{number}", "mjpeg_avi", frames=10, first=10 * number)
+        write_video(folder / f"{'ab'[number % 2]}/clip{number}", "mjpeg_avi", frames=frames, first=10 * number)
     return folder
 
 
@@ -106,29 +110,42 @@ def test_a_disk_that_runs_full_keeps_what_was_finished(extract, tmp_path):
         subprocess.run(["umount", "--lazy", disk], check=True)
 
 
+OF_CLIPS = {"recipe": CLIPS_RECIPE, "network": first_and_last}
+
+
 @pytest.mark.timeout(0)
-@pytest.mark.parametrize("kills", [4, pytest.param(KILLS, marks=pytest.mark.slow, id="asked")])
-def test_kills_at_random_moments_damage_and_lose_nothing(kills, tmp_path, extract):
+@pytest.mark.parametrize(
+    ("kills", "steps"),
+    [
+        (4, "frames"),
+        (3, "clips"),
+        pytest.param(30, "clips", marks=pytest.mark.slow, id="clips"),
+        pytest.param(KILLS, "frames", marks=pytest.mark.slow, id="asked"),
+    ],
+)
+def test_kills_at_random_moments_damage_and_lose_nothing(kills, steps, tmp_path, extract):
     """kill -9 again and again, also of all decoders and with a second writer on the same store: no damaged shard,
     nothing committed is lost, and the end is as if nothing had been."""
     dice = random.Random(kills)
     in_the_middle = sum(
-        kill_extractions(min(OF_A_STORE, kills - done), dice, tmp_path / str(done), extract)
+        kill_extractions(min(OF_A_STORE, kills - done), steps, dice, tmp_path / str(done), extract)
         for done in range(0, kills, OF_A_STORE)
     )
     assert in_the_middle >= kills * 3 // 4, "most must hit a run that was at work"
     print(f"{kills} kills, {in_the_middle} of them in the middle: nothing damaged, nothing lost")
 
 
-def kill_extractions(kills: int, dice: random.Random, folder: Path, extract) -> int:
+def kill_extractions(kills: int, steps: str, dice: random.Random, folder: Path, extract) -> int:
     """Kill extractions into one store; returns how many were at work then."""
-    data = many_clips(folder / "data", 40 + 2 * kills)
-    extract(data, folder / "undisturbed")
+    # Six steps of each.
+    data = many_clips(folder / "data", 40 + 2 * kills, 30 if steps == "clips" else 10)
+    made_by = OF_CLIPS if steps == "clips" else {}
+    extract(data, folder / "undisturbed", **made_by)
     store = folder / "store"
     held: dict[str, tuple] = {}
     in_the_middle = 0
     for _ in range(kills):
-        writers = [start(data, store, pause=0.25) for _ in range(dice.choice([1, 1, 2]))]
+        writers = [start(data, store, pause=0.25, steps=steps) for _ in range(dice.choice([1, 1, 2]))]
         # Half of the moments lie anywhere, start-up included; half where shards are being written.
         if dice.random() < 0.5:
             time.sleep(dice.uniform(0.1, 2.0))
@@ -152,7 +169,7 @@ def kill_extractions(kills: int, dice: random.Random, folder: Path, extract) -> 
             assert held.items() <= now.items()
             held = now
     assert held
-    extract(data, store)
+    extract(data, store, **made_by)
     assert contents(store) == contents(folder / "undisturbed")
     assert not list(store.glob(".unfinished*"))
     return in_the_middle

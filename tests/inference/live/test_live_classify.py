@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pipeline.errors import UserError
 from pipeline.inference.classifier import Classifier
 from pipeline.inference.classify_spec import ClassifySpec
-from pipeline.inference.live.live_classify import StepPicker
+from pipeline.inference.live.live_steps import StepPicker
 from pipeline.inference.timeline.smoothing import UNKNOWN, Smoothing
 from pipeline.training.data.time_scale import TimeScale
 from pipeline.videos.media import open_video

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UserError
-from pipeline.inference.timeline.window_grid import WindowGrid, aligned_starts, clip_step, nearest_frames, plan_windows
+from pipeline.inference.timeline.window_grid import (
+    GridRule,
+    UnlessKnown,
+    WindowGrid,
+    aligned_starts,
+    clip_step,
+    nearest_frames,
+    plan_windows,
+)
+from pipeline.inference.timeline.window_runner import frame_means
 from pipeline.training.data.time_scale import TimeScale
 from pipeline.videos.media.sampling import Sampling
 
@@ -182,3 +193,36 @@ def test_a_window_needs_a_step():
 def test_nearest_frames():
     times = np.array([0.0, 1.0, 1.5, 4.0])
     assert nearest_frames(times, np.array([0, 0.4, 0.6, 1.2, 1.3, 2.7, 2.8, 9])).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_clips_of_frames_own_the_frames_to_the_next_start():
+    """With gaps, overlapping, and at the end of the video; the last step has all that is left."""
+    times, duration = steady(4, 10)
+    for rule, begins in (("clips:4@10/1", [0, 10, 20, 30]), ("clips:8@10/0.5", [0, 5, 10, 15, 20, 25, 30])):
+        grid = plan_windows(times, duration, Sampling.parse(rule), length=1, time_scale=TimeScale(4, 4, 4, 1), stride=1)
+        assert grid.frames.tolist() == begins
+        assert grid.spans().tolist() == [[one, other] for one, other in itertools.pairwise([*begins, 40])]
+    assert "steps are 0.5 s apart here and were 1 s in training" in grid.note
+
+
+def test_clips_that_begin_with_one_frame_leave_no_frame_without_a_window():
+    """A slow video: two frames a second, clips every 0.25 s."""
+    times, duration = steady(5, 2)
+    rule = Sampling.parse("clips:4@8/0.25")
+    grid = plan_windows(times, duration, rule, length=2, time_scale=TimeScale(5, 5, 5, 0.25), stride=1)
+    assert np.any(np.diff(grid.frames) == 0)
+    spans = grid.spans()
+    assert np.all(np.diff(spans, axis=0) >= 0)
+    means = frame_means(np.ones((len(grid), 3), np.float32), spans, 10)
+    np.testing.assert_array_equal(means, 1)
+
+
+def test_rules_give_the_steps_of_the_grid():
+    times, duration = steady(4, 10)
+    for text in ("clips:4@10/1", "fps:2", "uniform:5"):
+        rule = GridRule(Sampling.parse(text), 2, TimeScale(4, 4, 4, 1))
+        steps = rule(times, duration)
+        assert steps.frames.tolist() == rule.lay(times, duration).frames.tolist()
+        assert (steps.ends is not None) == text.startswith("clips")
+        assert len(UnlessKnown(rule, steps.frames)(times, duration)) == 0
+        assert len(UnlessKnown(rule, steps.frames[1:])(times, duration)) == len(steps)

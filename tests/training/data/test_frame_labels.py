@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.training.data.dataset import open_dataset, windows_of
+from pipeline.training.data.frame_labels import FrameLabels
 from pipeline.training.data.splits import make_split
 from pipeline.training.data.windows import WindowSpec
 from pipeline.training.experiments.experiment import save_run, train
@@ -79,3 +80,12 @@ def test_mistakes_in_the_table_are_told(store, data, tmp_path, text, part):
     table.write_text(text.format(name=data.videos[0].name))
     with pytest.raises(UserError, match=part):
         open_dataset(store, frame_labels=table)
+
+
+def test_a_clip_of_frames_has_the_label_of_most_of_its_labelled_frames():
+    labels = FrameLabels({0: "a", 1: "a", 2: "b", 4: "b", 5: "b", 9: "c"})
+    firsts, lasts = np.array([0, 1, 1, 6, 6, 9]), np.array([3, 2, 5, 8, 9, 20])
+    assert labels.within(firsts, lasts) == ["a", "a", "b", None, "c", "c"]
+    single = np.arange(10)
+    assert labels.within(single, single) == ["a", "a", "b", None, "b", "b", None, None, None, "c"]
+    assert FrameLabels().within(single, single) == [None] * 10

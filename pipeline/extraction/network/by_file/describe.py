@@ -6,16 +6,16 @@ import importlib.util
 import math
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pipeline.errors import UserError
-from pipeline.extraction.network.by_file.description import NetworkDescription
+from pipeline.extraction.network.by_file.description import AXES, Layout, NetworkDescription
 from pipeline.extraction.network.by_file.graph import image_input, read_graph
 from pipeline.extraction.network.by_file.network_file import files_of, kind_of
 from pipeline.extraction.network.engines.openvino import check_openvino
 from pipeline.extraction.recipe import VECTOR
 
-_SIZE = 224
+_SIZE, _FRAMES = 224, 16
 _CLASSES = (1000, 1001, 21841, 21843, 400, 600, 700)  # of ImageNet and Kinetics
 _LIKELY = ("image_embeds", "pooler_output", "pooled", "features", "embedding", "last_hidden_state")
 _MOST_PREFIX = 16
@@ -36,7 +36,7 @@ def describe(path: Path) -> Guess:
     """Read a network file and describe it.
 
     Raises:
-        UserError: it is no network, cannot be read, or takes something else than images.
+        UserError: it is no network, cannot be read, or takes something else than images or clips of frames.
     """
     kind = kind_of(path)
     if kind is None:
@@ -47,9 +47,9 @@ def describe(path: Path) -> Guess:
     model = read_graph(path)
     sides = image_input(model, path)
     guessed: dict[str, str] = {}
-    layout, size = _layout(sides, guessed, path)
+    frames, layout, size = _layout(sides, guessed, path)
     output, shape = _output(model, guessed)
-    layer, prefix = _layer(shape, size, layout, guessed)
+    layer, prefix = _layer(shape, size, frames, guessed)
     guessed["scaling"] = "guessed: the file does not say; imagenet is what most networks take"
     guessed["channels"] = "guessed: the file does not say"
     guessed["interpolation"] = "guessed: the file does not say; bicubic for most transformers, else bilinear"
@@ -60,6 +60,7 @@ def describe(path: Path) -> Guess:
         name=path.stem if path.suffix else path.name,
         size=list(size),
         scaling="imagenet",
+        frames=frames,
         layout=layout,
         interpolation="bicubic" if layer not in ("avg_pool",) and len(shape) == 3 else "bilinear",
         output=output,
@@ -70,20 +71,28 @@ def describe(path: Path) -> Guess:
     return Guess(about, _in_order(guessed), _warnings(shape, path))
 
 
-def _layout(
-    sides: list[int | None], guessed: dict[str, str], path: Path
-) -> tuple[Literal["channels-first", "channels-last"], tuple[int, int]]:
-    """Where the channels are, and height and width."""
-    first, last = sides[1] == 3, sides[3] == 3
-    if not (first or last or None in (sides[1], sides[3])):
-        raise UserError(f"{path} takes an input of {sides}; expected 3 channels, on the second or the last place")
-    layout: Literal["channels-first", "channels-last"] = "channels-last" if last and not first else "channels-first"
-    if first == last:
+def _layout(sides: list[int | None], guessed: dict[str, str], path: Path) -> tuple[int, Layout, tuple[int, int]]:
+    """How many frames it takes at once (0 for images), where the channels are, and height and width."""
+    axes_of = AXES[len(sides)]
+    found: list[Layout] = [layout for layout, axes in axes_of.items() if sides[axes.index("c")] == 3]
+    likely = found or [layout for layout, axes in axes_of.items() if sides[axes.index("c")] is None]
+    if not likely:
+        places = "on the second or the last place" + ", or on the third one" * (len(sides) == 5)
+        raise UserError(f"{path} takes an input of {sides}; expected 3 channels, {places}")
+    layout = likely[0]
+    if len(found) != 1:
         guessed["layout"] = "guessed: the file does not say where the channels are"
-    height, width = sides[1:3] if layout == "channels-last" else sides[2:4]
+    elif len(sides) == 5:
+        guessed["layout"] = f"told from the input, {', '.join('?' if side is None else str(side) for side in sides)}"
+    side_of = dict(zip(axes_of[layout], sides, strict=True))
+    height, width, frames = side_of["h"], side_of["w"], side_of.get("t", 0)
     if height is None or width is None:
         guessed["size"] = f"guessed: the file takes any size; {_SIZE} is usual"
-    return layout, (height or width or _SIZE, width or height or _SIZE)
+    if len(sides) == 5:
+        guessed["frames"] = f"told from the input: extract with --sampling clips:{frames or _FRAMES}@F/S"
+    if frames is None:
+        guessed["frames"] = f"guessed: the file takes any number; {_FRAMES} is usual"
+    return _FRAMES if frames is None else frames, layout, (height or width or _SIZE, width or height or _SIZE)
 
 
 def _output(model: Any, guessed: dict[str, str]) -> tuple[str, list[int | None]]:
@@ -100,14 +109,17 @@ def _output(model: Any, guessed: dict[str, str]) -> tuple[str, list[int | None]]
     return names[0], found[names[0]]
 
 
-def _layer(shape: list[int | None], size: tuple[int, int], layout: str, guessed: dict[str, str]) -> tuple[str, int]:
+def _layer(shape: list[int | None], size: tuple[int, int], frames: int, guessed: dict[str, str]) -> tuple[str, int]:
     """The layer, and how many tokens come before those of the patches."""
-    if len(shape) == 4 and any(side not in (1, None) for side in shape[1:3]) and shape[2] != 1:
+    wide = [side for side in shape[1:] if side != 1]
+    if (len(shape) == 5 and len(wide) > 1) or (
+        len(shape) == 4 and any(side not in (1, None) for side in shape[1:3]) and shape[2] != 1
+    ):
         guessed["layer"] = "guessed: the mean over the map; or max_pool"
         return "avg_pool", 1
     if len(shape) != 3:
         return VECTOR, 1
-    prefix = _prefix(shape[1], size)
+    prefix = _prefix(shape[1], size, frames)
     if prefix is None:
         guessed["prefix_tokens"] = "guessed: the file does not tell the number of tokens"
         prefix = 1
@@ -118,14 +130,16 @@ def _layer(shape: list[int | None], size: tuple[int, int], layout: str, guessed:
     return ("cls" if prefix else "mean"), prefix
 
 
-def _prefix(tokens: int | None, size: tuple[int, int]) -> int | None:
-    """Tokens beyond the largest grid of square patches that an image of ``size`` can be cut into; None where none is
-    near."""
+def _prefix(tokens: int | None, size: tuple[int, int], frames: int) -> int | None:
+    """Tokens beyond the largest grid of square patches that an image of ``size``, or a clip of so many ``frames``, can
+    be cut into; None where none is near."""
     if tokens is None:
         return None
     side = math.gcd(*size)
     grids = [(size[0] // patch) * (size[1] // patch) for patch in range(1, side + 1) if side % patch == 0]
-    beyond = [tokens - patches for patches in grids if 0 <= tokens - patches <= _MOST_PREFIX]
+    moments = [count for count in range(1, frames + 1) if frames % count == 0] or [1]
+    beyond = [tokens - count * patches for count in moments for patches in grids]
+    beyond = [more for more in beyond if 0 <= more <= _MOST_PREFIX]
     return min(beyond, default=None)
 
 

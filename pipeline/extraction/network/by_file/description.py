@@ -4,7 +4,8 @@ name: vits14            what stores and reports call the network
 size: [224, 224]        height and width of its images in pixels
 scaling: imagenet       a named one, or mean: and std: of each channel, where pixels run from 0 to 1
 channels: rgb           or bgr
-layout: channels-first  or channels-last
+frames: 0               how many a network of clips of frames takes at once; 0, or left out, for one of images
+layout: channels-first  or channels-last; of clips of frames also time-first
 crop: center            or none, which squeezes all of a frame
 interpolation: bicubic
 output: features        the name of the output; empty for the first one
@@ -19,14 +20,21 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pipeline.errors import UserError
-from pipeline.extraction.recipe import LARGEST, LAYERS, Crop, Interpolation
+from pipeline.extraction.recipe import LARGEST, LAYERS, MOST_IN_CLIP, Crop, Interpolation
 from pipeline.files.guard.reading import read_yaml, record
 from pipeline.files.guard.regular_file import Missing
 
+Layout = Literal["channels-first", "channels-last", "time-first"]
 Numbers = tuple[float, float, float]
+
+AXES: dict[int, dict[Layout, str]] = {
+    4: {"channels-first": "nchw", "channels-last": "nhwc"},
+    5: {"channels-first": "ncthw", "time-first": "ntchw", "channels-last": "nthwc"},
+}
+"""The sides of images and of clips of frames, one letter each: how many, frames, channels, height, width."""
 
 # Mean and standard deviation of red, green and blue, of pixels from 0 to 1.
 SCALINGS: dict[str, tuple[Numbers, Numbers]] = {
@@ -55,8 +63,11 @@ class NetworkDescription:
     """Likewise, the standard deviation."""
     channels: Literal["rgb", "bgr"] = "rgb"
     """In which order the network takes them; mean and std are of red, green and blue in any case."""
-    layout: Literal["channels-first", "channels-last"] = "channels-first"
-    """(n, 3, height, width), or (n, height, width, 3)."""
+    frames: int = 0
+    """How many frames it takes at once, T; 0 for a network of images."""
+    layout: Layout = "channels-first"
+    """(n, 3, height, width), or (n, height, width, 3); of clips of frames (n, 3, T, height, width),
+    (n, T, height, width, 3), or (n, T, 3, height, width)."""
     crop: Crop = "center"
     """What becomes of a frame of another shape; see `Recipe`."""
     interpolation: Interpolation = "bilinear"
@@ -83,6 +94,13 @@ class NetworkDescription:
             raise UserError("mean and std have three numbers each, of red, green and blue, of pixels from 0 to 1")
         if any(not 1e-6 <= number <= 1e6 for number in self.std) or any(abs(number) > 1e6 for number in self.mean):
             raise UserError(f"std {self.std} with mean {self.mean} cannot be divided by")
+        if not 0 <= self.frames <= MOST_IN_CLIP:
+            raise UserError(
+                f"frames is {self.frames}; expected how many the network takes at once, up to {MOST_IN_CLIP}, or 0 for "
+                "one of images"
+            )
+        if self.layout == "time-first" and not self.frames:
+            raise UserError("layout time-first is of clips of frames; say by frames how many the network takes at once")
         if self.layer and self.layer not in LAYERS:
             raise UserError(f"layer {self.layer!r} is unknown; expected {', '.join(LAYERS)}")
         if not 0 <= self.prefix_tokens <= _MOST_PREFIX:
@@ -105,8 +123,20 @@ class NetworkDescription:
     def deciding(self) -> str:
         """What decides the features and is not in a recipe, as JSON; part of the digest of the network."""
         mean, std = self.numbers
-        facts = {"mean": mean, "std": std, "channels": self.channels, "layout": self.layout}
-        return json.dumps(facts | {"output": self.output, "prefix_tokens": self.prefix_tokens}, sort_keys=True)
+        facts: dict[str, Any] = {"mean": mean, "std": std, "channels": self.channels, "layout": self.layout}
+        facts |= {"output": self.output, "prefix_tokens": self.prefix_tokens}
+        # Networks of images have the digest that they had before there were others.
+        return json.dumps(facts | ({"frames": self.frames} if self.frames else {}), sort_keys=True)
+
+    @property
+    def axes(self) -> str:
+        """The sides of its input, as `AXES` has them."""
+        return AXES[5 if self.frames else 4][self.layout]
+
+    def input_sides(self, batch: int, size: tuple[int, int]) -> list[int]:
+        """The sides of its input for so many images, or clips of frames, of (height, width) ``size``."""
+        sides = {"n": batch, "t": self.frames, "c": 3, "h": size[0], "w": size[1]}
+        return [sides[axis] for axis in self.axes]
 
 
 def description_path(network: Path) -> Path:

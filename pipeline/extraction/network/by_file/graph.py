@@ -1,4 +1,4 @@
-"""A network that is a file as OpenVINO has it: scaling in front, and one vector for each image behind."""
+"""A network that is a file as OpenVINO has it: scaling in front, and one vector for each image or clip behind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.extraction.network.by_file.description import NetworkDescription
+from pipeline.extraction.network.by_file.description import AXES, NetworkDescription
 from pipeline.extraction.network.by_file.network_file import NetworkFile
 from pipeline.extraction.recipe import MAX_POOL, TOKEN_LAYERS, VECTOR
 
@@ -23,12 +23,13 @@ class Prepared:
     """A network from images to features."""
 
     model: Any
-    """``openvino.Model``: ``(n, height, width, 3)`` uint8 to ``(n, D)`` float32."""
+    """``openvino.Model``: ``(n, height, width, 3)`` uint8, or clips of frames ``(n, T, height, width, 3)``, to
+    ``(n, D)`` float32."""
     dimensions: int
     bytes_per_image: int
-    """Memory that one image takes at its worst moment."""
+    """Memory that one image, or clip of frames, takes at its worst moment."""
     one_at_a_time: bool
-    """Whether the file takes one image in a call and no more."""
+    """Whether the file takes one image, or clip, in a call and no more."""
     attends: bool
     """Whether it is a transformer."""
 
@@ -48,15 +49,15 @@ def read_graph(path: Path) -> Any:
 
 
 def image_input(model: Any, path: Path) -> list[int | None]:
-    """The four sides of what a network takes; None where any size will do.
+    """The sides of what a network takes, four of images and five of clips of frames; None where any size will do.
 
     Raises:
-        UserError: it takes several inputs, or no images.
+        UserError: it takes several inputs, or neither images nor clips.
     """
     if len(model.inputs) != 1:
         raise UserError(f"{path} takes {len(model.inputs)} inputs; expected one, of images")
     shape = model.input(0).get_partial_shape()
-    if shape.rank.is_dynamic or shape.rank.get_length() != 4:
+    if shape.rank.is_dynamic or shape.rank.get_length() not in (4, 5):
         of = "of any number of sides" if shape.rank.is_dynamic else f"of {shape.rank.get_length()} sides, {shape}"
         raise UserError(f"{path} takes an input {of}; expected images of four: (n, 3, height, width), or channels last")
     return [None if side.is_dynamic else side.get_length() for side in shape]
@@ -90,17 +91,17 @@ def prepare(file: NetworkFile, size: tuple[int, int], layer: str) -> Prepared:
     """
     model, path = read_graph(file.path), file.path
     sides = image_input(model, path)
-    last = file.description.layout == "channels-last"
-    check_sides(sides, size, last, path)
+    about = file.description
+    check_sides(sides, size, about, path)
     one = sides[0] is not None
     try:
-        model.reshape([sides[0] or -1, *size, 3] if last else [sides[0] or -1, 3, *size])
+        model.reshape(about.input_sides(sides[0] or -1, size))
     except RuntimeError as error:
         raise UserError(f"{path} takes no images of {size[0]}x{size[1]} ({_reason(error)})") from None
-    found = output_named(model, file.description.output, path)
-    reduce_ = reduction(_shape(found), layer, file.description, path)
+    found = output_named(model, about.output, path)
+    reduce_ = reduction(_shape(found), layer, about, path)
     return Prepared(
-        _around(model, found, file.description, size, reduce_),
+        _around(model, found, about, reduce_),
         dimensions=reduce_.dimensions,
         bytes_per_image=_widest(model),
         one_at_a_time=one,
@@ -108,36 +109,48 @@ def prepare(file: NetworkFile, size: tuple[int, int], layer: str) -> Prepared:
     )
 
 
-def check_sides(sides: list[int | None], size: tuple[int, int], last: bool, path: Path) -> None:
-    """Refuse images that a network does not take.
+def check_sides(sides: list[int | None], size: tuple[int, int], about: NetworkDescription, path: Path) -> None:
+    """Refuse images, or clips of frames, that a network does not take.
 
     Args:
         sides: of its input; None where any will do.
         size: (height, width) of the images.
-        last: whether channels come last.
+        about: the description of the network.
         path: the network.
 
     Raises:
         UserError: the line says what it takes.
     """
-    batch, *rest = sides
-    height, width, channels = rest if last else (*rest[1:], rest[0])
+    if len(sides) != len(about.axes):
+        shown = f"({', '.join('?' if side is None else str(side) for side in sides)})"
+        if len(sides) == 5:
+            raise UserError(
+                f"{path} takes an input of 5 sides, {shown}: clips of frames; say by frames in its description how "
+                "many at once"
+            )
+        raise UserError(
+            f"{path} takes an input of {len(sides)} sides, {shown}, "
+            + (f"and its description has frames {about.frames}; expected five" if about.frames else "expected four")
+        )
+    side_of = dict(zip(about.axes, sides, strict=True))
+    batch, channels, height, width = (side_of[axis] for axis in "nchw")
     if channels not in (3, None):
-        other = "channels-first" if last else "channels-last"
-        right = (rest[0] if last else rest[2]) == 3
+        other = next((name for name, axes in AXES[len(sides)].items() if sides[axes.index("c")] == 3), "")
         raise UserError(
             f"{path} takes {channels} channels; expected 3"
-            + (f" (is its layout {other}? then say so in its description)" if right else "")
+            + (f" (is its layout {other}? then say so in its description)" if other else "")
         )
     if batch not in (1, None):
         raise UserError(f"{path} takes {batch} images in each call; export it for any number, or for one")
+    if side_of.get("t") not in (about.frames, None) and about.frames:
+        raise UserError(f"{path} takes clips of {side_of['t']} frames, and its description has frames {about.frames}")
     if any(side not in (wanted, None) for side, wanted in zip((height, width), size, strict=True)):
         raise UserError(f"{path} takes images of {height or 'any'}x{width or 'any'} pixels, not {size[0]}x{size[1]}")
 
 
 @dataclass(frozen=True)
 class Reduction:
-    """From an output of a network to one vector for each image, whatever computes it."""
+    """From an output of a network to one vector for each image or clip of frames, whatever computes it."""
 
     kind: str
     """vector, tokens or map."""
@@ -174,7 +187,7 @@ def reduction(shape: list[int | None], layer: str, about: NetworkDescription, pa
     text = f"(n, {', '.join('?' if side is None else str(side) for side in sides)})"
     if len(sides) > 1 and all(side == 1 for side in sides[1:]):
         sides = sides[:1]  # a map of one place
-    if len(sides) == 1 or (len(sides) == 3 and sides[0] == sides[1] == 1):
+    if len(sides) == 1 or (len(sides) > 2 and all(side == 1 for side in sides[:-1])):
         if layer != VECTOR:
             raise UserError(f"{path} gives a vector for each image, {text}; there is no layer {layer} to choose")
         return Reduction("vector", layer, 0, _known(sides[-1], path, text))
@@ -188,14 +201,15 @@ def reduction(shape: list[int | None], layer: str, about: NetworkDescription, pa
             )
         width = _known(each, path, text)
         return Reduction("tokens", layer, about.prefix_tokens, 2 * width if layer == "cls+mean" else width)
-    if len(sides) == 3:
+    if len(sides) == 3 or (len(sides) == 4 and about.frames):
         if layer not in ("avg_pool", MAX_POOL):
             raise UserError(
                 f"{path} gives a map for each image, {text}; name `pooling` (avg or max), or layer in its description"
             )
-        first = about.layout == "channels-first"
-        width = _known(sides[0] if first else sides[2], path, text)
-        return Reduction("map", layer, 0, width, (2, 3) if first else (1, 2))
+        # A map whose time was pooled away has channels last, where channels stand between time and height before.
+        channels = AXES[len(shape)].get(about.layout, "nhwc").index("c")
+        over = tuple(place for place in range(1, len(shape)) if place != channels)
+        return Reduction("map", layer, 0, _known(shape[channels], path, text), over)
     raise UserError(f"{path} gives {text} for each image; expected a vector, tokens or a map")
 
 
@@ -205,7 +219,7 @@ def is_transformer(model: Any) -> bool:
     return "ScaledDotProductAttention" in kinds or {"Softmax", "MatMul"} <= kinds
 
 
-def _around(model: Any, output: Any, about: NetworkDescription, size: tuple[int, int], reduce_: Reduction) -> Any:
+def _around(model: Any, output: Any, about: NetworkDescription, reduce_: Reduction) -> Any:
     """The network with scaling in front of it and its output reduced."""
     import openvino
     from openvino import opset13 as ops
@@ -214,16 +228,22 @@ def _around(model: Any, output: Any, about: NetworkDescription, size: tuple[int,
     result = openvino.Model([ops.result(_reduced(ops, found, reduce_))], model.get_parameters(), "network")
     steps = openvino.preprocess.PrePostProcessor(result)
     image = steps.input()
-    image.tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
+    given, taken = ("nthwc" if about.frames else "nhwc"), about.axes
+    image.tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout(_letters(given)))
     mean, std = about.numbers
     work = image.preprocess().convert_element_type(openvino.Type.f32)
     if about.channels == "bgr":
         mean, std = mean[::-1], std[::-1]
         work.reverse_channels()
     work.mean([255 * number for number in mean]).scale([255 * number for number in std])
-    image.model().set_layout(openvino.Layout("NHWC" if about.layout == "channels-last" else "NCHW"))
+    image.model().set_layout(openvino.Layout(_letters(taken)))
     steps.output().tensor().set_element_type(openvino.Type.f32)
     return steps.build()
+
+
+def _letters(axes: str) -> str:
+    """A layout as OpenVINO writes it, which calls time the depth."""
+    return axes.replace("t", "d").upper()
 
 
 def _reduced(ops: Any, output: Any, reduce_: Reduction) -> Any:
@@ -277,13 +297,15 @@ Scale = Callable[[np.ndarray], np.ndarray]
 
 
 def scaling(about: NetworkDescription) -> Scale:
-    """From ``(n, height, width, 3)`` uint8, RGB, to the float32 array that the network takes."""
+    """From ``(n, height, width, 3)`` uint8, RGB, or clips of frames ``(n, T, height, width, 3)``, to the float32 array
+    that the network takes."""
+    order = [("nthwc" if about.frames else "nhwc").index(axis) for axis in about.axes]
     mean, std = (np.array(numbers, np.float32) * 255 for numbers in about.numbers)
 
     def scale(images: np.ndarray) -> np.ndarray:
         pixels = (images.astype(np.float32) - mean) / std
         if about.channels == "bgr":
             pixels = pixels[..., ::-1]
-        return np.ascontiguousarray(pixels if about.layout == "channels-last" else pixels.transpose(0, 3, 1, 2))
+        return np.ascontiguousarray(pixels.transpose(order))
 
     return scale

@@ -80,6 +80,11 @@ class NetworkFile:
     def layer(self) -> str:
         return self.description.layer or VECTOR
 
+    @property
+    def frames(self) -> int:
+        """How many it takes at once for a step; 0 for a network of images."""
+        return self.description.frames
+
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256 of its files and of what the description decides beyond a recipe."""

@@ -53,21 +53,17 @@ class OnnxBackbone(FixedBatch):
         about = file.description
         self.name, self.size, self.digest = file.name, size, file.digest
         self._session = OnnxSession(file.path, about.output, say)
-        if len(self._session.sides) != 4:
-            sides = len(self._session.sides)
-            raise UserError(
-                f"{file.path} takes an input of {sides} sides; expected images of four: (n, 3, height, width)"
-            )
-        check_sides(self._session.sides, size, about.layout == "channels-last", file.path)
+        check_sides(self._session.sides, size, about, file.path)
         one = self._session.sides[0] is not None
         scale = scaling(about)
-        # What the file does not tell of its output, one black image does.
-        shown = self._session(scale(np.zeros((1, *size, 3), np.uint8)))
+        # What the file does not tell of its output, one black image, or clip, does.
+        black = np.zeros((1, *((about.frames,) if about.frames else ()), *size, 3), np.uint8)
+        shown = self._session(scale(black))
         self._reduce = reduction([None, *shown.shape[1:]], layer, about, file.path)
         self._scale = scale
         self.dimensions = self._reduce.dimensions
         self.shape: tuple[int, ...] = (self.dimensions,)
-        self.batch = batch or _BATCH
+        self.batch = batch or max(1, _BATCH // max(1, about.frames))
         self.batch_reason = "as asked" if batch else "as usual"
         self._pieces = 1 if one else self.batch
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""A preset of keras-hub as a Keras model from scaled images to one vector for each."""
+"""A preset of keras-hub as a Keras model from scaled images, or clips of frames, to one vector for each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def build_preset(preset: Preset, size: tuple[int, int], layer: str, policy: str 
         policy: Keras dtype policy of its layers.
 
     Returns:
-        A model from scaled images to ``(n, D)``.
+        A model from scaled images ``(n, height, width, 3)``, or clips of frames ``(n, T, height, width, 3)``, to
+        ``(n, D)``.
 
     Raises:
         UserError: keras-hub is missing, the weights cannot be had or do not fit, or the layer does not fit the output.
@@ -35,7 +36,7 @@ def build_preset(preset: Preset, size: tuple[int, int], layer: str, policy: str 
             if path.suffix == ".h5":
                 check_weights(path, f"{path}: the file")
     network = _load(preset, size, policy)
-    images = keras.Input((*size, 3))
+    images = keras.Input((*((preset.frames,) if preset.frames else ()), *size, 3))
     found = network(dict.fromkeys(network.input, images) if isinstance(network.input, dict) else images)
     return keras.Model(images, _reduced(found, preset, layer), name=preset.class_name.lower())
 
@@ -50,6 +51,8 @@ def _load(preset: Preset, size: tuple[int, int], policy: str | None) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model = keras_hub.models.Backbone.from_preset(preset.text, dtype=policy or "float32", **shape)
+            if preset.with_texts:
+                return keras.Model(model.input["pixel_values"], model.output["vision_embeddings"])
             return getattr(model, preset.family.tower) if preset.family.tower else model
     except Exception as error:  # noqa: BLE001  Keras, keras-hub and what downloads raise of many kinds
         raise UserError(f"{preset.name} cannot be loaded ({reason(error)})") from None
@@ -59,6 +62,8 @@ def _reduced(found: Any, preset: Preset, layer: str) -> Any:
     """One vector for each image."""
     if isinstance(found, dict):
         found = found.get("sequence_output", next(iter(found.values())))
+    if preset.frames and len(found.shape) == 4:  # tokens of each frame
+        found = ops.reshape(found, (-1, found.shape[1] * found.shape[2], found.shape[3]))
     sides = len(found.shape)
     if sides == 3:
         prefix = preset.family.prefix(preset.settings)

@@ -1,4 +1,4 @@
-"""Which of keras-hub's backbones take one image and give a vector, and what of it their authors probe."""
+"""Which of keras-hub's backbones take one image, or a clip of frames, and what of their output their authors probe."""
 
 from __future__ import annotations
 
@@ -23,11 +23,19 @@ class Family:
     """The setting that counts its register tokens."""
     more_prefix: int = 0
     """Further tokens before those of the patches."""
+    cls: bool = True
+    """Whether a first token stands for all."""
+    frames: str = ""
+    """The setting that counts the frames of a clip that it takes at once; empty for networks of images."""
+    texts: str = ""
+    """The setting that is above 0 where it is also one of texts, and gives a vector for each clip beside theirs."""
     any_size: bool = False
     """Whether its positions are computed, so that it takes images of any number of patches."""
 
     def prefix(self, settings: Mapping[str, Any]) -> int:
         """How many tokens come before those of the patches."""
+        if not self.cls:
+            return 0
         cls = 1 if settings.get("use_class_token", True) else 0
         return cls + self.more_prefix + int(settings.get(self.registers, 0) if self.registers else 0)
 
@@ -46,7 +54,8 @@ _MAPS = {
 # What is probed: DINOv2 (https://arxiv.org/abs/2304.07193, appendix B.3) the class token beside the patches' mean;
 # DINOv3 (https://arxiv.org/abs/2508.10104) and ViT (https://arxiv.org/abs/2010.11929) the class token; CLIP
 # (https://arxiv.org/abs/2103.00020) what comes before the projection; SigLIP (https://arxiv.org/abs/2303.15343) the
-# output of its attention pooling.
+# output of its attention pooling; VideoPrism (https://arxiv.org/abs/2402.13217) by attention over all tokens, of which
+# the mean needs no training, and where it is also one of texts what it compares with them.
 FAMILIES: dict[str, Family] = {
     "DINOV2Backbone": Family("cls+mean", "Apache-2.0", registers="num_register_tokens", any_size=True),
     "DINOV3Backbone": Family("cls", "DINOv3 License of Meta", registers="num_register_tokens", any_size=True),
@@ -55,5 +64,6 @@ FAMILIES: dict[str, Family] = {
     "CLIPBackbone": Family("cls", "MIT", tower="vision_encoder"),
     "MetaCLIP2Backbone": Family("cls", "CC-BY-NC-4.0", tower="vision_encoder"),
     "SigLIPBackbone": Family(VECTOR, "Apache-2.0", tower="vision_encoder"),
+    "VideoPrismBackbone": Family("mean", cls=False, frames="num_frames", texts="num_text_layers"),
     **_MAPS,
 }

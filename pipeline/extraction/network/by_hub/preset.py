@@ -19,7 +19,7 @@ from typing import Any
 from pipeline.errors import UserError
 from pipeline.extraction.network.by_hub.download import download
 from pipeline.extraction.network.by_hub.families import FAMILIES, Family
-from pipeline.extraction.recipe import BY_HUB, Crop, Interpolation
+from pipeline.extraction.recipe import BY_HUB, MOST_IN_CLIP, VECTOR, Crop, Interpolation
 from pipeline.files.guard.reading import read_object, shown
 from pipeline.files.guard.regular_file import check_regular, read_bytes
 
@@ -45,10 +45,10 @@ class Preset:
         """A preset by ``NAME`` or ``PATH``; its small files are read, its weights are not.
 
         Raises:
-            UserError: there is none, it cannot be had, or it is none of a network from one image to a vector.
+            UserError: there is none, it cannot be had, or it is none of a network from images to vectors.
         """
         preset = cls(text)
-        _ = preset.family, preset.settings, preset.scale, preset.own_size
+        _ = preset.family, preset.settings, preset.scale, preset.own_size, preset.frames
         return preset
 
     @property
@@ -90,7 +90,7 @@ class Preset:
         """Raises: UserError: see `open`."""
         if self.class_name not in FAMILIES:
             raise UserError(
-                f"{BY_HUB}{self.text} is a {shown(self.class_name)}, which is no network from one image to a vector; "
+                f"{BY_HUB}{self.text} is a {shown(self.class_name)}, which is no network from images to vectors; "
                 f"expected one of {', '.join(name.removesuffix('Backbone') for name in FAMILIES)}"
             )
         return FAMILIES[self.class_name]
@@ -102,7 +102,28 @@ class Preset:
         return _settings(settings.get(self.family.tower), self.text) if self.family.tower else settings
 
     @property
+    def frames(self) -> int:
+        """How many it takes at once for a step; 0 for a network of images.
+
+        Raises:
+            UserError: its settings do not tell.
+        """
+        if not self.family.frames:
+            return 0
+        found = self.settings.get(self.family.frames)
+        if isinstance(found, bool) or not isinstance(found, int) or not 1 <= found <= MOST_IN_CLIP:
+            raise UserError(f"{BY_HUB}{self.text}: its {CONFIG} tells no number of frames; it is {shown(found)}")
+        return found
+
+    @property
+    def with_texts(self) -> bool:
+        """Whether it compares clips of frames with texts, and has a vector for each."""
+        return bool(self.family.texts and self.settings.get(self.family.texts))
+
+    @property
     def layer(self) -> str:
+        if self.with_texts:
+            return VECTOR
         if self.family.makes_tokens and not self.family.prefix(self.settings):
             return "mean"
         return self.family.layer

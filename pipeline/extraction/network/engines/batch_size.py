@@ -14,10 +14,11 @@ _ENOUGH_CPU, _ENOUGH_GPU = 32, 128  # larger ones brought nothing on 2 cores; a 
 _SHARE = 0.5  # of the free memory; others need some as well
 
 
-def choose_batch(each: int, *, on_gpu: bool) -> tuple[int, str]:
-    """The number of images of ``each`` bytes in one call on this machine, and the reason in a few words."""
+def choose_batch(each: int, *, on_gpu: bool, frames: int = 1) -> tuple[int, str]:
+    """The number of images, or of clips of ``frames`` frames, of ``each`` bytes in one call on this machine, and why so
+    many, in a few words."""
     free = free_gpu_memory() if on_gpu else free_memory()
-    enough = _ENOUGH_GPU if on_gpu else _ENOUGH_CPU
+    enough = max(1, (_ENOUGH_GPU if on_gpu else _ENOUGH_CPU) // frames)
     if free is None:
         return enough, "free memory is unknown"
     batch = largest_batch(enough, each, int(_SHARE * free))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 SIDE, PATCH, WIDTH = 16, 4, 8
+FRAMES = 4  # of networks of clips of frames
 SCALE, OFFSET = [0.02, 0.03, 0.04], [-1.0, -2.0, -0.5]
 _TOWER = {"patch_size": PATCH, "hidden_dim": WIDTH, "num_layers": 1, "num_heads": 2, "intermediate_dim": 12}
 _IMAGE = {"image_shape": (SIDE, SIDE, 3)}
@@ -45,6 +46,10 @@ def write_preset(
     return folder
 
 
+_CLIPS = {"num_frames": FRAMES, "patch_size": PATCH, "hidden_dim": WIDTH, "intermediate_dim": 12, "num_heads": 2}
+_CLIPS |= {"num_spatial_layers": 1, "num_temporal_layers": 1, **_IMAGE}
+
+
 def _siglip(models: Any) -> Any:
     towers = {"num_layers": 1, "num_heads": 2, "hidden_dim": WIDTH, "intermediate_dim": 12}
     text = models.SigLIPTextEncoder(vocabulary_size=9, embedding_dim=WIDTH, max_sequence_length=5, **towers)
@@ -72,6 +77,10 @@ _MADE = {
         stackwise_num_strides=[1, 2],
         block_type="basic_block",
         image_shape=(None, None, 3),
+    ),
+    "videoprism": lambda models: models.VideoPrismBackbone(**_CLIPS, num_auxiliary_layers=0),
+    "videoprism_lvt": lambda models: models.VideoPrismBackbone(
+        **_CLIPS, num_auxiliary_layers=1, vocabulary_size=9, num_text_layers=1
     ),
     "bert": lambda models: models.BertBackbone(9, 1, 2, WIDTH, 12, max_sequence_length=5),
 }

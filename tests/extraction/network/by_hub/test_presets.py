@@ -134,7 +134,7 @@ def test_the_second_time_no_keras_builds_it(presets, monkeypatch):
 
 
 def test_a_preset_of_another_task_is_one_line(presets):
-    with pytest.raises(UserError, match=r"bert is a 'BertBackbone', which is no network from one image to a vector"):
+    with pytest.raises(UserError, match=r"bert is a 'BertBackbone', which is no network from images to vectors"):
         choose_network(f"hub:{presets['bert']}")
 
 

@@ -24,5 +24,7 @@ def test_little_memory_makes_small_batches(monkeypatch):
     assert each == 2 * 4 * (64 * 64 * 3 + 32 * 32 * 16)
     monkeypatch.setattr(batch_size, "free_memory", lambda: 2 * 5 * each)
     assert choose_batch(each, on_gpu=False) == (4, "0.0 GB of memory are free")
+    assert choose_batch(each, on_gpu=False, frames=16)[0] == 2  # clips of 16 frames: as many images as otherwise
+    assert choose_batch(each, on_gpu=False, frames=100)[0] == 1
     larger = Backbone("tiny", weights=WeightsSource("random"), size=(128, 128), batch=0)
     assert larger.batch == 1
