@@ -24,7 +24,7 @@ from pipeline.errors import UserError, VideoError
 OK, SOME_FAILED, CALLED_WRONGLY, INTERRUPTED = 0, 1, 2, 130
 GOES_ON = "what was finished is kept, and the same command goes on"
 """What `if_stopped` says of a command that can be stopped at any moment."""
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 # How libraries say that something of this machine is used up.
 _USED_UP = {
     "No space left on device|Disk quota exceeded": "the disk is full",
@@ -96,7 +96,8 @@ def run(
         return OK
     except OSError as error:
         if error.errno in _DISK_FULL or _exhausted(error):
-            status, line = SOME_FAILED, f"stopped: {os_reason(error)}; make room: {_left_of(error)}"
+            room = "make room: " if error.errno in (*_DISK_FULL, None) else ""
+            status, line = SOME_FAILED, f"stopped: {os_reason(error)}; {room}{_left_of(error)}"
         else:
             status, line = CALLED_WRONGLY, f"error: {os_reason(error)}"
     except Exception as error:

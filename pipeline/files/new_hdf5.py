@@ -50,8 +50,8 @@ class _Deaf(FileIO):
 
 
 @contextlib.contextmanager
-def new_hdf5(path: Path) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
-    """Write a new HDF5 file.
+def new_hdf5(path: Path, **options: Any) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
+    """Write a new HDF5 file; ``options`` are those of `h5py.File`.
 
     Yields:
         The file, and a function to be called now and then, which raises what went wrong so far.
@@ -60,6 +60,6 @@ def new_hdf5(path: Path) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
         OSError: not all of it could be written.
     """
     with _Deaf(path) as raw:
-        with h5py.File(raw, "w") as file:
+        with h5py.File(raw, "w", **options) as file:
             yield file, raw.check
         raw.check()

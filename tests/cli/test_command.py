@@ -54,6 +54,7 @@ def stopped_by(error: BaseException, *left: str):
             1,
             f"stopped: clips: No space left on device; make room: {command.GOES_ON}",
         ),
+        (OSError(errno.EFBIG, "File too large"), (command.GOES_ON,), 1, f"stopped: File too large; {command.GOES_ON}"),
         (OSError(errno.EACCES, "Permission denied", "clips"), ("x",), 2, "error: clips: Permission denied"),
     ],
 )

@@ -24,6 +24,7 @@ from pipeline.extraction.store.folder import prepare_store
 from pipeline.extraction.store.shard_file import ENDS
 from pipeline.extraction.store.store import format_of
 from pipeline.files.atomic import atomic_write
+from pipeline.files.new_hdf5 import new_hdf5
 from pipeline.lazy import h5py
 from pipeline.parallel.machine import versions
 from pipeline.parallel.opencv_build import BUILDS
@@ -202,13 +203,10 @@ class _Shard:
         self._provenance = provenance
         # Times first: names sort in the order of creation. The rest keeps writers apart.
         path = folder / f"shard-{created // 1_000_000:014d}-{uuid.uuid4().hex[:8]}.h5"
-        self._whole = atomic_write(path)
-        self._temporary = self._whole.__enter__()
-        try:
-            self._file = h5py.File(self._temporary, "w", libver=("v108", "v110"))
-        except BaseException as error:
-            self._whole.__exit__(type(error), error, error.__traceback__)
-            raise
+        with contextlib.ExitStack() as opened:
+            temporary = opened.enter_context(atomic_write(path))
+            self._file, self._check = opened.enter_context(new_hdf5(temporary, libver=("v108", "v110")))
+            self._opened = opened.pop_all()
         self._file.attrs.update(
             {
                 "format": format_of(recipe),
@@ -237,6 +235,7 @@ class _Shard:
                 features[row, at : at + len(block)] = block
                 at += len(block)
                 self._bytes += block.nbytes
+                self._check()
         except BaseException:
             # Rows before this one are good; committing them needs the shape they had.
             if "features" in self._file:
@@ -254,28 +253,19 @@ class _Shard:
         return self._file["features"]
 
     def _need(self, size: int) -> None:
-        """Refuse to write onto a full disk: HDF5 does not survive running out of space in the middle."""
+        """Refuse to write onto a full disk, as long as what was written before can still be given a name."""
         if hasattr(os, "statvfs"):
             status = os.statvfs(self._folder)
             if status.f_bavail * status.f_frsize < size + _FREE_BYTES:
                 raise OSError(errno.ENOSPC, "the disk is full", str(self._folder))
 
     def commit(self) -> None:
-        """Write the small tables, close, sync, rename; an empty shard vanishes."""
-        try:
+        """Write the small tables, close, sync, rename; an empty shard vanishes, and one that could not be written."""
+        with contextlib.suppress(_Empty), self._opened:
             if not self._rows:
                 raise _Empty
             self._write_tables()
             self._file.attrs.update(self._provenance)
-            self._file.close()
-        except BaseException as error:
-            with contextlib.suppress(OSError, RuntimeError):
-                self._file.close()
-            with contextlib.suppress(_Empty):
-                if not self._whole.__exit__(type(error), error, error.__traceback__):
-                    raise
-            return
-        self._whole.__exit__(None, None, None)
 
     def _write_tables(self) -> None:
         longest = self._file["features"].shape[1]

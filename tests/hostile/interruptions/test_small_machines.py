@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.timeout(0),
     pytest.mark.skipif(sys.platform != "linux", reason="what Linux can limit"),
 ]
-WRITING = ("list", "explore", "cut", "frames", "check", "export", "export one file")
+WRITING = ("list", "explore", "cut", "frames", "check", "export", "export one file", "import")
 LIMITS = {
     "64 files": {"NOFILE": 64},
     "4 GB of addresses": {"AS": 4_000_000_000},
