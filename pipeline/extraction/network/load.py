@@ -80,7 +80,7 @@ def load_backbone(
     if recipe.quantised and measure:
         raise UserError("`measure=True`: an int8 network is computed by OpenVINO in any case; leave it out")
     file = None if recipe.quantised or weights is None else _file_of(recipe, weights)
-    if weights is not None:
+    if weights is not None and not recipe.quantised:  # an int8 network is one of images
         check_frames(file or weights.preset() or find_network(recipe.backbone), recipe)
     wanted = INT8 if recipe.quantised else precision
     choices = allowed_for_file(file.kind, engine, wanted) if file else allowed(engine, wanted)

@@ -23,8 +23,10 @@ from pipeline.version import VERSION
 from pipeline.videos.catalog.source_file import SourceFile
 
 _THEN = "move it away and extract again"
+CLIPS_FORMAT = 2
+"""The format of stores whose steps are clips of frames; 1 of all others."""
 ENDS = ("end_times", "end_frames")
-"""The tables of format 2 beside ``times`` and ``frames``: where clips of frames end."""
+"""The tables of that format beside ``times`` and ``frames``: where clips of frames end."""
 _KINDS = {"int": "iu", "float": "f", "str": "O"}  # of the facts of a video file, by their type
 
 
@@ -72,7 +74,7 @@ def _check(shard: h5py.File, path: Path, size: int) -> None:
         raise NotPlain(f"features are of shape {features.shape} and type {features.dtype}")
     rows, longest = features.shape[:2]
     tables = [("mask", "b"), ("times", "f"), ("frames", "iu")]
-    if attribute(shard, "format", int) == 2 or any(name in shard for name in ENDS):
+    if attribute(shard, "format", int) == CLIPS_FORMAT or any(name in shard for name in ENDS):
         tables += zip(ENDS, ("f", "iu"), strict=True)
     for name, kinds in tables:
         table = dataset(shard, name, size, kinds, sides=2)

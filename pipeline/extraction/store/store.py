@@ -33,7 +33,7 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
-from pipeline.extraction.store.shard_file import ENDS, keep_looked_at, open_shard
+from pipeline.extraction.store.shard_file import CLIPS_FORMAT, ENDS, keep_looked_at, open_shard
 from pipeline.files.guard.hdf5 import NotPlain, attribute
 from pipeline.files.guard.reading import read_object, shown, value_of
 from pipeline.files.guard.regular_file import Missing
@@ -43,7 +43,7 @@ from pipeline.videos.catalog.source_file import SourceFile
 from pipeline.videos.media.frame import StepEnds
 from pipeline.videos.media.sampling import Sampling
 
-FORMAT, CLIPS_FORMAT = 1, 2
+FORMAT = 1
 RECIPE_FILE, CATALOG_FILE = "recipe.json", "catalog.csv"
 AUGMENTATION_FILE = "augmentation.json"
 SHARDS = "shard-*.h5"

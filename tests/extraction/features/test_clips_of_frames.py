@@ -75,6 +75,18 @@ def test_a_video_shorter_than_a_clip_is_one_clip_whose_last_frame_is_repeated(tm
     assert (opened.ends.times.tolist(), opened.ends.frames.tolist()) == ([8 / 25], [4])
 
 
+def test_a_jump_in_time_gives_a_few_clips_of_one_image(tmp_path):
+    times = [number / 25 for number in range(30)] + [3000 + number / 25 for number in range(30)]
+    path = write_video(tmp_path / "a", "h264_mkv", frames=60, times=times)
+    opened, messages = decoded(path, TALL)
+    seen = [[read_number(image) for image in clip] for message in messages for clip in message.images[0]]
+    assert [numbers for numbers in seen if len(set(numbers)) == 1] == [[29] * 4] * 2
+    starts = np.concatenate([message.times for message in messages])
+    assert seen == [[on_screen(np.array(times), start + tick) for tick in (0, 0.08, 0.16, 0.24)] for start in starts]
+    assert seen[-1][-1] >= 54
+    assert len(seen) == len(opened.frames) < 20
+
+
 def test_each_frame_is_decoded_once_although_clips_overlap(tmp_path, monkeypatch):
     path = write_video(tmp_path / "a", frames=60)
     made = []

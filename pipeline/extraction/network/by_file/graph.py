@@ -142,7 +142,7 @@ def check_sides(sides: list[int | None], size: tuple[int, int], about: NetworkDe
         )
     if batch not in (1, None):
         raise UserError(f"{path} takes {batch} images in each call; export it for any number, or for one")
-    if side_of.get("t") not in (about.frames, None) and about.frames:
+    if about.frames and side_of["t"] not in (about.frames, None):
         raise UserError(f"{path} takes clips of {side_of['t']} frames, and its description has frames {about.frames}")
     if any(side not in (wanted, None) for side, wanted in zip((height, width), size, strict=True)):
         raise UserError(f"{path} takes images of {height or 'any'}x{width or 'any'} pixels, not {size[0]}x{size[1]}")
