@@ -11,7 +11,7 @@ row), and measures on the same 20 frames of each clip, on the same processors, i
 
 and the peak memory of the command's processes together. Decode, network and whole take turns, --rounds times, and the
 median counts. Where nobody waits, the whole takes as long as network and decode one after the other ("of parts" 1.00
-or less). The table is saved as CSV and as a picture.
+or less). The table is saved as CSV and as an image.
 """
 
 from __future__ import annotations

@@ -89,13 +89,13 @@ class Recipe:
         object.__setattr__(self, "reuse_static", float(self.reuse_static))
         if not 0 <= self.reuse_static < 255:
             raise UserError(f"`reuse_static={self.reuse_static:g}`: expected grey levels, above 0 and below 255")
-        if self.reuse_static and self.keeps_pictures:
+        if self.reuse_static and self.keeps_images:
             raise UserError("`reuse_static`: frames are kept as raw frames, so there is no feature to reuse")
         if min(self.height, self.width) < 1 or max(self.height, self.width) > LARGEST:
             raise UserError(f"size {self.height}x{self.width} is not an image size")
         if self.clip:
             self._check_clips()
-        if self.input == "grey" and not self.keeps_pictures:
+        if self.input == "grey" and not self.keeps_images:
             raise UserError(f"input grey has one channel, and {self.backbone} takes three; it is for raw frames")
         if self.input in ("farneback", "dis") and min(self.height, self.width) < FLOW_SMALLEST:
             raise UserError(
@@ -108,7 +108,7 @@ class Recipe:
             raise UserError(
                 f"`precision=int8` is for networks of single images; leave it out with `sampling={self.sampling}`"
             )
-        if self.keeps_pictures:
+        if self.keeps_images:
             raise UserError(
                 f"`sampling={self.sampling}`: clips of frames go through a network, and a frame cache keeps single "
                 "frames; take `sampling=fps:F`"
@@ -176,7 +176,7 @@ class Recipe:
             raise UserError(f"the recipe cannot be read ({error})") from None
 
     @property
-    def keeps_pictures(self) -> bool:
+    def keeps_images(self) -> bool:
         """Whether a step is an image ``(height, width, channels)`` uint8 instead of a feature vector ``(D,)``."""
         return self.backbone == FRAME_CACHE
 

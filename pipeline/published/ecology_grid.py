@@ -127,7 +127,7 @@ def published_settings(checkpoint: Checkpoint) -> dict[str, Any]:
         "architecture": architecture(head.name, checkpoint.window.length, values["trainable"]),
         "pretrained_model_name": values["base"] or (None if recipe.backbone == FRAME_CACHE else recipe.backbone),
         "model_weights_path": values["weights"],
-        "pooling": values["pooling"] or (None if recipe.keeps_pictures else recipe.pooling),
+        "pooling": values["pooling"] or (None if recipe.keeps_images else recipe.pooling),
         "frame_size": [recipe.height, recipe.width],
         "num_features": checkpoint.dimensions,
         "sequence_length": checkpoint.window.length,

@@ -48,6 +48,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             count += 1
     if not count:
         raise UserError(f"{args.store} holds no sequences yet; extract features first")
-    step = "x".join(map(str, store.shape)) + (" pixels" if store.recipe.keeps_pictures else " features")
+    step = "x".join(map(str, store.shape)) + (" pixels" if store.recipe.keeps_images else " features")
     command.say(args.quiet)(f"{args.out}: {plural(count, 'sequence')} of {step} a step")
     return command.OK

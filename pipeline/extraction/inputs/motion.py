@@ -30,8 +30,8 @@ BOUND = 0.05
 SIDE = 160  # pixels of the longer side of the image that flow is measured on, at most
 _ZERO = 128  # the byte of no motion
 
-Picture = np.ndarray
-Between = Callable[[Picture, Picture], Picture]
+Image = np.ndarray
+Between = Callable[[Image, Image], Image]
 """From two images ``(h, w, 3)`` uint8 that follow each other to the motion between them, of the same shape."""
 
 
@@ -40,13 +40,13 @@ def motion_between(kind: str) -> Between:
     if kind == "difference":
         return cv2.absdiff
     flow = _FLOWS[kind]()
-    return lambda previous, picture: _encode(flow(_grey(previous), _grey(picture)), picture.shape[1::-1])
+    return lambda previous, image: _encode(flow(_grey(previous), _grey(image)), image.shape[1::-1])
 
 
 def _farneback() -> Between:
-    return lambda previous, picture: cv2.calcOpticalFlowFarneback(
+    return lambda previous, image: cv2.calcOpticalFlowFarneback(
         previous,
-        picture,
+        image,
         None,  # type: ignore[call-overload]
         pyr_scale=0.5,
         levels=3,
@@ -60,14 +60,14 @@ def _farneback() -> Between:
 
 def _dis() -> Between:
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    return lambda previous, picture: search.calc(previous, picture, None)  # type: ignore[call-overload]
+    return lambda previous, image: search.calc(previous, image, None)  # type: ignore[call-overload]
 
 
 _FLOWS: dict[str, Callable[[], Between]] = {"farneback": _farneback, "dis": _dis}
 
 
-def _grey(picture: Picture) -> np.ndarray:
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+def _grey(image: Image) -> np.ndarray:
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     scale = SIDE / max(grey.shape)
     if scale >= 1:
         return grey
@@ -75,7 +75,7 @@ def _grey(picture: Picture) -> np.ndarray:
     return cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
 
 
-def _encode(flow: np.ndarray, size: tuple[int, int]) -> Picture:
+def _encode(flow: np.ndarray, size: tuple[int, int]) -> Image:
     """``(h, w, 2)`` float32 pixels a frame as an image of (width, height) ``size``."""
     flow = flow / (BOUND * max(flow.shape[:2]))
     speed = np.hypot(flow[..., 0], flow[..., 1])
@@ -108,13 +108,13 @@ class InputMaker:
             FramesMissing, VideoError: as `Reader.frames`.
         """
         wanted = np.asarray(list(numbers), np.int64)
-        return self.pictures(reader.frames(self.needed(wanted, reader)), wanted)
+        return self.images(reader.frames(self.needed(wanted, reader)), wanted)
 
     def needed(self, wanted: np.ndarray, reader: Reader) -> np.ndarray:
         """The numbers of the frames that have to be decoded, rising."""
         return wanted if self._between is None else with_neighbours(wanted, len(reader.times()))
 
-    def pictures(self, frames: Iterable[Frame], wanted: np.ndarray) -> Iterator[Frame]:
+    def images(self, frames: Iterable[Frame], wanted: np.ndarray) -> Iterator[Frame]:
         """As `frames`, of decoded frames among which are those that are needed."""
         steps = set(wanted.tolist())
         if self._between is not None:
@@ -122,10 +122,10 @@ class InputMaker:
         return (replace(frame, image=self.prepare(frame.image)) for frame in frames if frame.index in steps)
 
     def _motion(self, frames: Iterable[Frame], steps: set[int], between: Between) -> Iterator[Frame]:
-        last, picture, first = -1, None, None
+        last, image, first = -1, None, None
         for frame in frames:
-            before, picture = picture, self.prepare(frame.image)
-            motion = between(before, picture) if before is not None and last == frame.index - 1 else None
+            before, image = image, self.prepare(frame.image)
+            motion = between(before, image) if before is not None and last == frame.index - 1 else None
             last = frame.index
             if first is not None and motion is not None:
                 yield replace(first, image=motion)  # the first frame of a video has the motion of the second
@@ -137,10 +137,10 @@ class InputMaker:
             else:
                 first = frame
         if first is not None:
-            assert picture is not None
-            yield replace(first, image=between(picture, picture))  # a video of one frame
+            assert image is not None
+            yield replace(first, image=between(image, image))  # a video of one frame
 
-    def live(self, frame: Frame, *, wanted: bool) -> Picture | None:
+    def live(self, frame: Frame, *, wanted: bool) -> Image | None:
         """The image of one frame of a stream; every frame has to be shown, since motion is told from the last one.
 
         Returns:

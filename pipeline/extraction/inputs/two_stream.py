@@ -36,7 +36,7 @@ class InputMakers:
         wanted = np.asarray(list(numbers), np.int64)
         needed = np.unique(np.concatenate([maker.needed(wanted, reader) for maker in self._makers]))
         decoded = _shared(reader.frames(needed), len(self._makers))
-        images = [maker.pictures(frames, wanted) for maker, frames in zip(self._makers, decoded, strict=True)]
+        images = [maker.images(frames, wanted) for maker, frames in zip(self._makers, decoded, strict=True)]
         return zip(*images, strict=True)
 
     def live(self, frame: Frame, *, wanted: bool) -> ImageBatch | None:

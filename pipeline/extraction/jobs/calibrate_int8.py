@@ -78,10 +78,10 @@ def quantise(
     with decode_videos(jobs, spec, workers=workers, timeout=timeout) as pool:
         # Decoding has begun; the network is loaded meanwhile.
         network = read_network(recipe, weights)
-        pictures = _collect(pool)
-    if not pictures:
+        collected = _collect(pool)
+    if not collected:
         raise UserError(f"`precision=int8` needs frames to calibrate on, and none of {_names(videos)} can be decoded")
-    frames = np.concatenate([images for _, images in sorted(pictures.items())])
+    frames = np.concatenate([images for _, images in sorted(collected.items())])
     about = Calibration(
         backbone=recipe.backbone,
         weights_digest=network.digest,
@@ -90,7 +90,7 @@ def quantise(
         width=recipe.width,
         dimensions=network.dimensions,
         frames=len(frames),
-        videos=len(pictures),
+        videos=len(collected),
         versions={package: metadata.version(package) for package in ("openvino", "nncf")},
     )
     quantised = _quantise(network.model, frames, attends=network.attends)
@@ -117,11 +117,11 @@ def _names(videos: Sequence[Video]) -> str:
 
 def _quantise(network: Any, frames: np.ndarray, *, attends: bool) -> Any:
     with _silent_nncf() as nncf:
-        pictures = nncf.Dataset([frame[None] for frame in frames])
+        samples = nncf.Dataset([frame[None] for frame in frames])
         # "Performance" is symmetric everywhere: faster and, measured here, closer than "mixed".
         return nncf.quantize(
             network,
-            pictures,
+            samples,
             subset_size=len(frames),
             preset=nncf.QuantizationPreset.PERFORMANCE,
             model_type=nncf.ModelType.TRANSFORMER if attends else None,

@@ -16,7 +16,7 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.extraction.network.by_hub.build import build_preset
 from pipeline.extraction.network.by_hub.preset import Preset
-from pipeline.extraction.network.engines.batch_size import choose_batch, memory_per_picture
+from pipeline.extraction.network.engines.batch_size import choose_batch, memory_per_image
 from pipeline.extraction.network.engines.fixed_batch import FixedBatch
 from pipeline.extraction.network.engines.keras import compile_model, has_gpu, keep_compiled, policy_for
 from pipeline.extraction.network.engines.openvino import convert
@@ -73,7 +73,7 @@ class Backbone(FixedBatch):
         keep_compiled()
         self.model = build_network(self.network, weights, self.size, layer=layer, policy=policy_for(precision))
         self.model.trainable = False
-        self.bytes_per_image = memory_per_picture(self.model)
+        self.bytes_per_image = memory_per_image(self.model)
         if batch:
             self.batch = batch
         else:
@@ -172,20 +172,20 @@ def dtype_policy(policy: str | None) -> Iterator[None]:
 def _tiny(size: tuple[int, int], pooling: str) -> keras.Model:
     """Three strided convolutions: fast enough for tests, and it sees colour, edges and place."""
     layers = keras.layers
-    picture = keras.Input((*size, 3))
-    x = picture
+    image = keras.Input((*size, 3))
+    x = image
     for filters in (16, 32, 64):
         x = layers.Conv2D(filters, 3, strides=2, padding="same", activation="relu")(x)
     pool = layers.GlobalAveragePooling2D if pooling == "avg" else layers.GlobalMaxPooling2D
     x = pool(name=f"{pooling}_pool")(x)
-    return keras.Model(picture, x, name="tiny")
+    return keras.Model(image, x, name="tiny")
 
 
 def from_pixels(model: keras.Model, network: Network | Preset) -> keras.Model:
     """Put the network's own scaling of pixel values in front, so that images travel as bytes."""
-    picture = keras.Input(model.input_shape[1:], dtype="uint8")
-    x = scale_pixels(keras.ops.cast(picture, "float32"), network)
-    return keras.Model(picture, model(x, training=False))
+    image = keras.Input(model.input_shape[1:], dtype="uint8")
+    x = scale_pixels(keras.ops.cast(image, "float32"), network)
+    return keras.Model(image, model(x, training=False))
 
 
 def scale_pixels(pixels: Any, network: Network | Preset) -> Any:

@@ -75,7 +75,7 @@ def load_backbone(
     Raises:
         UserError: as `Backbone` and `QuantisedNetwork.open`.
     """
-    if recipe.keeps_pictures:
+    if recipe.keeps_images:
         return IdentityBackbone((recipe.height, recipe.width), batch=batch, channels=recipe.channels)
     if recipe.quantised and measure:
         raise UserError("`measure=True`: an int8 network is computed by OpenVINO in any case; leave it out")

@@ -144,7 +144,7 @@ class StoreWriter:
     ) -> None:
         self.folder = Path(folder)
         self.recipe = recipe
-        self.dtype = "uint8" if recipe.keeps_pictures else dtype
+        self.dtype = "uint8" if recipe.keeps_images else dtype
         self.provenance = dict(provenance or {})
         """Written when a shard is committed, so what is found out meanwhile can be added."""
         self._commit_every = commit_every

@@ -192,7 +192,7 @@ class FeatureStore:
         Raises:
             UserError: the store is empty, or a frame cache.
         """
-        if self.recipe.keeps_pictures:
+        if self.recipe.keeps_images:
             sides = "x".join(map(str, self.shape))
             raise UserError(f"{self.folder} holds frames ({sides}), not features; choose a network that takes frames")
         return self.shape[0]

@@ -65,7 +65,7 @@ def _check_recipe(shard: h5py.File, recipe: Recipe) -> Iterator[str]:
 
 def _check_shape(features: h5py.Dataset, recipe: Recipe) -> Iterator[str]:
     expected = (recipe.height, recipe.width, recipe.channels)
-    if recipe.keeps_pictures and (features.shape[2:] != expected or features.dtype != np.uint8):
+    if recipe.keeps_images and (features.shape[2:] != expected or features.dtype != np.uint8):
         yield f"expected images of shape {expected} in uint8, found {features.shape[2:]} in {features.dtype}"
 
 

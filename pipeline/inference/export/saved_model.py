@@ -92,7 +92,7 @@ def export(classifier: Classifier, path: Path) -> list[Path]:
         UserError: see `check_export`; or another engine has the network.
     """
     check_export(path, classifier.checkpoint)
-    if not (classifier.checkpoint.recipe.keeps_pictures or hasattr(classifier.backbone, "model")):
+    if not (classifier.checkpoint.recipe.keeps_images or hasattr(classifier.backbone, "model")):
         raise UserError("`export` needs the network as Keras has it; load the classifier with `engine=keras`")
     module = _chain(classifier)
     about = _about(classifier)

@@ -71,8 +71,8 @@ def stream(
             since = 0
         last = frame.index
         fresh = False
-        for pictures in steps(frame):
-            features.append(network(pictures)[0])
+        for images in steps(frame):
+            features.append(network(images)[0])
             fresh = fresh or since % stride == 0
             since += 1
         if fresh:

@@ -115,12 +115,12 @@ class TkScreen:
     def show(self, image: np.ndarray) -> bool:
         """See `Screen`."""
         most = (self._root.winfo_screenwidth() * 0.9, self._root.winfo_screenheight() * 0.85)
-        picture = Image.fromarray(image)
-        scale = min(1.0, most[0] / picture.width, most[1] / picture.height)
+        shown = Image.fromarray(image)
+        scale = min(1.0, most[0] / shown.width, most[1] / shown.height)
         if scale < 1:
-            picture = picture.resize((round(picture.width * scale), round(picture.height * scale)))
+            shown = shown.resize((round(shown.width * scale), round(shown.height * scale)))
         # Tk does not keep the image alive by itself.
-        self._photo = self._photo_of(picture, master=self._root)
+        self._photo = self._photo_of(shown, master=self._root)
         self._label.configure(image=self._photo)
         self._root.update()
         return not self._closed

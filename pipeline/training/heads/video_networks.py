@@ -51,12 +51,12 @@ def _base_features(x: Any, mask: Any, spec: HeadSpec) -> Any:
     if from_nothing:
         x = ops.where(mask[:, :, None, None, None], x, x[:, :1])
     x = ops.repeat(x, 3, axis=-1) if x.shape[-1] == 1 else x  # grey
-    pixels = scale_pixels(ops.cast(_as_pictures(x), "float32"), network)
+    pixels = scale_pixels(ops.cast(_as_images(x), "float32"), network)
     features = base(pixels) if from_nothing else base(pixels, training=False)
     return ops.reshape(features, (-1, length, features.shape[-1]))
 
 
-def _as_pictures(x: Any) -> Any:
+def _as_images(x: Any) -> Any:
     """``(batch, L, ...)`` as ``(batch L, ...)``."""
     return ops.reshape(x, (-1, *x.shape[2:]))
 
@@ -124,7 +124,7 @@ def timedistributed_convnet(x: Any, mask: Any, spec: HeadSpec, classes: int) -> 
     """
     length = x.shape[1]
     real = ops.reshape(mask, (-1, 1, 1))
-    x = _scaled(_as_pictures(x))
+    x = _scaled(_as_images(x))
     for filters in (64, 128, 256, 512):
         for _ in range(2):
             x = layers.Conv2D(filters, 3, padding="same", activation="relu")(x)

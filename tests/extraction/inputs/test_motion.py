@@ -152,7 +152,7 @@ def test_directions_are_told_apart_by_flow_and_not_by_colours(directions, extrac
     assert np.mean(scores) == 1.0 if told else np.mean(scores) <= 0.6
 
 
-def test_flow_is_kept_as_pictures(directions, tmp_path, capsys):
+def test_flow_is_kept_as_images(directions, tmp_path, capsys):
     def call(*arguments):
         return command.run(
             extract_features.main,

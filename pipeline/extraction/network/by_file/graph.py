@@ -276,7 +276,7 @@ def _known(side: int | None, path: Path, text: str) -> int:
 
 
 def _widest(model: Any) -> int:
-    """Bytes of what goes into and comes out of the widest operation on one image, twice; see `memory_per_picture`."""
+    """Bytes of what goes into and comes out of the widest operation on one image, twice; see `memory_per_image`."""
 
     def size(ports: list[Any]) -> int:
         shapes = [port.get_partial_shape() for port in ports]

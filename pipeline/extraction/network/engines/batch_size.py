@@ -32,7 +32,7 @@ def largest_batch(enough: int, each: int, room: int) -> int:
     return enough
 
 
-def memory_per_picture(model: keras.Model) -> int:
+def memory_per_image(model: keras.Model) -> int:
     """Bytes that computing one image takes at its worst moment.
 
     A frozen graph frees what it has used, so what counts is its widest place: what goes into a layer and what

@@ -288,8 +288,8 @@ def compile_network(
         pieces = [fill_up(images[part], piece) for part in parts if part.start < len(images)]
         requests = idle.get()
         try:
-            for request, pictures in zip(requests, pieces, strict=False):
-                request.start_async({0: pictures}, share_inputs=True)
+            for request, filled in zip(requests, pieces, strict=False):
+                request.start_async({0: filled}, share_inputs=True)
             for request, part in zip(requests[: len(pieces)], parts, strict=False):
                 request.wait()
                 features[part] = request.get_output_tensor(0).data[: len(images) - part.start]

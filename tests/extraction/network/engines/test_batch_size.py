@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from pipeline.extraction.network.backbone import Backbone
 from pipeline.extraction.network.engines import batch_size
-from pipeline.extraction.network.engines.batch_size import choose_batch, largest_batch, memory_per_picture
+from pipeline.extraction.network.engines.batch_size import choose_batch, largest_batch, memory_per_image
 from pipeline.extraction.network.weights import WeightsSource
 
 
@@ -20,7 +20,7 @@ def test_the_largest_batch_that_fits(each, room):
 def test_little_memory_makes_small_batches(monkeypatch):
     made = Backbone("tiny", weights=WeightsSource("random"), size=(64, 64), batch=0)
     assert (made.batch, made.batch_reason) == (32, "larger is not faster")
-    each = memory_per_picture(made.model)
+    each = memory_per_image(made.model)
     assert each == 2 * 4 * (64 * 64 * 3 + 32 * 32 * 16)
     monkeypatch.setattr(batch_size, "free_memory", lambda: 2 * 5 * each)
     assert choose_batch(each, on_gpu=False) == (4, "0.0 GB of memory are free")
