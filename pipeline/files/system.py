@@ -55,6 +55,16 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+def longest_file() -> int:
+    """Bytes that a file may have at most which this process writes, as ``ulimit -f`` says on systems that have it."""
+    try:
+        import resource  # Windows has no such module
+    except ImportError:
+        return sys.maxsize
+    most, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    return sys.maxsize if most == resource.RLIM_INFINITY else most
+
+
 def is_alive(pid: int) -> bool:
     """Whether there is a process of this number on this machine; True where the system does not tell."""
     if WINDOWS:

@@ -24,7 +24,7 @@ from pipeline.extraction.store.folder import prepare_store
 from pipeline.extraction.store.shard_file import ENDS
 from pipeline.extraction.store.store import format_of
 from pipeline.files.atomic import atomic_write
-from pipeline.files.new_hdf5 import new_hdf5
+from pipeline.files.system import longest_file
 from pipeline.lazy import h5py
 from pipeline.parallel.machine import versions
 from pipeline.parallel.opencv_build import BUILDS
@@ -37,6 +37,7 @@ SHARD_CELLS = 4_000_000  # rows x longest row: times and frame numbers of a shar
 # Packages whose versions a shard notes.
 _PACKAGES = ("keras", "tensorflow", "jax", "torch", "openvino", "av", *BUILDS, "numpy", "h5py")
 _FREE_BYTES = 16 << 20  # what a disk must keep free, so that a shard can always be closed
+_TABLE_BYTES = 1 << 20  # what a file must have room for, where its size is limited, for the same reason
 
 
 class SequenceBuffer:
@@ -187,6 +188,19 @@ class StoreWriter:
             shard.commit()
 
 
+@contextlib.contextmanager
+def _new_file(path: Path) -> Iterator[h5py.File]:
+    """A new HDF5 file; where writing it failed, closing it may fail as well, which is not told."""
+    file = h5py.File(path, "w", libver=("v108", "v110"))
+    try:
+        yield file
+    except BaseException:
+        with contextlib.suppress(OSError, RuntimeError):
+            file.close()
+        raise
+    file.close()
+
+
 class _Shard:
     """One shard while it is written, under a temporary name."""
 
@@ -201,11 +215,14 @@ class _Shard:
         self._longest = 0
         self._dtype = dtype
         self._provenance = provenance
+        self._temporary: Path | None = None
+        self._need(0)
         # Times first: names sort in the order of creation. The rest keeps writers apart.
         path = folder / f"shard-{created // 1_000_000:014d}-{uuid.uuid4().hex[:8]}.h5"
         with contextlib.ExitStack() as opened:
             temporary = opened.enter_context(atomic_write(path))
-            self._file, self._check = opened.enter_context(new_hdf5(temporary, libver=("v108", "v110")))
+            self._file = opened.enter_context(_new_file(temporary))
+            self._temporary = temporary
             self._opened = opened.pop_all()
         self._file.attrs.update(
             {
@@ -235,7 +252,6 @@ class _Shard:
                 features[row, at : at + len(block)] = block
                 at += len(block)
                 self._bytes += block.nbytes
-                self._check()
         except BaseException:
             # Rows before this one are good; committing them needs the shape they had.
             if "features" in self._file:
@@ -253,11 +269,17 @@ class _Shard:
         return self._file["features"]
 
     def _need(self, size: int) -> None:
-        """Refuse to write onto a full disk, as long as what was written before can still be given a name."""
+        """Refuse to write onto a full disk, or beyond what a file may hold: HDF5 does not survive that in the middle.
+
+        What was written before can then still be given a name.
+        """
         if hasattr(os, "statvfs"):
             status = os.statvfs(self._folder)
             if status.f_bavail * status.f_frsize < size + _FREE_BYTES:
                 raise OSError(errno.ENOSPC, "the disk is full", str(self._folder))
+        written = self._temporary.stat().st_size if self._temporary else 0
+        if written + size + _TABLE_BYTES > longest_file():
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(self._folder))
 
     def commit(self) -> None:
         """Write the small tables, close, sync, rename; an empty shard vanishes, and one that could not be written."""
