@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -33,6 +34,17 @@ def pytest_addoption(parser):
     parser.addoption("--skips", type=int, metavar="N", help="fail where more than N tests were skipped")
 
 
+NO_TIME = "no time is left"
+UNTIL = float(os.environ.get("TESTS_UNTIL", "inf"))  # seconds since 1970
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """Whoever has a limit of time says in TESTS_UNTIL when no further test is begun."""
+    if time.time() > UNTIL:
+        pytest.skip(NO_TIME)
+
+
 def pytest_collection_modifyitems(items):
     if sys.platform == "win32":
         for item in items:
@@ -47,8 +59,11 @@ def pytest_sessionfinish(session):
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if most is None or reporter is None or hasattr(session.config, "workerinput"):
         return
-    skipped = reporter.stats.get("skipped", [])
+    every = reporter.stats.get("skipped", [])
+    skipped = [report for report in every if NO_TIME not in str(report.longrepr)]
     reporter.ensure_newline()
+    if left := len(every) - len(skipped):
+        reporter.line(f"{left} tests were left out, since {NO_TIME}")
     reporter.line(f"{len(skipped)} tests were skipped, of {most} that may be")
     for report in skipped:
         reporter.line(f"  {report.nodeid}: {report.longrepr[2] if report.longrepr else ''}")

@@ -102,7 +102,7 @@ def stored_head(checkpoint: Path, model_file: Path, shape: tuple[int, ...], clas
         about = read_object(folder / _ABOUT, ("files", "model"))
         if about["files"] != _digests(folder) or about["model"] != _digest(model_file):
             return None
-        compile_ = compile_once(UserCache(), {"head": about["files"], "shape": shape})
+        compile_ = compile_once(UserCache(), {"head": about["files"], "shape": _taken(shape)})
         function = _compile(functools.partial(read_foreign, folder / _NETWORK), shape, compile_)
         told = function(np.zeros(shape, np.float32), np.ones(shape[:2], bool)).shape
         return function if told == (shape[0], classes) else None
@@ -110,10 +110,15 @@ def stored_head(checkpoint: Path, model_file: Path, shape: tuple[int, ...], clas
         return None
 
 
+def _taken(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Of the features or frames in a call, -1 for any number of windows; convolutions are slower for any number."""
+    return shape if len(shape) > 3 else (-1, *shape[1:])
+
+
 def _compile(network: Make, shape: tuple[int, ...], compile_: Compile = compile_anew) -> HeadFunction:
     on_frames = len(shape) > 3
-    rows = shape[0] if on_frames else -1  # convolutions are slower for any number
-    compiled = compile_model(network, [(rows, *shape[1:]), (rows, shape[1])], compile_)
+    taken = _taken(shape)
+    compiled = compile_model(network, [taken, taken[:2]], compile_)
     dtype = np.uint8 if on_frames else np.float32
 
     def function(features: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 
@@ -9,6 +10,8 @@ import keras
 import numpy as np
 import pytest
 
+from pipeline.extraction.network.engines.openvino import compile_model, compile_once, read_foreign
+from pipeline.files.user_cache import UserCache
 from pipeline.training.compute import stored_head as module
 from pipeline.training.compute.apply_head import run_in_batches
 from pipeline.training.compute.backend import compile_head
@@ -165,3 +168,16 @@ def test_what_openvino_cannot_take_over_is_left_to_keras(windows, tmp_path, monk
     reason = stored(tmp_path, made("gru", 3, units=8), windows)
     assert reason == "OpenVINO cannot take it over (no rule for Operation)"
     assert not (tmp_path / HEAD).exists()
+
+
+def test_a_head_that_was_compiled_for_other_numbers_of_rows_is_not_taken_for_this_one(windows, tmp_path):
+    """An earlier version kept it for a fixed number, and named it by that."""
+    model = made("mlp", 3)
+    assert stored(tmp_path, model, windows) == ""
+    facts = {"head": module._digests(tmp_path / HEAD), "shape": SHAPE}
+    network = functools.partial(read_foreign, tmp_path / HEAD / module._NETWORK)
+    compile_model(network, [SHAPE, SHAPE[:2]], compile_once(UserCache(), facts))
+    head = loaded(tmp_path)
+    assert head is not None
+    features, mask = (part[:1] for part in windows)
+    np.testing.assert_allclose(head(features, mask), compile_head(model)(features, mask), atol=1e-5)
