@@ -7,7 +7,7 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 SIDE_BY_SIDE := -n 2 --dist loadfile
 # Side by side, tests that measure time may be held up by others: what fails is run again by itself, and must pass then.
 AGAIN = || { [ $$? = 1 ] && echo "what failed is run again by itself" && \
-	$(PY) -m pytest --last-failed --last-failed-no-failures none; }
+	TESTS_UNTIL=inf $(PY) -m pytest --last-failed --last-failed-no-failures none; }
 # SKIPS=0 fails where a test was skipped: something is missing, such as the real videos in ../shared.
 MOST_SKIPS := $(if $(SKIPS),--skips $(SKIPS))
 
