@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -83,6 +84,15 @@ def test_a_process_is_alive_until_it_ends():
     process.stdin.close()
     assert not system.is_alive(process.pid)
     assert system.is_alive(1) or system.WINDOWS  # another user's, or the system's own
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux tells")
+def test_a_process_that_nobody_waited_for_has_ended():
+    process = subprocess.Popen([sys.executable, "-c", "pass"])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it ends, and stays in the list of processes
+    os.kill(process.pid, 0)
+    assert not system.is_alive(process.pid)
+    process.wait()
 
 
 class Kernel:
