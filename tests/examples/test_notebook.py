@@ -6,6 +6,8 @@ import ast
 import json
 from pathlib import Path
 
+import pytest
+
 import pipeline
 from pipeline.videos.synthetic import draw_recordings
 
@@ -13,6 +15,7 @@ NOTEBOOK = Path(__file__).parents[2] / "examples" / "train_in_a_notebook.ipynb"
 CELLS = ["".join(cell["source"]) for cell in json.loads(NOTEBOOK.read_text())["cells"] if cell["cell_type"] == "code"]
 
 
+@pytest.mark.slow
 def test_every_cell_runs(tmp_path, monkeypatch, capsys):
     (tmp_path / "examples").mkdir()  # where Jupyter is, paths are still those of the project
     draw_recordings(tmp_path / "data", classes=("Ball", "Lamps", "Rain"), recordings=5, seconds=(1.0, 1.2))

@@ -70,6 +70,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
 @pytest.mark.parametrize("page", ["run<b>1/report.html", "compare.html", "explore.html"])
 def test_no_page_runs_what_a_name_says(page, trained):
@@ -78,6 +79,7 @@ def test_no_page_runs_what_a_name_says(page, trained):
     assert "<b>1</b>" not in dom
 
 
+@pytest.mark.slow
 def test_class_names_that_are_no_utf8_are_kept(trained):
     from pipeline.training.checkpoint import Checkpoint
 
@@ -86,6 +88,7 @@ def test_class_names_that_are_no_utf8_are_kept(trained):
     assert opened.metrics["accuracy"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
 def test_the_player_runs_nothing(tmp_path, make_prediction):
     from pipeline.inference.outputs.player import write_player

@@ -102,6 +102,7 @@ def models(tmp_path_factory):
     return tmp / "models", store, steps
 
 
+@pytest.mark.slow
 def test_results_have_the_published_keys_and_the_settings_that_were_trained(models):
     folder, _, steps = models
     both = [json.loads((folder / number / "results.json").read_text()) for number in ("1", "2")]
@@ -120,6 +121,7 @@ def test_results_have_the_published_keys_and_the_settings_that_were_trained(mode
     assert {results["architecture"] for results in both} == {"video_LRCNN_frozen", "mlp"}
 
 
+@pytest.mark.slow
 def test_each_labelled_frame_has_a_row_that_agrees_with_itself(models):
     folder, _, steps = models
     with open(folder / "1" / "frame_predictions.csv", newline="") as file:
@@ -136,6 +138,7 @@ def test_each_labelled_frame_has_a_row_that_agrees_with_itself(models):
         assert row["error"] == str(int(row["prediction"] != row["label"]))
 
 
+@pytest.mark.slow
 def test_a_model_is_a_checkpoint_that_can_be_evaluated(models, capsys):
     folder, store, _ = models
     assert Checkpoint.load(folder / "1").classes == ("a", "b")
@@ -152,6 +155,7 @@ def test_a_model_is_a_checkpoint_that_can_be_evaluated(models, capsys):
     assert f"accuracy {results['fit_test_acc']:.3f}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_single_training_has_all_outputs_under_its_own_id_and_the_frames_of_other_videos(models, tmp_path):
     folder, store, steps = models
     labels = str(folder.parent / "labels.csv")
@@ -176,6 +180,7 @@ def test_a_single_training_has_all_outputs_under_its_own_id_and_the_frames_of_ot
     assert {(row["video"], row["frame"]): row["a"] for row in unknown} == said
 
 
+@pytest.mark.slow
 def test_ids_are_one_for_each_model(models, tmp_path, capsys):
     folder, _, _ = models
     words = [str(folder.parent / "search"), "--labels", str(folder.parent / "labels.csv"), "--out", str(tmp_path / "o")]
@@ -183,6 +188,7 @@ def test_ids_are_one_for_each_model(models, tmp_path, capsys):
     assert "--ids 7 7: expected 2 different numbers" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_networks_and_poolings_are_one_grid(models, tmp_path, capsys):
     """Two stores, as of two networks: one ranking, one best, one report."""
     folder, store, _ = models

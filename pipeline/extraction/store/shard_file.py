@@ -48,6 +48,12 @@ def open_shard(path: Path) -> Iterator[h5py.File]:
         yield shard
 
 
+def note_written(path: Path) -> None:
+    """Remember a shard that this process wrote as one that was looked at: it holds what was written."""
+    if state := state_of(path):  # no file is left of a shard without sequences
+        _looked_at(path.parent).add(path, state)
+
+
 def keep_looked_at(folder: Path, shards: Iterable[Path]) -> None:
     """Note for the next process which shards of a folder were looked at by this one."""
     _looked_at(folder).keep({path.name for path in shards})

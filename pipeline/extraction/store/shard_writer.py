@@ -21,8 +21,8 @@ from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store import SHARD_SECONDS
 from pipeline.extraction.store.folder import prepare_store
-from pipeline.extraction.store.shard_file import ENDS
-from pipeline.extraction.store.store import format_of
+from pipeline.extraction.store.shard_file import ENDS, keep_looked_at, note_written
+from pipeline.extraction.store.store import SHARDS, format_of
 from pipeline.files.atomic import atomic_write
 from pipeline.files.system import longest_file
 from pipeline.lazy import h5py
@@ -157,6 +157,7 @@ class StoreWriter:
 
     def __exit__(self, *exc: object) -> None:
         self.commit()
+        keep_looked_at(self.folder, self.folder.glob(SHARDS))
 
     def buffer(self) -> SequenceBuffer:
         """An empty buffer to collect one video in."""
@@ -186,6 +187,7 @@ class StoreWriter:
         shard, self._shard = self._shard, None
         if shard is not None:
             shard.commit()
+            note_written(shard.path)
 
 
 @contextlib.contextmanager
@@ -218,9 +220,9 @@ class _Shard:
         self._temporary: Path | None = None
         self._need(0)
         # Times first: names sort in the order of creation. The rest keeps writers apart.
-        path = folder / f"shard-{created // 1_000_000:014d}-{uuid.uuid4().hex[:8]}.h5"
+        self.path = folder / f"shard-{created // 1_000_000:014d}-{uuid.uuid4().hex[:8]}.h5"
         with contextlib.ExitStack() as opened:
-            temporary = opened.enter_context(atomic_write(path))
+            temporary = opened.enter_context(atomic_write(self.path))
             self._file = opened.enter_context(_new_file(temporary))
             self._temporary = temporary
             self._opened = opened.pop_all()

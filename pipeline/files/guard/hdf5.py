@@ -26,6 +26,7 @@ _PACKED = frozenset((1, 32000))
 _FILTERS = _PACKED | {2, 3}  # shuffle, Fletcher's checksum
 _HEAP = b"GCOL"  # how a heap of texts begins; of each text in it stand number and length, 8 bytes each
 _SMALL = 1 << 20  # bytes that anybody may declare
+_QUICKLY_READ = 4 << 20  # bytes of a file that is read whole in less time than HDF5 takes to ask for pieces of it
 _MOST_OBJECTS, _DEEPEST = 100_000, 32
 _TEXT = np.dtype([("length", "<u4"), ("address", "<u8"), ("index", "<u4")])  # a text of any length, as it is stored
 
@@ -78,9 +79,9 @@ def open_hdf5(path: Path, then: str, *, known: bool = False) -> Iterator[h5py.Fi
     Raises:
         UserError: it is no regular file, no HDF5, or damaged.
     """
-    check_regular(path)
+    size = check_regular(path).st_size
     try:
-        if known:
+        if known or _walked_whole(path, size):
             with h5py.File(path, "r", locking=False) as file:
                 yield file
             return
@@ -221,6 +222,30 @@ def _walk_heaps(raw: BinaryIO, addresses: np.ndarray, size: int) -> None:
             continue  # HDF5 says that it is damaged
         raw.seek(where)
         _check_heap(raw.read(4096), raw, size - where)  # as large as most of them are
+
+
+def _walked_whole(path: Path, size: int) -> bool:
+    """Walk through all that could be a heap in a file that is quickly read.
+
+    Returns:
+        Whether that is done: not in a large file, nor where what could be heaps lies one over another.
+
+    Raises:
+        NotPlain: a heap of texts leads in a circle.
+    """
+    if size > _QUICKLY_READ:
+        return False
+    with path.open("rb", buffering=0) as raw:
+        content = raw.read(size)
+        place, walked = content.find(_HEAP), 0
+        while place >= 0:
+            walked += int.from_bytes(content[place + 8 : place + 16], "little")
+            if walked > size:
+                return False
+            raw.seek(place)
+            _check_heap(raw.read(16), raw, size - place)
+            place = content.find(_HEAP, place + 1)
+    return True
 
 
 def _check_heap(content: bytes, raw: BinaryIO | FileIO, most: int) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.files.tables import read_text, write_table
+from pipeline.files.tables import read_as_written, read_text, write_table
 from pipeline.files.text import plural
 from pipeline.videos.catalog.catalog import COLUMN_NAMES, Video, read_rows
 
@@ -78,6 +79,8 @@ def update_catalog(
     if not path.exists() or read_text(path).strip() == ",".join(_COLUMNS):  # ours, and no video could be read then
         write_catalog(videos, path)
         return TableChanges(added=len(videos))
+    if _says(path, videos):
+        return TableChanges(changed=dict.fromkeys(CHOICES, 0))
     try:
         known = read_rows(path)
     except UserError as error:
@@ -125,15 +128,22 @@ def update_catalog(
     return TableChanges(len(fresh), gone if keep_others else (), changed)
 
 
+def _says(path: Path, videos: Sequence[Video]) -> bool:
+    """Whether a table has just these videos, as they would be written; that is seen sooner than what the table means."""
+    columns, rows = read_as_written(path)
+    return columns == list(_COLUMNS) and all(
+        video is not None and row == _row(video, path.parent) for row, video in zip_longest(rows, videos)
+    )
+
+
 def _row(video: Video, folder: Path) -> dict[str, str]:
     """The cells of a video; empty where nothing is known."""
-    try:
-        place = video.path.relative_to(folder.absolute()).as_posix()
-    except ValueError:
-        place = str(video.path)
-    values = {item.name: getattr(video, item.name) for item in fields(Video)}
-    values |= {"path": place, "video": video.name}
+    place, inside = str(video.path), os.path.join(folder.absolute(), "")
+    if place.startswith(inside):
+        place = place[len(inside) :].replace(os.sep, "/")
+    values = {name: getattr(video, name) for name in _COLUMNS if name not in ("path", "video")}
     for key in ("fps", "duration"):
         if values[key] is not None:
             values[key] = f"{values[key]:.6g}"
+    values |= {"path": place, "video": video.name}
     return {name: "" if values[name] is None else str(values[name]) for name in _COLUMNS}

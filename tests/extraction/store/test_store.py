@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tracemalloc
@@ -320,25 +321,30 @@ def test_an_import_never_mixes_with_extracted_features(tmp_path):
 
 
 def test_a_shard_is_looked_at_once_on_a_machine(tmp_path, monkeypatch):
-    write(tmp_path, {"a.mp4": 2})
+    own, copy = tmp_path / "own", tmp_path / "copy"
     looks: list[Path] = []
     check = shard_file._check
     monkeypatch.setattr(shard_file, "_check", lambda shard, path, size: (looks.append(path), check(shard, path, size)))
 
-    def opened() -> list[str]:
+    def looked_at(folder: Path) -> list[str]:
         shard_file._looked_at.cache_clear()  # as in a process of its own
         looks.clear()
-        store = FeatureStore(tmp_path)
-        assert store.read("a.mp4").features.shape == (2, 8)
+        assert FeatureStore(folder).read("a.mp4").features.shape == (2, 8)
         return [path.name for path in looks]
 
-    (first,) = tmp_path.glob("shard-*.h5")
-    assert opened() == [first.name]
-    assert opened() == []
-    write(tmp_path, {"b.mp4": 3})
-    (second,) = set(tmp_path.glob("shard-*.h5")) - {first}
-    assert opened() == [second.name]
-    with h5py.File(first, "r+") as shard:
-        del shard["steps"]
-    with pytest.raises(UserError, match="steps is missing"):
-        opened()
+    write(own, {"a.mp4": 2})
+    assert looked_at(own) == []  # who wrote it knows what is in it
+    shutil.copytree(own, copy)
+    (first,) = copy.glob("shard-*.h5")
+    assert looked_at(copy) == [first.name]
+    assert looked_at(copy) == []
+    write(own, {"b.mp4": 3})
+    (second,) = (path for path in own.glob("shard-*.h5") if path.name != first.name)
+    shutil.copy(second, copy)
+    assert looked_at(copy) == [second.name]
+    assert looked_at(own) == []
+    for folder in (own, copy):
+        with h5py.File(folder / first.name, "r+") as shard:
+            del shard["steps"]
+        with pytest.raises(UserError, match="steps is missing"):
+            looked_at(folder)

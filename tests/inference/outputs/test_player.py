@@ -27,6 +27,7 @@ def prediction(classifier, tmp_path_factory) -> VideoPrediction:
     return classifier.classify(movie, ClassifySpec(stride=1, smoothing=Smoothing("centred", 5), min_duration=1))
 
 
+@pytest.mark.slow
 def test_clicks_and_keys(prediction, tmp_path, browser):
     (tmp_path / "pages").mkdir()
     page = tmp_path / "pages" / "player.html"

@@ -51,6 +51,7 @@ def save(browser, path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_labels_are_corrected_kept_and_saved(folder, page, tmp_path, browser):
     browser.open(page)
     assert browser.run("return document.title") == "p"  # a name is text and nothing more
@@ -91,6 +92,7 @@ def test_labels_are_corrected_kept_and_saved(folder, page, tmp_path, browser):
     }
 
 
+@pytest.mark.slow
 def test_a_card_opens_large_and_links_its_video(page, browser):
     browser.open(page)
     browser.click(".stage", 3)

@@ -77,6 +77,7 @@ def test_the_page_needs_nothing_else(page):
     assert data["set"] == [["balance", "class Ball has 3"]]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 def test_a_browser_shows_it(page, tmp_path):
     dom = open_page(page, tmp_path)
@@ -93,6 +94,7 @@ def test_a_browser_shows_it(page, tmp_path):
     assert dom.count("<svg") == 3
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 @pytest.mark.parametrize(
     ("view", "count"),

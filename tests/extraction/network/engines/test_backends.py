@@ -48,8 +48,9 @@ print(keras.backend.backend())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-@pytest.mark.parametrize(("name", "size"), [("tiny", 32), pytest.param("mobilenetv2", 64, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("name", "size"), [("tiny", 32), ("mobilenetv2", 64)])
 def test_features_are_those_of_tensorflow(backend, name, size, tmp_path):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
