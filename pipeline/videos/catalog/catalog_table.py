@@ -129,11 +129,14 @@ def update_catalog(
 
 
 def _says(path: Path, videos: Sequence[Video]) -> bool:
-    """Whether a table has just these videos, as they would be written; that is seen sooner than what the table means."""
-    columns, rows = read_as_written(path)
-    return columns == list(_COLUMNS) and all(
-        video is not None and row == _row(video, path.parent) for row, video in zip_longest(rows, videos)
-    )
+    """Whether a table has just these videos, as they would be written: seen sooner than what the table means."""
+    try:
+        columns, rows = read_as_written(path)
+        return columns == list(_COLUMNS) and all(
+            video is not None and row == _row(video, path.parent) for row, video in zip_longest(rows, videos)
+        )
+    except UserError:
+        return False
 
 
 def _row(video: Video, folder: Path) -> dict[str, str]:
