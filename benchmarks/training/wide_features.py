@@ -24,7 +24,7 @@ from pipeline.training.data.splits import make_split
 CLASSES, GROUPS, TESTED, STEPS, DIMENSIONS = 14, 19, 7, 12, 4096
 
 
-def draw(seed: int, clips: int) -> Iterator[tuple[str, str, np.ndarray, str]]:
+def draw(seed: int, clips: int, groups: int = GROUPS) -> Iterator[tuple[str, str, np.ndarray, str]]:
     """Class, split, features and group of each clip.
 
     Scales of class, group, clip and step are such that a linear model is right about 19 times in 20.
@@ -39,7 +39,7 @@ def draw(seed: int, clips: int) -> Iterator[tuple[str, str, np.ndarray, str]]:
 
     classes = [shift(0.64) for _ in range(CLASSES)]
     for label, centre in enumerate(classes):
-        for group in range(GROUPS):
+        for group in range(groups):
             of_group = shift(2.2)
             # Scenes of other classes are like it, too.
             of_group += random.uniform(0.0, 0.9) * classes[int(random.integers(CLASSES))]
@@ -56,12 +56,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=5, help="how many")
     parser.add_argument("--first-seed", type=int, default=0, help="the others follow it")
     parser.add_argument("--clips", type=int, default=3, help="in each group")
+    parser.add_argument("--groups", type=int, default=GROUPS, help=f"of each class; {TESTED} of them are tested")
     parser.add_argument("--members", type=int, help="as for train.py")
     args = parser.parse_args(argv)
     found: dict[str, list[float]] = {"head": [], LINEAR: []}
     for seed in range(args.first_seed, args.first_seed + args.seeds):
         with tempfile.TemporaryDirectory() as folder:
-            write_store(Path(folder), draw(seed, args.clips))
+            write_store(Path(folder), draw(seed, args.clips, args.groups))
             data = pipeline.open_dataset(folder)
             groups = [video.group for video in data.videos]
             split = make_split(data, groups)
