@@ -4,13 +4,18 @@ of the working folder, which may hold anybody's files."""
 from __future__ import annotations
 
 import contextlib
-import importlib.abc
 import importlib.machinery
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from types import ModuleType, TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader, MetaPathFinder
+else:
+    Loader = MetaPathFinder = object  # they only say what there is to be done, and --help would wait for them
 
 ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -70,7 +75,7 @@ def _no_matplotlibrc() -> Iterator[None]:
         os.path.exists = real
 
 
-class _ImportWithin(importlib.abc.MetaPathFinder):
+class _ImportWithin(MetaPathFinder):
     """Has one module imported within a context."""
 
     def __init__(self, name: str, context: Callable[[], AbstractContextManager[None]]) -> None:
@@ -88,8 +93,8 @@ class _ImportWithin(importlib.abc.MetaPathFinder):
         return spec
 
 
-class _LoaderWithin(importlib.abc.Loader):
-    def __init__(self, loader: importlib.abc.Loader, context: Callable[[], AbstractContextManager[None]]) -> None:
+class _LoaderWithin(Loader):
+    def __init__(self, loader: Loader, context: Callable[[], AbstractContextManager[None]]) -> None:
         self._loader, self._context = loader, context
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:

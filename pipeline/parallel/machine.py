@@ -9,7 +9,6 @@ import os
 import platform
 import shutil
 import subprocess
-from importlib import metadata
 from pathlib import Path
 
 
@@ -152,6 +151,8 @@ def gpus(proc: Path = Path("/proc/driver/nvidia/gpus")) -> tuple[str, ...]:
 
 def versions(*packages: str) -> dict[str, str]:
     """The versions of Python and of the packages that are installed, by name."""
+    from importlib import metadata  # nothing but this needs it, and --help waits for what is imported
+
     found = {"python": platform.python_version()}
     for package in packages:
         with contextlib.suppress(metadata.PackageNotFoundError):
