@@ -15,7 +15,7 @@ from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.feature_source import FeatureSource
 from pipeline.inference.classifier import Classifier
 from pipeline.inference.classify_spec import ClassifySpec
-from pipeline.inference.export.saved_model import check_export
+from pipeline.inference.export.whole_chain import check_export
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.videos.media import open_video
 from pipeline.videos.media.sampling import Sampling

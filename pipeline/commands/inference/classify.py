@@ -221,11 +221,13 @@ def _export(args: argparse.Namespace) -> int:
     _refuse(args, "--export", [name for name in vars(args) if name not in _OF_EXPORT])
 
     from pipeline.inference.classifier import Classifier
-    from pipeline.inference.export.saved_model import check_export, export
+    from pipeline.inference.export.whole_chain import check_export, engine_for, export
     from pipeline.training.checkpoint import Checkpoint
 
-    check_export(args.export, Checkpoint.load(args.checkpoint))
-    classifier = Classifier.load(args.checkpoint, weights=args.weights, engine="keras", precision="float32")
+    checkpoint = Checkpoint.load(args.checkpoint)
+    check_export(args.export, checkpoint, args.weights)
+    engine = engine_for(checkpoint)
+    classifier = Classifier.load(args.checkpoint, weights=args.weights, engine=engine, precision="float32")
     written = export(classifier, args.export)
     command.say(args.quiet)(f"{', '.join(map(str, written))}: frames and mask of one window to probabilities")
     return command.OK
@@ -324,6 +326,7 @@ def parser() -> Parser:
         "--export",
         type=Path,
         metavar="PATH",
-        help="write the whole chain: a folder (SavedModel), NAME.tflite or NAME.onnx (needs the extra onnx)",
+        help="write the whole chain: a folder (SavedModel), NAME.tflite or NAME.onnx (needs the extra onnx); "
+        "NAME.onnx only where the network is an .onnx file",
     )
     return made

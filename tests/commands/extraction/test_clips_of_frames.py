@@ -350,9 +350,35 @@ def test_elsewhere_they_are_one_line(work, tmp_path, capsys):
         "--sampling",
         SAMPLING,
     )
-    fails(capsys, "a network from a file", classify, work / "head", "--export", tmp_path / "x")
+    fails(capsys, "net.onnx is an ONNX file, which TensorFlow", classify, work / "head", "--export", tmp_path / "x")
     fails(capsys, "--clip-seconds has no meaning", classify, work / "head", video, "--no-video", "--clip-seconds", 2)
     image = write_onnx(tmp_path / "image.onnx")
     fails(capsys, "takes single images, not clips", classify, work / "head", video, "--no-video", "--weights", image)
     other = write_clip_onnx(tmp_path / "other.onnx", frames=8)
     fails(capsys, "takes clips of 8 frames, not of 4", classify, work / "head", video, "--no-video", "--weights", other)
+
+
+@pytest.mark.slow
+def test_the_whole_chain_as_one_file_sees_motion(work, tmp_path):
+    """Windows are made by what is noted beside the file, and by nothing else of this project."""
+    pytest.importorskip("tf2onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    assert run(classify, work / "head", "--export", tmp_path / "whole.onnx") == 0
+    about = json.loads((tmp_path / "whole.classes.json").read_text())
+    chain = runtime.InferenceSession(tmp_path / "whole.onnx")
+    classifier = Classifier.load(work / "head", precision="float32")
+    for label in ("Left", "Right"):
+        video = work / f"data/{label}/3.mkv"
+        with open_video(video) as reader:
+            images = np.stack([frame.image for frame in reader.frames(range(FRAMES))])
+        clip = about["clip"]
+        starts = np.arange(0, FRAMES / FPS - clip["frames"] / clip["fps"] + 1e-6, clip["apart"])
+        ticks = starts[:, None] + np.arange(clip["frames"]) / clip["fps"]
+        steps = images[np.rint(ticks * FPS).astype(int)]
+        found = classifier.classify(video, ClassifySpec(stride=1))
+        assert len(found.windows) == len(steps) - about["steps"] + 1
+        for start, expected in enumerate(found.windows):
+            window = {"frames": steps[start : start + about["steps"]], "mask": np.ones(about["steps"], bool)}
+            (said,) = chain.run(None, window)
+            np.testing.assert_allclose(said, expected, atol=1e-3)
+            assert about["classes"][int(said.argmax())] == label

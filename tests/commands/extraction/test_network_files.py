@@ -174,11 +174,24 @@ def test_a_layer_is_not_for_networks_that_make_maps(data, tmp_path, capsys):
     fails(capsys, "tiny makes no tokens; its map is pooled by --pooling: avg or max", extract_features, data, *words)
 
 
-def test_it_is_not_exported(data, network, tmp_path, capsys):
+@pytest.mark.slow
+def test_it_is_exported_with_its_head(data, network, tmp_path, capsys):
+    pytest.importorskip("tf2onnx")
+    runtime = pytest.importorskip("onnxruntime")
     store, head = tmp_path / "features", tmp_path / "head"
-    assert run(extract_features, data, "--out", store, "--backbone", network) == 0
-    assert run(train, store, "--out", head, *TRAIN) == 0
-    fails(capsys, "a network from a file", classify, head, "--export", tmp_path / "whole")
+    extract = (extract_features, data, "--out", store, "--backbone", network, "--sampling", "every:4")
+    assert run(*extract, "--dtype", "float32") == 0
+    assert run(train, store, "--out", head, "--window", 4, *TRAIN) == 0
+    fails(capsys, "which TensorFlow does not compute; choose a name ending in .onnx", classify, head, "--export", "x")
+    assert run(classify, head, "--export", tmp_path / "whole.onnx", quiet=False) == 0
+    assert "whole.classes.json: frames and mask of one window to probabilities" in capsys.readouterr().out
+    chain = runtime.InferenceSession(tmp_path / "whole.onnx")
+    found = Classifier.load(head, precision="float32").classify(data / "Red/1.mp4", ClassifySpec(stride=1))
+    with open_video(data / "Red/1.mp4") as reader:
+        frames = np.stack([frame.image for frame in reader.frames(found.grid.frames.tolist())])
+    for start, end, expected in zip(found.grid.starts, found.grid.ends, found.windows, strict=True):
+        (said,) = chain.run(None, {"frames": frames[start:end], "mask": np.ones(4, bool)})
+        np.testing.assert_allclose(said, expected, atol=1e-3)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of keras-hub 0.32

@@ -11,13 +11,14 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.cli import command
-from pipeline.commands.inference.classify import main, parser
-from pipeline.errors import UserError
+from pipeline.extraction.network.load import load_backbone
+from pipeline.extraction.network.weights import WeightsSource
+from pipeline.extraction.recipe import Recipe
+from pipeline.extraction.store.feature_source import FeatureSource
 from pipeline.inference.classifier import Classifier, rule_of
-from pipeline.inference.export.saved_model import check_export, export
-from pipeline.training.checkpoint import Checkpoint
+from pipeline.inference.export.whole_chain import export
 from pipeline.videos.media import open_video
+from tests.extraction.network.by_hub.presets import write_preset
 from tests.inference.conftest import CLASSES, write_pieces
 
 keras = pytest.importorskip("keras")
@@ -29,14 +30,6 @@ if keras.backend.backend() != "tensorflow":
 def classifier(checkpoint) -> Classifier:
     """As the command loads it: what is exported is the network of Keras."""
     return Classifier.load(checkpoint, engine="keras", precision="float32", batch=16)
-
-
-def test_a_network_of_another_engine_is_refused(checkpoint, tmp_path):
-    pytest.importorskip("openvino")
-    other = Classifier.load(checkpoint, engine="openvino", precision="float32", batch=16)
-    with pytest.raises(UserError, match="load the classifier with `engine=keras`"):
-        export(other, tmp_path / "model")
-    assert not list(tmp_path.iterdir())
 
 
 def window(classifier: Classifier, path: Path, size: tuple[int, int]) -> np.ndarray:
@@ -87,6 +80,7 @@ def test_litert(classifier, tmp_path):
     assert CLASSES[int(prediction.argmax())] == "Red"
 
 
+@pytest.mark.slow
 def test_onnx(classifier, tmp_path):
     pytest.importorskip("tf2onnx")
     runtime = pytest.importorskip("onnxruntime")
@@ -101,55 +95,30 @@ def test_onnx(classifier, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("head", ["lstm", "rnn", "conv1d", "attention", "transformer", "keras-example"])
-def test_heads_as_onnx(head):
-    """What belongs to a head is its layers; the chain around it is the same."""
-    pytest.importorskip("tf2onnx")
-    runtime = pytest.importorskip("onnxruntime")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of keras-hub 0.32
+def test_clips_of_frames(make_checkpoint, tmp_path):
+    pytest.importorskip("keras_hub")
     import tensorflow as tf
 
-    from pipeline.inference.export.onnx import to_onnx, unrolled
-    from pipeline.training.heads.registry import build_model, head_spec
-
-    model = build_model(head_spec(head), length=6, shape=(16,), classes=3)
-    signature = [tf.TensorSpec((2, 6, 16), tf.float32, name="x"), tf.TensorSpec((2, 6), tf.bool, name="mask")]
-    function = tf.function(lambda x, mask: {"y": model([x, mask], training=False)}, input_signature=signature)
-    features = np.random.default_rng(0).normal(size=(2, 6, 16)).astype(np.float32)
-    mask = np.arange(6) < np.array([[6], [4]])
-    with unrolled(model):
-        if head == "transformer":
-            with pytest.raises(UserError, match="cannot convert Erfc"):
-                to_onnx(function)
-            return
-        chain = runtime.InferenceSession(to_onnx(function))
-    wanted = {item.name for item in chain.get_inputs()}  # a head may not need the mask
-    inputs = {name: value for name, value in {"x": features, "mask": mask}.items() if name in wanted}
-    (prediction,) = chain.run(["y"], inputs)
-    np.testing.assert_allclose(prediction, np.asarray(model([features, mask])), atol=1e-4)
-
-
-def test_the_command(checkpoint, tmp_path, capsys):
-    assert command.run(main, [str(checkpoint), "--export", str(tmp_path / "model")], parser=parser) == 0
-    assert (tmp_path / "model" / "saved_model.pb").is_file()
-    assert capsys.readouterr().out.splitlines()[-1].startswith(f"{tmp_path / 'model'}: ")
-    assert command.run(main, [str(checkpoint), "--export", str(tmp_path / "model")], parser=parser) == 2
-    assert "it exists; choose another name" in capsys.readouterr().err
-
-
-def test_what_cannot_be_exported(checkpoint, tmp_path):
-    whole = Checkpoint.load(checkpoint)
-    with pytest.raises(UserError, match=r"expected a folder \(SavedModel\) or a name ending in \.tflite"):
-        check_export(tmp_path / "model.pb", whole)
-    with pytest.raises(UserError, match="only bilinear"):
-        check_export(
-            tmp_path / "model",
-            replace(whole, sources=(replace(whole.sources[0], recipe=replace(whole.recipe, interpolation="area")),)),
-        )
-    with pytest.raises(UserError, match="has an int8 network of OpenVINO in it"):
-        check_export(
-            tmp_path / "model",
-            replace(whole, sources=(replace(whole.sources[0], recipe=replace(whole.recipe, quantised="ab" * 32)),)),
-        )
-    (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="is not a folder"):
-        check_export(tmp_path / "file" / "model", whole)
+    preset = write_preset(tmp_path / "net", "videoprism")
+    source = WeightsSource(f"hub:{preset}")
+    recipe = Recipe("clips:4@8/1", "hub:net", "", 16, 16, layer="mean")
+    backbone = load_backbone(recipe, Path(), weights=source, batch=4, engine="keras", precision="float32")
+    sources = (FeatureSource(replace(recipe, weights_digest=backbone.digest), source.text),)
+    folder = make_checkpoint(length=3, shape=backbone.shape, sources=sources, temperature=0.3)
+    classifier = Classifier.load(folder, engine="keras", precision="float32", batch=4)
+    export(classifier, tmp_path / "model")
+    about = json.loads((tmp_path / "model" / "classes.json").read_text())
+    assert (about["steps"], about["clip"]) == (3, {"frames": 4, "fps": 8, "apart": 1})
+    chain = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
+    clips = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 30, 40, 3), dtype=np.uint8) // [
+        [[[[[1]]]]],
+        [[[[[4]]]]],
+    ]
+    mask, found = np.arange(3) < 2, []
+    for window in clips.astype(np.uint8):
+        found.append(chain(frames=tf.constant(window), mask=tf.constant(mask))["probabilities"].numpy())
+        steps = classifier.backbone(np.stack([[classifier.preprocessor(image) for image in clip] for clip in window]))
+        own = classifier.checkpoint.predict(np.where(mask[:, None], steps, 0)[None], mask[None])[0]
+        np.testing.assert_allclose(found[-1], own, atol=1e-3)
+    assert np.abs(found[0] - found[1]).max() > 0.02

@@ -29,6 +29,9 @@ class OnnxBackbone(FixedBatch):
 
     Attributes:
         shape: of one step: (D,).
+        file: the network.
+        reduction: how its output becomes a vector.
+        one_at_a_time: whether the file takes one image, or clip of frames, in a call and no more.
 
     Raises:
         UserError: ONNX Runtime cannot be used, or the network takes other images or gives another output.
@@ -51,21 +54,21 @@ class OnnxBackbone(FixedBatch):
             raise UserError(f"{file.path} is computed by OpenVINO; ONNX Runtime reads files ending in .onnx")
         check_onnxruntime("`engine=onnxruntime`")
         about = file.description
-        self.name, self.size, self.digest = file.name, size, file.digest
+        self.file, self.name, self.size, self.digest = file, file.name, size, file.digest
         self._session = OnnxSession(file.path, about.output, say)
         check_sides(self._session.sides, size, about, file.path)
-        one = self._session.sides[0] is not None
+        self.one_at_a_time = self._session.sides[0] is not None
         scale = scaling(about)
         # What the file does not tell of its output, one black image, or clip, does.
         black = np.zeros((1, *((about.frames,) if about.frames else ()), *size, 3), np.uint8)
         shown = self._session(scale(black))
-        self._reduce = reduction([None, *shown.shape[1:]], layer, about, file.path)
+        self.reduction = reduction([None, *shown.shape[1:]], layer, about, file.path)
         self._scale = scale
-        self.dimensions = self._reduce.dimensions
+        self.dimensions = self.reduction.dimensions
         self.shape: tuple[int, ...] = (self.dimensions,)
         self.batch = batch or max(1, _BATCH // max(1, about.frames))
         self.batch_reason = "as asked" if batch else "as usual"
-        self._pieces = 1 if one else self.batch
+        self._pieces = 1 if self.one_at_a_time else self.batch
         self._lock = threading.Lock()
 
     @property
@@ -78,6 +81,6 @@ class OnnxBackbone(FixedBatch):
         def call(images: np.ndarray) -> np.ndarray:
             with self._lock:
                 parts = [images[start : start + self._pieces] for start in range(0, len(images), self._pieces)]
-                return np.concatenate([self._reduce(self._session(self._scale(part))) for part in parts])
+                return np.concatenate([self.reduction(self._session(self._scale(part))) for part in parts])
 
         return call

@@ -9,20 +9,25 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from pipeline.errors import UserError
 from pipeline.lazy import keras
 
-_OPSET = 18  # ONNX Runtime from 1.14 on
+OPSETS = 13, 18
+"""The oldest version of ONNX's operations that is written here, and the newest that tf2onnx knows."""
+_NEEDED = ("tf2onnx", "onnx", "onnxruntime")
 
 
 def check_onnx_converter() -> None:
-    """Refuse where the converter is missing.
+    """Refuse where what converts, joins or tries out is missing.
 
     Raises:
-        UserError: it names the file with what is to be installed.
+        UserError: it names what is to be installed.
     """
-    if importlib.util.find_spec("tf2onnx") is None or importlib.util.find_spec("onnx") is None:
-        raise UserError("`export` to ONNX needs tf2onnx; pip install video-pipeline[onnx]")
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(f"`export` to ONNX needs {' and '.join(missing)}; pip install video-pipeline[onnx]")
 
 
 @contextlib.contextmanager
@@ -46,8 +51,15 @@ def unrolled(model: keras.Model) -> Iterator[None]:
             layer.unroll, layer.zero_output_for_mask = values
 
 
-def to_onnx(function: Any) -> bytes:
+def to_onnx(function: Any, opset: int = OPSETS[1]) -> Any:
     """Convert a ``tf.function`` that has an input signature of its own and returns a dictionary; their names stay.
+
+    Args:
+        function: what is to be converted.
+        opset: the version of ONNX's operations that is wanted.
+
+    Returns:
+        An ``onnx.ModelProto``; an input that does not count in the function may be missing in it.
 
     Raises:
         UserError: an operation that tf2onnx has no counterpart for.
@@ -71,9 +83,10 @@ def to_onnx(function: Any) -> bytes:
             name="classify",
             input_names=inputs,
             output_names=outputs,
-            opset=_OPSET,
+            opset=min(opset, OPSETS[1]),
             tensors_to_rename=dict(zip(inputs + outputs, names, strict=True)),
         )
+    _replace_erfc(made.graph)
     known = {schema.name for schema in onnx.defs.get_all_schemas()}
     unknown = sorted({node.op_type for node in made.graph.node if not node.domain} - known)
     if unknown:
@@ -81,4 +94,22 @@ def to_onnx(function: Any) -> bytes:
             f"`export` to ONNX: tf2onnx cannot convert {', '.join(unknown)} of this head or network; a folder "
             "(SavedModel) or a name ending in .tflite works"
         )
-    return made.SerializeToString()
+    return made if opset <= OPSETS[1] else onnx.version_converter.convert_version(made, opset)
+
+
+def _replace_erfc(graph: Any) -> None:
+    """Put 1 - erf in the place of erfc, which TensorFlow computes gelu by and ONNX does not have."""
+    import onnx
+
+    made = []
+    for node in graph.node:
+        if node.op_type != "Erfc":
+            made.append(node)
+            continue
+        ((given,), (wanted,)) = node.input, node.output
+        erf, one = f"{wanted}/erf", f"{wanted}/one"
+        value = onnx.numpy_helper.from_array(np.ones((), np.float32), one)
+        made += [onnx.helper.make_node("Erf", [given], [erf]), onnx.helper.make_node("Sub", [one, erf], [wanted])]
+        graph.initializer.append(value)
+    del graph.node[:]
+    graph.node.extend(made)
