@@ -62,7 +62,7 @@ def to_onnx(function: Any, opset: int = OPSETS[1]) -> Any:
         An ``onnx.ModelProto``; an input that does not count in the function may be missing in it.
 
     Raises:
-        UserError: an operation that tf2onnx has no counterpart for.
+        UserError: an operation that tf2onnx has no counterpart for, or a version that the package onnx does not know.
     """
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
@@ -94,7 +94,15 @@ def to_onnx(function: Any, opset: int = OPSETS[1]) -> Any:
             f"`export` to ONNX: tf2onnx cannot convert {', '.join(unknown)} of this head or network; a folder "
             "(SavedModel) or a name ending in .tflite works"
         )
-    return made if opset <= OPSETS[1] else onnx.version_converter.convert_version(made, opset)
+    if opset <= OPSETS[1]:
+        return made
+    try:
+        return onnx.version_converter.convert_version(made, opset)
+    except (RuntimeError, ValueError, onnx.version_converter.ConvertError) as error:
+        raise UserError(
+            f"`export` to ONNX: the head cannot be brought to version {opset} of ONNX's operations, which the network "
+            f"has ({' '.join(str(error).split())[:200]}); write the network anew with opset {OPSETS[1]}"
+        ) from None
 
 
 def _replace_erfc(graph: Any) -> None:

@@ -55,7 +55,7 @@ def onnx_chain(classifier: Classifier) -> bytes:
         rest = to_onnx(_rest(classifier), opset)
     found = made.model(rest.graph, "head/", {"steps": steps, "mask": "mask"})
     made("Identity", found["probabilities"], output="probabilities")
-    frames = [length, *recipe.input_shape[:-3], "height", "width", 3]
+    frames: list[int | str | None] = [length, *recipe.input_shape[:-3], "height", "width", 3]
     graph = made.finished(
         "classify",
         [

@@ -8,7 +8,8 @@ Inputs are the steps of one window, ``frames (L, height, width, 3)`` uint8 RGB o
 ``(L, T, height, width, 3)``, and ``mask (L,)`` bool, True where a step is real. The output is ``probabilities (C,)``
 float32. ``classes.json`` beside or in it has the names of the classes and which frames a window is made of.
 
-Pixels are resized in floating point here and in fixed point by OpenCV, so they differ by up to one grey level of 255.
+In ONNX pixels are those of OpenCV: by a bilinear filter exactly, by a cubic one but for a grey level of 255 here and
+there. TensorFlow resizes in floating point and OpenCV in fixed point, so there they differ by up to one grey level.
 """
 
 from __future__ import annotations

@@ -16,8 +16,13 @@ if keras.backend.backend() != "tensorflow":
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("opset", [13, 18, 21])
-@pytest.mark.parametrize("head", ["lstm", "rnn", "conv1d", "attention", "transformer", "keras-example"])
+@pytest.mark.parametrize(
+    ("head", "opset"),
+    [
+        *((head, 18) for head in ("lstm", "rnn", "conv1d", "attention", "transformer", "keras-example")),
+        *(("transformer", opset) for opset in (13, 21)),
+    ],
+)
 def test_heads_as_onnx(head, opset):
     """What belongs to a head is its layers; the chain around it is the same."""
     pytest.importorskip("tf2onnx")
@@ -50,6 +55,18 @@ def test_what_has_no_counterpart_is_one_line():
     function = tf.function(lambda x: {"y": tf.math.lgamma(x)}, input_signature=signature)
     with pytest.raises(UserError, match="tf2onnx cannot convert Lgamma of this head or network; a folder") as error:
         to_onnx(function)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.slow
+def test_a_version_that_is_too_new_is_one_line():
+    pytest.importorskip("tf2onnx")
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec((3,), tf.float32, name="x")]
+    function = tf.function(lambda x: {"y": tf.nn.softmax(x)}, input_signature=signature)
+    with pytest.raises(UserError, match="cannot be brought to version 900 of ONNX's operations") as error:
+        to_onnx(function, 900)
     assert "\n" not in str(error.value)
 
 

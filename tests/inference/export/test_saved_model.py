@@ -105,20 +105,18 @@ def test_clips_of_frames(make_checkpoint, tmp_path):
     recipe = Recipe("clips:4@8/1", "hub:net", "", 16, 16, layer="mean")
     backbone = load_backbone(recipe, Path(), weights=source, batch=4, engine="keras", precision="float32")
     sources = (FeatureSource(replace(recipe, weights_digest=backbone.digest), source.text),)
-    folder = make_checkpoint(length=3, shape=backbone.shape, sources=sources, temperature=0.3)
+    keras.utils.set_random_seed(0)
+    folder = make_checkpoint(length=3, shape=backbone.shape, sources=sources)
     classifier = Classifier.load(folder, engine="keras", precision="float32", batch=4)
     export(classifier, tmp_path / "model")
     about = json.loads((tmp_path / "model" / "classes.json").read_text())
     assert (about["steps"], about["clip"]) == (3, {"frames": 4, "fps": 8, "apart": 1})
     chain = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
-    clips = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 30, 40, 3), dtype=np.uint8) // [
-        [[[[[1]]]]],
-        [[[[[4]]]]],
-    ]
     mask, found = np.arange(3) < 2, []
-    for window in clips.astype(np.uint8):
+    for brightest in (255, 60):
+        window = np.random.default_rng(0).integers(0, brightest, (3, 4, 30, 40, 3), dtype=np.uint8)
         found.append(chain(frames=tf.constant(window), mask=tf.constant(mask))["probabilities"].numpy())
         steps = classifier.backbone(np.stack([[classifier.preprocessor(image) for image in clip] for clip in window]))
         own = classifier.checkpoint.predict(np.where(mask[:, None], steps, 0)[None], mask[None])[0]
-        np.testing.assert_allclose(found[-1], own, atol=1e-3)
+        np.testing.assert_allclose(found[-1], own, atol=5e-3)
     assert np.abs(found[0] - found[1]).max() > 0.02

@@ -43,7 +43,6 @@ def test_a_network_of_another_engine(checkpoint, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
 def test_the_command(checkpoint, tmp_path, capsys):
     assert command.run(main, [str(checkpoint), "--export", str(tmp_path / "model")], parser=parser) == 0
     assert (tmp_path / "model" / "saved_model.pb").is_file()
