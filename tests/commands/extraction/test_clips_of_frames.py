@@ -178,6 +178,7 @@ def test_labels_of_frames_are_those_of_the_clips(work, tmp_path):
     assert run(train, work / "store", "--out", tmp_path / "head", *words) == 0
 
 
+@pytest.mark.slow
 def test_two_stores_of_the_same_clips_are_joined_and_no_others(work, tmp_path, capsys):
     other = write_clip_onnx(tmp_path / "other.onnx", "tokens", layout="channels-first", seed=3)
     assert (
@@ -239,6 +240,7 @@ def test_a_store_is_resumed_thinned_evaluated_checked_and_exported(work, tmp_pat
     fails(capsys, "sampling clips:4@8/1, not clips:4@8/0.5", extract_features, work / "data", *other)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of keras-hub 0.32
 def test_a_preset_of_keras_hub_goes_the_same_way(work, tmp_path, capsys):
     pytest.importorskip("keras_hub")

@@ -194,6 +194,7 @@ def test_it_is_exported_with_its_head(data, network, tmp_path, capsys):
         np.testing.assert_allclose(said, expected, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of keras-hub 0.32
 def test_a_preset_of_keras_hub_goes_the_same_way(data, tmp_path, capsys):
     pytest.importorskip("keras_hub")
@@ -224,6 +225,7 @@ def test_a_preset_of_keras_hub_goes_the_same_way(data, tmp_path, capsys):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of keras-hub 0.32
 def test_a_preset_is_fused_quantised_and_classifies_live(data, tmp_path, capsys):
     pytest.importorskip("keras_hub")

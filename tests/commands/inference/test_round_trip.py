@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import pytest
+
 from pipeline.cli import command
 from pipeline.commands.extraction import extract_features
 from pipeline.commands.inference import classify
@@ -23,6 +25,7 @@ def run(module, *arguments) -> None:
 SMOOTH = ("--smooth", "centred:5", "--min-duration", 1)
 
 
+@pytest.mark.slow
 def test_classify_correct_cut_extract_train(checkpoint, tmp_path):  # noqa: F811
     pieces = ([(0, 40), (2, 40), (1, 40)], [(2, 40), (0, 40), (1, 40)], [(1, 40), (2, 40), (0, 40)])
     for number, what in enumerate(pieces):

@@ -142,6 +142,7 @@ def test_colours_beside_motion_for_a_network_trained_end_to_end(store, movies, t
         train.main([str(store), "--out", str(tmp_path / "d"), *words, "--quiet"])
 
 
+@pytest.mark.slow
 def test_a_base_that_has_learnt_goes_into_another_network(store, movies, tmp_path):
     """As published: the network of the image perceptron, fine-tuned, reads the frames of the recurrent one."""
     options = ["--base", "tiny", "--weights", "random", "--epochs", "2", "--quiet"]
@@ -196,6 +197,7 @@ def test_long_videos_are_read_in_windows_of_frames(checkpoint, movies, tmp_path)
     assert answer["segments"][-1]["end"] == pytest.approx(200 / 12, abs=0.2)
 
 
+@pytest.mark.slow
 def test_a_grid_over_networks(store, tmp_path):
     grid = tmp_path / "grid.yaml"
     grid.write_text("head: [lrcn, c3d_small]\nbase: [tiny]\ncell: [gru, conv1d]\nunits: [4]\nbatch: [3]\n")

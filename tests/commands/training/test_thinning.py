@@ -14,6 +14,7 @@ from pipeline.training.checkpoint import Checkpoint
 from tests.media import write_video
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Precision is ill-defined")
 def test_a_dense_store_is_trained_evaluated_and_classified_sparsely(tmp_path, capsys):
     for number in range(6):

@@ -23,6 +23,8 @@ pytest.importorskip("openvino")
 LENGTH, WIDTH, CLASSES, ROWS = 7, 12, 3, 4
 SHAPE = (ROWS, LENGTH, WIDTH)
 ON_FEATURES = [name for name, head in HEADS.items() if head.needs == "features" and name != "apriorit"]
+FEW = ("mean", "gru", "transformer")  # of each kind one, where minutes count
+EACH = [name if name in FEW else pytest.param(name, marks=pytest.mark.slow) for name in ON_FEATURES]
 
 
 def made(name: str, seed: int, number: int = 0, **settings) -> keras.Model:
@@ -58,7 +60,7 @@ def loaded(folder, shape=SHAPE):
     return stored_head(folder, folder / "model.keras", shape, CLASSES)
 
 
-@pytest.mark.parametrize("name", ON_FEATURES)
+@pytest.mark.parametrize("name", EACH)
 def test_every_head_says_what_keras_says(name, windows, tmp_path):
     model = made(name, 3, **({"units": 8, "layers": 2} if "units" in HEADS[name].takes else {}))
     said = stored(tmp_path, model, windows)
@@ -86,7 +88,7 @@ def test_a_model_of_several_members_is_taken_whole(windows, tmp_path):
     np.testing.assert_allclose(run_in_batches(loaded(tmp_path), *windows, CLASSES, ROWS), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ON_FEATURES)
+@pytest.mark.parametrize("name", EACH)
 @pytest.mark.parametrize("shift", [0, 500])
 def test_members_are_averaged_as_keras_averages_them(name, shift, windows, tmp_path):
     """Also where all of them are so sure that the other probabilities are too small for a number."""

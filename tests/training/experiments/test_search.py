@@ -60,6 +60,7 @@ def test_a_grid_is_trained_once_and_ranked_by_validation(data, tmp_path):
     assert len(best.metrics["split"]["test"]) == len(split.test)
 
 
+@pytest.mark.slow
 def test_stopped_after_each_trial_it_goes_on_to_exactly_its_grid(data, tmp_path):
     stops = 0
     trained: list[str] = []

@@ -68,6 +68,7 @@ def test_what_does_not_fit_is_told_with_what_would(monkeypatch):
     assert "`batch=4` with `accumulate=4`" in str(did_not_fit(8, 2))
 
 
+@pytest.mark.slow
 def test_a_step_is_measured_once_in_a_process_of_its_own(monkeypatch):
     step = step_of("c3d_small", 4, 32)
     each = bytes_per_window(step)
