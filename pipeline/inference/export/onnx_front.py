@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from pipeline.extraction.recipe import Interpolation, Recipe
 from pipeline.inference.export.onnx_graph import GraphMaker, integers
-
-_WHOLE = 1 << 11  # OpenCV has shares of a pixel as whole numbers, so many for all of it
 
 
 def pixels_of(made: GraphMaker, frames: str, recipe: Recipe, length: int) -> str:
@@ -69,29 +67,57 @@ def _bilinear(made: GraphMaker, frames: str, height: int, width: int) -> str:
     from onnx import TensorProto
 
     rows, columns = _sides(made, frames)
-    columns_of = _neighbours(made, columns, width, (width, 1))
+    whole, one = np.array(1 << 11, np.float32), np.array(1, np.float32)
+
+    def shares(beyond: str) -> list[str]:
+        return [made("Round", made("Mul", share, whole)) for share in (made("Sub", one, beyond), beyond)]
+
+    across = _neighbours(made, columns, width, 0, shares)
     mixed = []
-    for row, share in _neighbours(made, rows, height, (height, 1, 1)):
-        line = made("Gather", frames, row, axis=1)
-        parts = [
-            made("Mul", made("Cast", made("Gather", line, column, axis=2), to=TensorProto.INT32), part)
-            for column, part in columns_of
-        ]
-        coarse = made("Div", made("Add", *parts), np.array(1 << 4, np.int32))
-        mixed.append(made("Div", made("Mul", coarse, share), np.array(1 << 16, np.int32)))
+    for row, share in _neighbours(made, rows, height, 0, shares):
+        line = _mixed(made, made("Gather", frames, row, axis=1), across, 2, TensorProto.INT32)
+        coarse = made("Div", line, np.array(1 << 4, np.int32))
+        weighed = made("Mul", coarse, _along(made, share, 1, TensorProto.INT32))
+        mixed.append(made("Div", weighed, np.array(1 << 16, np.int32)))
     quarters = made("Add", made("Add", *mixed), np.array(2, np.int32))
     return made("Div", quarters, np.array(4, np.int32))
 
 
-def _neighbours(made: GraphMaker, given: str, wanted: int, shape: tuple[int, ...]) -> list[tuple[str, str]]:
-    """The two pixels of a line that each of ``wanted`` pixels lies between: the names of their places ``(wanted,)``
-    int64, and of their shares of `_WHOLE`, int32 of ``shape``.
+def _bicubic(made: GraphMaker, frames: str, height: int, width: int) -> str:
+    """From ``(n, rows, columns, 3)`` uint8 to ``(n, height, width, 3)`` float32.
+
+    OpenCV's filter is the one with a = -0.75, and smooths nothing where images become smaller. `Resize` has it too, and
+    takes eight times as long in ONNX Runtime 1.32.
+    Source: https://github.com/opencv/opencv/blob/4.x/modules/imgproc/src/resize.cpp (interpolateCubic)
+    """
+    from onnx import TensorProto
+
+    rows, columns = _sides(made, frames)
+    a, one = -0.75, np.array(1, np.float32)
+
+    def shares(beyond: str) -> list[str]:
+        first = _polynomial(made, made("Add", beyond, one), a, -5 * a, 8 * a, -4 * a)
+        second, third = (_polynomial(made, away, a + 2, -a - 3, 0, 1) for away in (beyond, made("Sub", one, beyond)))
+        return [first, second, third, made("Sub", made("Sub", made("Sub", one, first), second), third)]
+
+    lines = _mixed(made, frames, _neighbours(made, rows, height, -1, shares), 1, TensorProto.FLOAT)
+    pixels = _mixed(made, lines, _neighbours(made, columns, width, -1, shares), 2, TensorProto.FLOAT)
+    # At sharp edges it goes beyond what is there.
+    return made("Clip", made("Round", pixels), np.array(0, np.float32), np.array(255, np.float32))
+
+
+def _neighbours(
+    made: GraphMaker, given: str, wanted: int, first: int, shares: Callable[[str], list[str]]
+) -> list[tuple[str, str]]:
+    """The pixels of a line that each of ``wanted`` pixels is mixed of: for each the names of its places ``(wanted,)``
+    int64, and of its shares ``(wanted,)`` float32. Pixels at the border are repeated.
 
     Args:
         made: takes the nodes.
         given: the name of how many pixels the line has, ``(1,)`` int64.
         wanted: pixels.
-        shape: ``(wanted, 1, ...)``.
+        first: of the places, from that of the last pixel that is not beyond the wanted one.
+        shares: for each place, from how far the wanted pixel is beyond that one, 0 to 1.
     """
     from onnx import TensorProto
 
@@ -99,34 +125,34 @@ def _neighbours(made: GraphMaker, given: str, wanted: int, shape: tuple[int, ...
     doubled = made("Sub", made("Mul", given, integers(*range(1, 2 * wanted, 2))), integers(wanted))
     place = made("Div", made("Cast", doubled, to=TensorProto.FLOAT), np.array(2 * wanted, np.float32))
     before = made("Floor", place)
-    share = made("Round", made("Mul", made("Sub", place, before), np.array(_WHOLE, np.float32)))
-    second = made("Reshape", made("Cast", share, to=TensorProto.INT32), integers(*shape))
-    first = made("Sub", np.array(_WHOLE, np.int32), second)
-    lower, last = made("Cast", before, to=TensorProto.INT64), made("Sub", given, integers(1))
-    places = [made("Max", made("Min", each, last), integers(0)) for each in (lower, made("Add", lower, integers(1)))]
-    return [(places[0], first), (places[1], second)]
+    nearest, last = made("Cast", before, to=TensorProto.INT64), made("Sub", given, integers(1))
+    return [
+        (made("Max", made("Min", made("Add", nearest, integers(offset)), last), integers(0)), share)
+        for offset, share in enumerate(shares(made("Sub", place, before)), first)
+    ]
 
 
-def _bicubic(made: GraphMaker, frames: str, height: int, width: int) -> str:
-    """From ``(n, rows, columns, 3)`` uint8 to ``(n, height, width, 3)`` float32, rounded.
+def _mixed(made: GraphMaker, images: str, neighbours: list[tuple[str, str]], side: int, kind: int) -> str:
+    """Images ``(n, rows, columns, 3)`` with one ``side`` mixed of `_neighbours`, in numbers of a ``kind``."""
+    parts = [
+        made("Mul", made("Cast", made("Gather", images, place, axis=side), to=kind), _along(made, share, side, kind))
+        for place, share in neighbours
+    ]
+    return functools.reduce(functools.partial(made, "Add"), parts)
 
-    OpenCV's filter is the one with a = -0.75. Neither smooths where images become smaller, both repeat the pixels at
-    the border.
-    """
-    from onnx import TensorProto
 
-    # ONNX Runtime resizes by a cubic filter only where the sides of the image come last. A Transpose would bring them
-    # there as well, but its optimiser (1.32) moves that behind the Resize, which then fails when it runs.
-    colours = [made("Gather", frames, np.array(colour, np.int64), axis=-1) for colour in range(3)]
-    images = made("Concat", *(made("Unsqueeze", each, integers(1)) for each in colours), axis=1)
-    images = made("Cast", images, to=TensorProto.FLOAT)
-    count = made("Slice", made("Shape", images), integers(0), integers(2))
-    sides = made("Concat", count, integers(height, width), axis=0)
-    how: dict[str, Any] = {"mode": "cubic", "cubic_coeff_a": -0.75, "coordinate_transformation_mode": "half_pixel"}
-    images = made("Round", made("Resize", images, "", "", sides, **how))
-    # A cubic filter goes beyond what is there at sharp edges.
-    images = made("Clip", images, np.array(0, np.float32), np.array(255, np.float32))
-    return made("Transpose", images, perm=[0, 2, 3, 1])
+def _along(made: GraphMaker, values: str, side: int, kind: int) -> str:
+    """Values of one side of images ``(n, rows, columns, 3)`` so that they can be multiplied with these."""
+    return made("Cast", made("Reshape", values, integers(-1, *[1] * (3 - side))), to=kind)
+
+
+def _polynomial(made: GraphMaker, value: str, *factors: float) -> str:
+    """Of rising powers from the last factor on."""
+    highest, *others = (np.array(factor, np.float32) for factor in factors)
+    found = made("Add", made("Mul", value, highest), others[0])
+    for factor in others[1:]:
+        found = made("Add", made("Mul", found, value), factor)
+    return found
 
 
 RESIZED: dict[Interpolation, Callable[[GraphMaker, str, int, int], str]] = {"bilinear": _bilinear, "bicubic": _bicubic}
