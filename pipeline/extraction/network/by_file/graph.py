@@ -45,7 +45,9 @@ def read_graph(path: Path) -> Any:
     try:
         return openvino.Core().read_model(path)
     except (RuntimeError, TypeError, ValueError) as error:
-        raise UserError(f"{path} cannot be read by OpenVINO ({_reason(error)})") from None
+        # It lacks, for instance, functions that an ONNX file brings along.
+        other = "; `engine=onnxruntime` may read it" if path.suffix.lower() == ".onnx" else ""
+        raise UserError(f"{path} cannot be read by OpenVINO ({_reason(error)}){other}") from None
 
 
 def image_input(model: Any, path: Path) -> list[int | None]:
