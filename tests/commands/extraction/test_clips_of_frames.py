@@ -257,14 +257,8 @@ def test_a_preset_of_keras_hub_goes_the_same_way(work, tmp_path, capsys):
     assert run(train, tmp_path / "store", "--out", tmp_path / "head", "--epochs", 2, *TRAIN[4:]) == 0
     video = work / "data/Right/3.mkv"
     assert run(classify, tmp_path / "head", video, "--no-video", "--json", tmp_path / "said.json") == 0
-    fails(
-        capsys,
-        "only networks of single images can be exported",
-        classify,
-        tmp_path / "head",
-        "--export",
-        tmp_path / "x",
-    )
+    assert run(classify, tmp_path / "head", "--export", tmp_path / "whole") == 0
+    assert (tmp_path / "whole/saved_model.pb").is_file()
 
 
 def test_it_says_what_it_counts(work, tmp_path, capsys):
