@@ -63,6 +63,7 @@ def test_cut_names_the_disk_and_goes_on(disk, tmp_path):
     assert f"{len(kept)} there already" in done.stdout
 
 
+@pytest.mark.slow
 def test_export_is_one_line(disk, checkpoint, tmp_path):  # noqa: F811
     done = call("classify", checkpoint, "--export", disk("8m") / "model")
     assert done.returncode == 1, done.stderr

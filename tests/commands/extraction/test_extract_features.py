@@ -90,6 +90,7 @@ def test_another_recipe_is_refused_and_overwrite_begins_anew(data, tmp_path, cap
     assert "is the input itself" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_weights_need_not_be_named_again(data, tmp_path, capsys):
     """A store knows them; a file is known by its content, wherever it lies."""
     from pipeline.extraction.network.backbone import Backbone

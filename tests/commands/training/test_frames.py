@@ -115,6 +115,7 @@ def channels_of(checkpoint: Path, movie: Path, out: Path) -> int:
     return Checkpoint.load(checkpoint).shape[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "head", [["c3d_small", "--units", "4"], ["image_cnn", "--base", "tiny", "--weights", "random"]]
 )
@@ -131,6 +132,7 @@ def test_grey_frames_have_one_channel(movies, tmp_path, head):
     assert channels_of(tmp_path / "c", movies / "left" / "0.mp4", tmp_path / "a.json") == 1
 
 
+@pytest.mark.slow
 def test_colours_beside_motion_for_a_network_trained_end_to_end(store, movies, tmp_path):
     recipe = ["--backbone", "flow", "--size", str(SIDE), "--sampling", "uniform:6", "--workers", "1"]
     assert extract_features.main([str(movies), "--out", str(tmp_path / "flow"), *recipe, "--quiet"]) == 0

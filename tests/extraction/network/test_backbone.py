@@ -113,6 +113,7 @@ def test_pooling_by_the_maximum_is_another_feature_of_the_same_weights():
     assert np.any(most(images) > mean(images) + 1e-3)
 
 
+@pytest.mark.slow
 def test_each_network_has_its_own_preprocessing():
     import keras
 

@@ -53,6 +53,7 @@ def test_the_reference_gives_the_numbers_that_are_kept(expected):
     np.testing.assert_allclose([expected.mean(), np.linalg.norm(expected)], [MEAN, LENGTH], rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["keras", "openvino"])
 def test_each_engine_computes_what_the_reference_computes(engine, backbone, expected):
     if engine == "openvino":

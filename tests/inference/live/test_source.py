@@ -227,6 +227,7 @@ def test_a_pipe_gives_json_lines(make_checkpoint, movie):
     assert summary.startswith("standard input: 50 frames, ")
 
 
+@pytest.mark.slow
 def test_a_pipe_is_written_with_its_labels(make_checkpoint, movie, tmp_path):
     out = tmp_path / "out.mp4"
     process = classify_pipe(make_checkpoint("fps:5", length=4), "--output", str(out), "--style", "none")

@@ -79,6 +79,7 @@ def test_stopped_after_each_trial_it_goes_on_to_exactly_its_grid(data, tmp_path)
     assert len(set(trained)) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["random", "tpe"])
 def test_proposals_are_new_points_of_the_space_and_go_on_after_a_stop(data, tmp_path, method):
     space = {"head": ["mean"], "dropout": [0.0, 0.5], "learning_rate": Range(0.001, 0.1, log=True)}

@@ -114,6 +114,7 @@ def test_a_frozen_base_keeps_its_batch_statistics(batch):
         np.testing.assert_array_equal(old, new)
 
 
+@pytest.mark.slow
 def test_pixels_are_scaled_as_the_base_expects(batch):
     from pipeline.extraction.network.backbone import Backbone
     from pipeline.extraction.network.weights import WeightsSource

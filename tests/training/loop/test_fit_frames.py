@@ -75,6 +75,7 @@ def changed(one, other) -> list[bool]:
     return [not np.array_equal(mine.get_weights()[0], theirs.get_weights()[0]) for mine, theirs in pairs]
 
 
+@pytest.mark.slow
 def test_resumed_in_the_second_phase_it_ends_as_if_undisturbed(frames, tmp_path):
     spec = TrainSpec(epochs=2, batch=8, fine_tune=2, augment="flip,shift:0.1", seed=1)
     head = head_spec("lrcn", **LRCN)
