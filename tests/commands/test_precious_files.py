@@ -75,6 +75,7 @@ def test_overwrite_removes_what_the_store_wrote_and_nothing_else(data, tmp_path)
     assert not shards & old
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_replaced_and_notes_in_it_stay(checkpoint, store, tmp_path):  # noqa: F811
     out = tmp_path / "run"
     assert run("train", store, "--out", out, *QUICK) == 0

@@ -221,6 +221,7 @@ def test_impossible_readings(wrong):
         ClassifySpec(**wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not ODD.is_dir(), reason="needs ../shared/videos")
 def test_odd_files_are_classified_or_refused(make_checkpoint):
     """Every unusual file gives a label for each of its frames, or one line."""

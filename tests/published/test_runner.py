@@ -27,6 +27,7 @@ def run(data, out, said, *, limit=2):
     return runner
 
 
+@pytest.mark.slow
 def test_what_is_done_is_passed_over_until_something_changes(data, tmp_path):
     out, said = tmp_path / "out", []
     assert (runner := run(data, out, said)).ran == 2

@@ -163,6 +163,7 @@ def test_a_real_measurement_of_a_small_network(place):
     assert found.measured.endswith(" images/s")
 
 
+@pytest.mark.slow
 def test_the_second_process_imports_no_keras(place, monkeypatch):
     code = (
         "import sys, numpy as np\n"

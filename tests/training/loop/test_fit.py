@@ -173,6 +173,7 @@ def test_temperature_scaling_makes_the_published_head_no_less_calibrated(tmp_pat
     assert errors[1] <= errors[0] + 0.01
 
 
+@pytest.mark.slow
 def test_the_same_seed_repeats_a_run_exactly_and_another_does_not(data):
     train, val, _ = parts(data)
     first, again, other = (fit(data, train, val, head_spec(units=8), replace(SPEC, seed=seed)) for seed in (1, 1, 2))

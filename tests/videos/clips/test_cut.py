@@ -234,6 +234,7 @@ def test_ffmpeg_says_itself_what_was_wrong(recordings, tmp_path):
     assert not clips[0].path.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.posix
 def test_a_killed_run_leaves_no_half_clip_and_goes_on(tmp_path):
     """kill -9 at several moments; what stands under a clip's name is whole, and the last run completes the rest."""
