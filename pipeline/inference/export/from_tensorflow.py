@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.inference.export.onnx_graph import OPSETS, brought_to
 from pipeline.lazy import keras
 
-OPSETS = 13, 18
-"""The oldest version of ONNX's operations that is written here, and the newest that tf2onnx knows."""
 _NEEDED = ("tf2onnx", "onnx", "onnxruntime")
 
 
@@ -94,15 +93,7 @@ def to_onnx(function: Any, opset: int = OPSETS[1]) -> Any:
             f"`export` to ONNX: tf2onnx cannot convert {', '.join(unknown)} of this head or network; a folder "
             "(SavedModel) or a name ending in .tflite works"
         )
-    if opset <= OPSETS[1]:
-        return made
-    try:
-        return onnx.version_converter.convert_version(made, opset)
-    except (RuntimeError, ValueError, onnx.version_converter.ConvertError) as error:
-        raise UserError(
-            f"`export` to ONNX: the head cannot be brought to version {opset} of ONNX's operations, which the network "
-            f"has ({' '.join(str(error).split())[:200]}); write the network anew with opset {OPSETS[1]}"
-        ) from None
+    return made if opset <= OPSETS[1] else brought_to(opset, made, "the head")
 
 
 def _replace_erfc(graph: Any) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 from pipeline.errors import UserError
 from pipeline.extraction.network.by_file.onnx_backbone import OnnxBackbone
 from pipeline.inference.classifier import Classifier
-from pipeline.inference.export.from_tensorflow import OPSETS, to_onnx, unrolled
+from pipeline.inference.export.from_tensorflow import to_onnx, unrolled
 from pipeline.inference.export.onnx_front import pixels_of
-from pipeline.inference.export.onnx_graph import GraphMaker
+from pipeline.inference.export.onnx_graph import OPSETS, GraphMaker, reason_of
 from pipeline.inference.export.onnx_network import opset_of, read_network, steps_of
 from pipeline.inference.export.tensorflow_chain import probabilities_of
 from pipeline.inference.export.tensorflow_chain import steps_of as keras_steps_of
@@ -122,6 +122,6 @@ def _checked(model: Any) -> bytes:
         onnx.checker.check_model(data)
         onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001  those of protobuf, onnx and ONNX Runtime have no common class
-        reason = " ".join(str(error).split())[:200]
+        reason = reason_of(error)
         raise UserError(f"`export`: network and head cannot be joined as one ONNX file ({reason})") from None
     return data

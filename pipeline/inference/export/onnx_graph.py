@@ -7,6 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.errors import UserError
+
+OPSETS = 13, 18
+"""The oldest version of ONNX's operations that is written here, and the newest that tf2onnx knows."""
 REDUCES_BY_INPUT = 18  # from this version on, the sides that are reduced are an input and no attribute
 
 
@@ -114,3 +118,30 @@ def put_prefix(graph: Any, prefix: str) -> None:
 
 def _named(prefix: str, name: str) -> str:
     return prefix + name if name else ""  # what is left out has no name
+
+
+def brought_to(opset: int, model: Any, what: str) -> Any:
+    """An ``onnx.ModelProto`` in another version of ONNX's operations.
+
+    Args:
+        opset: the version.
+        model: what is converted.
+        what: what it is, for the message.
+
+    Raises:
+        UserError: the package onnx cannot do it.
+    """
+    import onnx
+
+    try:
+        return onnx.version_converter.convert_version(model, opset)
+    except (RuntimeError, ValueError, onnx.version_converter.ConvertError) as error:
+        raise UserError(
+            f"`export`: {what} cannot be brought to version {opset} of ONNX's operations ({reason_of(error)}); write "
+            f"the network anew with opset {OPSETS[0]} to {OPSETS[1]}"
+        ) from None
+
+
+def reason_of(error: Exception) -> str:
+    """What a library says, in one line that is not too long."""
+    return " ".join(str(error).split())[:200]

@@ -12,8 +12,7 @@ from pipeline.extraction.network.by_file.graph import Reduction
 from pipeline.extraction.network.by_file.network_file import NetworkFile, files_of
 from pipeline.extraction.network.by_file.onnx_backbone import OnnxBackbone
 from pipeline.extraction.recipe import MAX_POOL
-from pipeline.inference.export.from_tensorflow import OPSETS
-from pipeline.inference.export.onnx_graph import GraphMaker, integers
+from pipeline.inference.export.onnx_graph import OPSETS, GraphMaker, brought_to, integers, reason_of
 
 _PREFIX = "network/"
 
@@ -30,16 +29,11 @@ def read_network(file: NetworkFile) -> Any:
     try:
         model = onnx.load(str(file.path))
     except Exception as error:  # noqa: BLE001  protobuf's errors have no common class; ONNX Runtime could read it
-        raise UserError(f"{file.path} cannot be read by onnx ({_reason(error)})") from None
-    if opset_of(model) >= OPSETS[0]:
+        raise UserError(f"{file.path} cannot be read by onnx ({reason_of(error)})") from None
+    version = opset_of(model)
+    if version >= OPSETS[0]:
         return model
-    try:
-        return onnx.version_converter.convert_version(model, OPSETS[0])
-    except (RuntimeError, ValueError, onnx.version_converter.ConvertError) as error:
-        raise UserError(
-            f"`export`: {file.path} has operations of ONNX's version {opset_of(model)}, which cannot be brought to "
-            f"version {OPSETS[0]} ({_reason(error)}); write the network anew with opset {OPSETS[0]} or later"
-        ) from None
+    return brought_to(OPSETS[0], model, f"{file.path}, which has version {version},")
 
 
 def opset_of(model: Any) -> int:
@@ -106,7 +100,3 @@ def _reduced(made: GraphMaker, output: str, reduction: Reduction) -> str:
     patches = made("Slice", output, integers(reduction.prefix), integers(last), integers(1))
     mean = made.reduced("ReduceMean", patches, [1])
     return made("Concat", cls, mean, axis=1) if cls else mean
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
