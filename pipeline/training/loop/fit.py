@@ -357,5 +357,9 @@ def logits_of(function: HeadFunction, windows: Windows, classes: int) -> np.ndar
 
 
 def batch_of(windows: Windows) -> int:
-    """Windows in one call of a compiled head: few shapes for the parts of all members and splits, and few calls."""
-    return rows_at_once(windows.data.shape, windows.length, 32 if len(windows) <= 32 else 128)
+    """Windows in one call of a compiled head: few shapes for the parts of all members and splits, and few calls.
+
+    A member of a small set is validated on a handful, in each epoch anew; most of a larger batch would be filling.
+    """
+    size = next((size for size in (8, 32) if len(windows) <= 2 * size), 128)
+    return rows_at_once(windows.data.shape, windows.length, size)
