@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,14 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.files.atomic import atomic_write
+from pipeline.files.pages.page import render_page
 from pipeline.files.system import link_from
 from pipeline.inference.drawing.palette import hex_of
 from pipeline.inference.drawing.render import is_uneven
 from pipeline.inference.timeline.prediction import VideoPrediction
 from pipeline.inference.timeline.smoothing import UNKNOWN
-from pipeline.lazy import jinja2
 
+_TEMPLATE = Path(__file__).with_name("player.html")
 _MOST_POINTS = 1500  # of a curve: more than a screen has columns
 # What all browsers play; others play more.
 _PLAYABLE = {
@@ -58,11 +58,8 @@ def write_player(prediction: VideoPrediction, video: Path, path: Path) -> None:
         video: the file to play.
         path: the page.
     """
-    template = resources.files("pipeline.inference.outputs").joinpath("player.html").read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    text = environment.from_string(template).render(
-        title=_printable(prediction.video.name), source=link_from(path.parent, video), data=page_data(prediction)
-    )
+    title, source = _printable(prediction.video.name), link_from(path.parent, video)
+    text = render_page(_TEMPLATE, title=title, source=source, data=page_data(prediction))
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

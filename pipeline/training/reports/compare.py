@@ -8,8 +8,8 @@ from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.files.atomic import atomic_write
+from pipeline.files.pages.page import render_page
 from pipeline.files.system import link_from
-from pipeline.lazy import jinja2
 from pipeline.training.checkpoint import Checkpoint
 
 _TEMPLATE = Path(__file__).with_name("compare.html")
@@ -38,10 +38,7 @@ def write_comparison(folders: Sequence[Path], path: Path, *, title: str) -> None
         raise UserError(
             f"the results.json of these runs do not compare ({' '.join(str(error).split())[:80]})"
         ) from None
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    page = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
-        title=title, rows=rows, varied=varied, note=note, best=not note and len(rows) > 1
-    )
+    page = render_page(_TEMPLATE, title=title, rows=rows, varied=varied, note=note, best=not note and len(rows) > 1)
     with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8", errors="replace")
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.lazy import jinja2
+from pipeline.files.pages.page import render_page
 from pipeline.training.reports.report import matrix_rows
 
-_FOLDER = Path(__file__).parent
+_TEMPLATE = Path(__file__).with_name("folds.html")
 
 
 def render_fold_report(results: Mapping[str, Any], rows: Sequence[Mapping[Any, Any]], *, title: str) -> str:
@@ -41,11 +41,9 @@ def render_fold_report(results: Mapping[str, Any], rows: Sequence[Mapping[Any, A
         ("log loss", f"{results['log_loss']:.3f}", "lower is better"),
         ("calibration error", f"{results['ece']:.3f}", f"before scaling {results['ece_uncalibrated']:.3f}"),
     ]
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_FOLDER), autoescape=True, undefined=jinja2.StrictUndefined
-    )
     head = results["head"]
-    return environment.get_template("folds.html").render(
+    return render_page(
+        _TEMPLATE,
         title=title,
         tiles=tiles,
         rows=rows,

@@ -13,8 +13,9 @@ from markupsafe import Markup
 
 from pipeline.extraction.recipe import PIXELS, Recipe
 from pipeline.extraction.store.feature_source import FeatureSource
+from pipeline.files.pages.page import render_page
 from pipeline.files.text import plural
-from pipeline.lazy import cv2, jinja2, matplotlib
+from pipeline.lazy import cv2, matplotlib
 from pipeline.training.data.dataset import Dataset
 from pipeline.training.reports.plots import BLUE, GREY, ORANGE, Curve, draw_curve
 from pipeline.videos.preview.thumbnails import fit_image, read_middle_frames
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_FOLDER = Path(__file__).parent
+_TEMPLATE = Path(__file__).with_name("report.html")
 _INK = "#0a0b0c"  # replaced by the colour of the page's text, which is light in dark mode
 _THUMBNAIL = (240, 180)  # pixels, width and height at most
 _PATIENCE = 10.0  # seconds without a sign of life, after which a report does without the image of a video
@@ -52,10 +53,8 @@ def render_report(
     figures = results["measured"][part]
     examples = _thumbnails([*figures["mistakes"], *figures["successes"]], data)
     mistakes = len(figures["mistakes"])
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_FOLDER), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.get_template("report.html").render(
+    return render_page(
+        _TEMPLATE,
         run=results,
         title=title,
         part=part,

@@ -12,10 +12,13 @@ from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.files.atomic import atomic_write
+from pipeline.files.pages.page import render_page
 from pipeline.files.system import link_from
 from pipeline.videos.catalog.catalog import SPLITS
 from pipeline.videos.preview.thumbnails import STRIP, Preview
 from pipeline.videos.quality.problems import Problem
+
+_TEMPLATE = Path(__file__).with_name("dataset_page.html")
 
 
 @dataclass(frozen=True)
@@ -72,17 +75,10 @@ def write_dataset_page(
             + [os.path.abspath(video.path), [(name, round(value, 4)) for name, value in guess.best], guess.label]
             + [link_from(path.parent, guess.page) if guess.page is not None else ""]
         )
-    import jinja2  # here, since readers of strips need none
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
-    )
     content = {"rows": rows, "set": by_video.get("", []), "splits": SPLITS, "predicted": guesses is not None}
     # Inside a script element only "<" can do harm, and names of files may be no UTF-8.
     data = json.dumps(content | {"classes": list(classes)}, separators=(",", ":")).replace("<", "\\u003c")
-    page = environment.get_template("dataset_page.html").render(
-        title=title.encode("utf-8", "replace").decode(), data=data, shots=STRIP
-    )
+    page = render_page(_TEMPLATE, title=title.encode("utf-8", "replace").decode(), data=data, shots=STRIP)
     try:
         with atomic_write(path) as temporary:
             temporary.write_text(page, encoding="utf-8")
