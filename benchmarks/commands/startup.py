@@ -78,8 +78,8 @@ class Commands:
         arguments = [self._folder / "data", "--out", self.store, *self._network]
         return run_script("extract_features", *arguments).seconds
 
-    def train(self) -> float:
-        return run_script("train", self.store, "--out", self.checkpoint, "--overwrite").seconds
+    def train(self, *options: object) -> float:
+        return run_script("train", self.store, "--out", self.checkpoint, "--overwrite", *options).seconds
 
     def evaluate(self) -> float:
         return run_script("evaluate", self.checkpoint, self.store).seconds
@@ -125,6 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "import tensorflow": partial(seconds_of, library, stderr=subprocess.DEVNULL),
             "--help, the slowest of all": slowest_help,
             "extract, nothing new": commands.extract,
+            "train, one member": partial(commands.train, "--members", 1),
             "train": commands.train,
             "evaluate": commands.evaluate,
             "classify one clip": commands.classify,
@@ -140,6 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     limits = {
         "--help, the slowest of all": (HELP, "seconds"),
         "extract, nothing new": (NOTHING_NEW, "seconds"),
+        "train, one member": (TRAIN * unit, f"{TRAIN:g} imports"),
         "train": (TRAIN * unit, f"{TRAIN:g} imports"),
         "evaluate": (EVALUATE * unit, f"{EVALUATE:g} imports"),
         "classify one clip": (CLASSIFY * unit, f"{CLASSIFY:g} imports"),
