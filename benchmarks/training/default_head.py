@@ -59,6 +59,7 @@ SETTINGS = {
     "units 128": Setting({"units": 128}),
     "dropout 0.5": Setting({"dropout": 0.5}),
     "dropout 0.85": Setting({"dropout": 0.85}),
+    "batch 16": Setting(training={"batch": 16}),
     "batch 8": Setting(training={"batch": 8}),
     "patience 25, up to 200 epochs": Setting(training={"patience": 25, "epochs": 200}),
     f"weights of {2 * AVERAGED + 1} epochs averaged": Setting(averaged=True),
