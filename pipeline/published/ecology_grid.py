@@ -33,7 +33,7 @@ from pipeline.training.data.dataset import Dataset, open_dataset
 from pipeline.training.evaluation.metrics import confusion, measure
 from pipeline.training.evaluation.predict import predict
 from pipeline.training.evaluation.predictions import Predictions, labelled_frame_means
-from pipeline.training.experiments.experiment import CONFUSION_FILE, CURVES_FILE, HISTORY_FILE
+from pipeline.training.experiments.save import CONFUSION_FILE, CURVES_FILE, HISTORY_FILE
 from pipeline.training.reports import plots
 
 LOSS_CURVE, FRAME_PREDICTIONS = "loss_curve.png", "frame_predictions.csv"

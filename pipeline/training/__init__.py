@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from pipeline.training.data.splits import make_split
     from pipeline.training.data.windows import WindowSpec
     from pipeline.training.evaluation.predict import evaluate
-    from pipeline.training.experiments.experiment import save_run, train
+    from pipeline.training.experiments.experiment import train
+    from pipeline.training.experiments.save import save_run
     from pipeline.training.heads.registry import head_spec
     from pipeline.training.likeness.groups import groups_for
     from pipeline.training.loop.spec import TrainSpec

@@ -55,7 +55,8 @@ def make_samples(folder: Path, only: str | None = None) -> None:
 
 def _checkpoint(store: Path, folder: Path) -> None:
     from pipeline.training.data.dataset import open_dataset
-    from pipeline.training.experiments.experiment import save_run, train
+    from pipeline.training.experiments.experiment import train
+    from pipeline.training.experiments.save import save_run
     from pipeline.training.heads.registry import head_spec
     from pipeline.training.loop.spec import TrainSpec
 

@@ -98,7 +98,8 @@ def checkpoint(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _train(store: Path, folder: Path) -> None:
     from pipeline.training.data.dataset import open_dataset
     from pipeline.training.data.splits import Split
-    from pipeline.training.experiments.experiment import save_run, train
+    from pipeline.training.experiments.experiment import train
+    from pipeline.training.experiments.save import save_run
     from pipeline.training.heads.registry import head_spec
     from pipeline.training.loop.spec import TrainSpec
 

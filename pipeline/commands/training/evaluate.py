@@ -6,9 +6,11 @@ in the training it is the catalog's own split, and --split all are all labelled 
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pipeline.cli import command
 from pipeline.cli.fields import add_options
@@ -17,6 +19,10 @@ from pipeline.commands.training.data_options import DataOptions
 from pipeline.errors import UserError
 from pipeline.files.atomic import atomic_write
 from pipeline.files.replacing import refuse_existing
+
+if TYPE_CHECKING:
+    from pipeline.training.checkpoint import Checkpoint
+    from pipeline.training.evaluation.predictions import Predictions
 
 _CONFIDENT = 0.5  # a mistake below it is not worth a line
 _PREDICTIONS, _MATRIX, _RESULTS = "predictions.csv", "confusion_matrix.png", "results.json"
@@ -37,17 +43,8 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    say = command.say(args.quiet)
-
-    from pipeline.training.checkpoint import CHECKPOINT_FILE, Checkpoint
-
-    if args.out is None and args.overwrite:
-        raise UserError("--overwrite replaces files in the folder that --out names; add --out, or leave it out")
-    if args.out is not None:
-        if (args.out / CHECKPOINT_FILE).exists():
-            raise UserError(f"{args.out} is a checkpoint, whose own results are kept; choose another --out")
-        for name in (_PREDICTIONS, _MATRIX, _RESULTS):
-            refuse_existing(args.out / name, overwrite=args.overwrite)
+    _check(args)
+    from pipeline.training.checkpoint import Checkpoint
 
     checkpoint = Checkpoint.load(args.checkpoint)
     from pipeline.training.evaluation.predict import evaluate
@@ -60,26 +57,66 @@ def main(argv: Sequence[str] | None = None) -> int:
         memory=args.memory,
     )
     # What follows imports scikit-learn and matplotlib, and what is wrong above must not wait for them.
-    from pipeline.training.evaluation.metrics import confusion, measure, report_text
-    from pipeline.training.evaluation.predictions import write_predictions
+    from pipeline.training.evaluation.metrics import measure, report_text
     from pipeline.training.likeness.groups import groups_for
-    from pipeline.training.reports import plots
 
     data = predictions.windows.data
     # Likeness needs the features of all videos, which is too much to read for an interval.
     groups, _ = groups_for(data, args.group if args.group or data.features.in_memory else "auto")
     figures = measure(predictions, groups)
+    say = command.say(args.quiet)
     say(report_text(predictions))
     if args.out is not None:
-        write_predictions([predictions], args.out / _PREDICTIONS)
-        title = f"{args.split}: accuracy {figures['accuracy']:.3f}, {figures['videos']} videos"
-        plots.save_figure(plots.confusion_matrix(confusion(predictions), data.classes, title), args.out / _MATRIX)
-        with atomic_write(args.out / _RESULTS) as temporary:
-            temporary.write_text(
-                json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", errors="surrogateescape"
-            )
+        _write(args, predictions, figures)
+    for line in _remarks(checkpoint, predictions, figures):
+        say(line)
+    low, high = figures["interval"]
+    which = "videos" if args.split == "all" else f"{args.split} videos"
+    say(
+        f"{args.checkpoint} on {figures['videos']} {which}: accuracy {figures['accuracy']:.3f} "
+        f"(95 % {low:.3f} to {high:.3f}), balanced {figures['balanced_accuracy']:.3f}, "
+        f"log loss {figures['log_loss']:.3f}, ECE {figures['ece']:.3f}"
+    )
+    return command.OK
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse a folder that results must not be written to.
+
+    Raises:
+        UserError: it says why.
+    """
+    from pipeline.training.checkpoint import CHECKPOINT_FILE
+
+    if args.out is None:
+        if args.overwrite:
+            raise UserError("--overwrite replaces files in the folder that --out names; add --out, or leave it out")
+        return
+    if (args.out / CHECKPOINT_FILE).exists():
+        raise UserError(f"{args.out} is a checkpoint, whose own results are kept; choose another --out")
+    for name in (_PREDICTIONS, _MATRIX, _RESULTS):
+        refuse_existing(args.out / name, overwrite=args.overwrite)
+
+
+def _write(args: argparse.Namespace, predictions: Predictions, figures: dict[str, Any]) -> None:
+    """The files of --out."""
+    from pipeline.training.evaluation.metrics import confusion
+    from pipeline.training.evaluation.predictions import write_predictions
+    from pipeline.training.reports import plots
+
+    write_predictions([predictions], args.out / _PREDICTIONS)
+    title = f"{args.split}: accuracy {figures['accuracy']:.3f}, {figures['videos']} videos"
+    classes = predictions.windows.data.classes
+    plots.save_figure(plots.confusion_matrix(confusion(predictions), classes, title), args.out / _MATRIX)
+    text = json.dumps(figures, indent=2, ensure_ascii=False)
+    with atomic_write(args.out / _RESULTS) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
+
+
+def _remarks(checkpoint: Checkpoint, predictions: Predictions, figures: dict[str, Any]) -> Iterator[str]:
+    """Confident mistakes, how many are sure enough, and how many the checkpoint learnt from."""
     for row in [row for row in figures["mistakes"] if row["probability"] >= _CONFIDENT][:5]:
-        say(
+        yield (
             f"confident mistake: {row['video']} is {row['label']}, "
             f"predicted {row['prediction']} ({row['probability']:.2f})"
         )
@@ -87,17 +124,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sure = predictions.confidences >= checkpoint.abstain_below
         right = (predictions.predicted == predictions.labels)[sure]
         of_those = f", {right.mean():.3f} of them right" if len(right) else ""
-        say(f"at least {checkpoint.abstain_below:g} sure: {sure.mean():.3f} of the videos{of_those}")
-    low, high = figures["interval"]
-    which = "videos" if args.split == "all" else f"{args.split} videos"
+        yield f"at least {checkpoint.abstain_below:g} sure: {sure.mean():.3f} of the videos{of_those}"
     parts = checkpoint.metrics.get("split", {})
     learnt = parts if "all_videos" in checkpoint.metrics else ("train",)
     trained = {name for part in learnt for name in parts.get(part, ())}
-    if seen := sum(data.names[row] in trained for row in predictions.videos):
-        say(f"note: the checkpoint was trained on {seen:,} of these {figures['videos']:,} videos")
-    say(
-        f"{args.checkpoint} on {figures['videos']} {which}: accuracy {figures['accuracy']:.3f} "
-        f"(95 % {low:.3f} to {high:.3f}), balanced {figures['balanced_accuracy']:.3f}, "
-        f"log loss {figures['log_loss']:.3f}, ECE {figures['ece']:.3f}"
-    )
-    return command.OK
+    names = predictions.windows.data.names
+    if seen := sum(names[row] in trained for row in predictions.videos):
+        yield f"note: the checkpoint was trained on {seen:,} of these {figures['videos']:,} videos"

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pipeline.training.data.dataset import Dataset
     from pipeline.training.data.splits import Split
     from pipeline.training.experiments.search import Trial
+    from pipeline.training.experiments.search_space import Space
 
     Opened = tuple[Dataset, Split, list[str]]
 
@@ -54,19 +55,60 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    say = command.say(args.quiet)
+    from pipeline.training.experiments.search_space import check_study
 
+    _check(args)
     base = from_args(TrainSpec, args)
+    if len(args.stores) == 1:
+        check_study(args.out)
+    space = _space(args)
+    found: list[Trial] = []
+    best: tuple[Trial, Opened] | None = None
+    told: set[str] = set()
+    for store in args.stores:
+        opened = _open(args, store, told)
+        trials = _search_one(args, base, space, store, opened)
+        found += trials
+        if best is None or trials[0].val_loss < best[0].val_loss:
+            best = trials[0], opened
+    assert best is not None
+    from pipeline.training.experiments.search import finish, write_ranking
+
+    several = len(args.stores) > 1
+    if several:
+        write_ranking(found, args.out)
+    trial, opened = best
+    test = finish(trial, *opened, args.out)
+    of_test = f", test accuracy {test['accuracy']:.3f}" if test else ""
+    of_store = f"{opened[0].folder}, " if several else ""
+    command.say(args.quiet)(
+        f"{args.out}: {plural(len(found), 'trial')}; best: {of_store}{_settings(trial)}; "
+        f"val loss {trial.val_loss:.4f}{of_test}"
+    )
+    return command.OK
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse what cannot be searched.
+
+    Raises:
+        UserError: it says why.
+    """
     if args.method != "grid" and args.trials is None:
         raise UserError(f"--method {args.method} needs --trials, the number of points to train")
     if args.trials is not None and args.trials < 1:
         raise UserError(f"--trials {args.trials}: expected 1 or more")
-    from pipeline.training.data.splits import make_split
-    from pipeline.training.experiments.search_space import check_study, read_space
-    from pipeline.training.likeness.groups import groups_for
+    names = [store.name for store in args.stores]
+    if len(set(names)) < len(names):
+        raise UserError(f"two of the stores have the same name ({', '.join(names)}); rename one of the folders")
+    if len(names) > 1 and args.out.is_dir() and (args.out / "trials").exists():
+        raise UserError(f"{args.out} holds a search of one store; choose another --out")
 
-    if len(args.stores) == 1:
-        check_study(args.out)
+
+def _space(args: argparse.Namespace) -> Space:
+    """What the grid lists, with --weights in it."""
+    from pipeline.training.experiments.search_space import read_space
+
     space = read_space(find_config(args.grid))
     if args.weights is not None:
         heads = space.get("head")
@@ -74,59 +116,42 @@ def _run(args: argparse.Namespace) -> int:
         if not any("weights" in HEADS[name].takes for name in heads if name in HEADS):
             raise UserError(f"--weights {args.weights}: no head of {args.grid} has a base that could take them")
         space["weights"] = [args.weights]
-    names = [store.name for store in args.stores]
-    if len(set(names)) < len(names):
-        raise UserError(f"two of the stores have the same name ({', '.join(names)}); rename one of the folders")
-    if len(names) > 1 and args.out.is_dir() and (args.out / "trials").exists():
-        raise UserError(f"{args.out} holds a search of one store; choose another --out")
-    told: set[str] = set()
-    found: list[Trial] = []
-    best: tuple[Trial, Opened] | None = None
-    for store in args.stores:
-        data = from_args(DataOptions, args).open(store)
-        groups, notes = groups_for(data, args.group)
-        split = make_split(data, groups, seed=args.seed)
-        for note in (*notes, *split.notes):
-            if note not in told:
-                say(f"note: {parser().spoken(note)}")
-                told.add(note)
-        say(f"{store}: {len(data.classes)} classes, {split.summary()}, {divided_by(data, args.seed)}")
+    return space
 
-        def on_trial(trial: Trial, done: int, total: int | None, store: Path = store) -> None:
-            settings = ", ".join(f"{key} {value}" for key, value in trial.point.items())
-            say(
-                (f"{store.name}: " if len(names) > 1 else "") + f"trial {done} of {total}: val loss "
-                f"{trial.val_loss:.4f}, val accuracy {trial.results['accuracy']['val']:.3f}, "
-                f"{trial.results['seconds']:.1f} s ({settings})"
-            )
 
-        from pipeline.training.experiments.search import search  # Keras and Optuna take seconds to import
+def _open(args: argparse.Namespace, store: Path, told: set[str]) -> Opened:
+    """A store with its split and groups; what is to be known of them is said once."""
+    from pipeline.training.data.splits import make_split
+    from pipeline.training.likeness.groups import groups_for
 
-        trials = search(
-            data,
-            split,
-            groups,
-            space,
-            args.out / store.name if len(names) > 1 else args.out,
-            method=args.method,
-            trials=args.trials,
-            base=base,
-            on_trial=on_trial,
+    say = command.say(args.quiet)
+    data = from_args(DataOptions, args).open(store)
+    groups, notes = groups_for(data, args.group)
+    split = make_split(data, groups, seed=args.seed)
+    for note in (*notes, *split.notes):
+        if note not in told:
+            say(f"note: {parser().spoken(note)}")
+            told.add(note)
+    say(f"{store}: {len(data.classes)} classes, {split.summary()}, {divided_by(data, args.seed)}")
+    return data, split, groups
+
+
+def _search_one(args: argparse.Namespace, base: TrainSpec, space: Space, store: Path, opened: Opened) -> list[Trial]:
+    """The trials of one store, the best first."""
+    from pipeline.training.experiments.search import search  # Keras and Optuna take seconds to import
+
+    several = len(args.stores) > 1
+
+    def on_trial(trial: Trial, done: int, total: int | None) -> None:
+        command.say(args.quiet)(
+            (f"{store.name}: " if several else "") + f"trial {done} of {total}: val loss {trial.val_loss:.4f}, "
+            f"val accuracy {trial.results['accuracy']['val']:.3f}, {trial.results['seconds']:.1f} s "
+            f"({_settings(trial)})"
         )
-        found += trials
-        if best is None or trials[0].val_loss < best[0].val_loss:
-            best = trials[0], (data, split, groups)
-    assert best is not None
-    from pipeline.training.experiments.search import finish, write_ranking
 
-    if len(names) > 1:
-        write_ranking(found, args.out)
-    trial, opened = best
-    test = finish(trial, *opened, args.out)
-    of_test = f", test accuracy {test['accuracy']:.3f}" if test else ""
-    settings = ", ".join(f"{key} {value}" for key, value in trial.point.items())
-    of_store = f"{opened[0].folder}, " if len(names) > 1 else ""
-    say(
-        f"{args.out}: {plural(len(found), 'trial')}; best: {of_store}{settings}; val loss {trial.val_loss:.4f}{of_test}"
-    )
-    return command.OK
+    out = args.out / store.name if several else args.out
+    return search(*opened, space, out, method=args.method, trials=args.trials, base=base, on_trial=on_trial)
+
+
+def _settings(trial: Trial) -> str:
+    return ", ".join(f"{key} {value}" for key, value in trial.point.items())

@@ -162,7 +162,8 @@ def _one(
     run = _train(args, spec, head, data, groups, split, weights=weights)
 
     from pipeline.training.evaluation.metrics import report_text
-    from pipeline.training.experiments.experiment import save_run, trained_on_all
+    from pipeline.training.experiments.experiment import trained_on_all
+    from pipeline.training.experiments.save import save_run
 
     if args.all and not run.results["interrupted"]:
         with _progress(args, f"all videos, {head.name}") as bar:
@@ -211,7 +212,7 @@ def _beside(results: dict[str, Any]) -> list[str]:
 
 def _folds(args: argparse.Namespace, spec: TrainSpec, head: HeadSpec, data: Dataset, groups: list[str]) -> int:
     from pipeline.training.experiments.cross_validation import cross_validate, write_folds
-    from pipeline.training.experiments.experiment import save_run
+    from pipeline.training.experiments.save import save_run
 
     say = command.say(args.quiet)
     seeds = range(spec.seed, spec.seed + args.seeds)

@@ -13,6 +13,7 @@ A run that was stopped goes on where it was.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,6 +34,8 @@ from pipeline.videos.clips.stream_copy import SETTINGS, KeyframeOffset, copy_cli
 from pipeline.videos.labels.annotation_formats import read_annotations
 from pipeline.videos.labels.segments import Segment
 from pipeline.videos.media.ffmpeg import find_ffmpeg
+
+Failed = Callable[[Path, VideoError], None]
 
 
 def parser() -> Parser:
@@ -66,6 +69,45 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     say = command.say(args.quiet)
     encoding = from_args(Encoding, args)
+    _check(args, encoding)
+    failures = FailureLog(args.out / FAILURES_FILE)
+
+    def failed(video: Path, error: VideoError) -> None:
+        """Note a recording or, by the name that holds its times, a clip."""
+        failures.add(str(video), error)
+        print(f"failed: {video}: {error}", file=sys.stderr)
+
+    wanted = _segments(args, say) if args.segments else _pieces(args)
+    failures.clear()  # those of an earlier run
+    clips = _planned(args, wanted, failed)
+    misses: list[KeyframeOffset] = []
+    if args.copy:
+        clips, misses = _snapped(clips, failed)
+    settings = SETTINGS if args.copy else str(encoding)
+    todo = left_to_cut(clips, settings, overwrite=args.overwrite)
+    claim(todo, settings)
+    made = _cut(args, encoding, todo, failed)
+    if misses:
+        early, late = [miss.early for miss in misses], [miss.late for miss in misses]
+        say(
+            f"copied at keyframes: clips start {sum(early) / len(early):.2f} s early (at most {max(early):.2f} s) "
+            f"and end {sum(late) / len(late):.2f} s late (at most {max(late):.2f} s)"
+        )
+    there, frames = len(clips) - len(todo), sum(clip.frames for clip in made)
+    say(
+        f"{args.out}: {plural(len(made), 'clip')} cut ({plural(frames, 'frame')})"
+        + (f", {there:,} there already" if there else "")
+        + (f", {len(failures):,} failed (see {failures.path})" if failures else "")
+    )
+    return command.SOME_FAILED if failures else command.OK
+
+
+def _check(args: argparse.Namespace, encoding: Encoding) -> None:
+    """Refuse options that have no meaning together.
+
+    Raises:
+        UserError: it says which.
+    """
     if args.every is not None and not args.videos:
         raise UserError(
             "--every cuts videos, and none was given; expected: cut_clips.py Match.mp4 --every 3 --out clips"
@@ -83,25 +125,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not args.copy:
         find_ffmpeg()
 
-    failures = FailureLog(args.out / FAILURES_FILE)
 
-    def failed(video: Path, error: VideoError) -> None:
-        """Note a recording or, by the name that holds its times, a clip."""
-        failures.add(str(video), error)
-        print(f"failed: {video}: {error}", file=sys.stderr)
+def _segments(args: argparse.Namespace, say: Callable[[str], None]) -> list[Segment]:
+    """Those that a file lists."""
+    annotations = read_annotations(args.segments, video=next(iter(args.videos), None), tier=args.tier)
+    if annotations.left_out:
+        say(f"{args.segments}: left out {plural(annotations.left_out, 'event')} without a duration")
+    return annotations.segments
 
-    wanted = _pieces(args)
-    if args.segments:
-        annotations = read_annotations(args.segments, video=next(iter(args.videos), None), tier=args.tier)
-        wanted = annotations.segments
-        if annotations.left_out:
-            say(f"{args.segments}: left out {plural(annotations.left_out, 'event')} without a duration")
+
+def _pieces(args: argparse.Namespace) -> list[Segment]:
+    """One segment for each video, without times: how long it is will be seen when it is opened."""
+    found: list[Segment] = []
+    for source in args.videos:
+        if source.is_dir():
+            refuse_inside(args.out, source)
+            catalog = open_catalog(source)
+            found += [Segment(v.path, 0, 0, v.label, v.split, v.group) for v in catalog]
+        else:
+            found.append(Segment(source, 0, 0))
+    return found
+
+
+def _planned(args: argparse.Namespace, wanted: Sequence[Segment], failed: Failed) -> list[Clip]:
+    """The clips of all segments, once the recordings are opened."""
     clips: list[Clip] = []
     taken: set[Path] = set()
     by_video: dict[Path, list[Segment]] = {}
     for segment in wanted:
         by_video.setdefault(segment.video, []).append(segment)
-    failures.clear()  # those of an earlier run
     with command.progress(len(by_video), "video", args.quiet, desc="reading") as bar:
         for video, recording in open_recordings(list(by_video), workers=args.workers, timeout=args.timeout):
             bar.update()
@@ -115,49 +167,11 @@ def main(argv: Sequence[str] | None = None) -> int:
                 clips += plan_clips(recording, segments, args.out, clamp=args.clamp, taken=taken)
             except VideoError as error:
                 failed(video, error)
-    settings = SETTINGS if args.copy else str(encoding)
-    if args.copy:
-        clips, misses = _snapped(clips, failed)
-    todo = left_to_cut(clips, settings, overwrite=args.overwrite)
-    claim(todo, settings)
-    frames = made = 0
-    with command.progress(len(todo), "clip", args.quiet) as bar:
-        cuts = copy_clips(todo, args.out) if args.copy else cut_clips(todo, args.out, encoding, workers=args.workers)
-        for cut in cuts:
-            bar.update()
-            if cut.error is None:
-                made, frames = made + 1, frames + cut.clip.frames
-            else:
-                failed(cut.clip.path, cut.error)
-    there = len(clips) - len(todo)
-    if args.copy and misses:
-        early, late = [miss.early for miss in misses], [miss.late for miss in misses]
-        say(
-            f"copied at keyframes: clips start {sum(early) / len(early):.2f} s early (at most {max(early):.2f} s) "
-            f"and end {sum(late) / len(late):.2f} s late (at most {max(late):.2f} s)"
-        )
-    say(
-        f"{args.out}: {plural(made, 'clip')} cut ({plural(frames, 'frame')})"
-        + (f", {there:,} there already" if there else "")
-        + (f", {len(failures):,} failed (see {failures.path})" if failures else "")
-    )
-    return command.SOME_FAILED if failures else command.OK
+    return clips
 
 
-def _pieces(args) -> list[Segment]:
-    """One segment for each video, without times: how long it is will be seen when it is opened."""
-    found: list[Segment] = []
-    for source in args.videos:
-        if source.is_dir():
-            refuse_inside(args.out, source)
-            catalog = open_catalog(source)
-            found += [Segment(v.path, 0, 0, v.label, v.split, v.group) for v in catalog]
-        else:
-            found.append(Segment(source, 0, 0))
-    return found
-
-
-def _snapped(clips: list[Clip], failed: Callable[[Path, VideoError], None]) -> tuple[list[Clip], list[KeyframeOffset]]:
+def _snapped(clips: Sequence[Clip], failed: Failed) -> tuple[list[Clip], list[KeyframeOffset]]:
+    """The clips as they lie between keyframes, and how far off each one is."""
     moved, misses = [], []
     for clip in clips:
         try:
@@ -170,7 +184,22 @@ def _snapped(clips: list[Clip], failed: Callable[[Path, VideoError], None]) -> t
     return moved, misses
 
 
-def _cut_up(whole: Segment, recording: Recording, args) -> list[Segment]:
+def _cut(args: argparse.Namespace, encoding: Encoding, todo: Sequence[Clip], failed: Failed) -> list[Clip]:
+    """Cut them; those that could be."""
+    made = []
+    with command.progress(len(todo), "clip", args.quiet) as bar:
+        cuts = copy_clips(todo, args.out) if args.copy else cut_clips(todo, args.out, encoding, workers=args.workers)
+        for cut in cuts:
+            bar.update()
+            if cut.error is None:
+                made.append(cut.clip)
+            else:
+                failed(cut.clip.path, cut.error)
+    return made
+
+
+def _cut_up(whole: Segment, recording: Recording, args: argparse.Namespace) -> list[Segment]:
+    """A recording as equal pieces."""
     pieces = equal_pieces(recording.duration, args.every, overlap=args.overlap, keep_last=not args.drop_last)
     return [
         Segment(whole.video, start, end, whole.label, whole.split, whole.group)

@@ -20,7 +20,8 @@ from pipeline.training.data.splits import Split, make_folds
 from pipeline.training.evaluation.calibration import accuracy_interval
 from pipeline.training.evaluation.metrics import confusion, pooled_ece
 from pipeline.training.evaluation.predictions import Predictions
-from pipeline.training.experiments.experiment import CONFUSION_FILE, PREDICTIONS_FILE, REPORT_FILE, Run
+from pipeline.training.experiments.experiment import Run
+from pipeline.training.experiments.save import CONFUSION_FILE, PREDICTIONS_FILE, REPORT_FILE
 from pipeline.training.reports import plots
 from pipeline.training.reports.fold_report import render_fold_report
 

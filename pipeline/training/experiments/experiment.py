@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,51 +11,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.extraction.inputs.augmentation import check_varies
-from pipeline.extraction.network.int8_model import QuantisedNetwork
-from pipeline.files.tables import write_table
-from pipeline.parallel.machine import versions
-from pipeline.training.checkpoint import (
-    BASE_FILE,
-    CHECKPOINT_FILE,
-    MODEL_FILE,
-    RESULTS_FILE,
-    Checkpoint,
-    write_folder,
-)
-from pipeline.training.compute.apply_head import HeadFunction, run_in_batches
-from pipeline.training.compute.stored_head import store_head
 from pipeline.training.data.dataset import Dataset, Windows, check_window, windows_of
 from pipeline.training.data.splits import Split, make_split
 from pipeline.training.data.windows import WindowSpec
 from pipeline.training.evaluation.calibration import expected_calibration_error, log_loss, threshold_for_accuracy
-from pipeline.training.evaluation.metrics import confusion, measure, report_text
-from pipeline.training.evaluation.predictions import Predictions, predictions_of, temperature_of, write_predictions
+from pipeline.training.evaluation.metrics import measure, report_text
+from pipeline.training.evaluation.predictions import Predictions, predictions_of, temperature_of
 from pipeline.training.evaluation.remarks import set_beside
 from pipeline.training.heads.ensemble import average_logits
 from pipeline.training.heads.registry import check_input, head_spec
 from pipeline.training.heads.spec import HeadSpec
-from pipeline.training.heads.video_networks import base_of
 from pipeline.training.likeness.groups import groups_for
 from pipeline.training.likeness.leakage import LeakReport, find_leaks
 from pipeline.training.likeness.scenes import scene_warning
-from pipeline.training.loop.fit import Trained, batch_of, fit_members, logits_of
+from pipeline.training.loop.fit import Trained, fit_members, logits_of
 from pipeline.training.loop.kept_weights import KeptWeights
 from pipeline.training.loop.members import share_out
 from pipeline.training.loop.resume import Resumable
 from pipeline.training.loop.schedule import Epoch, Replay
 from pipeline.training.loop.spec import TrainSpec
 from pipeline.training.reports import plots
-from pipeline.training.reports.report import render_report
-from pipeline.version import VERSION
 from pipeline.videos.catalog.catalog import SPLITS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-HISTORY_FILE, PREDICTIONS_FILE = "history.csv", "predictions.csv"
-CURVES_FILE, CONFUSION_FILE = "curves.png", "confusion_matrix.png"
-REPORT_FILE = "report.html"
-_PACKAGES = ("keras", "tensorflow", "jax", "numpy", "scikit-learn")  # whose versions a checkpoint notes
 
 
 @dataclass(frozen=True)
@@ -85,7 +63,7 @@ class Run:
 
     def curves(self) -> Figure:
         """Loss and accuracy over the epochs."""
-        return plots.curves(_curves_of(self.trained))
+        return plots.curves(self.trained.curves())
 
 
 def train(
@@ -155,23 +133,11 @@ def train(
         held = predictions_of("val", data, *trained.out_of_fold(), temperature=temperature)
         abstain_below = threshold_for_accuracy(held.probabilities, held.labels, abstain_accuracy)
     leaks = find_leaks(data, split, groups)
-    results: dict[str, Any] = {
+    results = _results(data, split, window, head, trained, members.count) | {
         "accuracy": {name: figures["accuracy"] for name, figures in measured.items()},
         "log_loss": {name: figures["log_loss"] for name, figures in measured.items()},
-        "seconds": trained.seconds,
-        "epochs": max(len(member.schedule.history) for member in trained.members),
-        "best_epoch": int(np.median([member.schedule.best_epoch for member in trained.members])),
-        "phases": trained.schedule.phase_lengths,
-        "members": _measure_members(trained, members.count),
         "augmented_copies": len(rows) - len(split.train),
-        "parameters": int(trained.model.count_params()),
         "seed": spec.seed,
-        "interrupted": trained.interrupted,
-        "head": head.settings(),
-        "window": asdict(window),
-        "training": asdict(replace(trained.spec, members=members.count)),
-        "store": str(data.folder),
-        "split": names_by_split(data, split),
         "notes": [*split.notes, *members.notes],
         "temperature": temperature,
         "abstain_below": abstain_below,
@@ -181,6 +147,26 @@ def train(
         **set_beside(predictions, measured, trained.logits, groups, scene_warning(data, split, groups), temperature),
     }
     return Run(data, split, window, head, trained, predictions, plain, leaks, results)
+
+
+def _results(
+    data: Dataset, split: Split, window: WindowSpec, head: HeadSpec, trained: Trained, members: int
+) -> dict[str, Any]:
+    """What was trained on what, and how it went; of so many ``members``, which Ctrl-C can make fewer."""
+    return {
+        "seconds": trained.seconds,
+        "epochs": max(len(member.schedule.history) for member in trained.members),
+        "best_epoch": int(np.median([member.schedule.best_epoch for member in trained.members])),
+        "phases": trained.schedule.phase_lengths,
+        "members": _measure_members(trained, members),
+        "parameters": int(trained.model.count_params()),
+        "interrupted": trained.interrupted,
+        "head": head.settings(),
+        "window": asdict(window),
+        "training": asdict(replace(trained.spec, members=members)),
+        "store": str(data.folder),
+        "split": names_by_split(data, split),
+    }
 
 
 def state_files(state: Path, count: int) -> list[Path]:
@@ -204,11 +190,6 @@ def _measure_members(trained: Trained, wanted: int) -> dict[str, Any]:
         )
     spread = {f"{name}_spread": float(np.std([row[name] for row in each])) for name in ("accuracy", "log_loss")}
     return {"count": len(each), "wanted": wanted, "each": each, **spread}
-
-
-def _curves_of(trained: Trained) -> list[tuple[list[Epoch], int]]:
-    """The epochs of each member and which one was kept."""
-    return [(member.schedule.history, member.schedule.best_epoch) for member in trained.members]
 
 
 def _settings_of(data: Dataset, split: Split, window: WindowSpec, head: HeadSpec, spec: TrainSpec) -> dict[str, Any]:
@@ -302,73 +283,3 @@ def names_by_split(data: Dataset, split: Split) -> dict[str, list[str]]:
 def names_of(data: Dataset, rows: np.ndarray) -> list[str]:
     """The names of the videos ``rows``."""
     return [data.videos[row].name for row in rows]
-
-
-def _store_head(run: Run, folder: Path) -> str:
-    """The head for OpenVINO, tried on windows of validation as they are and cut short; why not, where it cannot be."""
-    windows, classes = run.trained.members[0].val, len(run.data.classes)
-    size = batch_of(windows)
-    features, mask = windows.gather(np.arange(min(len(windows), size, 32)))
-    steps = np.random.default_rng(0).integers(1, windows.length + 1, (len(mask), 1))
-    cut = mask & (np.arange(windows.length) < steps)
-    features, mask = np.concatenate([features, features]), np.concatenate([mask, cut])
-
-    def logits(function: HeadFunction) -> np.ndarray:
-        return run_in_batches(function, features, mask, classes, size)
-
-    def applied(function: HeadFunction | None) -> np.ndarray:
-        return run.trained.averaged(logits) if function is None else logits(function)
-
-    shape = (size, windows.length, *run.data.shape)
-    return store_head(folder, run.trained.heads, folder / MODEL_FILE, applied, shape, run.trained.temperature)
-
-
-def save_run(run: Run, folder: str | Path, *, overwrite: bool = False, kept: KeptWeights | None = None) -> Checkpoint:
-    """Write the checkpoint folder whole or not at all; ``kept`` are weights of single epochs that move into it.
-
-    Raises:
-        UserError: the folder exists and ``overwrite`` is False.
-    """
-    folder = Path(folder)
-    data = run.data
-    checkpoint = Checkpoint(
-        folder=folder,
-        classes=data.classes,
-        sources=data.sources,
-        window=run.window,
-        head=run.head,
-        shape=data.shape,
-        time_scale=data.time_scale(run.split.train),
-        temperature=run.results["temperature"] if len(run.trained.members) == 1 else 1.0,
-        member_temperature=run.trained.temperature,
-        abstain_below=run.results["abstain_below"],
-        members=len(run.trained.members),
-        versions=versions(*_PACKAGES) | {"pipeline": VERSION, "precision": data.precision},
-    )
-    with write_folder(folder, overwrite=overwrite) as temporary:
-        if data.recipe.quantised:  # joined stores are never of int8
-            QuantisedNetwork.open(data.folder, data.recipe.quantised).copy_to(temporary)
-        run.trained.model.save(temporary / MODEL_FILE)
-        base = base_of(run.trained.learner.model) if len(run.trained.members) == 1 else None
-        if base is not None and run.trained.spec.phases(run.head)[-1].layers:
-            base.save_weights(temporary / BASE_FILE)
-        if kept is not None:
-            kept.move_into(temporary)
-        if reason := _store_head(run, temporary):
-            run.results["notes"].append(f"Keras applies the head, and not OpenVINO, which starts faster: {reason}")
-        (temporary / CHECKPOINT_FILE).write_text(checkpoint.to_json(), encoding="utf-8")
-        text = json.dumps(run.results, indent=2, ensure_ascii=False, allow_nan=False)
-        (temporary / RESULTS_FILE).write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
-        history = run.trained.history
-        write_table([epoch.row() for epoch in history], list(history[0].row()), temporary / HISTORY_FILE)
-        write_predictions(list(run.predictions.values()), temporary / PREDICTIONS_FILE)
-        plots.save_figure(run.curves(), temporary / CURVES_FILE)
-        shown = run.predictions.get("test") or run.predictions["val"]
-        title = f"{shown.split}: accuracy {run.results['accuracy'][shown.split]:.3f}, {len(shown.videos)} videos"
-        counts = confusion(shown)
-        plots.save_figure(plots.confusion_matrix(counts, data.classes, title), temporary / CONFUSION_FILE)
-        page = render_report(
-            run.results, _curves_of(run.trained), counts, data, title=folder.name, versions=checkpoint.versions
-        )
-        (temporary / REPORT_FILE).write_text(page, encoding="utf-8", errors="replace")
-    return Checkpoint.load(folder)

@@ -31,7 +31,8 @@ from pipeline.training.data.dataset import Dataset
 from pipeline.training.data.splits import Split
 from pipeline.training.evaluation.metrics import measure
 from pipeline.training.evaluation.predict import predict
-from pipeline.training.experiments.experiment import names_by_split, names_of, save_run, train
+from pipeline.training.experiments.experiment import names_by_split, names_of, train
+from pipeline.training.experiments.save import save_run
 from pipeline.training.experiments.search_space import (
     OPTIONS,
     STUDY_FILE,

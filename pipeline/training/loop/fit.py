@@ -73,6 +73,10 @@ class Trained:
         """Of all members, one after the other."""
         return [epoch for member in self.members for epoch in member.schedule.history]
 
+    def curves(self) -> list[tuple[list[Epoch], int]]:
+        """The epochs of each member and which one was kept."""
+        return [(member.schedule.history, member.schedule.best_epoch) for member in self.members]
+
     def logits(self, windows: Windows) -> np.ndarray:
         """``(m, C)`` float32 of all windows, averaged over the members."""
         return self.averaged(lambda function: logits_of(function, windows, self.model.output_shape[-1]))

@@ -81,51 +81,84 @@ def update_catalog(
         return TableChanges(added=len(videos))
     if _says(path, videos):
         return TableChanges(changed=dict.fromkeys(CHOICES, 0))
-    try:
-        known = read_rows(path)
-    except UserError as error:
-        raise UserError(f"{error}; it is not replaced, so choose another `out`") from None
-    columns = list(dict.fromkeys(column for row, _ in known for column in row))
-    names = {field: next((name for name in COLUMN_NAMES[field] if name in columns), field) for field in CHOICES}
-    by_name = {video.name: number for number, (_, video) in enumerate(known)}
-    by_path = {video.path: number for number, (_, video) in enumerate(known)}
+    there = _Rows(path)
     changed = dict.fromkeys(CHOICES, 0)
-    rows = [dict(row) for row, _ in known]
     fresh: list[dict[str, str]] = []
-    met: set[int] = set()
+    met: set[str] = set()
     for video in videos:
-        number, moved = by_name.get(video.name), False
-        if number is None and (number := by_name.get((renamed or {}).get(video.name, ""))) is not None:
-            moved = not os.path.lexists(known[number][1].path)
-            number = number if moved else None
+        number, moved = there.find(video, renamed or {})
         if number is None:
-            number = by_path.get(video.path)
-        new = {names.get(key, key): value for key, value in _row(video, path.parent).items()}
-        if number is None:
-            fresh.append(new)
+            fresh.append(there.cells(video))
             continue
-        met.add(number)
-        row = rows[number]
-        for field in CHOICES:
-            old, value = row.get(names[field], ""), getattr(video, field)
-            if (
-                value
-                and value != getattr(known[number][1], field)
-                and (field in replace or not old or (moved and field == "label"))
-            ):
-                changed[field] += bool(old)
-                row[names[field]] = value
-        row |= {field: new[field] for field in FACTS if new[field] and (field in replace or not row.get(field))}
-        if video.path != known[number][1].path or moved:
-            row |= {key: new[key] for key in ("path", "video")}
-    met_names = {known[number][1].name for number in met}
-    kept = [row for row, (_, video) in zip(rows, known, strict=True) if keep_others or video.name in met_names]
-    columns += [name for name in (names.get(key, key) for key in _COLUMNS) if name not in columns]
-    result = [{column: row.get(column, "") for column in columns} for row in (*kept, *fresh)]
-    if result != [{column: row.get(column, "") for column in columns} for row, _ in known]:
-        write_table(result, columns, path)
-    gone = tuple(dict.fromkeys(video.name for _, video in known if video.name not in met_names))
+        met.add(there.videos[number].name)
+        for field in there.update(number, video, replace, moved=moved):
+            changed[field] += 1
+    kept = [row for row, video in zip(there.rows, there.videos, strict=True) if keep_others or video.name in met]
+    there.write([*kept, *fresh])
+    gone = tuple(dict.fromkeys(video.name for video in there.videos if video.name not in met))
     return TableChanges(len(fresh), gone if keep_others else (), changed)
+
+
+class _Rows:
+    """The rows of a table that is there, as they become.
+
+    Raises:
+        UserError: it is not a table of videos.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            known = read_rows(path)
+        except UserError as error:
+            raise UserError(f"{error}; it is not replaced, so choose another `out`") from None
+        self._path = path
+        self._before = [row for row, _ in known]
+        self.rows = [dict(row) for row in self._before]
+        self.videos = [video for _, video in known]
+        """What each row means, as it was."""
+        self._columns = list(dict.fromkeys(column for row in self._before for column in row))
+        # The table may call the columns of choices by other names than ours.
+        self._names = {
+            field: next((name for name in COLUMN_NAMES[field] if name in self._columns), field) for field in CHOICES
+        }
+        self._by_name = {video.name: number for number, video in enumerate(self.videos)}
+        self._by_path = {video.path: number for number, video in enumerate(self.videos)}
+
+    def find(self, video: Video, renamed: Mapping[str, str]) -> tuple[int | None, bool]:
+        """Which row is a video's, and whether it is one of another name that the video had before."""
+        if (number := self._by_name.get(video.name)) is not None:
+            return number, False
+        number = self._by_name.get(renamed.get(video.name, ""))
+        if number is not None and not os.path.lexists(self.videos[number].path):
+            return number, True
+        return self._by_path.get(video.path), False
+
+    def cells(self, video: Video) -> dict[str, str]:
+        """A new row."""
+        return {self._names.get(key, key): value for key, value in _row(video, self._path.parent).items()}
+
+    def update(self, number: int, video: Video, replace: Collection[str], *, moved: bool) -> list[str]:
+        """Bring a row up to date; returns the choices that were another one before."""
+        row, was, new = self.rows[number], self.videos[number], self.cells(video)
+        changed = []
+        for field in CHOICES:
+            old, value = row.get(self._names[field], ""), getattr(video, field)
+            wanted = field in replace or not old or (moved and field == "label")
+            if value and value != getattr(was, field) and wanted:
+                changed += [field] if old else []
+                row[self._names[field]] = value
+        row |= {field: new[field] for field in FACTS if new[field] and (field in replace or not row.get(field))}
+        if video.path != was.path or moved:
+            row |= {key: new[key] for key in ("path", "video")}
+        return changed
+
+    def write(self, rows: Sequence[dict[str, str]]) -> None:
+        """Write the table with these rows, where that changes it."""
+        ours = (self._names.get(key, key) for key in _COLUMNS)
+        columns = list(dict.fromkeys([*self._columns, *ours]))
+        result = [{column: row.get(column, "") for column in columns} for row in rows]
+        if result != [{column: row.get(column, "") for column in columns} for row in self._before]:
+            write_table(result, columns, self._path)
 
 
 def _says(path: Path, videos: Sequence[Video]) -> bool:

@@ -20,7 +20,8 @@ from pipeline.extraction.store.store import FeatureStore
 from pipeline.inference.classifier import Classifier
 from pipeline.training.data.dataset import open_dataset
 from pipeline.training.data.splits import make_split
-from pipeline.training.experiments.experiment import save_run, train
+from pipeline.training.experiments.experiment import train
+from pipeline.training.experiments.save import save_run
 from pipeline.training.heads.registry import head_spec
 from pipeline.training.loop.spec import TrainSpec
 from pipeline.videos.media import open_video

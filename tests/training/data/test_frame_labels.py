@@ -12,7 +12,8 @@ from pipeline.training.data.dataset import open_dataset, windows_of
 from pipeline.training.data.frame_labels import FrameLabels
 from pipeline.training.data.splits import make_split
 from pipeline.training.data.windows import WindowSpec
-from pipeline.training.experiments.experiment import save_run, train
+from pipeline.training.experiments.experiment import train
+from pipeline.training.experiments.save import save_run
 from pipeline.training.heads.registry import head_spec
 from pipeline.training.loop.spec import TrainSpec
 

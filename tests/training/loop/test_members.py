@@ -15,7 +15,8 @@ from pipeline.training.compute.apply_head import probabilities_of
 from pipeline.training.data.dataset import open_dataset, windows_of
 from pipeline.training.data.splits import make_split
 from pipeline.training.data.windows import WindowSpec
-from pipeline.training.experiments.experiment import save_run, state_files, train
+from pipeline.training.experiments.experiment import state_files, train
+from pipeline.training.experiments.save import save_run
 from pipeline.training.heads.registry import head_spec
 from pipeline.training.loop.fit import fit_members, seed_of_member
 from pipeline.training.loop.members import DEFAULT, FEW, share_out

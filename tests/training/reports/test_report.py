@@ -16,7 +16,8 @@ import pytest
 from pipeline.extraction.store.feature_source import FeatureSource
 from pipeline.extraction.store.timesteps import LoadedSteps
 from pipeline.training.data.splits import make_split
-from pipeline.training.experiments.experiment import save_run, train
+from pipeline.training.experiments.experiment import train
+from pipeline.training.experiments.save import save_run
 from pipeline.training.heads.registry import head_spec
 from pipeline.training.loop.spec import TrainSpec
 from pipeline.training.reports import report
