@@ -22,6 +22,8 @@ from pipeline.cli.silence import ignore_local_settings, quieten, quieten_leftove
 from pipeline.errors import UserError, VideoError
 
 OK, SOME_FAILED, CALLED_WRONGLY, INTERRUPTED = 0, 1, 2, 130
+Say = Callable[[str], None]
+"""Tells the user a line."""
 GOES_ON = "what was finished is kept, and the same command goes on"
 """What `if_stopped` says of a command that can be stopped at any moment."""
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -164,7 +166,7 @@ def passed_on(args: argparse.Namespace) -> list[str]:
     return [f"--{name}" for name in ("quiet", "verbose") if getattr(args, name)]
 
 
-def say(quiet: bool) -> Callable[[str], None]:
+def say(quiet: bool) -> Say:
     """A ``print`` that is silent where ``--quiet`` was given."""
     return (lambda line: None) if quiet else (lambda line: print(line, flush=True))
 

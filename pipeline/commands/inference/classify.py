@@ -46,8 +46,6 @@ _LIVE = ("seconds", "patience")
 _MANY = ("classes", "class_level", "store", "retry_failed")
 _OF_EXPORT = ("checkpoint", "video", "export", "weights", "quiet", "verbose")
 
-Say = Callable[[str], None]
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
@@ -158,7 +156,7 @@ def _one_file(
 
 @contextlib.contextmanager
 def _naming(video: Path) -> Iterator[None]:
-    """Say which video it is that cannot be used."""
+    """command.Say which video it is that cannot be used."""
     try:
         yield
     except VideoError as error:
@@ -178,7 +176,7 @@ def _named(prediction: VideoPrediction) -> str:
     return best if prediction.label == prediction.best else f"{prediction.label} ({best})"
 
 
-def _say_segments(say: Say, prediction: VideoPrediction) -> None:
+def _say_segments(say: command.Say, prediction: VideoPrediction) -> None:
     for segment in prediction.segments[:_MOST_LINES]:
         start, end = format_time(segment.start), format_time(segment.end)
         say(f"  {start} - {end}  {segment}")
@@ -236,7 +234,7 @@ def _export(args: argparse.Namespace) -> int:
 # -- what they share -------------------------------------------------------------------------------
 
 
-def _load(args: argparse.Namespace, say: Say, *, batch: int = 0) -> Classifier:
+def _load(args: argparse.Namespace, say: command.Say, *, batch: int = 0) -> Classifier:
     from pipeline.inference.classifier import Classifier
     from pipeline.inference.drawing.text import undrawable
 

@@ -31,11 +31,9 @@ if TYPE_CHECKING:
 _LEAST_CERTAIN = 5  # on the terminal; the page has all
 _ON_A_CARD = 3  # classes
 
-Say = Callable[[str], None]
-
 
 @command.if_stopped(command.GOES_ON)
-def classify_many(args: argparse.Namespace, spec: ClassifySpec, load: Callable[[Say], Classifier]) -> int:
+def classify_many(args: argparse.Namespace, spec: ClassifySpec, load: Callable[[command.Say], Classifier]) -> int:
     """Classify the videos of files, folders and tables; without --output, print what single files are.
 
     Args:
@@ -48,7 +46,11 @@ def classify_many(args: argparse.Namespace, spec: ClassifySpec, load: Callable[[
 
 
 def _classify(
-    args: argparse.Namespace, spec: ClassifySpec, load: Callable[[Say], Classifier], out: Path, video: Path | None
+    args: argparse.Namespace,
+    spec: ClassifySpec,
+    load: Callable[[command.Say], Classifier],
+    out: Path,
+    video: Path | None,
 ) -> int:
     from pipeline.extraction.store.store import FeatureStore
     from pipeline.inference.folder_run import FolderRun

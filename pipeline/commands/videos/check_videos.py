@@ -7,9 +7,10 @@ duplicates, outliers of length and size, classes out of balance.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.cli import command
@@ -81,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_problems(problems, catalog.videos, args.out)
     for problem in problems:
         say(f"{problem.severity:5}  {problem.kind:23}  {problem.video}{': ' if problem.video else ''}{problem.detail}")
-    _act(problems, rows, args, say)
+    _act(args, problems, rows, say)
     counts = Counter(problem.severity for problem in problems)
     kinds = Counter(problem.kind for problem in problems)
     named = ", ".join(f"{kind} {kinds[kind]}" for kind in KINDS if kinds[kind])
@@ -94,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 @command.if_stopped("what was fixed or moved stays so")
-def _act(problems: list[Problem], rows: dict[str, Video], args, say) -> None:
+def _act(args: argparse.Namespace, problems: Sequence[Problem], rows: Mapping[str, Video], say: command.Say) -> None:
     """Fix first, since what is moved cannot be read at its place any more."""
     if args.fix is not None:
         for name in dict.fromkeys(problem.video for problem in problems if problem.kind in FIXABLE):

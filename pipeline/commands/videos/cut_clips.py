@@ -126,7 +126,7 @@ def _check(args: argparse.Namespace, encoding: Encoding) -> None:
         find_ffmpeg()
 
 
-def _segments(args: argparse.Namespace, say: Callable[[str], None]) -> list[Segment]:
+def _segments(args: argparse.Namespace, say: command.Say) -> list[Segment]:
     """Those that a file lists."""
     annotations = read_annotations(args.segments, video=next(iter(args.videos), None), tier=args.tier)
     if annotations.left_out:

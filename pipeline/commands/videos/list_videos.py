@@ -9,6 +9,7 @@ such as corrections.csv of a page, its labels, splits and groups count more than
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,7 +23,7 @@ from pipeline.commands.worker_options import add_workers, check_workers
 from pipeline.errors import UserError
 from pipeline.files.replacing import refuse_existing
 from pipeline.files.text import natural_key, plural
-from pipeline.videos.catalog.catalog import TABLE, Video
+from pipeline.videos.catalog.catalog import TABLE, Catalog, Video
 from pipeline.videos.catalog.catalog_table import CHOICES, FACTS, update_catalog, write_catalog
 from pipeline.videos.catalog.chosen import limit_classes
 from pipeline.videos.catalog.published_table import write_rows
@@ -59,11 +60,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     check_workers(args)
     say = command.say(args.quiet)
-
     if args.out is None and args.overwrite:
         raise UserError("--overwrite replaces the table that --out names; add --out, or leave it out")
     if args.out is None and args.format != "table":
         raise UserError(f"--format {args.format} is of the table that --out names; add --out, or leave it out")
+    catalog = _chosen(args, say)
+    if args.format == "apriorit":
+        refuse_existing(args.out, overwrite=args.overwrite)
+    counted, failed = _count(args, catalog)
+    videos = [video for video in counted if (video.frames or 0) >= args.min_frames]
+    for line in _write(args, catalog, videos):
+        say(line)
+    parts = [f"{args.out or args.source}: {catalog.summary()}"]
+    if short := len(counted) - len(videos):
+        parts.append(f"{plural(short, 'video')} of fewer than {plural(args.min_frames, 'frame')} left out")
+    if failed:
+        parts.append(f"{plural(failed, 'video')} cannot be read")
+    if not args.out:
+        parts.append(f"nothing was written; --out {catalog.root / TABLE} keeps the table")
+    say("; ".join(parts))
+    return command.SOME_FAILED if failed else command.OK
+
+
+def _chosen(args: argparse.Namespace, say: command.Say) -> Catalog:
+    """The videos to list, with the groups that were asked for."""
     catalog = from_args(CatalogOptions, args).open(args.source, use_table=not args.overwrite)
     if args.class_limit is not None:
         catalog = limit_classes(catalog, args.class_limit)
@@ -73,42 +93,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         catalog = replace(catalog, videos=tuple(replace(video, group=group) for video, group in rows))
         for note in notes:
             say(f"note: {note}")
-    if args.format == "apriorit":
-        refuse_existing(args.out, overwrite=args.overwrite)
+    return catalog
+
+
+def _count(args: argparse.Namespace, catalog: Catalog) -> tuple[list[Video], int]:
+    """The videos that can be read, with their frames counted, and how many cannot."""
     videos: list[Video] = []
-    short = 0
     with command.progress(len(catalog), "video", args.quiet) as bar:
         for video, error in count_videos(
             catalog.videos, decode=args.decode, workers=args.workers, timeout=args.timeout
         ):
             bar.update()
-            if error is None and (video.frames or 0) >= args.min_frames:
+            if error is None:
                 videos.append(video)
-            elif error is None:
-                short += 1
             else:
                 print(f"failed: {video.name}: {error}", file=sys.stderr)
+    return videos, len(catalog) - len(videos)
+
+
+def _write(args: argparse.Namespace, catalog: Catalog, videos: Sequence[Video]) -> list[str]:
+    """Write what --out names; lines to say of it, or of the classes where nothing is written."""
+    if args.out is None:
+        return _by_class(videos)
     if args.format == "apriorit":
         write_rows((_published_row(video, args.out) for video in videos), args.out)
-    elif args.overwrite:
+        return []
+    if args.overwrite:
         write_catalog(videos, args.out)
-    elif args.out is not None:
-        replaced = [*FACTS, *(["group"] if args.group else []), *(["label"] if args.class_level else [])]
-        if catalog.table == Path(args.source):
-            replaced += CHOICES
-        for line in update_catalog(videos, args.out, replaced).lines(args.out, args.source):
-            say(f"note: {line}")
-    else:
-        for line in _by_class(videos):
-            say(line)
-    failed = len(catalog) - len(videos) - short
-    parts = [f"{args.out or args.source}: {catalog.summary()}"]
-    few = plural(args.min_frames, "frame")
-    parts += [f"{plural(short, 'video')} of fewer than {few} left out"] if short else []
-    parts += [f"{plural(failed, 'video')} cannot be read"] if failed else []
-    parts += [] if args.out else [f"nothing was written; --out {catalog.root / TABLE} keeps the table"]
-    say("; ".join(parts))
-    return command.SOME_FAILED if failed else command.OK
+        return []
+    replaced = [*FACTS, *(["group"] if args.group else []), *(["label"] if args.class_level else [])]
+    if catalog.table == Path(args.source):
+        replaced += CHOICES
+    return [f"note: {line}" for line in update_catalog(videos, args.out, replaced).lines(args.out, args.source)]
 
 
 def _by_class(videos: Sequence[Video]) -> list[str]:

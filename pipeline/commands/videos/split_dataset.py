@@ -72,12 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         videos = [replace(video, group=group) for video, group in zip(videos, groups, strict=True)]
         for note in notes:
             say(f"note: {note}")
-    if args.list:
-        videos = _by_lists(videos, args, say)
-        shares = Shares(1, float(args.val > 0), float(any(video.split == "test" for video in videos)))
-    else:
-        shares = Shares(*args.shares) if args.shares else Shares()
-        videos = assign_splits(videos, shares, seed=args.seed)
+    videos, shares = _divided(args, videos, say)
     if args.list and out and out.exists() and not args.overwrite:
         _refuse_unlisted(out, videos)
     unlabelled = sum(not video.label for video in videos)
@@ -100,13 +95,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         for line in changes.lines(out, args.source):
             say(f"note: {line}")
-    counts = Counter(video.split for video in videos)
-    count = len({video.group or video.name for video in videos})
-    parts = ", ".join(f"{split} {counts[split]:,}" for split in SPLITS if counts[split])
-    say(
-        f"{out or args.source}: {plural(len(videos), 'video')} in {plural(count, 'group')}: {parts}"
-        + ("" if out else f"; nothing was written; --out {catalog.root / TABLE} keeps the splits")
-    )
+    written = "" if out else f"; nothing was written; --out {catalog.root / TABLE} keeps the splits"
+    say(f"{out or args.source}: {_summary(videos)}{written}")
     return command.OK
 
 
@@ -132,7 +122,25 @@ def _refuse_unlisted(table: Path, videos: Sequence[Video]) -> None:
         )
 
 
-def _by_lists(videos: Sequence[Video], args, say) -> list[Video]:
+def _divided(args: argparse.Namespace, videos: Sequence[Video], say: command.Say) -> tuple[Sequence[Video], Shares]:
+    """The videos with their splits, and what share each split should have of a class."""
+    if args.list:
+        videos = _by_lists(args, videos, say)
+        return videos, Shares(1, float(args.val > 0), float(any(video.split == "test" for video in videos)))
+    shares = Shares(*args.shares) if args.shares else Shares()
+    return assign_splits(videos, shares, seed=args.seed), shares
+
+
+def _summary(videos: Sequence[Video]) -> str:
+    """How many videos and groups there are, and videos in each split."""
+    counts = Counter(video.split for video in videos)
+    groups = len({video.group or video.name for video in videos})
+    parts = ", ".join(f"{split} {counts[split]:,}" for split in SPLITS if counts[split])
+    return f"{plural(len(videos), 'video')} in {plural(groups, 'group')}: {parts}"
+
+
+def _by_lists(args: argparse.Namespace, videos: Sequence[Video], say: command.Say) -> list[Video]:
+    """The videos that official lists name, with the splits that they say."""
     applied = apply_lists(videos, [entry for path in args.list for entry in read_list(path)])
     if not applied.videos:
         raise UserError(f"none of the listed videos is in {args.source}, such as {(applied.missing or ['?'])[0]}")
