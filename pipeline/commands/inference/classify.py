@@ -38,6 +38,7 @@ from pipeline.parallel.workers import TIMEOUT, OneWorker
 
 if TYPE_CHECKING:  # and imported where they are used: --help and mistakes must not wait for h5py, OpenCV and PyAV
     from pipeline.inference.classifier import Classifier
+    from pipeline.inference.outputs.cut_segments import Highlights
     from pipeline.inference.timeline.prediction import VideoPrediction
 
 _MOST_LINES = 20  # segments on the terminal
@@ -99,49 +100,17 @@ def _single(args: argparse.Namespace, spec: ClassifySpec) -> int:
 def _one_file(
     args: argparse.Namespace, spec: ClassifySpec, outputs: Outputs, watch: Callable[[np.ndarray], bool] | None
 ) -> int:
-    from pipeline.extraction.features.decode_task import FirstTold
-    from pipeline.inference.classifier import decode_for
-    from pipeline.inference.timeline.prediction import VideoPrediction
-    from pipeline.training.checkpoint import Checkpoint
-
     say = command.say(args.quiet)
     source = Path(args.video)
-    checkpoint = Checkpoint.load(args.checkpoint)
-    # The file is decoded while the network is loaded, and what cannot be read or written is told of before.
-    with _naming(source), decode_for(checkpoint, [(source, source)], spec, workers=1, timeout=args.timeout) as pool:
-        decoded = FirstTold(pool)
-        outputs.check_formats(source, decoded.opened.info.codec)
-        highlights = highlights_of(args, checkpoint)
-        classifier = _load(args, say)
-        with command.progress(None, "frame", args.quiet, desc="classify") as bar:
-
-            def show(done: int, total: int) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
-
-            ((_, prediction),) = classifier.predictions(decoded, {source: source}, spec, show=show)
-    if isinstance(prediction, VideoError):
-        raise UserError(f"{source}: {prediction.reason}")
-    assert isinstance(prediction, VideoPrediction)  # nothing of it was known before
-    if prediction.grid.note:
-        say(f"note: {prediction.grid.note}")
-    _say_segments(say, prediction)
-    for line in prediction.window_lines() if args.each_window else []:
-        say(line)
-    if args.probabilities:
-        for place in np.argsort(-prediction.mean, kind="stable"):
-            say(f"  {classifier.classes[place]}: {prediction.mean[place]:.2%}")
+    prediction, folder, highlights = _predict(args, spec, outputs, source)
+    _say_prediction(args, prediction)
     with (
         _naming(source),
         OneWorker(args.timeout) as worker,
         command.progress(len(prediction.times), "frame", args.quiet, desc="draw") as bar,
     ):
         written, notes = outputs.write(
-            prediction,
-            classifier.checkpoint.folder,
-            lambda done, total: bar.update(done - bar.n) and None,
-            watch,
-            worker=worker,
+            prediction, folder, lambda done, total: bar.update(done - bar.n) and None, watch, worker=worker
         )
     failed = cut(say, args, prediction, highlights)
     for note in notes:
@@ -152,6 +121,54 @@ def _one_file(
         + (f"; wrote {', '.join(map(str, written))}" if written else "; nothing was written, --output FILE.mp4 does")
     )
     return command.SOME_FAILED if failed else command.OK
+
+
+def _predict(
+    args: argparse.Namespace, spec: ClassifySpec, outputs: Outputs, source: Path
+) -> tuple[VideoPrediction, Path, list[Highlights]]:
+    """The prediction of a file, the folder of the checkpoint, and the clips to be cut.
+
+    The file is decoded while the network is loaded, and what cannot be read or written is told of before.
+    """
+    from pipeline.extraction.features.decode_task import FirstTold
+    from pipeline.inference.classifier import decode_for
+    from pipeline.inference.timeline.prediction import VideoPrediction
+    from pipeline.training.checkpoint import Checkpoint
+
+    checkpoint = Checkpoint.load(args.checkpoint)
+    with _naming(source), decode_for(checkpoint, [(source, source)], spec, workers=1, timeout=args.timeout) as pool:
+        decoded = FirstTold(pool)
+        outputs.check_formats(source, decoded.opened.info.codec)
+        highlights = highlights_of(args, checkpoint)
+        classifier = _load(args, command.say(args.quiet))
+        with command.progress(None, "frame", args.quiet, desc="classify") as bar:
+
+            def show(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            ((_, prediction),) = classifier.predictions(decoded, {source: source}, spec, show=show)
+    if isinstance(prediction, VideoError):
+        raise UserError(f"{source}: {prediction.reason}")
+    assert isinstance(prediction, VideoPrediction)  # nothing of it was known before
+    return prediction, classifier.checkpoint.folder, highlights
+
+
+def _say_prediction(args: argparse.Namespace, prediction: VideoPrediction) -> None:
+    """Its segments, and what --each-window and --probabilities ask for."""
+    say = command.say(args.quiet)
+    if prediction.grid.note:
+        say(f"note: {prediction.grid.note}")
+    for segment in prediction.segments[:_MOST_LINES]:
+        start, end = format_time(segment.start), format_time(segment.end)
+        say(f"  {start} - {end}  {segment}")
+    if len(prediction.segments) > _MOST_LINES:
+        say(f"  and {plural(len(prediction.segments) - _MOST_LINES, 'more segment')}; --segments FILE.csv writes all")
+    for line in prediction.window_lines() if args.each_window else []:
+        say(line)
+    if args.probabilities:
+        for place in np.argsort(-prediction.mean, kind="stable"):
+            say(f"  {prediction.classes[place]}: {prediction.mean[place]:.2%}")
 
 
 @contextlib.contextmanager
@@ -174,14 +191,6 @@ def _beside_page(args: argparse.Namespace) -> Path:
 def _named(prediction: VideoPrediction) -> str:
     best = f"{prediction.best} {prediction.mean.max():.0%}"
     return best if prediction.label == prediction.best else f"{prediction.label} ({best})"
-
-
-def _say_segments(say: command.Say, prediction: VideoPrediction) -> None:
-    for segment in prediction.segments[:_MOST_LINES]:
-        start, end = format_time(segment.start), format_time(segment.end)
-        say(f"  {start} - {end}  {segment}")
-    if len(prediction.segments) > _MOST_LINES:
-        say(f"  and {plural(len(prediction.segments) - _MOST_LINES, 'more segment')}; --segments FILE.csv writes all")
 
 
 # -- live ------------------------------------------------------------------------------------------
