@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pipeline.files.system import lock
 from pipeline.files.tables import covered_row, quoting
 
 _TAIL = 1 << 16  # bytes, in which the last line is looked for
@@ -28,7 +29,7 @@ def append_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, 
         OSError: it cannot be written.
     """
     with open(path, "ab+", buffering=0) as table:
-        _hold(table)
+        lock(table.fileno(), wait=True)
         half = _last_line(table)
         whole = len(next(csv.reader([half.decode("utf-8", "replace")]), [])) >= len(columns)
         if half and not whole:
@@ -67,11 +68,3 @@ def _last_line(table: io.FileIO) -> bytes:
     size = table.seek(0, os.SEEK_END)
     table.seek(max(0, size - _TAIL))
     return table.read(_TAIL).rpartition(b"\n")[2]
-
-
-def _hold(table: io.FileIO) -> None:
-    """Wait until no other process appends to it, and have others wait until it is closed, where there are locks."""
-    with contextlib.suppress(ImportError, OSError):
-        import fcntl
-
-        fcntl.flock(table, fcntl.LOCK_EX)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.errors import UserError
+from pipeline.files.system import close_and_remove, lock
 
 
 @contextlib.contextmanager
@@ -28,9 +29,7 @@ def only_writer(folder: Path | None) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            path.unlink()  # while it is held: who comes now makes a new one
-        os.close(handle)
+        close_and_remove(handle, path)  # who comes now makes a new one
 
 
 def _lock(path: Path, folder: Path) -> int:
@@ -41,7 +40,7 @@ def _lock(path: Path, folder: Path) -> int:
         except OSError as error:
             raise UserError(f"cannot write {folder}: {error.strerror}") from None
         try:
-            _take(handle)
+            lock(handle, wait=False)
         except BlockingIOError:
             os.close(handle)
             raise UserError(f"another run is writing {folder}; wait for it, or choose another `out`") from None
@@ -49,16 +48,3 @@ def _lock(path: Path, folder: Path) -> int:
             if os.fstat(handle).st_ino == path.stat().st_ino:
                 return handle
         os.close(handle)  # the one before removed it meanwhile
-
-
-def _take(handle: int) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise
-    except OSError:
-        pass  # a disk without locks

@@ -1,11 +1,14 @@
-"""What differs between systems where files are concerned: replacing, syncing and naming them, and who writes them.
+"""What differs between systems where files are concerned: replacing, syncing, locking and naming them, and who writes
+them.
 
 ``WINDOWS`` is asked at each call, so that a test on one system can go through what is done on the other.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import errno
 import os
 import sys
 import time
@@ -15,6 +18,7 @@ from urllib.parse import quote
 
 WINDOWS = sys.platform == "win32"
 _HELD = 5.0  # seconds for which another program, such as a virus scanner, may hold a file
+_LOCKED_BYTE = 1 << 30
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
 # Of the Windows API: what a process is asked for, and what it answers while it lives.
 _QUERY, _STILL_ACTIVE, _NO_SUCH_PROCESS = 0x1000, 259, 87
@@ -53,6 +57,59 @@ def sync(path: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+def lock(handle: int, *, wait: bool) -> None:
+    """Hold an open file for this process until it is closed; nothing where the system or the disk knows no locks.
+
+    Args:
+        handle: of the file, opened for writing.
+        wait: until no other process holds it.
+
+    Raises:
+        BlockingIOError: another process holds it, and is not waited for.
+    """
+    try:
+        if WINDOWS:
+            _lock_on_windows(handle, wait=wait)
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        raise
+    except OSError:
+        pass  # a disk without locks
+
+
+def _lock_on_windows(handle: int, *, wait: bool) -> None:
+    """There bytes are locked, and nobody else can read them: one that no file of ours is long enough to have."""
+    import msvcrt
+
+    place = os.lseek(handle, 0, os.SEEK_CUR)
+    os.lseek(handle, _LOCKED_BYTE, os.SEEK_SET)
+    try:
+        msvcrt.locking(handle, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    except OSError as error:
+        if not wait and error.errno in (errno.EACCES, errno.EDEADLK):
+            raise BlockingIOError(error.errno, "it is held by another process") from None
+        raise
+    finally:
+        os.lseek(handle, place, os.SEEK_SET)
+
+
+def close_and_remove(handle: int, path: Path) -> None:
+    """Close a file that was locked, and remove it: while it is held, where the system allows that."""
+    if not WINDOWS:
+        _try_to_remove(path)
+    os.close(handle)
+    if WINDOWS:
+        _try_to_remove(path)  # not where another process has opened it meanwhile
+
+
+def _try_to_remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def longest_file() -> int:

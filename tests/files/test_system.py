@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -11,7 +12,9 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.files import system
+from pipeline.files.appending import append_rows
 from pipeline.files.atomic import atomic_write
+from pipeline.files.locking import only_writer
 from pipeline.videos.labels.segments import check_label
 
 
@@ -93,6 +96,57 @@ def test_a_process_that_nobody_waited_for_has_ended():
     os.kill(process.pid, 0)
     assert not system.is_alive(process.pid)
     process.wait()
+
+
+class Msvcrt:
+    """Windows' locks of one byte, which a file loses when it is closed; ours are closed by the test."""
+
+    LK_LOCK, LK_NBLCK = 1, 2
+
+    def __init__(self) -> None:
+        self.held: dict[tuple[int, int], int] = {}
+
+    def locking(self, handle: int, mode: int, count: int) -> None:
+        key = os.fstat(handle).st_ino, os.lseek(handle, 0, os.SEEK_CUR)
+        if self.held.setdefault(key, handle) != handle:
+            raise PermissionError(errno.EDEADLK if mode == self.LK_LOCK else errno.EACCES, "Permission denied")
+
+
+@pytest.fixture
+def msvcrt(monkeypatch) -> Msvcrt:
+    fake = Msvcrt()
+    monkeypatch.setitem(sys.modules, "msvcrt", fake)
+    return fake
+
+
+def test_one_writer_at_a_time(windows, msvcrt, tmp_path):
+    with only_writer(tmp_path / "run"):
+        with pytest.raises(UserError, match="another run is writing"), only_writer(tmp_path / "run"):
+            pass
+        with only_writer(tmp_path / "other"):
+            pass
+    assert bool(msvcrt.held) == windows
+    assert list(tmp_path.iterdir()) == []
+    msvcrt.held.clear()  # closed
+    with only_writer(tmp_path / "run"):
+        pass
+
+
+def test_rows_are_added_where_they_belong_whatever_is_locked(windows, msvcrt, tmp_path):
+    table = tmp_path / "rows.csv"
+    for number in range(3):
+        append_rows(table, ["a", "b"], [{"a": number, "b": "x"}])
+        msvcrt.held.clear()
+    assert table.read_text() == "a,b\n0,x\n1,x\n2,x\n"
+
+
+def test_a_table_that_stays_locked_is_written_all_the_same(msvcrt, tmp_path, monkeypatch):
+    table = tmp_path / "rows.csv"
+    table.write_text("a\n0\n")
+    monkeypatch.setattr(system, "WINDOWS", True)
+    msvcrt.held[(table.stat().st_ino, system._LOCKED_BYTE)] = -1
+    append_rows(table, ["a"], [{"a": 1}])
+    assert table.read_text() == "a\n0\n1\n"
 
 
 class Kernel:
