@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--group", help="as for train.py")
     parser.add_argument("--heads", nargs="+", default=["gru", PUBLISHED, LINEAR], help="by name, and 'linear'")
     parser.add_argument("--members", type=int, help="as for train.py")
+    parser.add_argument("--batch", type=int, help="as for train.py")
     parser.add_argument("--seeds", type=int, default=5, help="how many")
     parser.add_argument("--first-seed", type=int, default=0, help="the others follow it")
     parser.add_argument("--folds", type=int, default=5, help="how many")
@@ -87,7 +88,7 @@ def trained(
     """All folds of a head with one seed, for the default number of epochs where none is given."""
     from pipeline.training.experiments.cross_validation import cross_validate
 
-    spec = pipeline.TrainSpec(seed=seed, members=args.members)
+    spec = pipeline.TrainSpec(seed=seed, members=args.members, batch=args.batch)
     spec = replace(spec, epochs=epochs or spec.epochs)
     head = pipeline.head_spec(name)
     found = cross_validate(

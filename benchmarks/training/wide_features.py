@@ -58,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--clips", type=int, default=3, help="in each group")
     parser.add_argument("--groups", type=int, default=GROUPS, help=f"of each class; {TESTED} of them are tested")
     parser.add_argument("--members", type=int, help="as for train.py")
+    parser.add_argument("--batch", type=int, help="as for train.py")
     args = parser.parse_args(argv)
     found: dict[str, list[float]] = {"head": [], LINEAR: []}
     for seed in range(args.first_seed, args.first_seed + args.seeds):
@@ -66,7 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             data = pipeline.open_dataset(folder)
             groups = [video.group for video in data.videos]
             split = make_split(data, groups)
-            run = pipeline.train(data, split, groups=groups, spec=pipeline.TrainSpec(seed=seed, members=args.members))
+            spec = pipeline.TrainSpec(seed=seed, members=args.members, batch=args.batch)
+            run = pipeline.train(data, split, groups=groups, spec=spec)
         means, rows = clip_means(data), run.split.train
         model = linear_model().fit(means[rows], data.labels[rows])
         found["head"].append(run.results["accuracy"]["test"])
