@@ -1,7 +1,8 @@
 """What is imported when somebody first uses it: heavy libraries, and the names of a package that live below it.
 
 Keras takes seconds to import; OpenCV, PyAV and h5py together take half a second. A command that prints its help, or
-finds that nothing is to be done, needs few of them, and ``from pipeline.lazy import cv2`` costs nothing.
+finds that nothing is to be done, needs few of them, and ``from pipeline.lazy import cv2`` costs nothing. NumPy takes a
+tenth of a second, half of what a help takes: what a command imports for its options takes it from here as well.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
     import jinja2
     import keras
     import matplotlib
+    import numpy as np
     from keras import layers, ops
 
-__all__ = ["av", "cv2", "h5py", "jinja2", "keras", "layers", "lazy_names", "matplotlib", "ops"]
+__all__ = ["av", "cv2", "h5py", "jinja2", "keras", "layers", "lazy_names", "matplotlib", "np", "ops"]
 
 
 class _LazyModule(ModuleType):
@@ -34,11 +36,14 @@ class _LazyModule(ModuleType):
                 # a decoder thread that waits for the interpreter while that waits for the thread hangs for ever.
                 module.logging.set_level(None)
             self.module = module
+            if self.__name__ == "numpy":  # from now on as quick as the module itself
+                self.__dict__.update({key: value for key, value in vars(module).items() if key not in self.__dict__})
         return getattr(self.module, name)
 
 
 if not TYPE_CHECKING:
     av, cv2, h5py, jinja2, keras, matplotlib = map(_LazyModule, ("av", "cv2", "h5py", "jinja2", "keras", "matplotlib"))
+    np = _LazyModule("numpy")
     layers, ops = _LazyModule("keras.layers"), _LazyModule("keras.ops")
 
 

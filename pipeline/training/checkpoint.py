@@ -24,8 +24,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pipeline.errors import UserError
 from pipeline.extraction.network.engines.choose import INT8
 from pipeline.extraction.network.int8_model import INT8_FILES
@@ -35,6 +33,7 @@ from pipeline.files.guard.archive import check_keras
 from pipeline.files.guard.reading import read_object, record, shown, value_of
 from pipeline.files.guard.regular_file import Missing
 from pipeline.files.replacing import refuse_used_folder, replace_folder
+from pipeline.lazy import np
 from pipeline.parallel.machine import gpus, versions
 from pipeline.training.compute.apply_head import HeadFunction, probabilities_of, rows_at_once, run_in_batches
 from pipeline.training.compute.stored_head import HEAD, HEAD_FILES, stored_head

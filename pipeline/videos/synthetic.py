@@ -11,19 +11,18 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-
-import numpy as np
+from typing import TypeAlias
 
 from pipeline.errors import UserError
 from pipeline.files.atomic import atomic_write
-from pipeline.lazy import av, cv2
+from pipeline.lazy import av, cv2, np
 from pipeline.videos.media.writer import VideoWriter
 
 _SIZES = ((320, 240), (256, 256), (240, 320), (360, 240))
 _RATES = (15.0, 20.0, 24.0, 25.0)
 _NOISE_IMAGES = 6
 
-Scene = Callable[[float, np.ndarray], None]
+Scene: TypeAlias = "Callable[[float, np.ndarray], None]"
 """Draws the moment ``t`` (seconds) onto a ``(height, width, 3)`` uint8 RGB canvas that holds the background."""
 
 

@@ -31,7 +31,20 @@ def test_the_long_helps_are_grouped(name):
     assert flags <= {"--quiet", "--verbose", "--version", "--out", "--overwrite", "--seed"}
 
 
-HEAVY = {"av", "cv2", "h5py", "jinja2", "keras", "matplotlib", "openvino", "pandas", "scipy", "sklearn", "tensorflow"}
+HEAVY = {
+    "av",
+    "cv2",
+    "h5py",
+    "jinja2",
+    "keras",
+    "matplotlib",
+    "numpy",
+    "openvino",
+    "pandas",
+    "scipy",
+    "sklearn",
+    "tensorflow",
+}
 
 
 def test_help_waits_for_no_heavy_library():

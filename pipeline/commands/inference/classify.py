@@ -18,8 +18,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pipeline.cli import command
 from pipeline.cli.fields import add_options, from_args, options_of
 from pipeline.cli.parser import Parser
@@ -33,6 +31,7 @@ from pipeline.files.replacing import free_name
 from pipeline.files.text import format_time, plural
 from pipeline.inference.classify_spec import ClassifySpec
 from pipeline.inference.outputs.outputs import Outputs
+from pipeline.lazy import np
 from pipeline.parallel.limits import Limits
 from pipeline.parallel.workers import TIMEOUT, OneWorker
 

@@ -18,8 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pipeline.cli import command
 from pipeline.cli.fields import from_args, given
 from pipeline.cli.parser import Parser
@@ -29,6 +27,7 @@ from pipeline.commands.training.window_options import chosen_window
 from pipeline.errors import UserError
 from pipeline.files.locking import only_writer
 from pipeline.files.text import plural
+from pipeline.lazy import np
 from pipeline.training.heads.registry import check_input, head_spec
 from pipeline.training.heads.spec import HeadSpec
 from pipeline.training.loop.spec import TrainSpec

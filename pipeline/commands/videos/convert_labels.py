@@ -14,8 +14,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
 from pipeline.cli import command
 from pipeline.cli.parser import Parser
 from pipeline.commands.worker_options import add_workers, check_workers
@@ -23,6 +21,7 @@ from pipeline.errors import UserError, VideoError
 from pipeline.files.replacing import refuse_existing
 from pipeline.files.tables import write_table
 from pipeline.files.text import plural
+from pipeline.lazy import np
 from pipeline.videos.catalog.times import read_times
 from pipeline.videos.labels.annotation_formats import read_annotations
 from pipeline.videos.labels.frame_labels import place_labels, read_frame_labels

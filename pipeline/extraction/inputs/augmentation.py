@@ -16,10 +16,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-import numpy as np
-
 from pipeline.errors import UserError
 from pipeline.files.text import parse_rule
+from pipeline.lazy import np
 
 DEFAULT = "flip,rotate:10,zoom:0.1,shift:0.1,colour:0.1"
 NUMBERS = 9  # numbers from 0 to 1 that decide the look of one sequence

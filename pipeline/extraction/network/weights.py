@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pipeline.errors import UserError
 from pipeline.extraction.network.by_file.network_file import GRAPH, NetworkFile, kind_of
 from pipeline.extraction.network.by_hub.preset import Preset
 from pipeline.extraction.recipe import BY_HUB
 from pipeline.files.guard.archive import check_keras
 from pipeline.files.guard.hdf5 import check_weights
+from pipeline.lazy import np
 
 if TYPE_CHECKING:
     import keras

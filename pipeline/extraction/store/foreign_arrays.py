@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-import numpy as np
-
 from pipeline.errors import UserError, VideoError
 from pipeline.files.guard.archive import check_arrays
 from pipeline.files.guard.hdf5 import dataset, member, open_hdf5
 from pipeline.files.guard.regular_file import stat_regular
-from pipeline.lazy import h5py
+from pipeline.lazy import h5py, np
 
 TimeAxis = Literal["auto", "first", "last"]
 _HDF5 = (".h5", ".hdf5")

@@ -12,12 +12,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-
-import numpy as np
+from typing import TypeAlias
 
 from pipeline.errors import UserError, VideoError
 from pipeline.files.guard.protobuf import protobuf_fields, varint
 from pipeline.files.guard.regular_file import check_regular
+from pipeline.lazy import np
 
 ENDINGS = (".tfrecord", ".tfrecords")
 _RANGE, _LEAST = 4.0, -2.0  # of the numbers that bytes stand for
@@ -25,7 +25,7 @@ _HEAD, _TAIL = 12, 4  # bytes around a record: its length with a checksum, and a
 _MOST_RECORD, _MOST_RECORDS = 64 << 20, 500_000
 _IDS, _CLASSES = ("id", "video_id"), "labels"
 
-Features = dict[str, list[bytes] | np.ndarray]
+Features: TypeAlias = "dict[str, list[bytes] | np.ndarray]"
 
 
 class RecordsOfArrays:

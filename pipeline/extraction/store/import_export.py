@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from pipeline.errors import UserError, VideoError
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.folder import check_place
@@ -32,7 +30,7 @@ from pipeline.files.new_hdf5 import new_hdf5
 from pipeline.files.replacing import place_in
 from pipeline.files.tables import read_numbered
 from pipeline.files.text import natural_key
-from pipeline.lazy import h5py
+from pipeline.lazy import h5py, np
 from pipeline.videos.catalog.catalog import Video, read_split
 from pipeline.videos.catalog.catalog_table import CHOICES, FACTS, update_catalog
 from pipeline.videos.catalog.source_file import SourceFile, sha256

@@ -13,12 +13,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.files.guard import hdf5
 from pipeline.files.guard.hdf5 import NotPlain, attribute, check_texts, check_whole, dataset, holds, member, open_hdf5
 from pipeline.files.looked_at import LookedAt, state_of
-from pipeline.lazy import h5py
+from pipeline.lazy import h5py, np
 from pipeline.version import VERSION
 from pipeline.videos.catalog.source_file import SourceFile
 

@@ -14,8 +14,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-
 from pipeline.errors import VideoError
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
@@ -25,7 +23,7 @@ from pipeline.extraction.store.shard_file import ENDS, keep_looked_at, note_writ
 from pipeline.extraction.store.store import SHARDS, format_of
 from pipeline.files.atomic import atomic_write
 from pipeline.files.system import longest_file
-from pipeline.lazy import h5py
+from pipeline.lazy import h5py, np
 from pipeline.parallel.machine import versions
 from pipeline.parallel.opencv_build import BUILDS
 from pipeline.videos.catalog.source_file import SourceFile

@@ -28,8 +28,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.errors import UserError
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.extraction.recipe import Recipe
@@ -37,7 +35,7 @@ from pipeline.extraction.store.shard_file import CLIPS_FORMAT, ENDS, keep_looked
 from pipeline.files.guard.hdf5 import NotPlain, attribute
 from pipeline.files.guard.reading import read_object, shown, value_of
 from pipeline.files.guard.regular_file import Missing
-from pipeline.lazy import h5py
+from pipeline.lazy import h5py, np
 from pipeline.videos.catalog.catalog import Catalog, read_catalog
 from pipeline.videos.catalog.source_file import SourceFile
 from pipeline.videos.media.frame import StepEnds

@@ -7,14 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.errors import UserError
 from pipeline.extraction.recipe import Recipe
 from pipeline.extraction.store.shard_file import ENDS, open_shard
 from pipeline.extraction.store.store import SHARDS, Entry, format_of, read_entries, read_recipe
 from pipeline.files.guard.hdf5 import attribute
-from pipeline.lazy import h5py
+from pipeline.lazy import h5py, np
 from pipeline.videos.catalog.catalog import Catalog
 
 _BYTES_AT_ONCE = 32 << 20

@@ -8,11 +8,9 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
 from pipeline.errors import UserError
 from pipeline.files.guard.regular_file import check_regular
-from pipeline.lazy import h5py
+from pipeline.lazy import h5py, np
 
 _MOST_TIMES, _SMALL = 4, 1 << 20  # what is written here is not packed
 _MOST_MEMBERS = 100_000

@@ -13,11 +13,9 @@ from io import SEEK_END, FileIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-
 from pipeline.errors import UserError
 from pipeline.files.guard.regular_file import check_regular
-from pipeline.lazy import h5py
+from pipeline.lazy import h5py, np
 
 # What deflate can make of one byte at most; LZF makes less.
 _MOST_OF_A_BYTE = 1032
@@ -28,7 +26,8 @@ _HEAP = b"GCOL"  # how a heap of texts begins; of each text in it stand number a
 _SMALL = 1 << 20  # bytes that anybody may declare
 _QUICKLY_READ = 4 << 20  # bytes of a file that is read whole in less time than HDF5 takes to ask for pieces of it
 _MOST_OBJECTS, _DEEPEST = 100_000, 32
-_TEXT = np.dtype([("length", "<u4"), ("address", "<u8"), ("index", "<u4")])  # a text of any length, as it is stored
+_TEXT = [("length", "<u4"), ("address", "<u8"), ("index", "<u4")]  # a text of any length, as it is stored
+_TEXT_BYTES = 16
 
 
 class _Watched(FileIO):
@@ -195,12 +194,12 @@ def check_texts(found: h5py.Dataset, raw: BinaryIO, size: int) -> None:
     if (
         found.chunks
         or where is None
-        or found.id.get_storage_size() != count * _TEXT.itemsize
-        or where + count * _TEXT.itemsize > size
+        or found.id.get_storage_size() != count * _TEXT_BYTES
+        or where + count * _TEXT_BYTES > size
     ):
         raise NotPlain(f"{found.name} is stored in an unknown way")
     raw.seek(where)
-    table = np.frombuffer(raw.read(count * _TEXT.itemsize), _TEXT)
+    table = np.frombuffer(raw.read(count * _TEXT_BYTES), _TEXT)
     if len(table) < count or int(table["length"].astype(np.int64).sum()) > size:
         raise NotPlain(f"{found.name} declares more than the file holds")
     _walk_heaps(raw, np.unique(table["address"][table["length"] > 0]), size)

@@ -18,10 +18,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from pipeline.errors import UserError
 from pipeline.files.text import parse_rule
+from pipeline.lazy import np
 
 Kind = Literal["none", "mean", "centred", "median", "exponential"]
 FORMS = "none, mean:K, centred:K, median:K or exponential:A"

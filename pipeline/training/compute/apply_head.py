@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
-import numpy as np
+from pipeline.lazy import np
 
-HeadFunction = Callable[[np.ndarray, np.ndarray], np.ndarray]
+HeadFunction: TypeAlias = "Callable[[np.ndarray, np.ndarray], np.ndarray]"
 """A compiled head: features or frames ``(batch, L, ...)`` and mask ``(batch, L)`` to logits ``(batch, C)``."""
 
 

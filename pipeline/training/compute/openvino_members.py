@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from pipeline.extraction.network.engines.openvino import (
     convert,
     convert_without_values,
     network_of,
     variables_of,
 )
-from pipeline.lazy import keras
+from pipeline.lazy import keras, np
 
 
 def convert_members(members: Sequence[keras.Model], temperature: float) -> Any:

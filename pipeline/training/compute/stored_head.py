@@ -15,8 +15,6 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.errors import UserError
 from pipeline.extraction.network.engines.openvino import (
     Compile,
@@ -31,7 +29,7 @@ from pipeline.extraction.network.engines.openvino import (
 from pipeline.files.guard.reading import read_object
 from pipeline.files.guard.regular_file import check_regular
 from pipeline.files.user_cache import UserCache
-from pipeline.lazy import keras
+from pipeline.lazy import keras, np
 from pipeline.training.compute.apply_head import AnyRows, HeadFunction
 from pipeline.training.compute.openvino_members import convert_members
 

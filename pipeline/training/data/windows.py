@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-
 from pipeline.errors import UserError
+from pipeline.lazy import np
 from pipeline.videos.media.sampling import Sampling
 
 LONGEST_DEFAULT = 64  # steps; sequences up to this length are one window unless the user says otherwise

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
+from pipeline.lazy import np
 
 if TYPE_CHECKING:
     from pipeline.training.data.dataset import Windows
 
 FRAME_NORM, POOLED_NORM = "frames", "pooled"  # names of the normalisation layers, also in a saved model
-Statistics = dict[str, tuple[np.ndarray, np.ndarray]]
+Statistics: TypeAlias = "dict[str, tuple[np.ndarray, np.ndarray]]"
 """Mean and variance by the layer's name."""
 
 

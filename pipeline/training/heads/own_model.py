@@ -9,11 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pipeline.errors import UserError
 from pipeline.files.guard.archive import check_keras
-from pipeline.lazy import keras, ops
+from pipeline.lazy import keras, np, ops
 from pipeline.training.data.windows import WindowSpec
 from pipeline.training.heads.spec import HeadSpec
 

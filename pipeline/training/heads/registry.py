@@ -9,13 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-import numpy as np
-
 from pipeline.errors import UserError
 from pipeline.extraction.network.registry import find_network
 from pipeline.extraction.network.weights import WeightsSource
 from pipeline.files.guard.reading import record
-from pipeline.lazy import keras, layers, ops
+from pipeline.lazy import keras, layers, np, ops
 from pipeline.training.heads import sequence_heads, video_networks
 from pipeline.training.heads.normalisation import Statistics
 from pipeline.training.heads.own_model import OWN

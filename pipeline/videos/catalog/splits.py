@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.errors import UserError
 from pipeline.files.text import plural
+from pipeline.lazy import np
 from pipeline.videos.catalog.catalog import Video
 from pipeline.videos.catalog.official_splits import UCF101_GROUP
 

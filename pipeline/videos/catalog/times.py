@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
 from pipeline.errors import VideoError
+from pipeline.lazy import np
 from pipeline.parallel.worker_process import Heartbeat
 from pipeline.parallel.workers import TIMEOUT, run_each, threads_of_each
 from pipeline.videos.catalog.catalog import Video

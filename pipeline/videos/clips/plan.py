@@ -11,10 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.errors import UserError, VideoError
 from pipeline.files.text import format_time
+from pipeline.lazy import np
 from pipeline.parallel.worker_process import Heartbeat
 from pipeline.parallel.workers import TIMEOUT, run_each
 from pipeline.videos.catalog.clip_origins import ClipOrigin, read_origins, recording_id

@@ -10,11 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.errors import VideoError
 from pipeline.files.atomic import check_room, scratch_folder
-from pipeline.lazy import av
+from pipeline.lazy import av, np
 from pipeline.videos.clips.cut import CutResult
 from pipeline.videos.clips.plan import Clip
 from pipeline.videos.media import open_video

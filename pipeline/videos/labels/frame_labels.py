@@ -14,11 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipeline.errors import UserError, VideoError
 from pipeline.files.tables import read_numbered
 from pipeline.files.text import natural_key, parse_time, plural
+from pipeline.lazy import np
 from pipeline.parallel.workers import TIMEOUT
 from pipeline.videos.catalog.catalog import Catalog, Video, read_split
 from pipeline.videos.catalog.splits import Shares, assign_splits

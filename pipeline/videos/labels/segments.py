@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.errors import UserError
 from pipeline.files.system import unfit_name
 from pipeline.files.tables import read_numbered
 from pipeline.files.text import format_time, parse_time
+from pipeline.lazy import np
 from pipeline.videos.catalog.catalog import read_split
 
 COLUMNS = ("video", "start", "end", "label")

@@ -11,9 +11,7 @@ import functools
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-import numpy as np
-
-from pipeline.lazy import av, cv2
+from pipeline.lazy import av, cv2, np
 from pipeline.videos.media.frame import turn_of
 
 LIMITED, FULL = 1, 2

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
-import numpy as np
-
 from pipeline.errors import VideoError
-from pipeline.lazy import cv2
+from pipeline.lazy import cv2, np
 
 if TYPE_CHECKING:
     import av

@@ -13,13 +13,11 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.errors import VideoError
 from pipeline.files.guard.regular_file import stat_regular
 from pipeline.files.tables import read_as_written
 from pipeline.files.text import natural_key
-from pipeline.lazy import av, cv2
+from pipeline.lazy import av, cv2, np
 from pipeline.videos.media.frame import Frame, FramesMissing, Reader, VideoInfo
 from pipeline.videos.media.open_file import check_size, check_times
 

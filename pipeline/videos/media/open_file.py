@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.errors import VideoError
 from pipeline.files.guard.regular_file import stat_regular
-from pipeline.lazy import av
+from pipeline.lazy import av, np
 from pipeline.parallel.limits import limits
 
 # Kinds of files that hold their images themselves, and of sound, so that a file of sound is called that.

@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from pipeline.errors import VideoError
-from pipeline.lazy import av
+from pipeline.lazy import av, np
 
 # One packet is one shown frame in these codecs. Others (VP8 with hidden reference frames, packed MPEG-4
 # in old AVI files) are counted by decoding.

@@ -12,11 +12,9 @@ import bisect
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.errors import VideoError
 from pipeline.files.guard.regular_file import stat_regular
-from pipeline.lazy import av, cv2
+from pipeline.lazy import av, cv2, np
 from pipeline.parallel.limits import limits
 from pipeline.parallel.machine import other_processors
 from pipeline.videos.media.frame import Frame, FramesMissing, Reader, VideoInfo, turn_of

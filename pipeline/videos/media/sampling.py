@@ -25,10 +25,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
-import numpy as np
-
 from pipeline.errors import UserError
 from pipeline.files.text import parse_rule
+from pipeline.lazy import np
 from pipeline.videos.media.frame import StepEnds, Steps, frames_at
 
 Kind = Literal["uniform", "inner", "stepped", "first", "every", "fps", "all", "clips"]

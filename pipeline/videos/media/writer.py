@@ -18,12 +18,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import get_args
 
-import numpy as np
-
 from pipeline.errors import UserError, VideoError
 from pipeline.files.atomic import UnfinishedFile
 from pipeline.files.replacing import check_writable
-from pipeline.lazy import av
+from pipeline.lazy import av, np
 from pipeline.parallel.machine import other_processors
 from pipeline.videos.media import AviCodec, open_video
 from pipeline.videos.media.audio import add_sound

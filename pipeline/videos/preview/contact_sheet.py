@@ -7,12 +7,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.errors import UserError
 from pipeline.files.atomic import atomic_write
 from pipeline.files.text import natural_key, printable
-from pipeline.lazy import cv2
+from pipeline.lazy import cv2, np
 from pipeline.videos.preview.thumbnails import Preview
 
 

@@ -8,12 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from pipeline.errors import UserError, VideoError
 from pipeline.files.replacing import foreign_entries, refuse_used_folder, replace_folder
 from pipeline.files.tables import write_table
-from pipeline.lazy import cv2
+from pipeline.lazy import cv2, np
 from pipeline.parallel.worker_process import Heartbeat
 from pipeline.parallel.workers import TIMEOUT, Ended, WorkerPool, threads_of_each
 from pipeline.videos.media import open_video

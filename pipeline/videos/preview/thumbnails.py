@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
 from pipeline.errors import VideoError
-from pipeline.lazy import cv2
+from pipeline.lazy import cv2, np
 from pipeline.parallel.worker_process import Heartbeat
 from pipeline.parallel.workers import TIMEOUT, run_each
 from pipeline.videos.catalog.catalog import Video

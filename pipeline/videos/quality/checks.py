@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.errors import VideoError
+from pipeline.lazy import np
 from pipeline.parallel.worker_process import Heartbeat
 from pipeline.parallel.workers import TIMEOUT, run_each
 from pipeline.videos.catalog.catalog import Video

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-
+from pipeline.lazy import np
 from pipeline.videos.catalog.catalog import Video
 from pipeline.videos.quality.problems import Problem, VideoFacts
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-import numpy as np
-
+from pipeline.lazy import np
 from pipeline.videos.catalog.catalog import Video
 from pipeline.videos.quality.problems import Problem, VideoFacts
 

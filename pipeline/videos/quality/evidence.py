@@ -8,11 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.errors import UserError, VideoError
 from pipeline.files.text import parse_time
-from pipeline.lazy import av, cv2
+from pipeline.lazy import av, cv2, np
 from pipeline.parallel.worker_process import Heartbeat
 from pipeline.videos.catalog.source_file import SourceFile, sha256
 from pipeline.videos.media.frame import VideoInfo

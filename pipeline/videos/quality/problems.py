@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from pipeline.errors import UserError
 from pipeline.files.tables import read_table, write_table
 from pipeline.files.text import natural_key
+from pipeline.lazy import np
 from pipeline.videos.catalog.catalog import Video
 
 PROBLEMS_FILE = "problems.csv"

@@ -6,14 +6,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, TypeAlias
 
 from pipeline.errors import UserError
 from pipeline.extraction.network.by_file.description import AXES, NetworkDescription
 from pipeline.extraction.network.by_file.network_file import NetworkFile
 from pipeline.extraction.recipe import MAX_POOL, TOKEN_LAYERS, VECTOR
+from pipeline.lazy import np
 
 _EXPECTED = "name `layer` (cls, mean or cls+mean), here or in the description"
 
@@ -295,7 +294,7 @@ def _reason(error: Exception) -> str:
     return (lines[-1] if lines else "no reason was told")[:200]
 
 
-Scale = Callable[[np.ndarray], np.ndarray]
+Scale: TypeAlias = "Callable[[np.ndarray], np.ndarray]"
 
 
 def scaling(about: NetworkDescription) -> Scale:

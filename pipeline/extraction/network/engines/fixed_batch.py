@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
+from pipeline.lazy import np
 
 
 class FixedBatch:

@@ -11,10 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipeline.errors import UserError
 from pipeline.extraction.network.engines.usable import check_usable, why_unusable
+from pipeline.lazy import np
 from pipeline.parallel.machine import processors
 
 # The names that ONNX Runtime gives them, and what people call them; the first one that is there computes.

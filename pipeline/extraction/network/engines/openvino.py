@@ -12,13 +12,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pipeline.errors import UserError
 from pipeline.extraction.network.engines.fixed_batch import fill_up
 from pipeline.extraction.network.engines.usable import check_usable, why_broken, why_unusable
 from pipeline.files.guard.regular_file import check_regular
 from pipeline.files.user_cache import UserCache
+from pipeline.lazy import np
 from pipeline.parallel.machine import processor_flags, processor_model, processors
 
 if TYPE_CHECKING:
