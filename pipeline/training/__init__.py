@@ -45,6 +45,7 @@ __getattr__, __dir__ = lazy_names(
         "loop.spec": ("TrainSpec",),
         "checkpoint": ("Checkpoint",),
         "evaluation.predict": ("evaluate",),
-        "experiments.experiment": ("train", "save_run"),
+        "experiments.experiment": ("train",),
+        "experiments.save": ("save_run",),
     },
 )
