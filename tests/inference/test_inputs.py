@@ -37,6 +37,7 @@ class Recording:
         return self._backbone(images)
 
 
+@pytest.mark.slow
 def test_both_streams_in_training_in_a_file_and_live(make_checkpoint, tmp_path):
     movie = write_video(tmp_path / "a.mp4", frames=30, fps=10, size=(96, 64))
     backbone = Backbone("tiny", weights=WeightsSource("random"), size=(32, 32), batch=1)

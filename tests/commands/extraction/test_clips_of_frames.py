@@ -78,6 +78,7 @@ def accuracy(checkpoint: Path) -> dict[str, float]:
     return json.loads((checkpoint / "results.json").read_text())["accuracy"]
 
 
+@pytest.mark.slow
 def test_only_motion_within_a_clip_tells_the_class(work, tmp_path):
     """Head, frames and videos are the same; single frames of a video and of its reverse are the same set of frames."""
     assert accuracy(work / "head") == {"train": 1.0, "val": 1.0, "test": 1.0}
@@ -162,6 +163,7 @@ def test_live_gives_the_windows_of_the_file(work):
     assert classifier.classes[moments[-1].label] == "Left"
 
 
+@pytest.mark.slow
 def test_labels_of_frames_are_those_of_the_clips(work, tmp_path):
     """Each video is labelled by halves; a clip has the label of most of its frames."""
     lines = ["video,frame,label"]

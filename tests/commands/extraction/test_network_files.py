@@ -123,6 +123,7 @@ def test_everything_works_with_it(data, network, tmp_path, capsys):
     )
 
 
+@pytest.mark.slow
 def test_it_is_fused_with_another_network(data, network, tmp_path):
     both = tmp_path / "one", tmp_path / "other"
     same = ("--sampling", "every:4", "--quiet")

@@ -64,6 +64,7 @@ def test_data_only_and_quiet(checkpoint, movie, tmp_path, capsys, monkeypatch): 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "movie.mp4"]
 
 
+@pytest.mark.slow
 def test_the_mean_of_the_last_128_predictions_makes_the_difference(clips, tmp_path):  # noqa: F811
     """A classifier of single images, and a video in which every fourth second is something else."""
     features, head = tmp_path / "features", tmp_path / "head"

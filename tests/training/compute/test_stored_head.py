@@ -79,6 +79,7 @@ def test_every_head_says_what_keras_says(name, windows, tmp_path):
     assert np.ptp(expected, axis=0).min() > 1e-2  # the windows differ, and so does what is said of them
 
 
+@pytest.mark.slow
 def test_a_model_of_several_members_is_taken_whole(windows, tmp_path):
     inputs = [keras.Input((LENGTH, WIDTH), name="features"), keras.Input((LENGTH,), dtype="bool", name="mask")]
     members = [made("gru", 4, units=8)(inputs), made("lstm", 5, units=8)(inputs), made("attention", 6, units=8)(inputs)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import astuple, replace
 
 import numpy as np
+import pytest
 
 from pipeline.extraction.store.timesteps import LoadedSteps
 from pipeline.training.data.splits import make_split
@@ -32,7 +33,8 @@ def without_seconds(value):
     return [without_seconds(inner) for inner in value] if isinstance(value, list) else value
 
 
-def test_the_test_part_takes_no_part(data):
+@pytest.mark.parametrize("members", [1, pytest.param(3, marks=pytest.mark.slow)])
+def test_the_test_part_takes_no_part(members, data):
     """Through the whole training: other test videos change what is said of them, and nothing before."""
     groups, _ = groups_of(data.videos, r"g\d")
     split = make_split(data, groups)
@@ -40,11 +42,10 @@ def test_the_test_part_takes_no_part(data):
     for row in split.test:
         changed[data.offsets[row] : data.offsets[row] + data.steps[row]] = 99
     other = replace(data, features=LoadedSteps(changed))
-    for members in (1, 3):
-        spec = replace(SPEC, members=members)
-        first, second = (train(of, split, groups=groups, head=head_spec(units=8), spec=spec) for of in (data, other))
-        assert without_seconds(list(learnt(first))) == without_seconds(list(learnt(second)))
-        assert first.results["log_loss"]["test"] != second.results["log_loss"]["test"]
+    spec = replace(SPEC, members=members)
+    first, second = (train(of, split, groups=groups, head=head_spec(units=8), spec=spec) for of in (data, other))
+    assert without_seconds(list(learnt(first))) == without_seconds(list(learnt(second)))
+    assert first.results["log_loss"]["test"] != second.results["log_loss"]["test"]
     # And other training videos change it all.
     changed = data.features.array.copy()
     row = split.train[0]

@@ -41,6 +41,7 @@ def trained(frames, head, spec, **options):
     return fit(frames, windows, val, head, replace(spec, patience=50, plateau=50, seed=1), **options)
 
 
+@pytest.mark.slow
 def test_gathered_gradients_are_a_larger_batch(frames):
     head = head_spec("lrcn", **LRCN)
     rows = len(windows_of(frames, ROWS, WindowSpec(4)))
@@ -93,6 +94,7 @@ def test_resumed_in_the_second_phase_it_ends_as_if_undisturbed(frames, tmp_path)
         np.testing.assert_array_equal(mine, theirs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_lower_precision_learns_nearly_the_same(frames, precision):
     head, spec = head_spec("lrcn", **LRCN), TrainSpec(epochs=2, batch=8)

@@ -49,6 +49,7 @@ def test_features_are_the_mean_of_its_tokens(presets, engine):
     assert np.abs(network(CLIPS[:, ::-1]) - found).max() > 1e-4  # it sees the order of the frames
 
 
+@pytest.mark.slow
 def test_with_texts_it_gives_the_vector_that_is_compared_with_them(presets):
     model = keras_hub.models.Backbone.from_preset(str(presets["videoprism_lvt"]))
     words = np.ones((3, 5), np.int32)

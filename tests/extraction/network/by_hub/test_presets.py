@@ -102,6 +102,7 @@ def test_converters_of_the_first_presets_are_read(presets, tmp_path):
     np.testing.assert_allclose(IMAGES * scale + offset, np.asarray(own(IMAGES)), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_networks_of_computed_positions_take_other_sizes(presets):
     for kind in ("dinov2", "dinov3", "resnet"):
         assert loaded(presets[kind], side=32, engine="openvino")(np.zeros((1, 32, 32, 3), np.uint8)).shape[0] == 1
@@ -113,6 +114,7 @@ def test_networks_of_computed_positions_take_other_sizes(presets):
         network.check_size((30, 30))
 
 
+@pytest.mark.slow
 def test_the_digest_is_of_weights_and_of_what_the_preset_decides(tmp_path):
     def digests(folder: Path) -> tuple[str, str]:
         return loaded(folder, engine="keras").digest, WeightsSource(f"hub:{folder}").key()
