@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 WINDOWS = sys.platform == "win32"
 _HELD = 5.0  # seconds for which another program, such as a virus scanner, may hold a file
-_LOCKED_BYTE = 1 << 30
+_LOCKED_BYTE = 1 << 30  # of a file, on Windows
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
 # Of the Windows API: what a process is asked for, and what it answers while it lives.
 _QUERY, _STILL_ACTIVE, _NO_SUCH_PROCESS = 0x1000, 259, 87

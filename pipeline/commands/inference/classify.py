@@ -172,7 +172,7 @@ def _say_prediction(args: argparse.Namespace, prediction: VideoPrediction) -> No
 
 @contextlib.contextmanager
 def _naming(video: Path) -> Iterator[None]:
-    """command.Say which video it is that cannot be used."""
+    """Say which video it is that cannot be used."""
     try:
         yield
     except VideoError as error:
